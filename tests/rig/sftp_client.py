@@ -38,7 +38,7 @@ class Daemon:
     def send(self, frame: FromProcess) -> None:
         asked = _ASKED.decode(encode_packet(frame))
         if not isinstance(asked, Open):
-            self._answer = self.files.take(asked), None
+            self._answer = self.files.answer(asked), None
         elif (refused := self.files.check_open(asked)) is not None:
             self._answer = refused, None
         else:

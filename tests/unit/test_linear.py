@@ -20,7 +20,7 @@ from typing import TypeVar
 import pytest
 
 from cucmd import node_name, reading, vos, work
-from cucmd.ssh import login
+from cucmd.ssh import node_login
 from rig.hostile_texts import hostile, lines_for, patterns_in
 
 SHORT = 1000  # characters
@@ -44,7 +44,7 @@ def modules(*packages: ModuleType) -> Iterator[ModuleType]:
 def all_patterns() -> dict[str, re.Pattern]:
     """Returns all patterns, each once, by the place where it was found."""
     found: dict[re.Pattern, str] = {}
-    for module in modules(vos, reading, work, node_name, login):
+    for module in modules(vos, reading, work, node_name, node_login):
         for name, value in vars(module).items():
             for number, pattern in enumerate(patterns_in(value)):
                 place = f"{module.__name__.removeprefix('cucmd.')}.{name}"

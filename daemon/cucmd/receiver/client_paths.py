@@ -1,27 +1,28 @@
-"""PURE. Turns a path as an SFTP client sends it into the names below the target that it stands for.
+"""PURE. Turns a path that an SFTP client has sent into a tuple of plain names below the target.
 
-The result is a tuple of plain names. If they are opened one by one, without following a link,
-nothing outside the folder is reached.
+If the names are opened one by one, without following a link, nothing outside the folder is reached.
 """
 
 from __future__ import annotations
 
 from cucmd.receiver.limits import ReceiverLimits, RequestRefused, Status
 
-_NAME_BYTES = 255  # of one component, on every file system that matters
-_NUMBER = len(".100")  # that `with_number` adds at most
+_NAME_BYTES = 255  # the longest name of a file on usual file systems
+_NUMBER = len(".100")  # the most that `with_number` adds to a name
 
 Parts = tuple[str, ...]
 
 
 def split_path(path: bytes, limits: ReceiverLimits, beyond: int = 0) -> Parts:
-    """Splits `path` into parts; () is the target itself. Absolute is relative to the target.
+    """Splits a path into names. An absolute path is relative to the target, which itself is ().
 
-    Raises RequestRefused for `..`, for more than the limits allow, and for a name that is not
-    printable UTF-8: it would reach terminals, JSON and other file systems. A node's log names are
-    ASCII; of others a path may have a fifth of the length, since Python may keep five bytes for
-    each.
-    beyond: bytes that it may be longer than the limit.
+    Raises RequestRefused for `..`, for more bytes or levels than the limits allow, and for a name
+    that is not printable UTF-8, because names reach terminals, JSON and other file systems.
+
+    A node's log names are ASCII. A path with other characters may only have a fifth of the length,
+    because Python may keep five bytes in memory for each byte of it.
+
+    beyond: bytes by which the path may be longer than the limit.
     """
     most = limits.path_bytes if path.isascii() else limits.path_bytes // 5
     if len(path) > most + beyond:
@@ -33,10 +34,10 @@ def split_path(path: bytes, limits: ReceiverLimits, beyond: int = 0) -> Parts:
 
 
 def split_stored_path(path: str, limits: ReceiverLimits) -> Parts:
-    """Splits a path on the disk, below the target's folder, as a process that receives names it. It
-    may be longer than a client's by the number that is behind a name which is taken (`with_number`).
+    """Splits a path below the target's folder, as the process of a connection names it.
 
-    Raises RequestRefused, also where it is not written as one that is made of such parts.
+    The path may be longer than a client's path by the number that `with_number` has added. Raises
+    RequestRefused like `split_path`, and for a path that is not written in its plain form.
     """
     parts = split_path(path.encode(), limits, _NUMBER)
     if "/".join(parts) != path:
@@ -45,7 +46,7 @@ def split_stored_path(path: str, limits: ReceiverLimits) -> Parts:
 
 
 def canonical_path(parts: Parts) -> bytes:
-    """Returns the canonical form for the client: absolute, as if the target were the root."""
+    """Returns the path for the client: absolute, as if the target were the root of the disk."""
     return ("/" + "/".join(parts)).encode()
 
 

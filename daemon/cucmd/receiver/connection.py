@@ -1,10 +1,11 @@
 """Serves one SSH connection to the receiver: its login, and the one SFTP session that it may open.
 
-A right login opens one SFTP session in one folder. Every other request of SSH (a command, a shell,
-a PTY, forwarding of any kind) is refused, by asyncssh's defaults and the options in receiving.py.
+A right login may open one SFTP session in one folder. Every other request of SSH (a command, a
+shell, a PTY, forwarding of any kind) is refused by asyncssh's defaults and by the options in
+receiving.py.
 
-One private name of asyncssh is needed, `_transport`, and one of asyncio's transports that is not
-documented, `max_size`: both can go once one may say how much is read at once.
+This needs asyncssh's private name `_transport`, and `max_size` of asyncio's transport, which is not
+documented. Both can go once there is another way to limit how much is read at a time.
 """
 
 from __future__ import annotations
@@ -26,45 +27,45 @@ from cucmd.receiver.sftp_requests import RequestHandler
 from cucmd.receiver.sftp_session import SftpSession
 from cucmd.ssh.unread_bytes import MAX_UNREAD, count_unread
 
-# The window is what a client may have under way, and what asyncssh may have to hold; the packet is
-# what it sends at once. Measured, OpenSSH's sftp on loopback: packets of 32 KiB 262
-# MB/s, of 128 KiB 310; larger ones are no quicker.
+# Bytes. The window is how much a client may send before it waits for us, and how much asyncssh may
+# have to hold. The packet is how much it sends at a time. Measured with OpenSSH's sftp on loopback:
+# 262 MB/s with packets of 32 KiB, 310 MB/s with 128 KiB; larger packets are no quicker.
 _WINDOW = 2 * 1024 * 1024
 _PACKET = 128 * 1024
 
-# Bytes of one that has not logged in. A login is one key exchange and some 10 packets, 3 KB in all;
-# three wrong passwords in both methods are 12 packets more.
+# Bytes that are read before the login. A login takes one key exchange and about 10 packets, 3 KB in
+# all. Three wrong passwords by both methods take 12 packets more.
 _BEFORE_LOGIN = 64 * 1024
 
-# Bytes that are read at once. A client that has not logged in has nothing large to say.
+# Bytes that are read at a time before the login, and after it. asyncio reads 256 KiB by default.
+# malloc maps blocks of 128 KiB and more separately: with 256 KiB a process that receives 10 MB/s
+# takes 1.2 MB more memory, and no less processor time.
 _READ_BEFORE_LOGIN = 8 * 1024
-# Less than what malloc keeps apart, 128 KiB: with 256 a process that a node sends 10 MB/s to has
-# 1.2 MB more, and takes as much of the processor.
 _READ = 120 * 1024
-# A packet of OpenSSH's with 32 KiB of payload, and its overhead.
+# Bytes that asyncssh gets at a time: a packet of OpenSSH with 32 KiB of payload and its overhead.
 _PIECE = 34 * 1024
 
-# The kernel notices a peer without network after 30 s * (1 + 3); the node's run usually ends before
-# that. asyncssh's own keepalive costs a timer for each piece that arrives.
+# The kernel notices a peer without network after 30 s * (1 + 3). The node's run usually ends before
+# that. asyncssh's own keepalives would cost a timer for each piece of data that arrives.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 3}
 
 
 class SshConnection(asyncssh.SSHServerConnection):
-    """Hands asyncssh little at a time, and before the login no more than a login needs.
+    """Passes little data to asyncssh at a time, and before the login no more than a login needs.
 
-    Of what it has not used yet it makes two copies for each SSH packet: with the 256 KiB that
-    asyncio reads at once, a third of all the time would go into that.
+    asyncssh copies all data that it has not used yet twice for each SSH packet. With the 256 KiB
+    that asyncio reads by default, a third of the processor time would go into these copies.
     """
 
-    login_bytes_left: float = _BEFORE_LOGIN  # bytes that are left
+    login_bytes_left: float = _BEFORE_LOGIN  # bytes that may still come before the login
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType = None) -> None:
         self.login_bytes_left -= len(data)
         if self.login_bytes_left < 0:
-            # Cutting the connection would only make the client reconnect, with 64 KiB more. So it
-            # is read no more, until its login timeout.
+            # Cutting the connection would only make the client reconnect and send 64 KiB again. So
+            # stop reading instead. The login timeout ends the connection.
             private: Any = self
-            if private._transport is not None:  # it is not being cut
+            if private._transport is not None:  # None if the connection is being cut
                 private._transport.pause_reading()
             return
         if len(data) <= _PIECE:
@@ -72,24 +73,25 @@ class SshConnection(asyncssh.SSHServerConnection):
             return
         view = memoryview(data)
         for at in range(0, len(data), _PIECE):
-            # It is added to bytes of asyncssh's own, so that a view does.
+            # asyncssh declares bytes here. A view works too, because it only appends the data.
             piece: Any = view[at : at + _PIECE]
             super().data_received(piece, datatype)
 
     def send_packet(self, pkttype: int, *args: bytes, handler: Any = None) -> None:
-        """Leaves out what asyncssh puts before each packet: an IGNORE without content.
+        """Sends a packet, without the empty IGNORE that asyncssh sends before each packet.
 
-        It is of use where a cipher chains packets (CBC): a block that others have chosen would
-        follow on one that they know. For all other ciphers it is half of what is sent.
+        The IGNORE protects ciphers that chain packets (CBC): an attacker could otherwise choose a
+        block after having seen the block before it. For other ciphers it only doubles what is sent.
         """
         if pkttype != MSG_IGNORE or "-cbc" in self.get_extra_info("send_cipher"):
             super().send_packet(pkttype, *args, handler=handler)
 
 
 class Connection(asyncssh.SSHServer):
-    """Serves the connection. All methods but `abort` and `reason_to_cut` are asyncssh's callbacks.
+    """Serves the connection. All methods except `abort` and `reason_to_cut` are asyncssh's
+    callbacks.
 
-    ended: is called once the connection has ended.
+    ended: called once the connection has ended.
     """
 
     def __init__(
@@ -127,11 +129,14 @@ class Connection(asyncssh.SSHServer):
     # Login.
 
     def password_auth_supported(self) -> bool:
-        """Allows `keyboard-interactive` too: asyncssh asks for the password and checks it here."""
+        """Allows password authentication. asyncssh then also offers keyboard-interactive, and
+        checks its answer with `validate_password`.
+        """
         return True
 
     async def validate_password(self, username: str, password: str) -> bool:
-        # Tries that were sent without waiting for a reply are not checked.
+        # A client may send many passwords without waiting for the replies. Do not check passwords
+        # beyond the limit.
         if self._wrong < self._limits.wrong_logins_per_connection:
             answer = self._daemon.log_in(username, password)
             if not isinstance(answer, WrongLogin):
@@ -145,16 +150,16 @@ class Connection(asyncssh.SSHServer):
     def auth_completed(self) -> None:
         if self._connection is None:
             return
-        if self._connection.login_bytes_left < 0:  # more has come than is read
+        if self._connection.login_bytes_left < 0:  # some data was dropped, so the stream is damaged
             self._connection.abort()
             return
         self._connection.login_bytes_left = math.inf
         self._transport.max_size = _READ
 
-    # What a login may ask for.
+    # Requests after the login.
 
     def session_requested(self) -> Any:
-        """Returns a channel and a session for asyncssh, or False."""
+        """Returns a channel and a session, or False to refuse a second session."""
         if not self._connection or self._channel:
             return False
         self._channel = self._connection.create_server_channel(
@@ -164,7 +169,7 @@ class Connection(asyncssh.SSHServer):
         return self._channel, SftpSession(self._daemon, handler)
 
     def reason_to_cut(self) -> str | None:
-        """Says why the connection is to be cut: what asyncssh holds for it without a limit."""
+        """Returns why the client makes asyncssh hold too much and must be cut, or None."""
         if self._channel and len(self._channel.get_environment_bytes()) > 100:
             return "it sets environment variables without end"
         if self._connection and count_unread(self._connection) > MAX_UNREAD:

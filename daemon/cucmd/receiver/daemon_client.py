@@ -1,7 +1,9 @@
-"""Asks the daemon, for the process that serves one connection: for a login, files, and bytes.
+"""Asks the daemon, for the process that serves one connection: for a login, for files, and for
+bytes.
 
-The process knows no login. It presents what its client sends, and the daemon opens files for that
-login and no other. All questions wait for their answers: the process has nothing else to do.
+The process knows no login. It presents the login that its client has sent, and the daemon then
+opens files for that login and no other. Every request waits for its answer, because the process has
+nothing else to do.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from cucmd.receiver.messages import (
 )
 from cucmd.worker.forked import Channel
 
-# Seconds between two words of what has come.
+# Seconds between two reports that something was received.
 _PROGRESS_EVERY = 0.2
 
 _ANSWER = msgspec.msgpack.Decoder(ToProcess)
@@ -44,23 +46,23 @@ _log = logging.getLogger(__name__)
 
 
 class DaemonClient:
-    """The login of this connection, which the daemon has to admit before anything else is asked.
+    """Sends requests to the daemon. Only `log_in` and `log_once` may be called before a login.
 
-    name: a job and a node, for messages; "" until a login was admitted.
-    refusal: why no more files and bytes are taken; "" while they are.
+    name: a job and a node, for messages, or "" before a login was admitted.
+    refusal: why no more uploads are taken, or "" while they are.
     """
 
     def __init__(self, channel: Channel) -> None:
         self.name = ""
         self.refusal = ""
         self._channel = channel
-        self._credit = 0  # bytes that may be written without asking
+        self._credit = 0  # bytes that may be written without asking again
         self._received = 0
         self._next_progress = 0.0
         self._said: set[str] = set()
 
     def log_in(self, username: str, password: str) -> Admitted | WrongLogin | TooManyConnections:
-        """Presents a login. Returns whether the daemon admits it, and if not, why."""
+        """Presents a login, and returns the daemon's answer."""
         answer = self._ask(LogIn(username, password))
         if isinstance(answer, Admitted):
             self.name = answer.name
@@ -68,9 +70,9 @@ class DaemonClient:
         return answer
 
     def open(self, what: OpenKind, path: str) -> tuple[int, int | None]:
-        """Returns a descriptor, and for a new file its number.
+        """Returns a descriptor, and the number of a new file.
 
-        Raises OSError with the daemon's errno, and RequestRefused where a limit is reached.
+        Raises OSError with the daemon's errno, and RequestRefused if a limit is reached.
         """
         if what != "folder":
             self.check_accepting()
@@ -83,14 +85,14 @@ class DaemonClient:
         return self._channel.receive_descriptor(), answer.number
 
     def check_accepting(self) -> None:
-        """Raises RequestRefused once nothing more is taken."""
+        """Raises RequestRefused if no more uploads are taken."""
         if self.refusal:
             raise RequestRefused(Status.FAILURE, self.refusal)
 
     def reserve_bytes(self, count: int) -> None:
-        """Takes bytes before they are written, so that a quota is never passed, only reached.
+        """Reserves bytes of the quota. Call it before the bytes are written.
 
-        Raises RequestRefused where the daemon grants no more.
+        Raises RequestRefused if the daemon grants no more.
         """
         self.check_accepting()
         if self._credit < count:
@@ -102,11 +104,11 @@ class DaemonClient:
         self._credit -= count
 
     def count_bytes(self, count: int) -> None:
-        """Counts bytes that were written."""
+        """Counts bytes that were written, for the next report."""
         self._received += count
 
     def report_closed(self, number: int, size: int, sha256: str, *, closed: bool) -> None:
-        """Tells the daemon of the end of a file, before the client learns of it."""
+        """Reports that a file is no longer open. Call it before the client gets its reply."""
         self._ask(BytesReceived(self._received))
         self._ask(FileClosed(number=number, size=size, sha256=sha256, closed=closed))
 
@@ -114,19 +116,19 @@ class DaemonClient:
         self._ask(TimeSet(number, seconds))
 
     def report_activity(self) -> None:
-        """Tells the daemon, a few times a second at most, that the client sends something."""
+        """Reports that the client has sent something, five times a second at most."""
         if (now := time.monotonic()) >= self._next_progress:
             self._next_progress = now + _PROGRESS_EVERY
             self._ask(BytesReceived(self._received))
 
     def stop_uploads(self, code: Code, message: str, hint: str | None = None) -> RequestRefused:
-        """Takes nothing more from now on. Returns the exception to raise."""
+        """Takes no more uploads from now on, and returns the exception to raise."""
         if not self.refusal:
             self._ask(UploadsRefused(code, message, hint))
         return self._refused(message)
 
     def log_once(self, what: str, reason: object, level: int = logging.WARNING) -> None:
-        """Logs the first of each kind: no node decides how many lines it gets."""
+        """Logs the first reason of each kind, so that no node decides how many lines it gets."""
         if what not in self._said:
             self._said.add(what)
             _log.log(level, "%s: %s: %s", self.name, what, reason)

@@ -1,12 +1,12 @@
-"""Opens what is in a login's folder on disk, and gives no way out of it.
+"""Opens files and folders in a login's folder, and gives no way out of it.
 
-A process that receives can open nothing (`worker/confine.py`): the daemon makes and opens for it
-what its login may have, and hands over the descriptors. So all that such a process can do to a file
-that was there before is to see its name.
+A process that serves a connection can open nothing (`worker/confine.py`). The daemon makes and
+opens what the login may have, and sends the process the descriptors. So the most that such a
+process can do to a file that existed before is to see its name.
 
-Every component of a path is opened by itself, below the one before it, with O_NOFOLLOW; and nothing
-that exists is ever opened for writing. So links, hard links and devices, whoever made them, are
-neither followed nor written to.
+Each name of a path is opened by itself, below the folder before it, with O_NOFOLLOW, and nothing
+that exists is opened for writing. So links, hard links and devices are neither followed nor written
+to, whoever has made them.
 """
 
 from __future__ import annotations
@@ -24,19 +24,21 @@ from cucmd.receiver.sftp_packets import Attrs
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-# The service's umask is applied to these; logs are for the service and its group.
+# The service's umask applies to these modes. Logs are for the service and its group.
 _FOLDER_MODE = 0o750
 _FILE_MODE = 0o640
 
-# Entries of a listing; the rest is left out. So a folder of 50,000 files costs a few hundred KB.
+# Entries of a listing. Further entries are left out, so that a folder of 50,000 files does not take
+# much memory.
 _LISTED = 5_000
 
 
 def open_in(folder: Path, what: OpenKind, parts: Parts) -> int:
-    """Returns a descriptor, for the daemon: see `Open`. That of a new file is for writing.
+    """Opens what `Open` describes, and returns a descriptor. A new file is open for writing.
 
-    Raises OSError; FileExistsError where there is anything at all under the name of what is new.
-    Links above the folder are the administrator's.
+    This runs in the daemon. Raises OSError, such as FileExistsError if there is anything with the
+    name of a new file or folder. Links in the path of `folder` itself are followed, because the
+    administrator has made them.
     """
     if not parts and what == "folder":
         folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
@@ -59,14 +61,14 @@ def open_in(folder: Path, what: OpenKind, parts: Parts) -> int:
 
 
 class TargetFolder:
-    """Looks into the folder of a login, in the process that serves it. Raises OSError throughout.
+    """Looks into the folder of a login, in the process of a connection. All methods raise OSError.
 
-    ask: returns a descriptor of what `Open` describes.
+    ask: gets a descriptor from the daemon for what `Open` describes.
     """
 
     def __init__(self, ask: Callable[[OpenKind, str], int]) -> None:
         self._ask = ask
-        self._open: dict[Parts, int] = {}  # the folder itself, and the last one below it
+        self._open: dict[Parts, int] = {}  # the folder itself, and one folder below it
 
     def close(self) -> None:
         kept, self._open = self._open, {}
@@ -78,11 +80,13 @@ class TargetFolder:
         self.sync_directory(parts[:-1])
 
     def sync_directory(self, parts: Parts) -> None:
-        """Returns once the names in the folder are on the disk."""
+        """Returns when the names in this folder are on the disk."""
         os.fsync(self.descriptor(parts))
 
     def stat(self, parts: Parts) -> Attrs:
-        """Returns the attributes of a file or folder. Raises FileNotFoundError for all else."""
+        """Returns the attributes of a file or folder. Raises FileNotFoundError for links and
+        others.
+        """
         if not parts:
             return attributes_of(self.descriptor())
         found = os.stat(parts[-1], dir_fd=self.descriptor(parts[:-1]), follow_symlinks=False)
@@ -91,7 +95,7 @@ class TargetFolder:
         return _attrs(found)
 
     def entries(self, parts: Parts) -> list[tuple[bytes, Attrs]]:
-        """Lists names and attributes of files and folders, and leaves out links and the rest."""
+        """Returns the names and attributes of files and folders, without links and others."""
         found = []
         with os.scandir(self.descriptor(parts)) as scan:
             for entry in scan:
@@ -103,9 +107,10 @@ class TargetFolder:
         return sorted(found)
 
     def descriptor(self, parts: Parts = ()) -> int:
-        """Returns a descriptor of the folder, which is kept until another folder is used.
+        """Returns a descriptor of a folder below the login's folder, which is ().
 
-        The folder of the login itself is made if there is none, and stays open.
+        The descriptor stays open until another folder is used; that of the login's folder stays
+        open to the end. The login's folder is made if it does not exist.
         """
         if parts not in self._open:
             opened = self._ask("folder", "/".join(parts))
@@ -124,6 +129,6 @@ def _plain(status: os.stat_result) -> bool:
 
 
 def _attrs(status: os.stat_result) -> Attrs:
-    # 32 bits each on the wire; a time beyond 2106 or before 1970 is cut, not an error.
+    # The protocol has 32 bits for a time. A time after 2106 or before 1970 becomes the nearest one.
     atime, mtime = (min(max(int(t), 0), 0xFFFFFFFF) for t in (status.st_atime, status.st_mtime))
     return Attrs(status.st_size, status.st_mode, atime, mtime)

@@ -1,8 +1,8 @@
-"""Watches how much of the disk must stay free.
+"""Keeps a part of the disk free.
 
-It is asked before the bytes are written. The disk is looked at when the bytes that were free above
-the minimum the last time may be used up, and once in 16 MiB at least, since other programs write
-there too.
+`FreeSpace` is asked before bytes are written. It does not look at the disk each time, but when the
+bytes may be used up that were free at the last look, and at least once in 16 MiB, because other
+programs write to the disk too.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import os
 
 from cucmd.receiver.limits import MIB
 
-_LOOK_EVERY = 16 * MIB  # of all uploads of a process, so that it costs little
+_LOOK_EVERY = 16 * MIB  # bytes of all uploads of the process between two looks at the disk
 
 
 class FreeSpace:
-    """Says whether the disk has writable_bytes.
+    """Tells whether the disk has room for more bytes.
 
-    processes: so many may fill the same disk, and none of them writes more than its part of what is
-    free before it looks again.
+    min_bytes, min_ratio: the bytes, and the part of the disk, that stay free. The greater counts.
+    processes: how many processes may fill the same disk. Each writes no more than its part of the
+        free bytes before it looks again.
     """
 
     def __init__(self, min_bytes: int, min_ratio: float, processes: int = 1) -> None:
@@ -28,9 +29,9 @@ class FreeSpace:
         self._left = 0  # bytes that may be written before the next look
 
     def shortage(self, descriptor: int, count: int) -> str | None:
-        """Says why `count` bytes more are too many for the disk that `descriptor` is on, or None.
+        """Returns why the disk of this descriptor has no room for `count` more bytes, or None.
 
-        Below the minimum every call looks again: space may have been freed.
+        Once there is too little room, every call looks at the disk, because space may get free.
         """
         if self._left < count:
             shortage, above = self._measure(descriptor, count)
@@ -41,25 +42,23 @@ class FreeSpace:
         return None
 
     def current_shortage(self, descriptor: int) -> str | None:
-        """Says why nothing at all may be written now, or None. For a file that is to be opened."""
+        """Returns why no new file may be opened now, or None if the disk has room."""
         return self._measure(descriptor, 0)[0]
 
     def writable_bytes(self, descriptor: int) -> int:
-        """Returns how many bytes may be written to the disk that `descriptor` is on, by its own
-        figures.
-        """
+        """Returns how many more bytes may be written to the disk of this descriptor."""
         free, floor = self._figures(descriptor)
         return max(0, free - floor)
 
     def _measure(self, descriptor: int, count: int) -> tuple[str | None, int]:
-        """Returns a shortage, and the bytes above the minimum."""
+        """Returns the shortage or None, and how many bytes are free above the minimum."""
         free, floor = self._figures(descriptor)
         if free - count >= floor:
             return None, free - floor
         return f"{free // MIB} MiB of the disk are free, {floor // MIB} MiB must stay free", 0
 
     def _figures(self, descriptor: int) -> tuple[int, int]:
-        """Counts the bytes that are free, and those that must stay free."""
+        """Returns how many bytes are free, and how many must stay free."""
         disk = os.fstatvfs(descriptor)
         floor = max(self._min_bytes, int(self._min_ratio * disk.f_blocks * disk.f_frsize))
         return disk.f_bavail * disk.f_frsize, floor

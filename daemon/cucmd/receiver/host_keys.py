@@ -1,7 +1,7 @@
 """Loads the receiver's own host keys, which are made once and kept for ever.
 
-A key that is there is never replaced. Nodes remember it by address and port, and a node that meets
-another one stalls (vos/NODES.md, section 5.3).
+A key file is never replaced. Nodes remember the key by address and port, and a node that meets
+another key stalls (vos/NODES.md, section 5.3).
 """
 
 from __future__ import annotations
@@ -13,35 +13,36 @@ import asyncssh
 
 from cucmd.durable import replace_file
 
-# Every node's client has RSA; ECDSA is quicker for those that have it.
+# Every node's client accepts RSA. ECDSA is quicker, for clients that accept it too.
 KEYS: tuple[tuple[str, str, dict[str, int]], ...] = (
     ("receiver_host_key_rsa", "ssh-rsa", {"key_size": 3072}),
     ("receiver_host_key_ecdsa", "ecdsa-sha2-nistp256", {}),
 )
 
-# Nodes remember the key, so a backup of it is better than a new one.
 _ADVICE = (
-    "restore it, or move it away: another is made, at which nodes that remember this one may stall"
+    "restore it from a backup, or move it away to get a new key; nodes that remember the old key"
+    " may then stall"
 )
 
 
 class HostKeyUnusable(Exception):
-    """A key file exists and cannot be used; an administrator has to look at it."""
+    """Raised if a key file exists and cannot be used. An administrator has to look at it."""
 
 
 def load_host_keys(directory: Path) -> list[asyncssh.SSHKey]:
-    """Loads the keys, made first where there are none. Takes a second then: for a worker thread.
+    """Returns the keys, and makes those that do not exist yet.
 
-    Raises HostKeyUnusable, or OSError where the directory cannot be written.
+    Making them takes a second, so call this in a worker thread. Raises HostKeyUnusable, or OSError
+    if the directory cannot be written to.
     """
     return [_load(directory / name, algorithm, size) for name, algorithm, size in KEYS]
 
 
 def key_pairs(keys: list[asyncssh.SSHKey], allowed: list[str]) -> list[asyncssh.SSHKeyPair]:
-    """Makes the keys for `asyncssh.listen`: a pair for each signature algorithm that is allowed.
+    """Returns the keys for `asyncssh.listen`: one pair for each allowed signature algorithm.
 
-    One pair for a whole RSA key would also sign with SHA-1, and the algorithm that the last
-    connection had asked for would hold for all of them.
+    A single pair for an RSA key would also sign with SHA-1. It would also keep the algorithm that
+    the last connection asked for, and use it for all connections.
     """
     pairs = []
     for key in keys:
@@ -55,7 +56,7 @@ def key_pairs(keys: list[asyncssh.SSHKey], allowed: list[str]) -> list[asyncssh.
 
 
 def _load(path: Path, algorithm: str, size: dict[str, int]) -> asyncssh.SSHKey:
-    if not os.path.lexists(path):  # nobody else makes one: the state directory is locked
+    if not os.path.lexists(path):  # no other daemon makes a key now: the state directory is locked
         key = asyncssh.generate_private_key(algorithm, comment="cucmd receiver", **size)
         replace_file(path, [key.export_private_key("openssh")], 0o600)
     try:

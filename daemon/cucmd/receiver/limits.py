@@ -1,6 +1,6 @@
 """PURE. Declares what the receiver allows, and how it refuses.
 
-Every limit stands here, with its reason beside the number.
+Every limit is here, with its reason beside the number.
 """
 
 from __future__ import annotations
@@ -11,60 +11,60 @@ import msgspec
 
 MIB = 1024 * 1024
 
-# Bytes that a process may write before it asks for more: quotas belong to jobs. At 250 MB/s it asks
-# fifteen times a second.
+# Bytes that a process may write before it asks the daemon for more, because the nodes of a job
+# share a quota. At 250 MB/s it asks fifteen times a second.
 CREDIT = 16 * MIB
 
 
 class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Says what the receiver allows. Times in seconds, sizes in bytes."""
+    """Holds what the receiver allows. Times are in seconds, sizes in bytes."""
 
-    # The greater of the two is the space on the disk that stays free.
+    # The space on the disk that stays free. The greater of the two counts.
     min_free_bytes: int = 1024 * MIB
     min_free_ratio: float = 0.05
 
-    # Connections that have not logged in, each with a process: all from addresses where no node is
-    # expected together, and those from one address. What comes beyond them waits, and more than
-    # `waiting` are closed at once. 200 nodes behind one NAT log in some at a time, and the last is
-    # greeted within the 5 s that a node waits. See `startups.py`.
+    # Connections that have a process before their login, see `startups.py`: from all addresses
+    # together where no node is expected, and from one address. Further connections wait, and if
+    # more than `waiting` wait, some are closed. 200 nodes behind one NAT log in a few at a time,
+    # and the last is greeted within the 5 s that a node waits.
     unauthenticated: int = 64
     unauthenticated_per_source: int = 32
     waiting: int = 512
-    # Seconds that a connection has for its login while other addresses wait; and otherwise.
+    # The time for a login while other addresses wait, and otherwise.
     login_timeout_crowded: float = 3.0
     login_timeout: float = 20.0  # three key exchanges of an old node with group16
 
-    # Wrong logins of one connection: the first is answered after `wrong_login_delay`, each later
-    # one after twice the delay of the one before. A client that tries again and again without a
-    # pause costs little that way.
+    # Wrong passwords of one connection. The first is answered after `wrong_login_delay`, and each
+    # later one after twice the delay. So a client that tries without a pause costs little.
     wrong_logins_per_connection: int = 3
     wrong_login_delay: float = 0.5
 
-    # One login. A node pushes over one connection, one file at a time; a few more of each are for
-    # a connection whose end has not been noticed yet.
+    # For each login. A node pushes one file at a time over one connection. A few more of each are
+    # allowed, because the end of an earlier connection may not have been noticed yet.
     connections: int = 4
-    handles: int = 32  # of one connection
-    listings: int = 2  # of those; a folder of 5,000 long names is 2.6 MB as long as it is open
+    handles: int = 32  # open files and folders of one connection
+    listings: int = 2  # open folders among them; 5,000 long names take 2.6 MB while one is open
     directories: int = 5_000
-    # What all of them together may come to, of which each takes its part of the last free space.
+    # Connections of all logins together. Each takes only its part of the last free space.
     connections_in_all: int = 512
 
-    # Files of one target, until they are on record. More are no collection. Each takes 800 bytes of
-    # memory with an ordinary path, and 1,300 at most.
+    # Files of one target that are not in the database yet. No collection has more. Each takes 800
+    # bytes of memory with an ordinary path, and 1,300 at most.
     files: int = 27_000
-    # The same for all targets together. Beyond it a target has its share, so that an ordinary node
-    # does not fail because of others.
+    # The same for all targets together. Beyond that number each target still has its share, so that
+    # an ordinary node does not fail because of other nodes.
     files_total: int = 400_000
     files_share: int = 1_000
 
-    # The path below the target: what follows `activelog` on a node is 3 to 6 levels, less than 200
-    # characters. Beyond 1,000 the database takes a page for each path. A fifth, if it is not ASCII.
+    # The path below the target. On a node, the path after `activelog` has 3 to 6 levels and less
+    # than 200 characters. From 1,000 on the database needs a page for each path. A path that is not
+    # ASCII may only have a fifth of this length.
     path_bytes: int = 512
     path_depth: int = 32
 
 
 class Status(IntEnum):
-    """Lists the SSH_FX_... that are sent (draft-ietf-secsh-filexfer-02, section 7)."""
+    """Lists the status codes SSH_FX_... that we send (draft-ietf-secsh-filexfer-02, section 7)."""
 
     OK = 0
     EOF = 1
@@ -76,7 +76,7 @@ class Status(IntEnum):
 
 
 class RequestRefused(Exception):
-    """A request is answered with an error status. `reason` is sent to the client."""
+    """Raised to answer a request with an error status. The client gets `reason`."""
 
     def __init__(self, status: Status, reason: str) -> None:
         super().__init__(reason)

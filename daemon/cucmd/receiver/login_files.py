@@ -1,7 +1,7 @@
-"""Holds what a login has received, as the daemon knows it. No I/O.
+"""Holds the files that a login has received, as the daemon knows them. No I/O.
 
-It comes from processes that handle what strangers have made, so each frame is checked as if a
-stranger had made it: a wrong one raises `WrongFrame`.
+The reports come from processes that handle bytes of strangers. So each message is checked as if a
+stranger had sent it, and a wrong one raises `WrongFrame`.
 """
 
 from __future__ import annotations
@@ -32,36 +32,37 @@ from cucmd.receiver.messages import (
 )
 from cucmd.worker.frames import WrongFrame
 
-# Of what is left of a quota no more than this part is granted at once beyond what is asked for: the
-# nodes of a job share it, and what one holds the others do not have. 200 of them hold a fifth of it
-# at most, and less the less is left.
+# The part of a quota's rest that is granted at once beyond what is asked for. The nodes of a job
+# share its quota, and what one node has been granted, the others cannot use. With 200 nodes it is a
+# fifth of the quota at most, and it shrinks with the rest.
 _PART = 1024
 _SHA256 = re.compile(r"(?:[0-9a-f]{64})?")
 _MAX_TEXT = 1000
 _LAST_STAMP = 0xFFFFFFFF
 _FEWER = "collect from fewer nodes at once"
-# The hint for limits that are not configurable.
+# The hint for limits that no configuration can change.
 _IN_PARTS = "narrow the window, or collect path by path"
 
 
 class FileCount:
-    """Counts the files of all logins all_logins that are not on record yet."""
+    """Counts the files of all logins together that are not in the database yet."""
 
     def __init__(self) -> None:
         self.total = 0
 
 
 class LoginFiles:
-    """Holds what one login has received.
+    """Holds the files that one login has received.
 
-    node: that pushes the files. prefix: stands before a file's path below the login's folder, to
-    make it one below the job's directory. all_logins: the files of all logins.
+    node: the node that pushes the files.
+    prefix: the path of the login's folder below the job's folder, with "/" at its end.
+    all_logins: counts the files of all logins.
 
-    The list of files only ever grows at its end, and of a file in it that is no longer open nothing
-    changes but its time stamp. So a caller that noted its length finds exactly the later files
-    after that.
+    The list of files only grows at its end. Of a file that is no longer open, only the time stamp
+    may still change. So a caller that remembers the length of the list finds the later files behind
+    it.
 
-    refusal: why uploads are refused; None while they are not.
+    refusal: why uploads are refused, or None while they are not.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class LoginFiles:
         self._node = node
         self._prefix = prefix
         self._files: list[ReceivedFile] = []
-        self._open: set[int] = set()  # where in the list
+        self._open: set[int] = set()  # positions in `_files`
         self._directories = 0
         self._closed = False
 
@@ -93,15 +94,13 @@ class LoginFiles:
         return bool(self._open)
 
     def close(self) -> None:
-        """Counts the files no more: the caller puts them on record, or drops them. May be called
-        again.
-        """
+        """Stops counting the files, because the caller stores or drops them. May be repeated."""
         if not self._closed:
             self._closed = True
             self._all_logins.total -= len(self._files)
 
     def refuse(self, code: Code, message: str, hint: str | None = None) -> LimitReached:
-        """Keeps the first reason."""
+        """Refuses uploads from now on. If they are refused already, the first reason stays."""
         if self.refusal is None:
             self.refusal = failure(code, message, hint=hint)
         return LimitReached(message)
@@ -109,7 +108,7 @@ class LoginFiles:
     # For the connections of the login.
 
     def check_open(self, asked: Open) -> LimitReached | None:
-        """Says why something new may not be made, before it is."""
+        """Returns why the login may not have this new file or folder, or None if it may."""
         limits, count = self._limits, len(self._files) + 1
         if asked.what == "new folder":
             if self._directories >= limits.directories:
@@ -125,7 +124,7 @@ class LoginFiles:
         return None
 
     def opened(self, asked: Open) -> int | None:
-        """Lists a new file and returns where in the list it is; counts a new folder."""
+        """Lists a new file and returns its position, or counts a new folder and returns None."""
         self._directories += asked.what == "new folder"
         if asked.what != "new file":
             return None
@@ -139,14 +138,14 @@ class LoginFiles:
         self._files[position] = msgspec.structs.replace(self._files[position], **changes)
 
     def ended(self, position: int, size: int, sha256: str = "", *, closed: bool) -> None:
-        if self._closed:  # a disk has held its process for too long: it stays as it was reported
+        if self._closed:  # the disk hung for too long, and the file was reported as incomplete
             return
         self._open.discard(position)
         self.change(position, size=size, sha256=sha256, closed=closed)
         self.files_received += closed
 
     def grant(self, wanted: int) -> BytesGranted | LimitReached:
-        """Grants bytes that may come now, at least so many; or says why there are not so many."""
+        """Grants at least the wanted bytes, or returns why the quotas have not so many left."""
         quota, size = self._quota, CREDIT
         for whose, allowance in (("node", quota.node), ("job", quota.job)):
             if (left := allowance.left) is None:
@@ -164,8 +163,8 @@ class LoginFiles:
         self._quota.node.give_back(size)
         self._quota.job.give_back(size)
 
-    def stored(self, position: int) -> str:
-        """Returns the name on the disk, below the login's folder."""
+    def stored_path(self, position: int) -> str:
+        """Returns the path of a file on the disk, below the login's folder."""
         return self._files[position].path.removeprefix(self._prefix)
 
     def size_of(self, positions: Sequence[int]) -> int:
@@ -173,19 +172,19 @@ class LoginFiles:
 
 
 class ConnectionFiles:
-    """Holds what one connection of a login has brought, and checks what its process says of it."""
+    """Holds the files of one connection, and checks what its process reports about them."""
 
     def __init__(self, received: LoginFiles, limits: ReceiverLimits) -> None:
         self._received = received
         self._limits = limits
-        self._files: set[int] = set()  # where in the list of the login
+        self._files: set[int] = set()  # positions in the list of the login
         self._open: set[int] = set()
         self._granted = 0
         self._bytes = 0
 
     def check_open(self, asked: Open) -> LimitReached | None:
-        """Says why what is asked for may not be opened. Raises `WrongFrame`."""
-        _check(len(self._open) < self._limits.handles, "more open files than it may have")
+        """Returns why the file or folder may not be opened, or None. Raises `WrongFrame`."""
+        _check(len(self._open) < self._limits.handles, "the number of open files")
         return self._received.check_open(asked)
 
     def opened(self, asked: Open) -> Opened:
@@ -195,8 +194,8 @@ class ConnectionFiles:
             self._open.add(number)
         return Opened(number)
 
-    def take(self, asked: FromProcess) -> ToProcess:
-        """Answers all that is said of files that are open or were. Raises `WrongFrame`."""
+    def answer(self, asked: FromProcess) -> ToProcess:
+        """Returns the answer to a report or request about files. Raises `WrongFrame`."""
         match asked:
             case BytesReceived(received):
                 _check(self._bytes <= received <= self._granted, "the number of bytes")
@@ -224,17 +223,18 @@ class ConnectionFiles:
                 _check(max(len(message), len(hint or "")) <= _MAX_TEXT, "a text")
                 self._received.refuse(code, message, hint)
             case _:
-                raise WrongFrame("it asks for something else")
+                raise WrongFrame("the process has sent an unexpected message")
         return Done()
 
     def left_open(self) -> dict[int, str]:
-        """Returns the files that nobody will close any more, and their names on the disk."""
-        return {number: self._received.stored(number) for number in sorted(self._open)}
+        """Returns the files that are still open, with their paths below the login's folder."""
+        return {number: self._received.stored_path(number) for number in sorted(self._open)}
 
     def end(self, sizes: dict[int, int]) -> None:
-        """Takes the sizes of what was left open, and gives back what was granted and has not come.
+        """Ends the connection: takes the sizes of files that were left open, and gives back the
+        bytes that were granted and not used.
 
-        Of its last bytes the process may have said nothing: they are in the files.
+        The process may not have reported its last bytes, but they are in the sizes of the files.
         """
         for number in sorted(self._open):
             self._received.ended(number, sizes.get(number, 0), closed=False)

@@ -1,7 +1,7 @@
-"""PURE. Declares what the daemon and a process that serves one connection say to each other.
+"""PURE. Declares the messages between the daemon and a process that serves one connection.
 
-The daemon begins with `Begin`. From then on the process asks, and waits for the answer before it
-does anything else: the daemon never speaks first. So what a client has been told, the daemon knows.
+The daemon sends `Begin` first. After that the process asks, and waits for the answer before it does
+anything else; the daemon never speaks first. So the daemon knows everything that a client was told.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ MAX_LOG_LINE = 2000
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """Comes first; then the descriptor of the connection that the process is to serve is given.
+    """Begins the work. After it the daemon sends the descriptor of the connection to serve.
 
-    host_keys: the receiver's own, as OpenSSH stores them. limits: `ReceiverLimits`.
+    host_keys: the receiver's own keys, in OpenSSH's format.
+    limits: the fields of `ReceiverLimits`.
+    legacy_algorithms: whether to offer SHA-1 and CBC too.
     """
 
     host_keys: tuple[bytes, ...]
@@ -27,11 +29,15 @@ class Begin(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     legacy_algorithms: bool
 
 
-# What the process asks. All but `LogIn`, `LogLine` and `ConnectionEnded` need a login that was admitted.
+# Requests of the process. All except `LogIn`, `LogLine` and `ConnectionEnded` need an admitted
+# login.
 
 
 class LogIn(msgspec.Struct, frozen=True, tag=True):
-    """Presents what the client has sent. Answered by `Admitted`, `WrongLogin` or `TooManyConnections`."""
+    """Presents the name and password that the client has sent.
+
+    Answered by `Admitted`, `WrongLogin` or `TooManyConnections`.
+    """
 
     username: str
     password: str
@@ -44,11 +50,14 @@ OpenKind = Literal["new file", "new folder", "folder"]
 
 
 class Open(msgspec.Struct, frozen=True, tag=True):
-    """Asks for a descriptor of something in the folder of the login.
+    """Asks for a descriptor of a file or folder in the folder of the login.
 
-    Answered by `Opened`, after which the descriptor is given, by `OpenFailed` or by `LimitReached`. what:
-    the first two are made. path: below the login's folder; "" is that folder, which is made if it
-    is missing.
+    what: whether to make a new file or folder, or to open an existing folder.
+    path: the path below the login's folder. "" is that folder itself, which is made if it is
+        missing.
+
+    Answered by `Opened`, after which the daemon sends the descriptor, by `OpenFailed` or by
+    `LimitReached`.
     """
 
     what: OpenKind
@@ -56,26 +65,34 @@ class Open(msgspec.Struct, frozen=True, tag=True):
 
 
 class AskBytes(msgspec.Struct, frozen=True, tag=True):
-    """Asks for leave to write at least so many bytes. Answered by `BytesGranted` or `LimitReached`."""
+    """Asks to be allowed to write at least `size` bytes. Answered by `BytesGranted` or
+    `LimitReached`.
+    """
 
     size: int
 
 
 class BytesReceived(msgspec.Struct, frozen=True, tag=True):
-    """Something has come from the client. received: bytes of files, of this connection so far."""
+    """Reports that the client has sent something.
+
+    received: the bytes of files that this connection has received since its beginning.
+    """
 
     received: int
 
 
 class TimeSet(msgspec.Struct, frozen=True, tag=True):
-    """The client has given a file a time stamp, in seconds since 1970."""
+    """Reports the time stamp that the client has given a file, in seconds since 1970."""
 
     number: int
     modified: int
 
 
 class FileClosed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """The file is no longer open. closed: its client closed it, and bytes and name are durable."""
+    """Reports that a file is no longer open.
+
+    closed: whether the client has closed it, and its bytes and name are durable.
+    """
 
     number: int
     size: int
@@ -84,7 +101,7 @@ class FileClosed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class UploadsRefused(msgspec.Struct, frozen=True, tag=True):
-    """Says why nothing more is taken. code: disk_full or quota_exceeded."""
+    """Reports why no more uploads are taken. code: disk_full or quota_exceeded."""
 
     code: Code
     message: str
@@ -92,17 +109,17 @@ class UploadsRefused(msgspec.Struct, frozen=True, tag=True):
 
 
 class LogLine(msgspec.Struct, frozen=True, tag=True):
-    """Carries a line for the log, of a level of `logging`."""
+    """Gives the daemon a line for its log. level: a level of `logging`."""
 
     level: int
     text: Annotated[str, msgspec.Meta(max_length=MAX_LOG_LINE)]
 
 
 class ConnectionEnded(msgspec.Struct, frozen=True, tag=True):
-    """The connection has ended, and the process ends. Not answered."""
+    """Reports that the connection has ended, and with it the process. Not answered."""
 
 
-# What the daemon answers. `Done` is the answer wherever nothing else is said above.
+# Answers of the daemon. `Done` answers every request that names no other answer.
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
@@ -110,7 +127,7 @@ class Done(msgspec.Struct, frozen=True, tag=True):
 
 
 class Admitted(msgspec.Struct, frozen=True, tag=True):
-    """name: a job and a node, for messages."""
+    """Admits the login. name: a job and a node, for messages."""
 
     name: str
 
@@ -120,27 +137,29 @@ class WrongLogin(msgspec.Struct, frozen=True, tag=True):
 
 
 class TooManyConnections(msgspec.Struct, frozen=True, tag=True):
-    """The login is right, and has as many connections as it may have."""
+    """Refuses a right login, which already has as many connections as it may have."""
 
 
 class Opened(msgspec.Struct, frozen=True, tag=True):
-    """Comes before the descriptor. number: by which a new file is named from now on."""
+    """Precedes the descriptor. number: the number of a new file in later requests."""
 
     number: int | None
 
 
 class OpenFailed(msgspec.Struct, frozen=True, tag=True):
-    """error: an errno."""
+    """Reports an error of the system. error: an errno."""
 
     error: int
 
 
 class BytesGranted(msgspec.Struct, frozen=True, tag=True):
+    """Allows the process to write `size` more bytes."""
+
     size: int
 
 
 class LimitReached(msgspec.Struct, frozen=True, tag=True):
-    """Nothing more may be opened or written, and why."""
+    """Refuses to open or write anything more, and says why."""
 
     message: str
 

@@ -1,7 +1,7 @@
-"""Runs a process that serves one connection, from its first frame to its end.
+"""Runs the process that serves one connection, from its first message to its end.
 
-It has one thread, and an event loop for asyncssh. It waits for the disk and for the daemon in that
-loop, since it has nobody else to serve; the daemon kills it whatever it waits for.
+The process has one thread with an event loop for asyncssh. It waits for the disk and for the daemon
+inside that loop, because it serves nobody else. The daemon can kill it at any time.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ _log = logging.getLogger(__name__)
 
 
 def before_forks() -> None:
-    """Makes keys and options, as each process that receives does for itself.
+    """Makes keys and options, as every process that receives does later for itself.
 
-    What the libraries load and keep for that is shared then: 1.1 MB of each.
+    The libraries load and keep things for this. When the fork server has them already, all
+    processes share that memory, and each takes 1.1 MB less.
     """
     prepare_asyncssh()
     made = [
@@ -49,7 +50,7 @@ def before_forks() -> None:
 
 
 def receive(channel: Channel) -> None:
-    """Runs as a process that receives, also where nothing was done before the fork."""
+    """Serves one connection. This is the function of the role `receive`."""
     begin, descriptor = channel.receive(_BEGIN), channel.receive_descriptor()
     logging.getLogger().handlers[:] = [LogToDaemon(channel)]
     prepare_asyncssh()
@@ -68,17 +69,17 @@ async def _serve(channel: Channel, begin: Begin, accepted: socket.socket) -> Non
     ended = asyncio.Event()
     login = DaemonClient(channel)
     connection = Connection(login, limits, space, ended.set)
-    # It was looked at when it was made, by the daemon; which takes 0.15 s.
+    # The check of an RSA key takes 0.15 s, and the daemon has done it when it loaded the key.
     asyncssh.set_default_skip_rsa_key_validation(True)
     keys = [asyncssh.import_private_key(key) for key in begin.host_keys]
     options: Any = server_options(keys, limits, legacy=begin.legacy_algorithms)
     options.protocol_factory = lambda: connection
     try:
         await loop.connect_accepted_socket(lambda: SshConnection(loop, options), accepted)
-    except OSError:  # the client has gone already
+    except OSError:  # the client has closed the connection already
         return
     while not ended.is_set():
-        # asyncssh has no limit of its own for what is looked at here.
+        # asyncssh itself has no limits for what `reason_to_cut` checks.
         if reason := connection.reason_to_cut():
             _log.warning("%s: a connection is cut because %s", login.name or "receiver", reason)
             connection.abort()
@@ -93,9 +94,9 @@ def _log_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> Non
 
 
 class InlineExecutor(ThreadPoolExecutor):
-    """Runs at once what asyncssh would run in a thread: this process may start none.
+    """Runs functions in the calling thread, because this process may start no thread.
 
-    It is the making of options for the name that a client logs in with, which takes 0.1 ms.
+    asyncssh uses an executor to prepare the options for a user name, which takes 0.1 ms.
     """
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
@@ -108,14 +109,14 @@ class InlineExecutor(ThreadPoolExecutor):
 
 
 class LogToDaemon(logging.Handler):
-    """Sends what is logged to the daemon, which has the log."""
+    """Sends log records to the daemon, which writes the log."""
 
     def __init__(self, channel: Channel) -> None:
         super().__init__(logging.WARNING)
         self._channel = channel
 
     def emit(self, record: logging.LogRecord) -> None:
-        with suppress(DaemonGone):  # which is about to kill this process
+        with suppress(DaemonGone):  # the daemon is about to kill this process
             self._channel.send(LogLine(record.levelno, self.format(record)[:MAX_LOG_LINE]))
             self._channel.receive(_ANSWER)
 
@@ -123,7 +124,7 @@ class LogToDaemon(logging.Handler):
 def server_options(
     keys: list[asyncssh.SSHKey], limits: ReceiverLimits, *, legacy: bool
 ) -> asyncssh.SSHServerConnectionOptions:
-    """Sets every option that a client could make use of, and leaves none to a default."""
+    """Returns the options of the server, with every option set that a client could make use of."""
     algorithms = usual_algorithms(legacy=legacy)
     options: dict[str, Any] = {
         **algorithms.options(),
@@ -131,7 +132,8 @@ def server_options(
         "server_version": "cucmd",
         "config": None,
         "login_timeout": limits.login_timeout,
-        # A node gives up on a server whose SSH version comes late (vos/NODES.md, section 5.4).
+        # A look-up of the client's name could delay our SSH version, and a node gives up on a
+        # server whose version comes late (vos/NODES.md, section 5.4).
         "rdns_lookup": False,
         "public_key_auth": False,
         "host_based_auth": False,

@@ -1,7 +1,7 @@
 """Counts what the receiver refuses and cuts, and logs it once a minute.
 
-No peer decides how many lines it gets in the log: the first refusal of a minute is one line, and
-all others of that minute are summed up in a second line.
+No peer decides how many lines it gets in the log. The first refusal of a minute is logged at once,
+and the others of that minute are summed up in one more line.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import Counter
 import trio
 
 EVERY = 60.0  # seconds
-_MOST_NAMED = 3
+_MOST_NAMED = 3  # addresses that a line names
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ class RefusalLog:
         self._counting = trio.Event()  # set from the first refusal to the next quiet minute
 
     def add(self, reason: str, source: str) -> None:
+        """Counts a refusal of a connection from this address."""
         if not self._counting.is_set():
             self._counting.set()
             _log.warning("receiver: connection from %s: %s", source, reason)

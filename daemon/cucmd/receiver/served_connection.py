@@ -1,8 +1,8 @@
-"""Serves one connection, as the daemon does: has a process forked for it, and answers that process.
+"""Serves one connection in the daemon: has a process forked for it, and answers its requests.
 
 The process handles what the client sends; it knows no login and opens no file. The daemon checks
-the login that the client has sent, and from then on opens files in the folder of that login, lists
-them, and grants bytes. What the process says is checked as if a stranger had said it.
+the login that the client has sent. From then on it opens files in the folder of that login, lists
+them, and grants bytes. It checks everything that the process says as if a stranger had said it.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ from cucmd.worker.frames import NO_LIMIT, ProcessLimits, WrongFrame
 from cucmd.worker.process import END_SECONDS, Cause, WorkerEnded
 from cucmd.worker.workers import Workers
 
-# What such a process does, by which the first process knows it.
+# The role of such a process, by which the fork server knows it.
 RECEIVE = "receive"
 
-# What the kernel allows it. Memory: what it has of the first process, two windows of 2 MiB, and
-# 27,000 names. Descriptors: the limit of handles, and some of its own. It uses the processor for as
-# long as its node sends, and files are as large as they are: quotas and free space are its own to
-# keep.
+# The memory is for what the process shares with the fork server, two windows of 2 MiB, and 27,000
+# names. The descriptors are for the open files of the client, and some of its own. It may use the
+# processor as long as its node sends. Its files may have any size, because the quota and the free
+# space limit them.
 _LIMITS = ProcessLimits(
     memory=1024 * MIB,
     seconds=NO_LIMIT,
@@ -58,9 +58,9 @@ _LIMITS = ProcessLimits(
     descriptors=64,
     nice=0,
 )
-# Of a connection from an address where no node is expected. It may be that of a node behind a NAT,
-# which then pushes as fast as it does while the processors have nothing else to do; it may be that
-# of a stranger, who can have a process compute key exchanges.
+# The limits for a connection from an address where no node is expected. It may come from a stranger
+# who makes processes compute key exchanges, so it gets the processor last. It may also come from a
+# node behind a NAT, which is not slower as long as the processors are not busy.
 _LIMITS_OF_STRANGER = msgspec.structs.replace(_LIMITS, nice=10)
 
 _ASKED = msgspec.msgpack.Decoder(FromProcess)
@@ -69,7 +69,7 @@ _log = logging.getLogger(__name__)
 
 
 class Owner(Protocol):
-    """Stands for the receiver, as far as one connection needs it."""
+    """Describes what a connection needs of the receiver."""
 
     @property
     def begin(self) -> Begin: ...
@@ -88,8 +88,9 @@ class Owner(Protocol):
 class ServedConnection:
     """Serves a connection that was accepted.
 
-    source: its address. expected: a node is expected there. ended: is set once its process has
-    ended.
+    source: the address of the client.
+    expected: whether a node is expected at this address.
+    ended: set once the process has ended.
     """
 
     def __init__(
@@ -102,15 +103,17 @@ class ServedConnection:
         self._accepted = accepted
         self._target: UploadTarget | None = None
         self._connection_files: ConnectionFiles | None = None
-        self._wrong = False  # it has come with a wrong login
+        self._wrong = False  # whether the client has sent a wrong login
         self._scope = trio.CancelScope()
-        self._open_scope = trio.CancelScope(shield=True)  # of what the daemon opens for it
+        self._open_scope = trio.CancelScope(shield=True)  # for the opening of a file in a thread
 
     def end(self) -> None:
-        """Kills the process, whatever it does. May be called before `run`, and again."""
+        """Kills the process, whatever it is doing. May be called before `run`, and repeated."""
         self._scope.cancel()
         self._accepted.close()
-        self._open_scope.deadline = trio.current_time() + END_SECONDS  # and then is left to itself
+        self._open_scope.deadline = (
+            trio.current_time() + END_SECONDS
+        )  # then the thread is left alone
 
     async def run(self) -> None:
         """Returns when the process has ended."""
@@ -119,7 +122,7 @@ class ServedConnection:
             with self._accepted, self._scope:
                 await self._serve()
         except WorkerEnded as error:
-            # A process that has no login yet may be killed by anybody, and takes nothing with it.
+            # If a process without a login is killed, nothing is lost, so do not log it.
             why = "" if error.cause is Cause.LOST and self._target is None else str(error)
         except WrongFrame as error:
             why = str(error)
@@ -131,7 +134,7 @@ class ServedConnection:
                 if why:
                     said = "the process that received its files has ended"
                     self._target.received.refuse(Code.RECEIVER_LOST, said)
-                await self._measure_open_files(self._target, self._connection_files)
+                await self._close_files(self._target, self._connection_files)
             self.ended.set()
 
     async def _serve(self) -> None:
@@ -139,8 +142,9 @@ class ServedConnection:
         async with owner.workers.forked(RECEIVE, None, self._limits) as worker:
             await worker.send(owner.begin)
             await worker.send_descriptor(self._accepted.fileno())
-            self._accepted.close()  # else the client would notice no end of the process
-            # The process itself cuts a client that is late, unless the client has taken it over.
+            self._accepted.close()  # otherwise the client would not notice the end of the process
+            # The process itself cuts a client that is late. This deadline is for a process that
+            # hostile bytes have taken over.
             self._scope.deadline = trio.current_time() + 2 * owner.limits.login_timeout
             while not isinstance(asked := await worker.receive(_ASKED), ConnectionEnded):
                 if isinstance(asked, Open):
@@ -162,26 +166,26 @@ class ServedConnection:
         if isinstance(asked, LogIn):
             return self._log_in(asked)
         if self._target is None or self._connection_files is None:
-            raise WrongFrame("it has no login")
-        answer = self._connection_files.take(asked)
+            raise WrongFrame("the process has no login yet")
+        answer = self._connection_files.answer(asked)
         self._target.note_activity()
         return answer
 
     def _log_in(self, asked: LogIn) -> Admitted | WrongLogin | TooManyConnections:
-        """Checks a one-time login: from now on this connection is of that login and no other."""
+        """Checks a one-time login. If it is right, the connection belongs to it from now on."""
         if self._target is not None:
-            raise WrongFrame("it has a login already")
+            raise WrongFrame("the process has a login already")
         owner = self._owner
         target = owner.target(asked.username)
         if target is None or not target.has_password(asked.password):
             if target is not None:
                 target.wrong_logins += 1
-            if not self._wrong:  # once for each connection
+            if not self._wrong:  # log it once for each connection
                 self._wrong = True
                 owner.log_refusal(self.source, "wrong login")
             return WrongLogin()
         if len(target.connections) >= owner.limits.connections:
-            # That node is told, and no other behind its address.
+            # Tell the work on this node, and not other nodes behind the same address.
             reason = "its login has as many connections as it may have"
             target.count_refusal(reason)
             owner.log_refusal(self.source, f"refused because {reason}")
@@ -196,17 +200,20 @@ class ServedConnection:
         return Admitted(target.name)
 
     async def _open(self, asked: Open) -> tuple[ToProcess, int | None]:
-        """Opens something in the folder of the login, in a thread: a disk may hang."""
+        """Opens a file or folder for the process, in a thread because the disk may hang.
+
+        Returns the answer and the descriptor, or None if nothing was opened.
+        """
         if self._target is None or self._connection_files is None:
-            raise WrongFrame("it has no login")
+            raise WrongFrame("the process has no login yet")
         try:
             parts = split_stored_path(asked.path, self._owner.limits)
         except RequestRefused as error:
-            raise WrongFrame("a path is wrong") from error
+            raise WrongFrame("the process has sent a wrong path") from error
         if (refused := self._connection_files.check_open(asked)) is not None:
             return refused, None
         try:
-            await trio.lowlevel.checkpoint()  # not once it is at its end
+            await trio.lowlevel.checkpoint()  # open nothing after `end`
             with trio.CancelScope(shield=True) as self._open_scope:
                 descriptor = await trio.to_thread.run_sync(
                     self._open_in_thread,
@@ -216,24 +223,24 @@ class ServedConnection:
                     abandon_on_cancel=True,
                     limiter=self._owner.open_limiter,
                 )
-        except (OSError, RuntimeError) as error:  # RuntimeError: there is no thread left
+        except (OSError, RuntimeError) as error:  # RuntimeError if no thread can be started
             number = error.errno if isinstance(error, OSError) else None
             return OpenFailed(number or errno.EIO), None
         if self._open_scope.cancelled_caught:
-            await trio.sleep_forever()  # this connection is at its end
+            await trio.sleep_forever()  # `end` was called, and cancels this too
         answer = self._connection_files.opened(asked)
         self._target.note_activity()
         return answer, descriptor
 
     def _open_in_thread(self, folder: Path, what: OpenKind, parts: Parts) -> int:
-        """Opens it, in the thread, unless the disk has hung until nobody waits any more."""
+        """Opens a file in the thread. Closes it again if the connection has ended meanwhile."""
         descriptor = open_in(folder, what, parts)
         if self._open_scope.cancelled_caught:
             os.close(descriptor)
         return descriptor
 
-    async def _measure_open_files(self, target: UploadTarget, files: ConnectionFiles) -> None:
-        """Measures the files that the process has left open, of which it can say nothing more."""
+    async def _close_files(self, target: UploadTarget, files: ConnectionFiles) -> None:
+        """Measures the files that the process has left open, and ends the connection's files."""
         paths = {number: target.folder / name for number, name in files.left_open().items()}
         sizes: dict[int, int] = {}
         with trio.move_on_after(END_SECONDS, shield=True):

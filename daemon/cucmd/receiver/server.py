@@ -1,6 +1,6 @@
-"""Runs the SFTP server that nodes push their files to: opens upload targets, and closes them.
+"""Runs the SFTP server that nodes push their files to: opens and closes upload targets.
 
-See the package's docstring for how a transfer goes.
+The package's docstring explains how a transfer goes.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from cucmd.receiver.startups import Startups
 from cucmd.receiver.upload_target import UploadTarget
 from cucmd.worker.workers import Workers
 
-# Connections that the kernel holds until they are accepted: every node at once.
+# Connections that the kernel holds until they are accepted. All nodes may connect at once.
 _BACKLOG = 256
-# Connections that are accepted before all else has its turn.
+# Connections that are accepted before other tasks get their turn.
 _ACCEPTS_PER_TURN = 16
-# Seconds after an `accept` that failed: mostly there is no descriptor left, or no memory.
+# Seconds to wait after an `accept` that failed, mostly for want of descriptors or memory.
 _ACCEPT_RETRY_SECONDS = 1.0
-# Seconds between two looks at connections that have been logging in for too long.
+# Seconds between two searches for connections that take too long to log in.
 _CHECK_SECONDS = 0.25
-# Threads that open files: they wait for the same disk.
+# Threads that open files. More would only wait for the same disk.
 _OPENING_THREADS = 16
-# Lines for the log that all processes together may say in a minute.
+# Log lines of all processes together in a minute.
 _MAX_LOG_LINES = 30
 
 _log = logging.getLogger(__name__)
 
 
 class Receiver:
-    """Runs the server. `address` and `port` are where it listens."""
+    """Runs the server, which listens at `address` and `port`."""
 
     def __init__(
         self, limits: ReceiverLimits, workers: Workers, begin: Begin, nursery: trio.Nursery
@@ -62,9 +62,9 @@ class Receiver:
         self._targets: dict[str, UploadTarget] = {}
         self._connections: dict[ServedConnection, Startups[ServedConnection]] = {}
         self._strangers = self._startups(limits.unauthenticated)
-        self._expected: dict[str, Startups[ServedConnection]] = {}  # by the address of nodes
+        self._expected: dict[str, Startups[ServedConnection]] = {}  # by source
         self.refusals = RefusalLog()
-        self._has_waiting = trio.Event()  # a connection, for a place
+        self._has_waiting = trio.Event()  # set when a connection waits for a place
         self._log_lines = 0  # of the log, up to `_log_lines_until`
         self._log_lines_until = -math.inf
 
@@ -78,11 +78,14 @@ class Receiver:
         quota: Quota | None = None,
         address: str = "",
     ) -> UploadTarget:
-        """Opens a target with a login of its own. `folder` is made when the first client logs in.
+        """Opens a target with a login of its own. Close it with `aclose`.
 
-        `name`: a job and a node, for messages. `node`, `prefix`: see `LoginFiles`. `address`: the
-        node's, or "" where it is unknown; a node may come from another one too. Close the target
-        with `aclose`.
+        folder: where the files go. It is made when the first client logs in.
+        name: a job and a node, for messages.
+        node, prefix: see `LoginFiles`.
+        quota: how many bytes the node and its job may still receive.
+        address: the node's address, or "" if it is unknown. The node may also connect from another
+            address, but then its login competes with those of strangers.
         """
         received = LoginFiles(self.limits, quota or Quota(), self.files, node, prefix)
         source = source_of(address) if address else ""
@@ -98,7 +101,7 @@ class Receiver:
         return Startups(limit, per_source, limits.waiting, limits.login_timeout_crowded)
 
     def _forget(self, target: UploadTarget) -> None:
-        """Lets no connection log in to the target any more."""
+        """Removes a target, so that nobody can log in to it any more."""
         self._targets.pop(target.username, None)
         if not any(one.source == target.source for one in self._targets.values()):
             self._expected.pop(target.source, None)
@@ -106,19 +109,19 @@ class Receiver:
     # For open_receiver.
 
     async def accept(self, listening: trio.SocketListener) -> None:
-        """Accepts connections until it is cancelled."""
-        said = False
+        """Accepts connections until cancelled."""
+        is_logged = False
         while True:
             try:
                 for _ in range(_ACCEPTS_PER_TURN):
                     accepted, peer = await listening.socket.accept()
                     self._admit(socket.socket(fileno=accepted.detach()), source_of(peer[0]))
-                    said = False
+                    is_logged = False
             except OSError as error:
-                # accept(2) lists many that the network or a firewall can cause.
-                if not said:
+                # accept(2) lists many errors that the network or a firewall can cause.
+                if not is_logged:
                     _log.error("receiver: cannot accept connections, keeps trying: %s", error)
-                said = True
+                is_logged = True
                 await trio.sleep(_ACCEPT_RETRY_SECONDS)
 
     def close(self) -> None:
@@ -143,7 +146,7 @@ class Receiver:
             self._has_waiting.set()
 
     def _begin_next(self, startups: Startups[ServedConnection]) -> None:
-        """Gives places to those that wait, as far as there are any."""
+        """Starts waiting connections as long as there are free places."""
         while (connection := startups.next(trio.current_time())) is not None:
             self._nursery.start_soon(self._run, connection)
 
@@ -155,7 +158,7 @@ class Receiver:
             del self._connections[connection]
 
     async def cut_overdue(self) -> None:
-        """Cuts connections for others that wait, until it is cancelled."""
+        """Cuts connections that take too long to log in while others wait. Runs until cancelled."""
         while True:
             await self._has_waiting.wait()
             self._has_waiting = trio.Event()
@@ -168,9 +171,9 @@ class Receiver:
                         self.free_place(connection)
 
     def _count_too_many(self, source: str) -> None:
-        """Notes that a connection was refused or cut because of a limit of ours.
+        """Logs and counts a connection that was refused or cut because too many log in.
 
-        Each node of that address learns of it: which one it was, nobody can know.
+        It is counted for every node of this address, because nobody knows which one it was.
         """
         reason = "too many others are logging in"
         self.log_refusal(source, f"refused because {reason}")
@@ -184,7 +187,7 @@ class Receiver:
         return self._targets.get(username)
 
     def free_place(self, connection: ServedConnection) -> None:
-        """Gives the place of a connection to the next one."""
+        """Gives the place of a connection, which has logged in or ended, to the next one."""
         startups = self._connections[connection]
         startups.leave(connection)
         self._begin_next(startups)
@@ -193,7 +196,7 @@ class Receiver:
         self.refusals.add(reason, source)
 
     def log_line(self, line: LogLine) -> None:
-        """Logs what a process says, unless all of them have said too much in this minute."""
+        """Logs a line of a process, unless the processes have logged too much in this minute."""
         if (now := trio.current_time()) >= self._log_lines_until:
             self._log_lines_until, self._log_lines = now + EVERY, 0
         self._log_lines += 1
@@ -201,7 +204,7 @@ class Receiver:
             serious = line.level >= logging.ERROR
             _log.log(logging.ERROR if serious else logging.WARNING, "%s", line.text)
         elif self._log_lines == _MAX_LOG_LINES + 1:
-            _log.error("receiver: its processes say too much: the rest of the minute is left out")
+            _log.error("receiver: its processes log too much; the rest of this minute is left out")
 
 
 @asynccontextmanager
@@ -213,10 +216,13 @@ async def open_receiver(
     *,
     legacy_algorithms: bool = False,
 ) -> AsyncIterator[Receiver]:
-    """Opens the receiver, which listens at `listen` (port 0: any free one) while the body runs.
+    """Runs the receiver while the body runs.
 
-    workers: has the role `RECEIVE`. Raises OSError where it cannot listen or write `host_key_dir`,
-    and HostKeyUnusable.
+    listen: the address and port to listen at. Port 0 takes any free port.
+    host_key_dir: the folder of the server's host keys.
+    workers: must have the role `RECEIVE`.
+
+    Raises OSError if it cannot listen or cannot write to `host_key_dir`, and HostKeyUnusable.
     """
     limits = limits or ReceiverLimits()
     keys = await trio.to_thread.run_sync(load_host_keys, host_key_dir)
@@ -228,16 +234,16 @@ async def open_receiver(
     host, port = listen
     listeners = await trio.open_tcp_listeners(port, host=host, backlog=_BACKLOG)
     async with AsyncExitStack() as stack:
-        # The listeners are closed outside the nursery. A close is a checkpoint: in the nursery,
-        # which is cancelled by then, it would raise Cancelled in place of an error of the body,
-        # and the nursery would swallow both.
-        for one in listeners:
-            await stack.enter_async_context(one)
+        # The listeners are closed outside of the nursery, because closing is a checkpoint. Inside
+        # the nursery, which is cancelled by then, it would raise Cancelled in place of an exception
+        # of the body, and the nursery would swallow both.
+        for listener in listeners:
+            await stack.enter_async_context(listener)
         async with trio.open_nursery() as nursery:
             receiver = Receiver(limits, workers, begin, nursery)
             receiver.address, receiver.port = listeners[0].socket.getsockname()[:2]
-            for one in listeners:
-                nursery.start_soon(receiver.accept, one)
+            for listener in listeners:
+                nursery.start_soon(receiver.accept, listener)
             nursery.start_soon(receiver.cut_overdue)
             nursery.start_soon(receiver.refusals.run)
             try:

@@ -1,6 +1,6 @@
 """PURE. Reads and writes SFTP version 3: frames, requests, replies (draft-ietf-secsh-filexfer-02).
 
-Nothing here knows what a request does to the disk; and a packet is never longer than MAX_PACKET,
+Nothing here knows what a request does to the disk. A packet is never longer than MAX_PACKET,
 whatever its length field says.
 """
 
@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from cucmd.receiver.limits import Status
 
-# OpenSSH's own limits: a packet of 256 KB, a block of 255 KB. We announce the block by the
-# extension limits@openssh.com, and its sftp then uses it: an eighth of the requests.
+# OpenSSH's own limits: a packet of 256 KB, a block of 255 KB. We announce the size of the block by
+# the extension limits@openssh.com. OpenSSH's sftp then uses it, and sends an eighth of the
+# requests.
 MAX_PACKET = 256 * 1024
 MAX_BLOCK = 255 * 1024
 
@@ -62,18 +63,18 @@ class OpenFlag(IntEnum):
 
 
 class Malformed(Exception):
-    """What came is not an SFTP packet."""
+    """Raised for bytes that are not an SFTP packet."""
 
 
 class Attributes(NamedTuple):
-    """Holds what a client wants set; None where it says nothing."""
+    """Holds the attributes that a client wants to set. None is an attribute that it leaves out."""
 
     size: int | None = None
-    times: tuple[int, int] | None = None  # access, modification; seconds
+    times: tuple[int, int] | None = None  # access and modification, in seconds since 1970
 
 
 class Attrs(NamedTuple):
-    """Holds what a reply says of a file or folder."""
+    """Holds the attributes of a file or folder in a reply."""
 
     size: int
     mode: int
@@ -82,18 +83,19 @@ class Attrs(NamedTuple):
 
 
 class PacketBuffer:
-    """Takes bytes, and gives whole packets without their length field."""
+    """Splits a stream of bytes into packets."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
         self._held = 0
-        self._needed = 4  # bytes until there is something to look at
+        self._needed = 4  # bytes that are needed for the next step: a length, or a whole packet
 
     def feed(self, data: bytes) -> list[memoryview]:
-        """Raises Malformed at a length beyond MAX_PACKET, or of 0.
+        """Adds bytes, and returns the packets that are complete now, without their length field.
 
-        A block of 255 KB comes in eight pieces or more: they are kept as they are and joined
-        once, and the packets are views of that.
+        A block of 255 KB comes in eight pieces or more. They are kept and joined only once, and the
+        packets are views of the joined bytes. Raises Malformed for a packet of 0 bytes, or of more
+        than MAX_PACKET.
         """
         self._pieces.append(data)
         self._held += len(data)
@@ -117,7 +119,7 @@ class PacketBuffer:
 
 
 class Fields:
-    """Reads the fields of one packet, in order. Raises Malformed past the end."""
+    """Reads the fields of one packet, in order. All methods raise Malformed beyond its end."""
 
     def __init__(self, packet: memoryview) -> None:
         self._packet = packet
@@ -144,11 +146,13 @@ class Fields:
         return bytes(self.block())
 
     def block(self) -> memoryview:
-        """Reads a string without a copy; keeps the packet alive."""
+        """Reads a string without copying it. The returned view keeps the packet in memory."""
         return self._take(self.uint32())
 
     def attributes(self) -> Attributes:
-        """Owner, permissions and extended attributes are skipped: they cannot be set here."""
+        """Reads size and times. Skips owner, permissions and extended attributes, which cannot be
+        set here.
+        """
         flags = self.uint32()
         size = self.uint64() if flags & 0x01 else None
         if flags & 0x02:
@@ -181,7 +185,7 @@ def attrs_reply(request: int, attrs: Attrs) -> bytes:
 
 
 def name_reply(request: int, names: Iterable[tuple[bytes, Attrs | None]]) -> bytes:
-    """Makes a reply of names with their attributes; a realpath has none."""
+    """Returns a reply with names and their attributes. A reply to REALPATH has no attributes."""
     entries = [
         _string(name) + _string(_long_name(name, attrs)) + (_attrs(attrs) if attrs else bytes(4))
         for name, attrs in names
@@ -190,13 +194,13 @@ def name_reply(request: int, names: Iterable[tuple[bytes, Attrs | None]]) -> byt
 
 
 def limits_reply(request: int, handles: int) -> bytes:
-    """Answers limits@openssh.com: longest packet, read and write, most handles at once."""
+    """Returns the reply to limits@openssh.com: longest packet, longest read and write, handles."""
     head = struct.pack(">BI", PacketType.EXTENDED_REPLY, request)
     return _framed(head + struct.pack(">QQQQ", MAX_PACKET, MAX_BLOCK, MAX_BLOCK, handles))
 
 
 def handle_of(raw: bytes) -> int:
-    """Returns the number in a handle, or -1, which no handle has."""
+    """Returns the number of a handle, or -1 if it is not one of our handles."""
     return int.from_bytes(raw, "big") if len(raw) == 4 else -1
 
 
@@ -209,12 +213,12 @@ def _string(value: bytes) -> bytes:
 
 
 def _attrs(attrs: Attrs) -> bytes:
-    # Size, permissions, times; owners are not canonical_path.
+    # Size, permissions and times, without the owner.
     return struct.pack(">IQIII", 0x0D, attrs.size, attrs.mode, attrs.atime, attrs.mtime)
 
 
 def _long_name(name: bytes, attrs: Attrs | None) -> bytes:
-    """Writes the `ls -l` line that version 3 wants; some clients look at its first letter."""
+    """Returns the `ls -l` line that version 3 wants. Some clients look at its first letter."""
     if attrs is None:
         return name
     return f"{modes.filemode(attrs.mode)} 1 node node {attrs.size} ".encode() + name

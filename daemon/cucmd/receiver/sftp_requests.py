@@ -1,9 +1,9 @@
 """Answers SFTP requests, one at a time.
 
-Only what an OpenSSH `put` needs has an effect: make a directory, create a file, write it, close it,
-list and stat in the login's own folder. The rest is refused. The times that a client sets are
-recorded, and not set on the disk: the process may change the times of no file, because it could
-change those of any file (`worker/seccomp.py`).
+Only the requests of an OpenSSH `put` have an effect: make a directory, create a file, write it,
+close it, and list and stat in the login's own folder. All others are refused. The times that a
+client sets are recorded and not set on the disk. The process may set the times of no file, because
+otherwise it could set those of any file (`worker/seccomp.py`).
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from cucmd.receiver.sftp_packets import (
 )
 from cucmd.receiver.upload import Upload
 
-# Files of one name in one target. More are no collection, and each one tries the names from .2 on.
+# Files of one name in one target. No collection has more, and each file tries all names from .2 on.
 _SAME_NAME = 100
 
-_NAMES_A_REPLY = 100  # as OpenSSH's server
+_NAMES_A_REPLY = 100  # like OpenSSH's server
 
 _ANEW = OpenFlag.TRUNCATE | OpenFlag.EXCLUSIVE
 
@@ -61,11 +61,11 @@ class RequestHandler:
         self._initialised = False
         self._handles: dict[int, Upload | Listing] = {}
         self._next_handle = 0
-        # As the client named it -> the number of its last file, and that file's path on the disk.
+        # For each path of the client, the number of the last file and its path on the disk.
         self._last: dict[str, tuple[int, Parts]] = {}
 
     def answer(self, packet: memoryview) -> bytes:
-        """Returns the reply. Raises Malformed or OSError to end the session."""
+        """Returns the reply to a request. Raises Malformed or OSError to end the session."""
         fields = Fields(packet)
         kind = fields.byte()
         if not self._initialised:
@@ -86,13 +86,13 @@ class RequestHandler:
             return status_reply(request, status, _reason(error))
 
     def close(self) -> None:
-        """Closes what is open, which stays incomplete. May be called again."""
+        """Closes all open files, which stay incomplete, and all folders. May be repeated."""
         uploads = [one for one in self._handles.values() if isinstance(one, Upload)]
         self._handles.clear()
         for close in (*(one.abandon for one in uploads), self._folder.close):
             try:
                 close()
-            except OSError as error:  # the others are closed all the same
+            except OSError as error:  # go on and close the others
                 self._record(error)
 
     def _initialise(self, kind: int) -> bytes:
@@ -107,7 +107,7 @@ class RequestHandler:
         return version_reply()
 
     def _record(self, error: OSError) -> None:
-        """Records a full disk for the login; logs what else the client has not caused."""
+        """Reports a full disk to the daemon, and logs any other error that no client can cause."""
         if error.errno in FULL_DISK:
             self._daemon.stop_uploads(Code.DISK_FULL, f"the disk took no more: {_reason(error)}")
         elif error.errno not in _ORDINARY:
@@ -134,7 +134,7 @@ class RequestHandler:
     def _path(self, fields: Fields) -> Parts:
         return split_path(fields.string(), self._limits)
 
-    # Answers, in the order of the protocol's numbers.
+    # Answers to each kind of request, in the order of the protocol's numbers.
 
     def _open(self, request: int, fields: Fields) -> bytes:
         parts = self._path(fields)
@@ -145,25 +145,24 @@ class RequestHandler:
                 Status.PERMISSION_DENIED, "a file can only be created and written here"
             )
         self._check_handles()
-        # Without TRUNCATE a client means to append to a file that exists, or not to touch one; in
-        # a new file beside it the beginning would be missing.
+        # Without TRUNCATE, or with EXCLUSIVE, the client means this name and no other. It may want
+        # to resume a file, and in a new file beside it the beginning would be missing.
         names = _SAME_NAME if flags & _ANEW == OpenFlag.TRUNCATE else 1
         upload = self._create(parts, names)
         handle = self._hold(upload)
         try:
             times = fields.attributes().times
         except Malformed:
-            times = None  # nothing else in them is of use here, so none has to be right
+            times = None  # we use only the times, so malformed attributes do no harm
         if times:
             self._daemon.report_time(upload.number, times[1])
         return handle_reply(request, handle)
 
     def _create(self, parts: Parts, names: int) -> Upload:
-        """Creates a file under that name or, where that exists, under `name.2`, `name.3`, ...
+        """Creates a file under this name or, if it exists, under `name.2`, `name.3`, and so on.
 
-        `names` is how many of these are tried. An existing file is never written over: not the
-        first of two files of one name, not one of an earlier run of the node, not even one that
-        was cut off.
+        `names` is how many of these names are tried. An existing file is never overwritten, whether
+        it is the first of two files of one name, from an earlier run of the node, or incomplete.
         """
         if not parts:
             raise RequestRefused(Status.FAILURE, "that is the folder itself")
@@ -276,7 +275,7 @@ _ANSWERS: dict[int, AnswerRequest] = {
     PacketType.EXTENDED: RequestHandler._extended,
 }
 
-# Known requests that are denied: they would read, remove, rename or make links.
+# Requests that would read, remove, rename or make links.
 _REFUSALS: dict[int, tuple[Status, str]] = {
     PacketType.READ: (Status.PERMISSION_DENIED, "files cannot be read here"),
     PacketType.REMOVE: (Status.PERMISSION_DENIED, "files cannot be removed here"),
@@ -286,8 +285,8 @@ _REFUSALS: dict[int, tuple[Status, str]] = {
     PacketType.SYMLINK: (Status.PERMISSION_DENIED, "links cannot be made here"),
 }
 
-# Errors that a client can cause; version 3 has no status for most of them. OpenSSH's `put -r` goes
-# on after FAILURE for a directory that exists.
+# Errors that a client can cause, and their status. Version 3 of the protocol has no status for most
+# of them. OpenSSH's `put -r` goes on after FAILURE for a directory that exists.
 _ORDINARY: dict[int, Status] = {
     errno.ENOENT: Status.NO_SUCH_FILE,
     errno.EACCES: Status.PERMISSION_DENIED,

@@ -1,9 +1,10 @@
-"""Serves the SFTP session of a connection: from asyncssh's callbacks to what answers, and back.
+"""Serves the SFTP session of a connection, from asyncssh's callbacks to the replies.
 
-Each request is answered where it comes, in the event loop: this process serves nobody else, and
-while it waits for the disk or for the daemon the kernel holds what the client sends.
+Each request is answered in the callback that receives it. This process serves nobody else, and
+while it waits for the disk or for the daemon, the kernel holds what the client sends.
 
-Why not asyncssh's own SFTP server: it makes a coroutine and a packet of each 32 KiB block.
+We do not use asyncssh's own SFTP server, because it makes a coroutine and a packet object for each
+block of 32 KiB.
 """
 
 from __future__ import annotations
@@ -19,17 +20,18 @@ from cucmd.receiver.daemon_client import DaemonClient
 from cucmd.receiver.sftp_packets import Malformed, PacketBuffer, PacketType
 from cucmd.receiver.sftp_requests import RequestHandler
 
-# Bytes of requests whose replies are sent together while more of them come: each piece of replies
-# wakes the client and its `ssh`. It is half of the window, so that the client is not kept waiting.
+# Replies are collected while more requests arrive, because each piece that we send wakes the client
+# and its `ssh`. After so many bytes of requests the replies are sent. This is half of the window,
+# so that the client never waits for them.
 _FLUSH_REQUEST_BYTES = 1024 * 1024
 
-# Bytes of replies that are sent at once. A READDIR of 30 bytes is answered with up to 60 KB, and
-# the client may have to read these before the next ones are made.
+# Bytes of replies after which they are sent. A READDIR of 30 bytes gets a reply of up to 60 KB, so
+# the next replies are not made before the client can have read the first.
 _FLUSH_REPLY_BYTES = 64 * 1024
 
 
 class SftpSession(asyncssh.SSHServerSession[bytes]):
-    """Answers what the client asks for. All methods are asyncssh's callbacks."""
+    """Answers the client's requests. All public methods are callbacks of asyncssh."""
 
     def __init__(self, daemon: DaemonClient, handler: RequestHandler) -> None:
         self._daemon = daemon
@@ -37,19 +39,19 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
         self._buffer = PacketBuffer()
         self._packets: deque[memoryview] = deque()
-        self._replies = bytearray()  # that are not sent yet
-        self._answered_bytes = 0  # bytes of the requests that these answer
-        self._received_more = False  # something has come since `_flush_when_idle` looked
-        self._flush_scheduled = False  # `_flush_when_idle` will be called
-        self._client_is_slow = False  # until the client has read earlier replies
-        self._input_ended = False  # the client sends nothing more
+        self._replies = bytearray()  # replies that are not sent yet
+        self._answered_bytes = 0  # bytes of the requests for these replies
+        self._received_more = False  # whether data came since the last `_flush_when_idle`
+        self._flush_scheduled = False  # whether `_flush_when_idle` will be called
+        self._client_is_slow = False  # whether the client has to read earlier replies first
+        self._input_ended = False  # whether the client sends nothing more
         self._closed = False
 
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
         self._channel = chan
 
     def subsystem_requested(self, subsystem: str) -> bool:
-        """Takes only this: no shell, no command, no PTY; those are refused by default."""
+        """Accepts only SFTP. asyncssh refuses a shell, a command and a PTY by default."""
         return subsystem == "sftp"
 
     def data_received(self, data: bytes, datatype: Any) -> None:
@@ -70,7 +72,9 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         return True  # our own EOF follows, after the last reply
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Answers what is queued, to nobody: a file whose close is in it is complete."""
+        """Processes the queued requests, although nobody gets the replies. If the CLOSE of a file
+        is among them, the file is complete.
+        """
         self._channel = None
         self._input_ended = True
         self._client_is_slow = False
@@ -88,12 +92,12 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._channel.resume_reading()
 
     def _answer(self) -> None:
-        """Answers what has come, as far as the client reads the replies."""
+        """Answers the queued requests, as long as the client reads the replies."""
         try:
             while self._packets and not self._client_is_slow:
                 packet = self._packets.popleft()
                 if packet[0] != PacketType.WRITE:
-                    self._send()  # what is asked for now may take long
+                    self._send()  # this request may take long, so send the earlier replies first
                 self._replies += self._handler.answer(packet)
                 self._answered_bytes += len(packet)
                 if (
@@ -114,7 +118,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             asyncio.get_running_loop().call_soon(self._flush_when_idle)
 
     def _flush_when_idle(self) -> None:
-        """Sends the replies, once a turn of the event loop has brought nothing more."""
+        """Sends the replies when a turn of the event loop has brought no more data."""
         if self._received_more:
             self._received_more = False
             asyncio.get_running_loop().call_soon(self._flush_when_idle)
@@ -128,12 +132,10 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             try:
                 self._channel.write(replies)
             except OSError:
-                pass  # closed meanwhile; `connection_lost` is on its way
+                pass  # the channel was closed meanwhile, and `connection_lost` will be called
 
     def _end(self) -> None:
-        """Closes what is open, then sends the exit of the SFTP server, after which OpenSSH's
-        client closes.
-        """
+        """Closes all open files and sends the exit status, after which OpenSSH's client closes."""
         self._input_ended = True
         self._packets.clear()
         if not self._closed:

@@ -1,14 +1,16 @@
-"""PURE. Decides which connections may log in now: limited in number, and for each address.
+"""PURE. Decides which connections may log in now, with a limit in all and one for each address.
 
-A connection that has not logged in takes a process, and anybody may open one. So only some have a
-place; the others wait, without a process. Where too many wait, the address that most of them come
-from loses one. The next place goes to the address that has fewest. While addresses that have fewer
-places wait, a connection has a few seconds for its login, which is a key exchange and some packets;
-then it is cut, the oldest of the address that has most. Nodes behind one NAT cut none of each
-other.
+Before its login a connection needs a process, and anybody can open connections. So a limited number
+of connections have a place, and the others wait without a process.
 
-There is no lock-out: a password of 178 bits is not guessed, and where a node comes with a wrong
-one, others behind the same NAT may have right ones.
+- If too many wait, the address with most waiting connections loses its newest one.
+- A free place goes to a connection of the address that has fewest places.
+- While addresses with fewer places wait, a connection has only some seconds for its login, which is
+  a key exchange and a few packets. Then the oldest connection of the address with most places is
+  cut. Nodes behind one NAT do not cut each other in this way.
+
+No address is locked out. A password of 178 bits cannot be guessed, and if a node comes with a wrong
+password, other nodes behind the same NAT may still have right ones.
 """
 
 from __future__ import annotations
@@ -20,10 +22,12 @@ T = TypeVar("T")
 
 
 class Startups(Generic[T]):
-    """Holds the connections that have not logged in. A source is what `source_of` returns.
+    """Holds the connections that have not logged in. A source is an address from `source_of`.
 
-    limit: places of all addresses together. per_source: places of each address. waiting: the most that
-    may wait. seconds: which a connection has for its login while addresses with fewer places wait.
+    limit: places of all sources together.
+    per_source: places of each source.
+    max_waiting: connections that may wait.
+    seconds: the time for a login while sources with fewer places wait.
     """
 
     def __init__(self, limit: int, per_source: int, max_waiting: int, seconds: float) -> None:
@@ -31,16 +35,20 @@ class Startups(Generic[T]):
         self._of_one = per_source
         self._max_waiting = max_waiting
         self._seconds = seconds
-        self._waiting: dict[T, str] = {}  # -> source; the oldest first
-        self._logging_in: dict[T, tuple[str, float]] = {}  # -> source, and when; the oldest first
+        self._waiting: dict[T, str] = {}  # the source of each; the oldest first
+        self._logging_in: dict[
+            T, tuple[str, float]
+        ] = {}  # source and begin of each; the oldest first
 
     def __bool__(self) -> bool:
-        """Says whether any connection waits."""
+        """Returns whether any connection waits."""
         return bool(self._waiting)
 
     def enter(self, source: str, connection: T) -> T | None:
-        """Lets a new connection wait for a place. Returns the one that must be closed where too
-        many wait: the newest of the address that has most, which may be this one.
+        """Lets a new connection wait for a place.
+
+        Returns a connection that must be closed because too many wait, or None. It is the newest
+        of the source with most waiting connections, and may be the new one itself.
         """
         self._waiting[connection] = source
         if len(self._waiting) <= self._max_waiting:
@@ -51,12 +59,14 @@ class Startups(Generic[T]):
         return newest
 
     def leave(self, connection: T) -> None:
-        """Frees what a connection holds that has logged in or has ended. May be repeated."""
+        """Frees the place of a connection that has logged in or has ended. May be repeated."""
         self._waiting.pop(connection, None)
         self._logging_in.pop(connection, None)
 
     def next(self, now: float) -> T | None:
-        """Gives a place to one that waits, and returns it. Returns None where none is free."""
+        """Gives a place to a waiting connection and returns the connection. Returns None if no
+        place is free or no connection waits.
+        """
         held = Counter(source for source, _ in self._logging_in.values())
         free = [one for one, source in self._waiting.items() if held[source] < self._of_one]
         if not free or len(self._logging_in) >= self._limit:
@@ -66,12 +76,12 @@ class Startups(Generic[T]):
         return first
 
     def overdue(self, now: float) -> T | None:
-        """Returns the connection that must be cut for one that waits, or None."""
+        """Returns a connection that must be cut because another one waits, or None."""
         if not self._waiting or not self._logging_in:
             return None
         held = Counter(source for source, _ in self._logging_in.values())
         [(most, count)] = held.most_common(1)
         if all(held[source] and held[source] + 1 >= count for source in self._waiting.values()):
-            return None  # it would only be that address's own turn again
+            return None  # after the cut, the place would go to the same source again
         oldest = next(one for one, (source, _) in self._logging_in.items() if source == most)
         return oldest if now - self._logging_in[oldest][1] >= self._seconds else None

@@ -1,20 +1,20 @@
 """Writes, counts, hashes and closes one file that arrives.
 
-A file counts as closed only if the client closed it and everything before that worked, the fsync
-included. If anything else ends it, it stays on disk and does not count as closed.
+A file counts as closed only if the client has closed it and everything before has worked, fsync
+included. Otherwise it stays on disk and does not count as closed.
 
-The life of a file, each step a request of the client:
+The steps in the life of a file, each a request of the client:
 
-    open    the daemon has made the file and lists it
-    write   refused unless it follows what came before: a node's client writes a file from its
-            beginning to its end (vos/NODES.md, section 5.5). The bytes are counted against the
-            quota, and the disk must have room for them; then they are written and hashed
-    close   `finish`: fsync of the file, then of its folder; the daemon is told; only then is the
-            client answered
+    open    The daemon has made the file and lists it.
+    write   A block is refused unless it follows the bytes before it: a node's client writes a file
+            from its beginning to its end (vos/NODES.md, section 5.5). The bytes are counted against
+            the quota, and the disk must have room for them. Then they are written and hashed.
+    close   `finish` syncs the file and its folder and tells the daemon. Only then does the client
+            get its reply.
 
-A write that failed marks the upload as failed: every later write is refused, and `finish` refuses
-the close. A session that ends with the file open calls `abandon`; a process that is killed leaves
-the file to the daemon, which measures it.
+After a write that failed, every later write is refused, and `finish` refuses the close. If a
+session ends while the file is open, it calls `abandon`. If a process is killed, the daemon measures
+the file.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from cucmd.receiver.daemon_client import DaemonClient
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import MIB, RequestRefused, Status
 
-# How many bytes come before the kernel is asked to write them to the disk. Without that a file of
-# 5 GB would leave it gigabytes to write at the close, while the node waits for the answer.
+# Bytes after which we ask the kernel to begin to write them to the disk. Otherwise the kernel might
+# have to write gigabytes of a file of 5 GB at the close, while the node waits for the reply.
 _WRITE_BACK = 32 * MIB
 
 _IN_ORDER = "the node's SFTP client must write a file from its beginning to its end"
@@ -38,8 +38,8 @@ _IN_ORDER = "the node's SFTP client must write a file from its beginning to its 
 class Upload:
     """Writes one file, and owns its descriptor.
 
-    number: by which the daemon knows the file. sync_name: makes the file's name durable, as fsync
-    does its bytes.
+    number: the daemon's number for the file.
+    sync_name: makes the name of the file durable.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class Upload:
         self._sync_name = sync_name
         self._size = 0
         self._hash = hashlib.sha256()
-        self._written_back = 0  # bytes whose write-back was begun
+        self._written_back = 0  # bytes that the kernel was asked to write to the disk
         self._failed = False
 
     def write(self, offset: int, block: memoryview) -> None:
-        """Raises RequestRefused; after that the upload has failed and takes nothing more."""
+        """Writes a block. Raises RequestRefused, after which the upload has failed."""
         try:
             self._check_block(offset, len(block))
             while block:
@@ -75,9 +75,9 @@ class Upload:
             raise
 
     def finish(self) -> None:
-        """Closes the file for its client: it is durable on return.
+        """Closes the file for its client. The file and its name are durable on return.
 
-        Raises RequestRefused if a write has failed, and OSError if the last close fails.
+        Raises RequestRefused if a write or the sync has failed, and OSError if the close fails.
         """
         try:
             if not self._failed:
@@ -95,7 +95,7 @@ class Upload:
             raise RequestRefused(Status.FAILURE, "the file did not arrive whole")
 
     def abandon(self) -> None:
-        """Closes a file that its client has left open, also where it raises OSError."""
+        """Closes a file that its client has left open. It is closed even if this raises OSError."""
         self._failed = True
         self._end()
 
@@ -103,12 +103,12 @@ class Upload:
         try:
             os.close(self.descriptor)
         except OSError:
-            # The descriptor is closed nevertheless. A network file system reports only here what
-            # it could not write.
+            # The descriptor is closed nevertheless. A network file system may report only now that
+            # it could not write the file.
             self._failed = True
             raise
         finally:
-            digest = self._hash.hexdigest()  # of what came
+            digest = self._hash.hexdigest()
             self._daemon.report_closed(self.number, self._size, digest, closed=not self._failed)
 
     def _check_block(self, offset: int, count: int) -> None:
@@ -116,19 +116,19 @@ class Upload:
         if self._failed:
             raise RequestRefused(Status.FAILURE, "an earlier write of this file has failed")
         if count and offset != come:
-            said = f"a file came out of order: a block at {offset}, when {come} bytes had come"
+            said = f"a file came out of order: a block at {offset} after {come} bytes"
             raise self._daemon.stop_uploads(Code.QUOTA_EXCEEDED, said, _IN_ORDER)
         self._daemon.reserve_bytes(count)
         if shortage := self._space.shortage(self.descriptor, count):
             raise self._daemon.stop_uploads(Code.DISK_FULL, shortage)
 
     def _count_written(self, block: memoryview) -> None:
-        """Counts bytes that were written, which may be part of a block where the disk is full."""
+        """Counts written bytes, which are only a part of the block if the disk is full."""
         self._daemon.count_bytes(len(block))
         self._size += len(block)
         self._hash.update(block)
         count = self._size - self._written_back
-        if count >= _WRITE_BACK:  # the kernel is asked to write them to the disk, without a wait
+        if count >= _WRITE_BACK:  # starts the write-back and does not wait for it
             os.posix_fadvise(self.descriptor, self._written_back, count, os.POSIX_FADV_DONTNEED)
             self._written_back = self._size
 

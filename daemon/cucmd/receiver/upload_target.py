@@ -1,7 +1,8 @@
-"""Holds an upload target: a random one-time login, the folder that it gives access to, its files.
+"""Holds an upload target: a random one-time login, the folder that it gives access to, and its
+files.
 
-The login is valid from the opening of the target until `revoke`, which kills the processes that
-serve its connections. A write that is in the kernel at that moment, of one block, is the last.
+The login is valid from the opening of the target until `revoke`, which kills the processes of its
+connections. The last possible write is the block that the kernel is writing at that moment.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from cucmd.received_file import ReceivedFile
 from cucmd.receiver.login_files import LoginFiles
 from cucmd.worker.process import END_SECONDS
 
-# Letters and digits only: it is typed into a prompt of the node, where `?` and TAB are keys. 30
-# characters of them are 178 bits.
+# Only letters and digits, because the password is typed at a prompt of the node, where `?` and TAB
+# have a meaning. 30 of these characters are 178 bits.
 _ALPHABET = string.ascii_letters + string.digits
 _PASSWORD_LENGTH = 30
 
 
 class LoggedInConnection(Protocol):
-    """A connection that has logged in. `ended` is set once its process has ended."""
+    """Describes a connection that has logged in. `ended` is set once its process has ended."""
 
     ended: trio.Event
 
@@ -35,11 +36,12 @@ class LoggedInConnection(Protocol):
 
 
 class UploadTarget:
-    """Takes what one run of one node pushes: the `UploadTarget` of `node/ports.py`, where its
-    methods are described. Made by `Receiver.open_upload_target`.
+    """Takes the files that one run of one node pushes. Made by `Receiver.open_upload_target`.
 
-    name: a job and a node, for messages. source: the node's address, as `source_of` has it, or ""
-    where it is unknown.
+    This is the `UploadTarget` of `node/ports.py`, where its methods are described.
+
+    name: a job and a node, for messages.
+    source: the node's address from `source_of`, or "" if it is unknown.
     """
 
     def __init__(
@@ -83,13 +85,13 @@ class UploadTarget:
         return self.received.files()
 
     async def wait_files_closed(self) -> None:
-        """Returns when no file is open any more. No time limit of its own."""
+        """Returns when no file is open. The caller sets the deadline."""
         await trio.lowlevel.checkpoint()
         while self.received.any_open:
             await self._changes.park()
 
     def revoke(self) -> None:
-        """Refuses the login from now on and cuts its connections; open files stay incomplete."""
+        """Refuses the login from now on, and cuts its connections. Open files stay incomplete."""
         if not self.revoked:
             self.revoked = True
             self._forget(self)
@@ -97,14 +99,14 @@ class UploadTarget:
                 connection.end()
 
     async def aclose(self) -> None:
-        """Calls `revoke`, and waits for the last write; also if cancelled. After that `files`
+        """Calls `revoke` and waits for the last write, even if it is cancelled. After that `files`
         changes no more.
 
-        A process that a disk holds in the kernel ends later, when it has written its last block.
+        If the disk hangs, a process may end later, when the kernel has written its last block.
         """
         self.revoke()
-        # The daemon may be opening a file for it, then kills it, and then measures what it has left
-        # open: each within `END_SECONDS`.
+        # The daemon may be opening a file for the process. Then it kills the process, and measures
+        # the files that were left open. Each step takes `END_SECONDS` at most.
         with trio.move_on_after(4 * END_SECONDS, shield=True):
             for connection in tuple(self.connections):
                 await connection.ended.wait()
@@ -117,11 +119,11 @@ class UploadTarget:
         return hmac.compare_digest(self.password.encode(), password.encode())
 
     def count_refusal(self, reason: str) -> None:
-        """Counts a connection of its node that was refused or cut because of a limit of ours."""
+        """Counts a connection of the node that was refused or cut because of one of our limits."""
         self.refused += 1
         self.refused_why = reason
 
     def note_activity(self) -> None:
-        """Notes that its client has done something, and wakes all waiting tasks."""
+        """Notes that the client has done something, and wakes all waiting tasks."""
         self.last_activity = trio.current_time()
         self._changes.unpark_all()

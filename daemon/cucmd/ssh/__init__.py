@@ -1,21 +1,26 @@
-"""Holds the SSH client, and what the receiver needs of SSH too. Besides these files only
-`receiver/` and `cucmlab` import asyncio, asyncssh and trio_asyncio; their callers use trio alone.
+"""Connects to nodes by SSH, and holds what the receiver needs of SSH too.
 
-    bridge.py       the asyncio loop inside trio, and how work crosses between the two
-    python314.py    trio-asyncio, imported so that it works on Python 3.14 too
-    algorithms.py   the algorithms for nodes and for the receiver, legacy ones apart
-    library.py      how asyncssh is set up in a process
-    peer.py         what of ours a peer has not read
-    causes.py       why a connection failed; a node's text as a part of a message
+Besides the files of this package only `receiver/` and `cucmlab` import asyncio, asyncssh and
+trio_asyncio. Their callers use trio alone.
 
-To a node:
+Used on both sides:
 
-    known_hosts.py  nodes' host keys: remembered, compared, forgotten
-    known_line.py   one line of their file
-    scan.py         asks a node for its host keys, without a login
-    link.py         a connection to a node, from the socket to its end; login.py the login on it
-    shell.py        a node's command line over it
-    inbox.py        the output of the command line, from asyncssh's callbacks to its reader
+    bridge.py           runs an asyncio loop inside trio, and passes calls from trio to it
+    python314.py        imports trio-asyncio so that it works on Python 3.14 too
+    algorithms.py       lists the algorithms, modern ones and legacy ones
+    asyncssh_setup.py   configures asyncssh once in a process
+    unread_bytes.py     counts the bytes that a peer has not read
+    causes.py           turns errors of a connection into failures of a node
 
-Imports nothing, so that an import of one file does not load asyncssh.
+For connections to nodes:
+
+    known_hosts.py      remembers, compares and forgets the host keys of nodes
+    known_line.py       parses one line of the known_hosts file
+    scan.py             asks a node for its host keys, without a login
+    link.py             owns a connection to a node, from the socket to its end
+    node_login.py       checks the node's host key and sends the password
+    shell.py            opens a node's command line on such a connection
+    inbox.py            holds the output of the command line until it is read
+
+This module imports nothing, so that importing one of the files does not load asyncssh.
 """

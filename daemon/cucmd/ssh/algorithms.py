@@ -1,7 +1,7 @@
-"""Lists the algorithms that we offer to nodes, and accept from them as SFTP clients, best first.
+"""Lists the SSH algorithms that we offer to nodes, and that the receiver offers to their clients.
 
-SHA-1 in key exchange or signatures, CBC, and the group exchange only where the configuration opts
-in.
+The best algorithm comes first. SHA-1 in key exchange and signatures, CBC ciphers and the group
+exchange are used only if the configuration allows legacy algorithms.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import msgspec
 
 
 class Algorithms(msgspec.Struct, frozen=True):
-    """Holds names as on the wire, in order of preference."""
+    """Holds the names of algorithms, as SSH sends them, in order of preference."""
 
     kex: tuple[str, ...]
     ciphers: tuple[str, ...]
@@ -18,11 +18,11 @@ class Algorithms(msgspec.Struct, frozen=True):
     host_keys: tuple[str, ...]  # signature algorithms of host keys
 
     def options(self) -> dict[str, list[str]]:
-        """Returns what `asyncssh.connect` and `asyncssh.listen` take alike.
+        """Returns the options of asyncssh that a client and a server have in common.
 
-        A client passes `server_host_key_algs=list(host_keys)` besides; a server's are given by
-        its keys and `signature_algs`. Compression is off: it costs CPU on the node, and logs
-        travel gzipped already.
+        A client also needs `server_host_key_algs=list(host_keys)`. A server's host key algorithms
+        follow from its keys and from `signature_algs`. Compression is off, because it costs
+        processor time on the node, and a node's logs are compressed already.
         """
         return {
             "kex_algs": list(self.kex),
@@ -33,9 +33,9 @@ class Algorithms(msgspec.Struct, frozen=True):
         }
 
 
-# curve25519 for servers that have it; the rest is what 12.5SU5 lists (vos/NODES.md, section 1)
-# without SHA-1. ECDH comes before finite-field groups: group16 costs a node's CPU some 20 times as
-# much.
+# curve25519 is for servers that have it. The others are the algorithms that release 12.5SU5 lists
+# (vos/NODES.md, section 1), without SHA-1. ECDH comes before the finite-field groups, because
+# group16 takes about 20 times as much processor time on the node.
 _KEX = (
     "curve25519-sha256",
     "curve25519-sha256@libssh.org",
@@ -45,8 +45,8 @@ _KEX = (
     "diffie-hellman-group14-sha256",
     "diffie-hellman-group16-sha512",
 )
-# In a group exchange the client names the size, of a group that the server has to compute with.
-# Only releases before 12 have nothing better (vos/NODES.md, section 1).
+# In a group exchange the client chooses the size of the group, and a large group costs the server
+# much processor time. Only releases before 12 have nothing better (vos/NODES.md, section 1).
 _LEGACY_KEX = (
     "diffie-hellman-group-exchange-sha256",
     "diffie-hellman-group14-sha1",
@@ -54,7 +54,7 @@ _LEGACY_KEX = (
     "diffie-hellman-group1-sha1",
 )
 
-# GCM first: with AES in hardware it is the quickest in OpenSSL, and it needs no MAC.
+# GCM comes first: with AES in hardware it is the quickest in OpenSSL, and it needs no MAC.
 _CIPHERS = (
     "aes128-gcm@openssh.com",
     "aes256-gcm@openssh.com",
@@ -65,8 +65,8 @@ _CIPHERS = (
 )
 _LEGACY_CIPHERS = ("aes128-cbc", "aes192-cbc", "aes256-cbc", "3des-cbc")
 
-# hmac-sha1 is not a signature: collisions of SHA-1 do not weaken it, and a node with OpenSSH 5.3
-# has nothing else but MD5. So it stays among the defaults, last.
+# hmac-sha1 is a MAC and no signature, so collisions of SHA-1 do not weaken it. A node with OpenSSH
+# 5.3 has only this and MD5. It therefore stays among the defaults, in the last place.
 _MACS = (
     "hmac-sha2-256-etm@openssh.com",
     "hmac-sha2-512-etm@openssh.com",
@@ -75,7 +75,7 @@ _MACS = (
     "hmac-sha1",
 )
 
-# A node has an RSA key; the others are for servers that are no CUCM (tests, jump hosts).
+# A node has an RSA key. The other types are for servers that are not CUCM (tests, jump hosts).
 _HOST_KEYS = (
     "rsa-sha2-256",
     "rsa-sha2-512",
@@ -96,21 +96,24 @@ _ALL = Algorithms(
 
 
 def usual_algorithms(*, legacy: bool = False) -> Algorithms:
-    """Returns what we offer to a node's SSH server, and the receiver accepts from its SFTP client.
+    """Returns the algorithms that we offer to a node's SSH server, and that the receiver accepts
+    from a node's SFTP client.
 
-    A node has the same libraries in both directions, and in SSH the client's order decides.
+    One list serves both, because a node uses the same libraries as a server and as a client. In SSH
+    the client's order of preference decides.
     """
     return _ALL if legacy else _MODERN
 
 
 def host_key_order(algorithms: Algorithms, known: frozenset[str]) -> list[str]:
-    """Orders the host key algorithms, those of key types that are known for a node first.
+    """Returns the host key algorithms, those of the `known` key types first.
 
-    As in OpenSSH: a node with several keys then shows the one that can be compared.
+    A node with several keys then shows the key that we can compare with the known one. OpenSSH
+    orders them in the same way.
     """
     return sorted(algorithms.host_keys, key=lambda name: key_type(name) not in known)
 
 
 def key_type(signature: str) -> str:
-    """Returns the type that a known_hosts line gives to keys which sign so."""
+    """Returns the key type, as a known_hosts line names it, of a signature algorithm."""
     return "ssh-rsa" if signature.startswith("rsa-sha2-") else signature

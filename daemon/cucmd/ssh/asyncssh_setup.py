@@ -1,4 +1,4 @@
-"""Says how asyncssh is set up in a process that uses it: the daemon, and what receives files."""
+"""Configures asyncssh in a process that uses it: the daemon, or a process that receives files."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from cryptography.utils import CryptographyDeprecationWarning
 
 
 def prepare_asyncssh() -> None:
-    """Is to be called once in the process, before the first connection."""
-    # Warnings only, and no packets: these show passwords.
+    """Configures asyncssh and its libraries. Call it before the first connection of the process."""
+    # Debug level 1 logs no packets, because packets of a login contain the password.
     asyncssh.set_log_level(logging.WARNING)
     asyncssh.set_debug_level(1)
-    # `cryptography` warns that it will drop finite-field Diffie-Hellman. Old nodes have no other
-    # key exchange. The upper bound of `cryptography` in pyproject.toml keeps it, so the warning is
-    # of no use to an operator.
+    # `cryptography` warns that it will drop finite-field Diffie-Hellman, and old nodes have no
+    # other key exchange. The upper bound of `cryptography` in pyproject.toml makes sure that we get
+    # a version that still has it, so an operator can do nothing with the warning.
     warnings.filterwarnings(
         "ignore", "Diffie-Hellman over finite fields", CryptographyDeprecationWarning
     )
-    # asyncssh reads a local login name and a home directory for each connection, and raises without
-    # them. They are sent nowhere. In a container the user may have no entry in passwd.
+    # asyncssh looks up the local user name and home directory for each connection, and raises if
+    # there are none. It sends them nowhere. In a container the user may have no entry in passwd.
     os.environ.setdefault("HOME", "/")
     try:
         getpass.getuser()

@@ -1,8 +1,8 @@
-"""Says why a connection failed: makes a node's failure of an error of the system or of asyncssh.
+"""Turns errors of the system and of asyncssh into failures of a node.
 
-Every message names host:port and the reason. Text that a node sent goes through a `Mask` and then
-through `printable` before it is used in a message. In that order: `printable` cuts long text, and a
-secret of which a part was cut off would not be found.
+Every message names host:port and the reason. A text that a node sent goes first through a `Mask`
+and then through `printable` before it is used in a message. The order matters: `printable` cuts
+long texts, and the mask would not find a secret of which a part was cut off.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import msgspec
 from cucmd.failure import Code, NodeFailed, fail
 from cucmd.node_name import address
 
-# A node's text -> the same without secrets, which a node may repeat. `str` if there are none.
+# Returns a node's text without secrets. A node may repeat the password in its messages. Where no
+# secret can be in the text, `str` is used.
 Mask: TypeAlias = Callable[[str], str]
 
 _BY_ERRNO = {
@@ -28,43 +29,52 @@ _BY_ERRNO = {
     errno.ECONNABORTED: Code.CONNECTION_LOST,
     errno.EPIPE: Code.CONNECTION_LOST,
 }
-# Characters. Four lists of a few names each; a node of 2009 offers 600 characters of ciphers.
+# Characters of a message about algorithms. A node of 2009 lists 600 characters of ciphers.
 _OFFER_LIMIT = 1000
-# Not algorithms, but flags in the list of key exchanges.
+# Names that begin so are no algorithms, but flags in the list of key exchanges.
 _FLAGS = ("ext-info-", "kex-strict-")
 # How asyncssh's messages begin.
 _NOTHING_IN_COMMON = ("No matching", "Unable to find compatible")
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """Says how far a connection came before it failed."""
+    """Tells how far a connection came before it failed.
 
-    version_received: bool  # the peer has sent its SSH version
-    hash_prefix: bytes  # SSHConnection.get_hash_prefix(): both sides' offers
+    version_received: whether the peer has sent its SSH version.
+    hash_prefix: the offers of both sides, from SSHConnection.get_hash_prefix().
+    legacy: whether we offered legacy algorithms.
+    authenticating: whether the key exchange was complete.
+    refused: whether the node has refused our password.
+    tried: the authentication methods that we used.
+    asked: a prompt of the node that the password does not answer, or "".
+    """
+
+    version_received: bool
+    hash_prefix: bytes
     legacy: bool
-    authenticating: bool = False  # key exchange done
-    refused: bool = False  # a password of ours was refused
-    tried: tuple[str, ...] = ()  # authentication methods that we answered
-    asked: str = ""  # the question that the password does not answer
+    authenticating: bool = False
+    refused: bool = False
+    tried: tuple[str, ...] = ()
+    asked: str = ""
 
 
 def printable(text: str, limit: int = 300) -> str:
-    """Makes a node's text fit for a message: one line, no controls, at most `limit` characters.
+    """Returns a node's text as one line of at most `limit` characters, without control characters.
 
-    A message is shown on a terminal.
+    A message is shown on a terminal, and a node must not be able to control it.
     """
     clean = "".join(char if char.isprintable() else " " for char in text[: limit + 1])
     return clean if len(clean) <= limit else clean[:limit] + "…"
 
 
 def unreachable(host: str, port: int, error: OSError | UnicodeError) -> NodeFailed:
-    """Returns the failure for what `trio.open_tcp_stream` raises."""
+    """Returns the failure for an exception of `trio.open_tcp_stream`."""
     if isinstance(error, socket.gaierror | UnicodeError):
         reason = getattr(error, "strerror", None) or "not a valid host name"
         return fail(
             Code.HOST_UNREACHABLE, f"cannot resolve the name of {address(host, port)}: {reason}"
         )
-    # One error for each address of the name; the last address was waited for longest.
+    # There is one error for each address of the host name. We report the last one.
     causes = [cause for cause in _leaves(error) if cause.errno is not None]
     number = causes[-1].errno if causes else None
     code = _BY_ERRNO.get(number or 0, Code.HOST_UNREACHABLE)
@@ -73,6 +83,7 @@ def unreachable(host: str, port: int, error: OSError | UnicodeError) -> NodeFail
 
 
 def _leaves(error: BaseException) -> Iterator[OSError]:
+    """Yields the OSErrors inside exception groups, or that are the cause of another error."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from _leaves(inner)
@@ -83,7 +94,7 @@ def _leaves(error: BaseException) -> Iterator[OSError]:
 
 
 def why_ended(error: BaseException | None, mask: Mask) -> str:
-    """Says why a connection ended, for a message that begins with "host:port: "."""
+    """Returns why a connection ended, for a message that begins with "host:port: "."""
     match error:
         case None:
             return "the connection was closed"
@@ -102,7 +113,7 @@ def why_ended(error: BaseException | None, mask: Mask) -> str:
 def failed_login(
     node: tuple[str, int], username: str, error: Exception, progress: Progress, mask: Mask
 ) -> NodeFailed:
-    """Returns the failure for what asyncssh raises between an open socket and an open shell."""
+    """Returns the failure for an exception of asyncssh between an open socket and an open shell."""
     where, said = address(*node), why_ended(error, mask)
     if not progress.version_received:
         if isinstance(error, asyncssh.ProtocolError | asyncssh.ProtocolNotSupported):
@@ -110,7 +121,8 @@ def failed_login(
         return fail(Code.CONNECTION_LOST, f"{where}, before its SSH version came: {said}")
     if not progress.authenticating:
         reason = missing_algorithm(progress.hash_prefix, mask)
-        # Other failures of a key exchange, such as a wrong signature, begin with other words.
+        # asyncssh raises the same exception for other failures, such as a wrong signature. Their
+        # messages begin with other words.
         if isinstance(error, asyncssh.KeyExchangeFailed) and error.reason.startswith(
             _NOTHING_IN_COMMON
         ):
@@ -121,8 +133,9 @@ def failed_login(
         return fail(
             Code.NO_COMMON_ALGORITHM, f"{where}: {reason}", hint=hint if progress.legacy else None
         )
-    # OpenSSH sends "Too many authentication failures" as a protocol error; others close after the
-    # last refusal. Neither may be tried again, because that can lock the account.
+    # After too many refusals OpenSSH sends "Too many authentication failures" as a protocol error,
+    # and other servers close the connection. Both count as a refused login, which is not tried
+    # again: another attempt could lock the account.
     disconnected = error.reason.lower() if isinstance(error, asyncssh.DisconnectError) else ""
     refused = progress.refused or "authentication failures" in disconnected
     if isinstance(error, asyncssh.PermissionDenied) or refused:
@@ -150,12 +163,13 @@ def _refused(
 
 
 def missing_algorithm(hash_prefix: bytes, mask: Mask) -> str | None:
-    """Says for which purpose the two sides share no algorithm, with both offers; None: they share
-    all.
+    """Returns for which purpose the two sides have no algorithm in common, with both offers.
 
-    `hash_prefix` is two version strings and the two KEXINIT packets (RFC 4253, 7.1), the
-    client's first. OpenSSH closes without a message when it finds no common host key type, so
-    this is the only place where the reason can be seen.
+    Returns None if they have one for every purpose, or if the node has sent no offer.
+
+    hash_prefix: two version strings and two KEXINIT packets (RFC 4253, 7.1), the client's first.
+        OpenSSH closes the connection without a message if there is no common host key type, so
+        nothing else shows the reason.
     """
     ours, theirs = both_offers(hash_prefix)
     if not ours or not theirs:
@@ -163,7 +177,7 @@ def missing_algorithm(hash_prefix: bytes, mask: Mask) -> str | None:
     for purpose, names in ours.items():
         common = [name for name in names if name in theirs[purpose]]
         if purpose == "cipher" and common and ("-gcm@" in common[0] or "poly1305" in common[0]):
-            return None  # such a cipher needs no MAC, and MACs are the last list
+            return None  # such a cipher needs no MAC, and only the list of MACs would follow
         if not common:
             return (
                 f"no common {purpose} algorithm: we offer {_listed(names, str)}; "
@@ -173,15 +187,16 @@ def missing_algorithm(hash_prefix: bytes, mask: Mask) -> str | None:
 
 
 def both_offers(hash_prefix: bytes) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Returns our offer and the node's, by purpose; empty for one that was not sent (yet)."""
+    """Returns our offer and the node's, by purpose. An offer that was not sent is empty."""
     strings = [*_strings(hash_prefix), b"", b"", b"", b""]
     return _offers(strings[2]), _offers(strings[3])
 
 
 def _offers(packet: bytes) -> dict[str, list[str]]:
-    """Returns the name lists of a KEXINIT packet: one byte of type, 16 of cookie, then ten lists.
+    """Returns the lists of names in a KEXINIT packet, by purpose.
 
-    Ciphers and MACs of one direction stand for both: servers do not configure them apart.
+    The packet has one byte of type, 16 of cookie, and ten lists. We look at the ciphers and MACs of
+    one direction only, because servers use the same for both.
     """
     lists = [item.decode("ascii", "replace").split(",") for item in _strings(packet[17:])]
     if len(lists) < 10:
@@ -195,7 +210,7 @@ def _offers(packet: bytes) -> dict[str, list[str]]:
 
 
 def _strings(data: bytes) -> Iterator[bytes]:
-    """Yields the strings with four bytes of length before each, as long as they are whole."""
+    """Yields strings that have four bytes of length before each, up to the first incomplete one."""
     while len(data) >= 4:
         size = int.from_bytes(data[:4], "big")
         if len(data) < 4 + size:

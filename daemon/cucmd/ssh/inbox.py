@@ -1,6 +1,6 @@
-"""Takes the output of a node's shell, from asyncssh's callbacks to its reader in trio.
+"""Holds the output of a node's shell, from asyncssh's callbacks until a trio task reads it.
 
-It is bounded in bytes. If the reader is slow, the SSH channel is paused.
+The buffer is limited in bytes: if the reader is slow, the SSH channel is paused.
 """
 
 from __future__ import annotations
@@ -12,25 +12,27 @@ import trio
 
 from cucmd.ssh.causes import Mask, why_ended
 
-# Bytes for each node, and as many again in asyncssh's receive window: 400 nodes that are not read
-# take 50 MB. A command line prints a few KB at a time; only a long `file list` comes near this.
+# Bytes for each node. asyncssh's receive window takes as many again, so 400 nodes whose output is
+# not read take 50 MB. A command line prints a few KB at a time; only a long `file list` comes near
+# this limit.
 HIGH_WATER = 64 * 1024
 LOW_WATER = 16 * 1024
 WINDOW = 64 * 1024
 
 
 class Inbox(asyncssh.SSHClientSession[bytes]):
-    """Takes the output of one shell, standard error included.
+    """Receives the output of one shell, standard error included.
 
-    `take` and `has_come` are for the reader. All other methods are callbacks of asyncssh.
+    The reader calls `receive` and `has_come`. All other methods are callbacks of asyncssh.
 
-    came: how many bytes have come in all.
-    closed: set once the channel is closed.
-    writable: set unless asyncssh has too many bytes to send.
-    lost: why the connection broke; None if it did not.
+    received_bytes: the number of bytes received since the beginning.
+    unread_bytes: the number of bytes that the reader has not taken yet.
+    closed: an event that is set once the channel is closed.
+    writable: an event that is set while asyncssh accepts more bytes to send.
+    lost: why the connection broke, or None if it did not break.
 
-    A connection that breaks while more than HIGH_WATER bytes are unread loses the rest; a
-    channel that the node closes loses nothing.
+    If the connection breaks while more than HIGH_WATER bytes are unread, the bytes that asyncssh
+    still holds are lost. If the node closes the channel in order, nothing is lost.
     """
 
     def __init__(self, mask: Mask) -> None:
@@ -49,19 +51,19 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
 
     @property
     def has_come(self) -> bool:
-        """Says whether `take` would not wait."""
+        """Returns whether `receive` would return at once."""
         return bool(self._chunks) or self._ended
 
     async def receive(self) -> bytes:
-        """Takes all bytes that have come; waits if there are none. b"" at the end.
+        """Returns all bytes received since the last call, and waits if there are none.
 
-        If it is cancelled, no bytes are lost.
+        Returns b"" at the end of the output. A cancel loses no bytes.
         """
         if self.has_come:
             await trio.lowlevel.checkpoint()
         else:
             await self._reader.park()
-        # A node echoes character by character, so there may be many small chunks.
+        # A node echoes every character by itself, so there may be many small chunks.
         data = b"".join(self._chunks)
         self._chunks.clear()
         self.unread_bytes -= len(data)
@@ -70,7 +72,7 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
             self._channel.resume_reading()
         return data
 
-    # Called by asyncssh.
+    # Callbacks of asyncssh.
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
         self._channel = chan
@@ -90,7 +92,7 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
 
     def eof_received(self) -> bool:
         self._end()
-        return False  # close our side too: a shell whose output has ended takes no input
+        return False  # has asyncssh close our side too, because the shell takes no more input
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._channel = None

@@ -1,8 +1,9 @@
-"""Remembers, compares and forgets nodes' host keys, in a file that OpenSSH can read too.
+"""Remembers, compares and forgets the host keys of nodes, in a file that OpenSSH can read too.
 
-asyncssh reads the file, once for each change, and finds the keys of a node in it. Keys are compared
-with those in memory, and the file is written after a change there. So two connections to one node
-at the same time see the same key. Lines that cannot be parsed stay in the file as they are.
+The file is read once after each change, and asyncssh finds the keys of a node in its lines. Logins
+compare keys with the lines in memory only, so two logins to one node at the same time see the same
+key. A new key is added in memory first and written to the file afterwards. Lines that cannot be
+parsed stay in the file as they are.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ ChangeLines: TypeAlias = Callable[[list[str]], list[str]]
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """Says which host keys and algorithms of a node are accepted.
+    """Tells which host keys and algorithms of a node are accepted.
 
     host_keys:
         "strict": the node's key must be known beforehand.
-        "accept-new": the key of a node without any is remembered, a change is refused.
-        "off": no key is compared.
+        "accept-new": the first key of a node is remembered, and any other key is refused later.
+        "off": keys are not compared.
     legacy_algorithms: whether SHA-1 and CBC are offered too.
     """
 
@@ -48,28 +49,28 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 class KnownHosts:
-    """Holds the keys of all nodes. All methods may be called from any thread.
+    """Holds the host keys of all nodes. All methods may be called from any thread.
 
-    `accept` only changes memory, because it runs during a login, on the event loop; `flush` then
-    writes the file. `add` and `forget` are durable on return, so they block.
+    `accept` runs on the event loop during a login, so it changes only memory, and `flush` writes
+    the file afterwards. `add` and `forget` block until the file is written.
     """
 
     def __init__(self, path: Path) -> None:
-        """Reads the file. Raises OSError: without it, every changed key would look new."""
+        """Reads the file. Raises OSError, because without the file a changed key would look new."""
         self.path = path
         self._lock = threading.RLock()
         self._writing = threading.Lock()
-        self._saved: list[str] = []  # as the file had it when it was last read or written
-        self._lines: list[str] = []  # the same with `_unsaved`
-        self._hosts: list[HostLine] = []  # those of `_lines` that are about hosts
-        self._parsed = asyncssh.import_known_hosts("")  # the same, as asyncssh looks in them
+        self._saved: list[str] = []  # the file when it was last read or written
+        self._lines: list[str] = []  # `_saved` with the changes in `_unsaved`
+        self._hosts: list[HostLine] = []  # the lines in `_lines` that have a key
+        self._parsed = asyncssh.import_known_hosts("")  # `_hosts`, parsed by asyncssh
         self._unsaved: list[ChangeLines] = []
         self.load()
 
     def load(self) -> None:
         """Reads the file again. A missing file counts as empty. Raises OSError.
 
-        Blocks while it reads. `trusted` on the event loop does not wait for it.
+        This blocks while it reads, but other threads may call `trusted` meanwhile.
         """
         with self._writing:
             lines = self._read()
@@ -78,25 +79,24 @@ class KnownHosts:
                 self._replace_lines(self._apply(self._unsaved, lines))
 
     def trusted(self, host: str, port: int) -> tuple[PublicKey, ...]:
-        """Returns the keys by which a node is known, @revoked ones left out."""
+        """Returns the known keys of a node, without its revoked keys."""
         return self._keys(host, port)[0]
 
     def _keys(self, host: str, port: int) -> tuple[tuple[PublicKey, ...], tuple[PublicKey, ...]]:
-        """Returns the keys by which a node is known, and those that are revoked for it."""
+        """Returns the known keys of a node, and its revoked keys."""
         with self._lock:
-            # Without a port of its own asyncssh does not take `host` for `[host]:port` as well.
+            # asyncssh gets the whole name and no port. With a port it would also accept a line for
+            # `host` alone.
             trusted, _, revoked, *_ = self._parsed.match(host_name(host, port), "", None)
         return tuple(map(public_key, trusted)), tuple(map(public_key, revoked))
 
     def check(self, host: str, port: int, key: PublicKey, policy: Policy) -> None:
-        """Returns if this key may be trusted as that node's.
+        """Raises NodeFailed with host_key_changed or host_key_unknown if the key is not trusted.
 
-        Remembers nothing: the node has sent the key, but not proved that it has the private key.
+        This remembers no key, because the node has not yet proved that it has the private key.
 
-        Raises NodeFailed with host_key_changed or host_key_unknown.
-
-        If only other keys of the node are known, even of another type, the key has changed: an
-        attacker could otherwise offer a key of a type that is not known yet.
+        If only other keys of the node are known, even of another type, the key counts as changed.
+        An attacker could otherwise offer a key of a type that is not known yet.
         """
         if policy.host_keys == "off":
             return
@@ -118,16 +118,17 @@ class KnownHosts:
             raise fail(Code.HOST_KEY_UNKNOWN, f"no host key of {where} is known; it shows {shown}")
 
     def accept(self, host: str, port: int, key: PublicKey, policy: Policy) -> None:
-        """Checks the key again, once the node has proved that it has the private key.
+        """Checks the key again, after the node has proved that it has the private key.
 
-        With `accept-new` the key of a node without any is remembered. It is in the file after the
-        next `flush`. Raises like `check`.
+        With `accept-new` the first key of a node is remembered. The next `flush` writes it to the
+        file. Raises like `check`.
         """
         with self._lock:
-            # Again: another connection may have remembered another key meanwhile.
+            # Another connection may have remembered another key since the first check.
             self.check(host, port, key, policy)
             if policy.host_keys == "accept-new" and not self._is_trusted(host, port, key):
-                # As `_change` does, but without a look at all other lines.
+                # `_change` would do the same, but it would parse all other lines again, and many
+                # nodes may log in for the first time at once.
                 text = _line_of(host, port, key)
                 self._unsaved.append(_add_keys(host, port, key))
                 self._lines = [*self._lines, text]
@@ -138,13 +139,15 @@ class KnownHosts:
     def add(
         self, node: str, *keys: str, check: Callable[[tuple[PublicKey, ...]], None] | None = None
     ) -> bool:
-        """Trusts keys, as `parse_key` takes them, as that node's: all or none. Durable on return.
+        """Trusts all keys or none as keys of the node. They are in the file on return.
 
-        check: is given the keys by which the node is known, while nobody else can add one, and
-        raises if these may not stand beside them.
+        keys: texts that `parse_key` accepts.
+        check: called with the known keys of the node, while no other key can be added. It raises if
+            the new keys may not be added to them.
 
-        False if all were trusted before. Raises InvalidNode, ValueError for a key that is none,
-        what `check` raises, and OSError if the file cannot be written: then none is trusted.
+        Returns False if all keys were trusted before. Raises InvalidNode, ValueError for a text
+        that is not a key, what `check` raises, and OSError if the file cannot be written. After an
+        exception none of the new keys is trusted.
         """
         host, port = parse_node(node)
         parsed = [parse_key(key) for key in keys]
@@ -158,22 +161,24 @@ class KnownHosts:
         if missing:
             self._save_or_undo(change)
         else:
-            self.save()  # they may be in memory alone
+            self.save()  # the keys may be in memory and not yet in the file
         return bool(missing)
 
     def _is_trusted(self, host: str, port: int, key: PublicKey) -> bool:
         return key.fingerprint in {one.fingerprint for one in self.trusted(host, port)}
 
     def forget(self, node: str) -> int:
-        """Removes the keys of exactly that node; durable on return. Returns how many they were:
-        where there is none, nothing is written.
+        """Removes the keys of exactly this node, and returns how many lines that changed.
 
-        A line for several names loses this one and stays for the others, comment included; lines
-        with a wildcard and @revoked lines stay. Raises InvalidNode, and OSError if the file cannot
-        be read or written: then the keys stay known.
+        The file is written on return, unless no line had to be changed. A line for several names
+        loses this name and stays for the others, with its comment. Lines with a wildcard and
+        @revoked lines stay.
+
+        Raises InvalidNode, and OSError if the file cannot be read or written. The keys then stay
+        known.
         """
         name = host_name(*parse_node(node))
-        self.load()  # a line may have been added by hand
+        self.load()  # a person may have added a line since the last read
 
         def change(lines: list[str]) -> list[str]:
             kept = (_without(line, name) for line in lines)
@@ -188,23 +193,24 @@ class KnownHosts:
         return count
 
     def entries(self) -> tuple[tuple[str, HostLine], ...]:
-        """Returns every line of the file, once for each of its names, in the order of the file.
+        """Returns every line of the file with its name, in the order of the file.
 
-        The name is that of a node as we write it, or a pattern or a hash as the file has it.
+        A line with several names is returned once for each name. The name is a node as we write
+        it, or a pattern or a hashed name as it is in the file.
         """
         with self._lock:
             hosts = tuple(self._hosts)
         return tuple((node_name(name), line) for line in hosts for name in line.hosts.split(","))
 
     async def flush(self) -> None:
-        """Writes what `accept` has remembered, in a thread. Many callers share one write."""
+        """Writes the keys that `accept` has remembered, in a thread. Callers may share a write."""
         if self._unsaved:
             await trio.to_thread.run_sync(self.save)
 
     def save(self) -> None:
-        """Writes what has changed; the file is whole at any moment. Raises OSError.
+        """Writes all unsaved changes to the file, by replacing it. Raises OSError.
 
-        The file is read again first, so that lines that were added by hand meanwhile stay.
+        The file is read again first, so that lines stay that a person has added meanwhile.
         """
         with self._writing:
             with self._lock:
@@ -224,7 +230,7 @@ class KnownHosts:
             self.save()
         except OSError:
             with self._writing, self._lock:
-                if change in self._unsaved:  # otherwise another save has written it by now
+                if change in self._unsaved:  # otherwise another save has succeeded meanwhile
                     self._unsaved.remove(change)
                     self._replace_lines(self._apply(self._unsaved, self._saved))
                     raise
@@ -249,7 +255,7 @@ class KnownHosts:
 
     def _read(self) -> list[str]:
         try:
-            # Not as text: the line ends of other lines would change.
+            # `read_text` would change the line ends of lines that are not ours.
             text = self.path.read_bytes().decode("utf-8", "surrogateescape")
         except FileNotFoundError:
             return []
@@ -266,7 +272,10 @@ def _add_keys(host: str, port: int, *keys: PublicKey) -> ChangeLines:
 
 
 def _without(text: str, name: str) -> str | None:
-    """Returns the line without that name, and else as it is; None if no other name is left."""
+    """Returns the line without this name, or None if the line has no other name.
+
+    Returns the line unchanged if it does not have the name, or is not ours to change.
+    """
     line = parse_line(text)
     if line is None or line.revoked:
         return text

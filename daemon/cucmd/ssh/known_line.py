@@ -1,8 +1,8 @@
-"""Reads the lines of a known_hosts file, as sshd(8) describes them under SSH_KNOWN_HOSTS.
+"""Parses the lines of a known_hosts file (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT").
 
-asyncssh reads the keys and compares the hosts. A line that asyncssh would refuse is left out,
-because it refuses the whole file for it. What is written into the file is decided here, so that
-everything else in it stays as a person has written it.
+asyncssh parses the keys and matches the hosts. It refuses a whole file because of a single line
+that it cannot parse, so this module finds such lines and leaves them out. They stay in the file,
+like everything else that a person has written there.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import msgspec
 
 from cucmd.node_name import SSH_PORT, address, node_key
 
-# Bytes. A line has a few hundred; with an RSA key of 16384 bits, 2.8 KB.
+# Bytes of a line. Usual lines have a few hundred; with an RSA key of 16384 bits it is 2.8 KB.
 _LINE_LIMIT = 16_384
 
 
 class PublicKey(msgspec.Struct, frozen=True):
-    """Holds a public key as OpenSSH writes it. `ssh-keygen -l` shows the same fingerprint."""
+    """Holds a public key as OpenSSH writes it. `ssh-keygen -l` prints the same fingerprint."""
 
     algorithm: str
     key: str  # base64
@@ -32,7 +32,11 @@ class PublicKey(msgspec.Struct, frozen=True):
 
 
 class HostLine(PublicKey, frozen=True, kw_only=True):
-    """Holds a key of one or several hosts. `hosts` is the first field as it stands in the file."""
+    """Holds a line of known_hosts: a key of one or several hosts.
+
+    hosts: the first field, exactly as it is in the file.
+    revoked: whether the line begins with `@revoked`.
+    """
 
     hosts: str
     revoked: bool = False
@@ -42,15 +46,17 @@ class HostLine(PublicKey, frozen=True, kw_only=True):
 
     @property
     def for_asyncssh(self) -> str:
-        """Returns the line as asyncssh must be given it: it takes case as it finds it, and takes an
-        empty name, as in `a,,b`, for every host.
+        """Returns the line as asyncssh has to read it, with lower-case names and no empty name.
+
+        asyncssh compares names with their case, and takes an empty name, as in `a,,b`, for a
+        pattern that matches every host.
         """
-        if self.hosts.startswith("|"):  # a hash, in base64
+        if self.hosts.startswith("|"):  # a hashed name, in base64, where the case matters
             return str(self)
         return self._with_hosts(",".join(filter(None, self.hosts.lower().split(","))))
 
     def hosts_without(self, name: str) -> str:
-        """Returns the first field without exactly this name; "" if no other is left."""
+        """Returns the first field without exactly this name, or "" if no other name is left."""
         return ",".join(one for one in self.hosts.split(",") if not self._matches(one, name))
 
     def _matches(self, host: str, name: str) -> bool:
@@ -64,17 +70,20 @@ class HostLine(PublicKey, frozen=True, kw_only=True):
 
 
 def host_name(host: str, port: int) -> str:
-    """Writes that host as a known_hosts file does: `[host]:port`, or `host` for port 22.
+    """Returns the name of a node in a known_hosts file: `[host]:port`, or `host` for port 22.
 
-    OpenSSH and asyncssh take a plain `host` for any port as second best; we do not, because the lab
-    and port forwards put many nodes on one address.
+    If OpenSSH and asyncssh find no `[host]:port`, they take the key of a plain `host`. We do not,
+    because the lab and port forwards put many nodes on one address.
     """
     host, port = node_key(host, port)
     return host if port == SSH_PORT else f"[{host}]:{port}"
 
 
 def node_name(pattern: str) -> str:
-    """Returns the node that a name in known_hosts means, as we write nodes; a pattern as it is."""
+    """Returns the node for a name in known_hosts, as we write nodes: `host` or `host:port`.
+
+    Returns a pattern or a hashed name unchanged.
+    """
     host, bracket, port = pattern.removeprefix("[").rpartition("]:")
     if not bracket or not pattern.startswith("["):
         return pattern
@@ -82,15 +91,16 @@ def node_name(pattern: str) -> str:
 
 
 def public_key(key: asyncssh.SSHKey) -> PublicKey:
-    """Converts a key of asyncssh."""
+    """Converts a key of asyncssh to ours."""
     algorithm, content = key.export_public_key("openssh").decode("ascii").split()[:2]
     return PublicKey(algorithm, content, key.get_fingerprint())
 
 
 def parse_key(text: str) -> PublicKey:
-    """Reads a key from `TYPE BASE64`, from a .pub file, or a line of known_hosts or ssh-keyscan.
+    """Returns the key in a text: `TYPE BASE64`, the content of a .pub file, or a line of
+    known_hosts or ssh-keyscan.
 
-    Raises ValueError with what was expected, without the 500 characters of the key.
+    Raises ValueError, whose message does not repeat the text: a key has 500 characters.
     """
     for algorithm, key in pairwise(text.split() if len(text) <= _LINE_LIMIT else []):
         with suppress(asyncssh.KeyImportError):
@@ -98,10 +108,12 @@ def parse_key(text: str) -> PublicKey:
     raise ValueError('expected a public key, such as "ssh-rsa AAAAB3NzaC1yc2E..."')
 
 
-# Cached: every change of the file parses all its lines again.
+# The results are cached, because after every change of the file all lines are parsed again.
 @functools.lru_cache(maxsize=8192)
 def parse_line(text: str) -> HostLine | None:
-    """Returns the line, or None for a comment, a blank, a @cert-authority, or anything unknown."""
+    """Returns the parsed line. Returns None for a comment, an empty line, a @cert-authority line,
+    or anything that asyncssh cannot parse.
+    """
     fields = text.split() if len(text) <= _LINE_LIMIT else []
     revoked = fields[:1] == ["@revoked"]
     if revoked:

@@ -4,26 +4,31 @@ Every socket has one owner from the moment it is connected, and the owner waits 
 
 From connect to close:
 
-    connect()             in trio. The caller owns the socket from here on, through a Link.
-    Link.authenticate()   in asyncio: key exchange and authentication. asyncssh calls the ConnectionCallbacks
-      or open_shell()     back: `connection_made`, the host key, the password.
-    Link.write()          in trio. Output comes through the Inbox.
-    Link.disconnect()     sends SSH's disconnect message and closes; or
+    connect()             runs in trio. The caller puts the socket into a Link, which owns it.
+    Link.authenticate()   runs in asyncio: key exchange and authentication. asyncssh calls the
+      or open_shell()     methods of ConnectionCallbacks when it has the connection, when it has the
+                          node's host key, and when it needs the password.
+    Link.write()          runs in trio. The node's output is received by the Inbox.
+    Link.disconnect()     sends SSH's disconnect message and closes, or
     Link.abort()          closes at once.
-    Link.wait_closed()    in trio, also if cancelled: returns when the socket is closed.
+    Link.wait_closed()    runs in trio, and returns when the socket is closed. A cancel does not
+                          prevent it.
 
-A cancel from trio may end `authenticate` or `open_shell` at any await. They clean up nothing. Their
-caller does, always: `abort` (or `disconnect`), then `wait_closed`. This side ends a connection by
-itself if the opener refuses it (a changed host key), or if the peer reads nothing, or sends packets
-without end in which there is nothing. `end_reason` is then the reason, and takes precedence over any
-error of asyncssh.
+A cancel from trio may end `authenticate` and `open_shell` at any await, and they clean up nothing.
+Their caller always calls `abort` (or `disconnect`) and then `wait_closed`.
 
-One private name of asyncssh is needed, `_transport`: `abort` drops that reference before asyncio
-has closed it. Tests of the shell fail if it changes. It can go once asyncssh waits for the close.
-So is `max_size` of asyncio's transport, which is not documented: it can go once one may say how
-much is read at once.
-`authenticate` makes the connection as `asyncssh.connect` does, by a constructor that is not
-documented. It can be a call once asyncssh takes client_options that are made already.
+We end a connection ourselves in three cases: a callback refuses it (a changed host key), the peer
+reads nothing of what we send, or the peer sends packets without end that have no content.
+`end_reason` then holds the reason, and takes precedence over any error of asyncssh.
+
+Three things here are not documented, and tests of the shell fail if they change:
+
+- asyncssh's private name `_transport`. `abort` drops asyncssh's reference before asyncio has closed
+  the transport. We can do without once asyncssh waits for the close.
+- `max_size` of asyncio's transport. We can do without once there is another way to limit how much
+  is read at a time.
+- the constructor of the connection, which `authenticate` calls as `asyncssh.connect` does. We can
+  call that function once it takes prepared options.
 """
 
 from __future__ import annotations
@@ -46,40 +51,49 @@ from cucmd.ssh.causes import Progress, unreachable
 from cucmd.ssh.inbox import WINDOW, Inbox
 from cucmd.ssh.unread_bytes import CHECK_SECONDS, MAX_UNREAD, count_unread
 
-# A frozen or unplugged node is noticed after 15 s * (3 + 1) of silence, before the default stall
-# limit of 120 s and long before a command's 600 s. It is sshd that replies, so a command that
-# prints nothing for minutes (vos/NODES.md, section 5.4) is not taken for a dead node.
-# asyncssh is told to ask only while the node is silent: else it would make a timer for every read.
+# A frozen or unplugged node is noticed after 15 s * (3 + 1) of silence. That is before the default
+# stall limit of 120 s and long before a command's 600 s. The node's sshd answers keepalives, so a
+# command that prints nothing for minutes (vos/NODES.md, section 5.4) is not taken for a dead node.
+# We turn asyncssh's keepalives on only while the node is silent, because asyncssh would otherwise
+# make a timer for every read.
 KEEPALIVE_SECONDS = 15
 _KEEPALIVE_COUNT = 3
 
-# Bytes that are read at once. asyncio reads 256 KiB: that may be 16,000 empty packets, which keep
-# all others waiting for half a second.
+# Bytes that are read at a time. asyncio reads 256 KiB by default. That may be 16,000 empty packets,
+# and all other nodes would wait half a second until they are processed.
 _READ_BYTES = 1024
 
-# Bytes that may come beside what a shell prints: a login takes some KB, and what waits in asyncssh
-# is a window at most. And for each byte that is printed: a node may echo it in a packet of its own,
-# which has some 80. And for each second: keepalives, ours answered and its own, and new keys every
-# hour are 20 at most; but a command may print nothing for as many hours as its timeout has.
+# A node may send packets without content, such as SSH_MSG_IGNORE, as fast as it can, and that costs
+# us processor time. So the bytes on the wire are compared with the bytes that the shell prints:
+#
+# OVERHEAD is allowed in any case. A login takes some KB, and asyncssh holds at most one window of
+# output that the inbox has not counted yet.
+#
+# OVERHEAD_PER_BYTE is allowed for each printed byte. A node may echo every byte in a packet of its
+# own, which has about 80 bytes.
+#
+# OVERHEAD_PER_SECOND is allowed for each second, because a command may print nothing for hours.
+# Keepalives in both directions and new keys every hour take at most 20 bytes a second.
 OVERHEAD = 256 * 1024
 OVERHEAD_PER_BYTE = 200
 OVERHEAD_PER_SECOND = 50
 
-# vos/NODES.md, section 1: a PTY always.
+# A node's command line always needs a PTY (vos/NODES.md, section 1).
 _TERMINAL = "vt100"
 _ROWS = 24
 
-# After abort() a socket is closed by the third `run_callbacks`. On a busy loop these calls may take
-# a second. The peer has no influence on it.
+# How often `wait_closed` calls `run_callbacks`, and for how many seconds at most. After `abort` the
+# third call has closed the socket. On a busy loop the calls may take a second. The peer has no
+# influence on them.
 _CLOSE_TURNS = 8
 _LAST_WAIT_SECONDS = 1
 
 
 class ConnectionCallbacks(asyncssh.SSHClient):
-    """Is called back by asyncssh while a connection is opened.
+    """Holds the methods that asyncssh calls while it opens a connection, and what they learn.
 
-    connection: None before there is one; until then the link closes the socket itself.
-    end_reason: why this side ended the connection; None: it did not.
+    connection: None until asyncssh has taken over the socket. Until then the link closes it.
+    end_reason: the exception because of which we ended the connection, or None if we did not.
     """
 
     def __init__(self, username: str, *, legacy: bool) -> None:
@@ -95,7 +109,7 @@ class ConnectionCallbacks(asyncssh.SSHClient):
         self.transport = private._transport
 
     def progress(self) -> Progress:
-        """Says how far the connection received_bytes, to explain a failure."""
+        """Returns how far the connection came, to explain a failure."""
         connection = self.connection
         return Progress(
             version_received=bool(connection and connection.get_extra_info("server_version")),
@@ -105,14 +119,16 @@ class ConnectionCallbacks(asyncssh.SSHClient):
 
 
 class _ClientConnection(asyncssh.SSHClientConnection):
-    """has_received: something received_bytes; whoever looks sets it back. received_bytes: bytes, as they are on the wire, less
-    those that may come in each second.
+    """Counts what the node sends, and limits how much is read at a time.
 
-    `check_overhead` is called if these are more than `allowed_bytes`, which it may raise.
+    heard_since_check: whether bytes came since the last check, which resets it.
+    counted_bytes: received bytes as they are on the wire, less OVERHEAD_PER_SECOND for each second.
+    allowed_bytes: if `counted_bytes` is more than this, `check_overhead` is called. That function
+        may raise the limit.
     """
 
-    has_received = False
-    received_bytes = 0
+    heard_since_check = False
+    counted_bytes = 0
     allowed_bytes = OVERHEAD
     check_overhead: Callable[[], None]
 
@@ -122,17 +138,17 @@ class _ClientConnection(asyncssh.SSHClientConnection):
         super().connection_made(transport)
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType = None) -> None:
-        self.has_received = True
-        self.received_bytes += len(data)
-        if self.received_bytes > self.allowed_bytes:
+        self.heard_since_check = True
+        self.counted_bytes += len(data)
+        if self.counted_bytes > self.allowed_bytes:
             self.check_overhead()
         super().data_received(data, datatype)
 
 
 async def connect(host: str, port: int) -> socket.socket:
-    """Connects a socket. No await follows the connect, because a cancel there would leak it.
+    """Returns a socket that is connected to the node. Raises NodeFailed.
 
-    Raises NodeFailed.
+    No await follows the connect, because a cancel there would leak the socket.
     """
     try:
         stream = await trio.open_tcp_stream(host, port)
@@ -145,15 +161,15 @@ async def connect(host: str, port: int) -> socket.socket:
 def client_options(
     algorithms: Algorithms, host_keys: tuple[str, ...]
 ) -> asyncssh.SSHClientConnectionOptions:
-    """Returns what is the same for all connections with these algorithms. Made once.
+    """Returns the options for connections with these algorithms. They are made once and shared.
 
-    Every option is given that asyncssh would otherwise read from a home directory or set by itself.
+    Every option is set that asyncssh would otherwise read from a home directory or choose itself.
     """
     settings: dict[str, Any] = {
         **algorithms.options(),
         "server_host_key_algs": list(host_keys),
-        # No key is trusted and none revoked, so that asyncssh asks our ConnectionCallbacks about every key. None
-        # would trust all keys, and an empty value would read ~/.ssh/known_hosts.
+        # With empty lists asyncssh asks ConnectionCallbacks about every key. None would trust all
+        # keys, and an empty value would read ~/.ssh/known_hosts.
         "known_hosts": ([], [], [], [], [], [], []),
         "config": None,
         "client_keys": None,
@@ -163,24 +179,25 @@ def client_options(
         "x509_trusted_cert_paths": [],
         "public_key_auth": False,
         "host_based_auth": False,
-        # Why in this order: see login.py. A public key costs one of the few attempts that a node
-        # allows (vos/NODES.md, section 1).
+        # node_login.py explains this order. Public keys are not tried, because each costs one of
+        # the few attempts that a node allows (vos/NODES.md, section 1).
         "preferred_auth": ["keyboard-interactive", "password"],
-        # The caller's scopes are the deadlines.
+        # The deadlines are cancel scopes of the caller.
         "connect_timeout": None,
         "login_timeout": 0,
         "keepalive_interval": 0,
         "keepalive_count_max": _KEEPALIVE_COUNT,
-        # A disconnect message in Latin-1 must not be lost.
+        # Without this a disconnect message in Latin-1 would be lost.
         "utf8_decode_errors": "replace",
     }
     return asyncssh.SSHClientConnectionOptions(username="", **settings)
 
 
 class _OpenLinks:
-    """Holds those from `authenticate` to `wait_closed`, looked at once a second by one timer.
+    """Checks every link once a second, from its `authenticate` to its `wait_closed`.
 
-    A timer for each was a turn of both loops for each node and second.
+    One timer serves all links. A timer for each link took a turn of both loops for each node in
+    each second.
     """
 
     def __init__(self) -> None:
@@ -188,7 +205,7 @@ class _OpenLinks:
         self._next: asyncio.TimerHandle | None = None
 
     def add(self, link: Link) -> None:
-        """Is to be called in asyncio."""
+        """Adds a link. Must be called in asyncio, because it may start the timer."""
         self._links[link] = None
         if self._next is None:
             self._schedule(asyncio.get_running_loop())
@@ -203,7 +220,9 @@ class _OpenLinks:
         self._next = loop.call_later(CHECK_SECONDS, self._check_all, loop)
 
     def _check_all(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._schedule(loop)  # a defect of one must not end the looks at the others
+        self._schedule(
+            loop
+        )  # first, so that an exception in one check does not end all later checks
         for link in tuple(self._links):
             link.check()
 
@@ -212,7 +231,7 @@ _OPEN_LINKS: trio.lowlevel.RunVar[_OpenLinks] = trio.lowlevel.RunVar("links")
 
 
 def _links() -> _OpenLinks:
-    """Returns those of this run of trio."""
+    """Returns the open links of this run of trio."""
     try:
         return _OPEN_LINKS.get()
     except LookupError:
@@ -221,47 +240,46 @@ def _links() -> _OpenLinks:
 
 
 class Link:
-    """Has the socket, and the SSH connection on it once there is one; owned by exactly one caller.
+    """Owns a socket, and the SSH connection on it once there is one. Has exactly one owner itself.
 
-    `authenticate` and `open_shell` run in asyncio, and clean up nothing: `wait_closed` does. From
-    `authenticate` on, the connection to a node that reads nothing is aborted.
+    `authenticate` and `open_shell` run in asyncio and clean up nothing; `wait_closed` does that.
     """
 
-    def __init__(self, sock: socket.socket, opener: ConnectionCallbacks) -> None:
-        # A node that was named by an IPv4 address within IPv6 is told the IPv4 address.
+    def __init__(self, sock: socket.socket, callbacks: ConnectionCallbacks) -> None:
+        # If the node was named by an IPv4 address within IPv6, it gets to know our IPv4 address.
         self.local_address: str = sock.getsockname()[0].removeprefix("::ffff:")
         try:
             self.peer_address: str = str(sock.getpeername()[0])
         except OSError:
             self.peer_address = ""  # the node has reset the connection already
         self._socket = sock
-        self._opener = opener
+        self._callbacks = callbacks
         self._connection: _ClientConnection | None = None
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self._inbox: Inbox | None = None
         self._where = ""
         self._authenticated = False
-        self._keepalive_on = False  # for a sign of life
+        self._keepalive_on = False
 
     @property
     def end_reason(self) -> Exception | None:
-        """Says why this side ended the connection; None: it did not."""
-        return self._opener.end_reason
+        """Returns why we ended the connection, or None if we did not."""
+        return self._callbacks.end_reason
 
     async def authenticate(
         self, host: str, port: int, settings: asyncssh.SSHClientConnectionOptions
     ) -> asyncssh.SSHClientConnection:
-        """Exchanges keys and authenticates, unless the opener ends it.
+        """Exchanges keys and authenticates. Raises what a callback or asyncssh raises.
 
-        As `asyncssh.connect` does it, which would make the client_options again, in a thread, for each
-        connection.
+        It does what `asyncssh.connect` does, except that `asyncssh.connect` would prepare the
+        options again for each connection, in a thread.
         """
         self._where = address(host, port)
         _links().add(self)
         loop = asyncio.get_running_loop()
         mine: Any = copy.copy(settings)
-        mine.host, mine.port, mine.username = host, port, self._opener.username
-        mine.protocol_factory = lambda: self._opener
+        mine.host, mine.port, mine.username = host, port, self._callbacks.username
+        mine.protocol_factory = lambda: self._callbacks
         mine.waiter = loop.create_future()
         connection = self._connection = _ClientConnection(loop, mine, wait="auth")
         connection.check_overhead = self._check_overhead
@@ -270,38 +288,41 @@ class Link:
             connection.set_extra_info(host=host, port=port)
             await mine.waiter
         finally:
-            mine.waiter.cancel()  # else asyncio reports an error that nobody waits for
+            mine.waiter.cancel()  # otherwise asyncio may report an exception that nobody retrieved
         if self.end_reason is not None:  # asyncssh raises no error after our abort()
             raise self.end_reason
         self._authenticated = True
         return connection
 
     def check(self) -> None:
-        """Once a second: aborts if the node reads nothing, and has a silent one asked for a sign of
-        life. asyncssh ends the connection if the last `_KEEPALIVE_COUNT` were not answered.
+        """Checks the connection; called once a second.
+
+        Aborts it if the node does not read what we send. Turns keepalives on if the node was silent
+        since the last check, and off if it was not. asyncssh ends the connection if the node has
+        answered none of the last `_KEEPALIVE_COUNT` keepalives.
         """
         connection = self._connection
-        if connection is None or self._opener.connection is None or self.end_reason is not None:
+        if connection is None or self._callbacks.connection is None or self.end_reason is not None:
             return
-        connection.received_bytes = max(0, connection.received_bytes - OVERHEAD_PER_SECOND)
+        connection.counted_bytes = max(0, connection.counted_bytes - OVERHEAD_PER_SECOND)
         if count_unread(connection) > MAX_UNREAD:
             self._abort_with(connection, "requests without end and reads no reply")
             return
-        if self._authenticated and self._keepalive_on == connection.has_received:
-            self._keepalive_on = not connection.has_received
+        if self._authenticated and self._keepalive_on == connection.heard_since_check:
+            self._keepalive_on = not connection.heard_since_check
             connection.set_keepalive(KEEPALIVE_SECONDS if self._keepalive_on else 0)
-        connection.has_received = False
+        connection.heard_since_check = False
 
     def _check_overhead(self) -> None:
         connection = self._connection
         assert connection is not None
         printed = self._inbox.received_bytes if self._inbox else 0
         connection.allowed_bytes = OVERHEAD + OVERHEAD_PER_BYTE * printed
-        if connection.received_bytes > connection.allowed_bytes and self.end_reason is None:
-            self._abort_with(connection, "packets without end in which there is nothing")
+        if connection.counted_bytes > connection.allowed_bytes and self.end_reason is None:
+            self._abort_with(connection, "packets without end that have no content")
 
     def _abort_with(self, connection: _ClientConnection, what: str) -> None:
-        self._opener.end_reason = fail(Code.CONNECTION_LOST, f"{self._where} sends {what}")
+        self._callbacks.end_reason = fail(Code.CONNECTION_LOST, f"{self._where} sends {what}")
         connection.abort()
 
     async def open_shell(
@@ -326,48 +347,48 @@ class Link:
 
     @property
     def has_come(self) -> bool:
-        """Says whether something has come, the end perhaps, that asyncio has not read yet."""
+        """Returns whether the socket holds bytes, or the end, that asyncio has not read yet."""
         try:
             self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
-        except OSError:  # it is lost, or closed
+        except OSError:  # the connection is lost or closed
             return True
         return True
 
     def write(self, data: bytes) -> None:
-        """Raises BrokenPipeError if the session has ended."""
+        """Sends bytes to the shell. Raises BrokenPipeError if the session has ended."""
         if self._channel is None:
             raise BrokenPipeError
         self._channel.write(data)
 
     def end_session(self) -> None:
-        """Sends EOF and closes our side of the session. Waits for nothing."""
+        """Sends EOF and closes our side of the session, without waiting for the node."""
         if self._channel is not None:
             self._channel.write_eof()
             self._channel.close()
 
     def disconnect(self) -> None:
-        """Sends the disconnect message and closes. asyncssh does not wait until it has arrived."""
-        connection = self._opener.connection
+        """Sends the disconnect message and closes, without waiting for its arrival."""
+        connection = self._callbacks.connection
         if connection is not None and not connection.is_closed():
             connection.disconnect(asyncssh.DISC_BY_APPLICATION, "closed by cucmd")
 
     def abort(self) -> None:
-        if self._opener.connection is not None:
-            self._opener.connection.abort()
+        if self._callbacks.connection is not None:
+            self._callbacks.connection.abort()
 
     async def wait_closed(self) -> None:
-        """Returns when the socket is closed. Follows `disconnect` or `abort`; not cancellable."""
+        """Returns when the socket is closed, even if cancelled. Call `disconnect` or `abort` first."""
         _links().remove(self)
         with trio.move_on_after(_LAST_WAIT_SECONDS, shield=True):
             for _ in range(_CLOSE_TURNS):
                 if self._socket.fileno() == -1:
                     break
                 await run_callbacks()
-        # Still open: asyncssh never began, or the asyncio loop is too busy. An abort takes the
-        # transport's reader and writer out of the loop at once. Otherwise they would stay
-        # registered for the next socket that gets the same descriptor number.
-        if self._opener.transport is not None:
-            self._opener.transport.abort()
+        # The socket may still be open, because asyncssh never took it over or the asyncio loop is
+        # too busy. `abort` removes the transport's reader and writer from the loop at once. They
+        # would otherwise stay registered for the next socket with the same descriptor number.
+        if self._callbacks.transport is not None:
+            self._callbacks.transport.abort()
         self._socket.close()

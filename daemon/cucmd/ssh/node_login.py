@@ -1,22 +1,23 @@
 """Logs in at a node's SSH server: checks its host key, and sends the password.
 
-The password is sent only after the host key was checked and only to a prompt that does not echo.
-One that was refused is not sent again in another way, because three refusals may lock the account.
-This file keeps the password only in the field that `forget` clears.
+The password is sent only after the host key was checked, and only to a prompt that does not echo. A
+refused password is not sent a second time by another method, because three refusals may lock the
+account. This file keeps the password only in the field that `forget` clears.
 
-What tells a refused password from a method that is not to be used? A server answers both with
-USERAUTH_FAILURE, and adds the methods that can continue (RFC 4252, 5.1). asyncssh then asks for
-each of these again, in our order of preference. So, of a method by which the password was sent:
+How do we know whether the server refused the password, or only the method by which we sent it? A
+server answers both with USERAUTH_FAILURE and a list of the methods that can continue (RFC 4252,
+5.1). asyncssh then asks for each method in this list again, in our order of preference. If we have
+sent the password by a method, we look for that method in the new list:
 
-    still in the list    it is in use: the password was refused. No other method is tried.
-    not in the list      it is not to be used, or is done with (the server wants a second one, and
-                         has accepted the first). The other method is tried.
+    still in the list    The method is in use, so the password was refused. We try no other method.
+    not in the list      The server does not use the method, or is done with it (it has accepted the
+                         password and wants a second method). We try the other method.
 
-A method by which no password was sent, since it asked nothing, has judged none.
+If a method never asked for the password, its failure says nothing about the password.
 
-keyboard-interactive comes first. A server that offers it says by its question that it wants the
-password in this way; a server that lists `password` and refuses it always says nothing of the
-kind, and release 15 refuses it. OpenSSH's client has the same order.
+keyboard-interactive comes first, as in OpenSSH's client. A server that offers it shows by its
+prompt that it wants the password in this way. A server that lists `password` and always refuses it
+gives no such sign, and release 15 is such a server.
 """
 
 from __future__ import annotations
@@ -39,15 +40,16 @@ from cucmd.ssh.known_hosts import KnownHosts, Policy
 from cucmd.ssh.known_line import PublicKey, public_key
 from cucmd.ssh.link import ConnectionCallbacks
 
-# A login has one or two challenges (PAM sends an empty one at the end). A server that sends more
-# than ten will not accept the login.
+# A login has one or two challenges; PAM sends an empty one at the end. A server that sends more
+# than ten is not going to accept the login.
 _CHALLENGE_LIMIT = 10
 # Some servers ask for the current password again before they ask for a new one.
 _PASSWORD_LIMIT = 2
-# The words of usual PAM modules. Those of real nodes are unknown (vos/NODES.md, section 2).
+# Words in the prompts of usual PAM modules. The words of real nodes are not known (vos/NODES.md,
+# section 2).
 _CURRENT = re.compile(r"\b(?:current|old)\b", re.IGNORECASE)
 _SECOND_FACTOR = re.compile(r"\b(?:code|passcode|pin|otp|one-time|token|factor)\b", re.IGNORECASE)
-# What they say before they ask again; so `sudo`, and OpenSSH.
+# What PAM modules say before they ask again, such as those of `sudo` and OpenSSH.
 _REFUSED = re.compile(
     r"\b(?:sorry|try again|incorrect|denied|authentication fail(?:ed|ure))\b", re.IGNORECASE
 )
@@ -55,15 +57,19 @@ _PASSWORD, _INTERACTIVE = "password", "keyboard-interactive"
 
 
 class Steps(msgspec.Struct, frozen=True):
-    """Is called as a login comes further. But for `connected` it runs on the event loop, not
-    in the caller's task, so it must not block; what it raises ends the connection, and is raised by
-    `open_shell`.
+    """Holds functions that are called as a login proceeds.
 
-    phase: with Phase.LOGIN, when the node's host key has been accepted and authentication begins:
-        the caller replaces the connect deadline by the login deadline.
-    connected: the TCP connection is open, and nothing is known of the peer. Must not raise.
-    password: the password is about to be sent first on this connection. If it raises, it is not.
-    authenticated: the node has accepted the login.
+    All of them except `connected` are called on the event loop and not in the caller's task, so
+    they must not block. If one raises, the connection is ended, and `open_shell` raises the same
+    exception.
+
+    phase: called with Phase.LOGIN when the node's host key was accepted and authentication begins.
+        The caller then replaces the connect deadline by the login deadline.
+    connected: called when the TCP connection is open, before anything is known about the peer. Must
+        not raise.
+    password: called before the password is sent for the first time on this connection. If it
+        raises, the password is not sent.
+    authenticated: called when the node has accepted the login.
     """
 
     phase: Callable[[Phase], None]
@@ -73,7 +79,7 @@ class Steps(msgspec.Struct, frozen=True):
 
 
 class NodeLogin(ConnectionCallbacks):
-    """Logs in once. All methods but `forget` and `progress` are asyncssh's callbacks."""
+    """Logs in once. All public methods except `forget` and `progress` are callbacks of asyncssh."""
 
     def __init__(  # noqa: PLR0917  # called in one place only, `open_shell`
         self,
@@ -86,7 +92,7 @@ class NodeLogin(ConnectionCallbacks):
     ) -> None:
         username, password = credentials
         try:
-            prepared = saslprep(username)  # as it is sent
+            prepared = saslprep(username)  # the form in which asyncssh sends the name
             password.encode()
         except (SASLPrepError, UnicodeEncodeError):
             text = (
@@ -99,7 +105,7 @@ class NodeLogin(ConnectionCallbacks):
         self._policy = policy
         self._known = known
         self._steps = steps
-        self._announced = False  # that the password is sent
+        self._announced = False  # whether `Steps.password` was called
         self._mask = mask
         self._key: PublicKey | None = None
         self._authenticating = False
@@ -107,15 +113,16 @@ class NodeLogin(ConnectionCallbacks):
         self._challenges = 0
         self._answered: set[str] = set()
         self._passwords_sent = 0
-        self._sent_by: set[str] = set()  # methods by which the password was sent
-        self._password_refused = (
-            False  # it was refused, or a question followed that it does not answer
-        )
-        self._was_refused = False  # as `_password_refused`, or the server wants another method
-        self._unanswered_prompt = ""  # the question that followed
+        self._sent_by: set[str] = set()  # the methods by which the password was sent
+        # The password was refused, or the server asked for something that the password does not
+        # answer. No other method is tried.
+        self._password_refused = False
+        # The same, or the server wants another method after this one.
+        self._was_refused = False
+        self._unanswered_prompt = ""
 
     def forget(self) -> None:
-        """Removes the password: a connection needs it only once."""
+        """Removes the password, which a connection needs only once."""
         self._password = None
 
     def progress(self) -> Progress:
@@ -127,7 +134,7 @@ class NodeLogin(ConnectionCallbacks):
             asked=self._unanswered_prompt,
         )
 
-    # Called by asyncssh.
+    # Callbacks of asyncssh, and the functions that they share.
 
     def validate_host_public_key(
         self, host: str, addr: str, port: int, key: asyncssh.SSHKey
@@ -141,7 +148,7 @@ class NodeLogin(ConnectionCallbacks):
         return True
 
     def begin_auth(self, username: str) -> None:
-        assert self._key is not None, "asyncssh has asked about the key, and verified its signature"
+        assert self._key is not None, "asyncssh asks about the key before authentication"
         self._authenticating = True
         with self._keeping_error():
             self._known.accept(*self._node, self._key, self._policy)
@@ -153,7 +160,7 @@ class NodeLogin(ConnectionCallbacks):
 
     @contextmanager
     def _keeping_error(self) -> Iterator[None]:
-        """Keeps what is raised in the body as the end_reason: why this side ends the connection."""
+        """Stores an exception of the body as the reason why we end the connection."""
         try:
             yield
         except Exception as error:
@@ -161,14 +168,14 @@ class NodeLogin(ConnectionCallbacks):
             raise
 
     def _announce(self) -> None:
-        """Is to be called before the password is given to asyncssh."""
+        """Calls `Steps.password` if the password was not sent yet. Call it before every sending."""
         if not self._announced:
             self._announced = True
             with self._keeping_error():
                 self._steps.password()
 
     def password_auth_requested(self) -> str | None:
-        """Returns the password, once. None: another method is to be tried, if any is left."""
+        """Returns the password the first time, and None if asyncssh is to try another method."""
         if not self._start_method(_PASSWORD):
             return None
         self._announce()
@@ -176,10 +183,11 @@ class NodeLogin(ConnectionCallbacks):
         return self._password
 
     def _start_method(self, method: str) -> bool:
-        """Says whether to use `method` now: see the top of this file."""
+        """Returns whether to use the method now, see the top of this file."""
         self._was_refused = self._was_refused or bool(self._sent_by)
-        # The methods that the server can continue with, without those that were given up. Both if
-        # that is not known, because a second attempt would be worse than none.
+        # The methods with which the server can continue, except those that asyncssh has given up.
+        # If we do not know them, assume that the server offers both: then a password that was sent
+        # counts as refused, which is better than sending it twice.
         offered = {_PASSWORD, _INTERACTIVE}
         if self.connection is not None:
             offered = set(self.connection.get_server_auth_methods())
@@ -196,15 +204,16 @@ class NodeLogin(ConnectionCallbacks):
         )
 
     def kbdint_auth_requested(self) -> str | None:
-        return "" if self._start_method(_INTERACTIVE) else None  # "": any submethod
+        # An empty text accepts any submethod of the server.
+        return "" if self._start_method(_INTERACTIVE) else None
 
     def kbdint_challenge_received(
         self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]
     ) -> list[str] | None:
-        """Returns one answer for each prompt; None gives up this method.
+        """Returns one answer for each prompt, or None to give up this method.
 
-        A challenge without a prompt is a message, to be acknowledged. The same question again, or
-        one with words such as "Sorry, try again", means that the answer was refused.
+        A challenge without a prompt is a message that has to be acknowledged. If the server repeats
+        a question, or says words such as "Sorry, try again", it has refused the answer.
         """
         self._challenges += 1
         texts = {prompt.strip().lower() for prompt, _ in prompts}
@@ -219,9 +228,11 @@ class NodeLogin(ConnectionCallbacks):
         return answers
 
     def _answers(self, prompts: Sequence[tuple[str, bool]]) -> list[str] | None:
-        """Gives the password for the first prompt that does not echo, unless that asks for a second
-        factor; for a later one only if it asks for the current password. None if there is a prompt
-        that has no answer.
+        """Returns the answers to the prompts, or None if we cannot answer one of them.
+
+        The first prompt that does not echo gets the password, unless it asks for a second factor. A
+        later prompt gets it only if it asks for the current password. A prompt that echoes gets the
+        user name.
         """
         answers: list[str] = []
         sent = self._passwords_sent
@@ -241,7 +252,7 @@ class NodeLogin(ConnectionCallbacks):
         return answers
 
     def _end_with(self, message: str) -> NoReturn:
-        """Raises, which ends the connection. To be called in a callback of asyncssh."""
+        """Raises the failure, which ends the connection. For callbacks of asyncssh."""
         self.end_reason = fail(
             Code.AUTH_FAILED,
             message,

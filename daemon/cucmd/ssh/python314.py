@@ -1,22 +1,23 @@
 """Imports trio-asyncio so that it works on Python 3.14 too.
 
-Nothing of asyncio changes before 3.14, nor where trio-asyncio imports as it is.
+This module changes asyncio only on Python 3.14, and only if trio-asyncio does not work there by
+itself.
 
 What trio-asyncio 0.16 lacks on Python 3.14:
 
-- It derives from two classes of asyncio. `asyncio.events.BaseDefaultEventLoopPolicy` is
-  `_BaseDefaultEventLoopPolicy` now. `asyncio.AbstractChildWatcher` is gone, as is all of asyncio
-  that used a child watcher, so any class will do. Both names are there while trio-asyncio is
-  imported.
-- The tasks of 3.14, which are written in C, make a step only in the loop that their thread runs.
-  Without that loop every task waits for ever. trio-asyncio replaces the functions of Python that
-  name the running loop, but the C code does not call them. So each callback (`Handle._run`) tells
-  the C code its loop (`Handle._loop`), for as long as it runs: by `_get_running_loop` and
-  `_set_running_loop` of `_asyncio`.
+- It derives from two classes of asyncio that no longer have their names.
+  `asyncio.events.BaseDefaultEventLoopPolicy` is now called `_BaseDefaultEventLoopPolicy`.
+  `asyncio.AbstractChildWatcher` was removed together with everything that used child watchers, so
+  an empty class will do. We add both names while trio-asyncio is imported.
+- The tasks of 3.14 are written in C, and run only in the loop that the C code considers to be
+  running in their thread. Otherwise every task waits for ever. trio-asyncio replaces the Python
+  functions that tell which loop is running, but the C code does not call these. We therefore wrap
+  every callback (`Handle._run`): while it runs, `_set_running_loop` of `_asyncio` tells the C code
+  that the callback's own loop (`Handle._loop`) is the running one.
 
 All of this can go with the first release of trio-asyncio that supports Python 3.14, which is its
-issue 160 (https://github.com/python-trio/trio-asyncio/issues/160). Until then it is done on 3.14
-alone, where it was tried: a later Python is refused, unless trio-asyncio imports there as it is.
+issue 160 (https://github.com/python-trio/trio-asyncio/issues/160). The changes were tried on 3.14
+only. On a later Python, trio-asyncio has to import without them, or the daemon refuses to start.
 """
 
 from __future__ import annotations
@@ -43,11 +44,11 @@ def _load() -> ModuleType:
 def import_trio_asyncio(
     load: Callable[[], ModuleType] = _load, version: tuple[int, ...] = sys.version_info[:2]
 ) -> ModuleType:
-    """Returns the module. Raises `CannotStart` where no way is known to make it work on this
-    Python.
+    """Returns the module `trio_asyncio`. Raises CannotStart if we know no way to make it work on
+    this Python.
     """
     with warnings.catch_warnings():
-        # Of the same classes, from 3.12 on, each time that it is imported.
+        # From 3.12 on, Python warns at each import that the two classes are deprecated.
         warnings.simplefilter("ignore", DeprecationWarning)
         if version < (3, 14):
             return load()
@@ -74,7 +75,10 @@ def _unsupported(error: Exception) -> CannotStart:
 
 @contextmanager
 def _removed_names() -> Iterator[None]:
-    """Adds the names that trio-asyncio derives from. Raises AttributeError where 3.14's is gone."""
+    """Adds the two class names to asyncio while the body runs.
+
+    Raises AttributeError if asyncio no longer has `_BaseDefaultEventLoopPolicy` either.
+    """
     events: Any = asyncio.events
     package: Any = asyncio
     events.BaseDefaultEventLoopPolicy = events._BaseDefaultEventLoopPolicy
@@ -86,9 +90,11 @@ def _removed_names() -> Iterator[None]:
 
 
 def _run_callbacks_in_their_loop() -> None:
-    """Raises ImportError where the C code's own functions are gone."""
-    # Not those of `asyncio`: trio-asyncio has replaced one of them.
-    from _asyncio import _get_running_loop, _set_running_loop  # noqa: PLC0415  see above
+    """Wraps every asyncio callback, see the top of this file. Raises ImportError if the C functions
+    that it needs do not exist.
+    """
+    # The functions of the same names in `asyncio` would not do: trio-asyncio has replaced one.
+    from _asyncio import _get_running_loop, _set_running_loop  # noqa: PLC0415  may be missing
 
     handle: Any = asyncio.Handle
     run = handle._run

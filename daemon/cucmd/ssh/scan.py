@@ -1,6 +1,6 @@
 """Asks a node for its host keys, without a login.
 
-It ends with the key exchange; no password is sent, and nothing is remembered.
+The connection ends after the key exchange. No password is sent, and no key is remembered.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from cucmd.ssh.link import ConnectionCallbacks, Link, client_options, connect
 async def scan_host_keys(
     host: str, port: int, *, seconds: float, legacy_algorithms: bool = False
 ) -> tuple[PublicKey, ...]:
-    """Returns every host key of the node of a type that we accept; first the one that a login would
-    get.
+    """Returns the node's host keys of all types that we accept. The first is the key that a login
+    would get.
 
-    A node shows one key on each connection, so there are as many connections as keys, one after
-    another; `seconds` are for all of them. Below `open_bridge` only. Raises NodeFailed with
-    connect_timeout, connection_refused, connection_lost, host_unreachable, no_common_algorithm
-    or not_a_node.
+    A node shows one key per connection, so this opens one connection for each key, one after
+    another. `seconds` limits the time of all of them together. Must be called below `open_bridge`.
+
+    Raises NodeFailed with connect_timeout, connection_refused, connection_lost, host_unreachable,
+    no_common_algorithm or not_a_node.
     """
     algorithms = usual_algorithms(legacy=legacy_algorithms)
     try:
@@ -37,8 +38,8 @@ async def scan_host_keys(
             probe = partial(_probe_key, host, port, algorithms, legacy=legacy_algorithms)
             first, offered = await probe(algorithms.host_keys)
             found = {first.algorithm: first}
-            # Only types that we accept: this bounds the number of connections, whatever the node
-            # offers.
+            # We ask only for types that we accept. Otherwise a hostile node could make us open any
+            # number of connections by offering that many types.
             for kind in dict.fromkeys(
                 key_type(name) for name in algorithms.host_keys if name in offered
             ):
@@ -54,31 +55,33 @@ async def scan_host_keys(
 async def _probe_key(
     host: str, port: int, algorithms: Algorithms, names: Sequence[str], *, legacy: bool
 ) -> tuple[PublicKey, frozenset[str]]:
-    """Returns (the key that is shown for these algorithms, all host key algorithms of the node)."""
+    """Returns the key that the node shows for these algorithms, and the names of all host key
+    algorithms that the node offers.
+    """
     probe = _Probe("", legacy=legacy)
     link = Link(await connect(host, port), probe)
     try:
         await on_asyncio(link.authenticate, host, port, client_options(algorithms, tuple(names)))
     except _KeySeen:
         pass
-    except Exception as error:  # a peer that breaks the protocol makes asyncssh raise anything
+    except Exception as error:  # asyncssh may raise any exception if a peer breaks the protocol
         if probe.end_reason is not None:
             raise probe.end_reason from None
         raise failed_login((host, port), probe.username, error, probe.progress(), str) from error
     finally:
         link.disconnect()
         await link.wait_closed()
-    assert probe.key is not None, "asyncssh does not come to an end without one"
+    assert probe.key is not None, "asyncssh calls begin_auth only after it has verified a key"
     _, theirs = both_offers(probe.progress().hash_prefix)
     return probe.key, frozenset(theirs["host key"])
 
 
 class _KeySeen(Exception):
-    """The key was received and verified. Raised to end the connection."""
+    """Raised to end the connection, after the key was received and verified."""
 
 
 class _Probe(ConnectionCallbacks):
-    """Notes the key, and ends the connection once asyncssh has verified its signature."""
+    """Stores the key, and ends the connection once asyncssh has verified the key's signature."""
 
     key: PublicKey | None = None
 

@@ -1,6 +1,6 @@
 """Opens, reads, writes and closes a node's command line over SSH, from trio.
 
-`open_shell` returns an open shell, or raises and leaves no connection.
+`open_shell` either returns an open shell, or raises an exception and leaves no connection open.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ _log = logging.getLogger(__name__)
 
 
 class Shell:
-    """Is an open command line: the `Shell` of `node/ports.py`, where its methods are described.
-    Only for one reader at a time.
+    """Provides an open command line of a node to one reader at a time.
 
-    lost: why the connection broke, once `receive` has returned b""; None if the node ended the
-        session in order.
+    This is the `Shell` of `node/ports.py`, where its methods are described.
+
+    lost: once `receive` has returned b"", tells why the connection broke. None if the node ended
+        the session in order.
     """
 
     def __init__(self, host: str, port: int, link: Link, inbox: Inbox) -> None:
@@ -51,7 +52,8 @@ class Shell:
 
     @property
     def has_come(self) -> bool:
-        # A packet is read in many turns of the loop, and is in the inbox only once it is whole.
+        # An SSH packet may take several reads from the socket, and its data is in the inbox only
+        # once the packet is complete. So look into the socket's buffer as well.
         return self._inbox.has_come or self._link.has_come
 
     async def send(self, data: bytes) -> None:
@@ -66,8 +68,9 @@ class Shell:
             raise fail(Code.CONNECTION_LOST, reason) from None
 
     async def aclose(self) -> None:
-        """Closes the shell: EOF, channel, disconnect, socket; the last two take 1 s at most. May be
-        called again.
+        """Closes the shell in order: sends EOF, waits until the node closes the channel,
+        disconnects, and waits until the socket is closed. The last two steps take 1 s at most. May
+        be repeated.
         """
         try:
             self._link.end_session()
@@ -77,7 +80,7 @@ class Shell:
             await self._link.wait_closed()
 
 
-async def open_shell(  # noqa: PLR0917  # all of them are needed
+async def open_shell(  # noqa: PLR0917  # every argument is needed
     host: str,
     port: int,
     username: str,
@@ -89,15 +92,16 @@ async def open_shell(  # noqa: PLR0917  # all of them are needed
     columns: int,
     mask: Mask,
 ) -> Shell:
-    """Connects, logs in with the password, and starts a shell on a PTY.
+    """Connects to a node, logs in with the password, and returns a shell on a PTY.
 
-    columns: of the terminal, at which the node may wrap what it echoes.
-    mask: removes secrets from the node's text before it is used in a message.
+    columns: the width of the terminal. The node may wrap longer lines when it echoes them.
+    mask: removes secrets from the node's text before the text is used in a message.
 
-    Has no deadline of its own. Cancelled at any point, it leaves no socket open. Must be called
-    below `open_bridge`. Raises NodeFailed with connection_refused, connection_lost,
-    host_unreachable, host_key_changed, host_key_unknown, auth_failed, no_common_algorithm, or
-    not_a_node where no SSH server answers.
+    The caller sets the deadlines. A cancel at any point leaves no socket open. Must be called below
+    `open_bridge`.
+
+    Raises NodeFailed with connection_refused, connection_lost, host_unreachable, host_key_changed,
+    host_key_unknown, auth_failed, no_common_algorithm, or not_a_node if no SSH server answers.
     """
     algorithms = usual_algorithms(legacy=policy.legacy_algorithms)
     types = frozenset(line.algorithm for line in known.trusted(host, port))
@@ -114,12 +118,14 @@ async def open_shell(  # noqa: PLR0917  # all of them are needed
             await link.wait_closed()
             raise
         finally:
-            # Also if the login was cancelled: a key in memory alone is forgotten by a restart.
+            # Write a new host key to the file even if the login was cancelled. Otherwise a restart
+            # of the daemon would forget the key.
             try:
                 with trio.CancelScope(shield=True):
                     await known.flush()
             except OSError as error:
-                # Not an error of this node. The key stays in memory; the next flush tries again.
+                # The node did nothing wrong, so its work goes on. The key stays in memory, and the
+                # next flush tries again.
                 _log.error("cannot write %s: %s", known.path, error)
     except (NodeFailed, trio.Cancelled):
         raise
@@ -134,11 +140,13 @@ async def open_shell(  # noqa: PLR0917  # all of them are needed
 
 
 def _failure_of(node: tuple[str, int], login: NodeLogin, error: Exception, mask: Mask) -> Exception:
+    """Returns the exception to raise for an error that ended the opening of a shell."""
     if login.end_reason is not None:
         return login.end_reason
     if not isinstance(error, asyncssh.Error | OSError):
-        # A peer that breaks the protocol makes asyncssh raise anything; so does a defect. The text
-        # of the error may be the peer's, so it goes through the mask and not into a traceback.
+        # asyncssh may raise any exception if the peer breaks the protocol, or because of a defect.
+        # The text of the exception may come from the peer. It therefore goes through the mask, and
+        # the log gets a stack without the text in place of a full traceback.
         said = f"{type(error).__name__}: {printable(mask(str(error)))}"
         where = "".join(traceback.format_tb(error.__traceback__))
         _log.warning("%s: unexpected error of asyncssh: %s\n%s", address(*node), said, where)

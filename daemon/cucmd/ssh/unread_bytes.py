@@ -1,30 +1,35 @@
-"""Says what a connection's peer has not read, on either side.
+"""Counts the bytes that the peer of an SSH connection has not read.
 
-It needs two private names of asyncssh, `_transport` and `_deferred_packets`. They can go once
-asyncssh says how many bytes it holds for a peer, or holds a limited number of them.
+A peer may send requests without end and never read a reply. asyncssh answers each request and
+ignores the transport's `pause_writing`, so the replies pile up in our memory. Both the client and
+the receiver therefore check every connection once a second, and cut a connection whose peer leaves
+more than `MAX_UNREAD` bytes unread.
+
+This needs two private names of asyncssh, `_transport` and `_deferred_packets`. They can go once
+asyncssh tells how many bytes it holds for a peer, or limits them.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-# Seconds. Every connection is checked so often, those to nodes and those to the receiver. A peer
-# may send requests without end and read no reply: asyncssh replies to each, and ignores the
-# transport's `pause_writing`.
+# Seconds between two checks of a connection.
 CHECK_SECONDS = 1.0
 
-# Bytes, beyond what the kernel holds. We send keystrokes and statuses; the one long reply, a
-# listing, waits in its channel for the peer's window.
+# Bytes in this process's memory, in addition to the kernel's buffers. We send only keystrokes and
+# short replies. The one long reply, a listing, waits in its channel until the peer's window has
+# room, and is not counted here.
 MAX_UNREAD = 1024 * 1024
 
-# Bytes in Python's memory of a reply that waits for the end of a key exchange.
+# Bytes of Python's memory that one deferred packet takes.
 _ANSWER_COST = 256
 
 
 def count_unread(connection: Any) -> int:
-    """Counts our bytes that the peer has not taken yet, on an asyncssh connection of either side.
+    """Returns how many bytes wait to be sent on an asyncssh connection, client or server.
 
-    Packets that may not be sent during a key exchange count: a peer can begin one and not finish.
+    Packets that asyncssh holds back until the end of a key exchange count too, because a peer can
+    begin a key exchange and never finish it.
     """
     transport, deferred = connection._transport, connection._deferred_packets
     held: int = transport.get_write_buffer_size() if transport is not None else 0

@@ -1,30 +1,33 @@
-"""Has processes handle bytes that a node or a stranger has made.
+"""Runs worker processes, which handle bytes that a node or a stranger has made.
 
-    frames.py    PURE  what the daemon, the first process and those that it forks say to each other
-    confine.py   the files that they may open, and how much they may use
-    seccomp.py   the system calls that they may make
-    first.py     the first process: imports what the others need, and forks them
-    forked.py    a process that was forked: its end of the channel
-    workers.py   the daemon's side: keeps the first process, and asks it for others
-    process.py   the daemon's side of one that was forked
+    frames.py        PURE  the messages between the daemon, the fork server and the workers
+    confine.py       limits the files that a worker may open, and the resources that it may use
+    seccomp.py       limits the system calls that a worker may make
+    fork_server.py   the fork server: imports what the workers need, and forks them
+    forked.py        a worker's end of its channel to the daemon
+    workers.py       in the daemon: starts the fork server, and asks it for workers
+    process.py       in the daemon: talks to one worker
 
-How they come to be. The daemon starts the first process by exec, with a socket pair to it and
-nothing else: no password, no database, no socket of a client, no environment but the path of
-programs. It imports what the others need, once, and forks one for each piece of work, which costs a
-millisecond. The daemon and the one that was forked share a socket pair, the channel; the first
-process has no part in what they say.
+How a worker comes to be. The daemon starts the fork server by exec and gives it nothing but a
+socket: no password, no database, no socket of a client, and of the environment only the path of
+programs. The fork server imports what the workers need, once, and then forks one worker for each
+piece of work, which takes a millisecond. The daemon and the worker share a socket pair, the
+channel. The fork server cannot read what they say.
 
-Descriptors are given through the channel too: what receives files gets its connection so, and each
-file that the daemon opens for it, since it can open none itself (`receiver/`).
+The daemon also passes open descriptors through the channel. A worker that receives files gets its
+connection in this way, and each file that the daemon opens for it, because the worker cannot open
+files itself (`receiver/`).
 
-How they end.
+How a worker ends.
 
-    the work is done      the daemon closes the channel: the process ends
-    a cancel              the daemon kills it by its pidfd, whatever it does at that moment
-    a limit               the kernel ends it: memory, processor time, size of a file
-    the first hangs       the daemon kills it where it does not answer within seconds
-    the first process     what it has forked ends with it (PR_SET_PDEATHSIG); it is started again
-    the daemon            the first process sees the end of its socket, or is killed by the same
+    the work is done        the daemon closes the channel, and the worker exits
+    a cancel                the daemon kills the worker by its pidfd, whatever the worker is doing
+    a limit is reached      the kernel ends it: memory, processor time, size of a file
+    the fork server hangs   the daemon kills the fork server if it does not answer within seconds
+    the fork server ends    the kernel kills all its workers (PR_SET_PDEATHSIG), and the daemon
+                            starts the fork server again
+    the daemon ends         the fork server sees the end of its socket, or the kernel kills it in
+                            the same way
 
-What comes from such a process is checked like what comes from a stranger.
+The daemon checks everything that a worker sends as if a stranger had sent it.
 """

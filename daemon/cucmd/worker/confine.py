@@ -1,6 +1,6 @@
-"""Has the kernel limit what a process may use, and which files it may open, by Landlock.
+"""Limits which files a process may open, by Landlock, and how much it may use, by rlimits.
 
-The process cannot undo any of it. The system calls that it may make are in `seccomp.py`.
+The process cannot undo any of it. `seccomp.py` limits the system calls that it may make.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from cucmd.worker.seccomp import missing_filter_reason
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38  # <linux/prctl.h>
 
-# Landlock, of Linux 5.13 and later: glibc has no functions for it. <linux/landlock.h>
+# System calls of Landlock (<linux/landlock.h>), which Linux has since 5.13. glibc has no functions
+# for them.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION = 1
 _PATH_BENEATH = 1
 _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
-# All that the first version of Landlock knows, which is enough: the filter in `seccomp.py` forbids
-# what later versions know, and links across folders are forbidden by all versions.
+# All rights that the first version of Landlock knows. They are enough: the filter in `seccomp.py`
+# forbids what later versions added, and every version forbids links across folders.
 _FILES = (1 << 13) - 1
 
 _CAPABILITY_VERSION = 0x20080522  # the third, <linux/capability.h>
@@ -36,16 +37,19 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def end_with_parent(parent: int) -> None:
-    """Has this process killed when `parent` ends, which has started it; now, if it has already."""
+    """Has the kernel kill this process when its parent ends.
+
+    parent: the process that has started this one. If it has ended already, this process ends now.
+    """
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def raise_oom_score() -> None:
-    """Has the kernel choose this process, and what it forks, before the daemon if memory runs out.
+    """Makes the kernel kill this process and its children before the daemon if memory runs out.
 
-    Later than this the process may not write the file any more.
+    Call it before `restrict_files_to`, after which the process cannot write to the file in /proc.
     """
     with suppress(OSError), open("/proc/self/oom_score_adj", "r+") as file:
         score = int(file.read())
@@ -54,30 +58,35 @@ def raise_oom_score() -> None:
 
 
 def forbid_privileges() -> None:
-    """It gains none by exec, nobody reads its memory by ptrace, and it leaves no core file."""
+    """Forbids this process to gain privileges by exec, to be traced, and to leave a core file."""
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def drop_capabilities(*, reads: bool) -> None:
-    """Drops what the process may do because root has started the daemon. Raises OSError.
+    """Drops the capabilities that the process has if root has started the daemon. Raises OSError.
 
-    reads: whether it has files to read. Root may run a daemon whose files are another user's, and
-    then the process keeps the capability to read them, which Landlock limits to its folders.
+    reads: whether the process has to read files. Its files may belong to another user, so it then
+        keeps the capability to read all files, which Landlock limits to its folders.
     """
     header = struct.pack("=Ii", _CAPABILITY_VERSION, 0)
     held = ctypes.create_string_buffer(24)
     _checked(_libc.capget(header, held))
     _, permitted, _, _, permitted_above, _ = struct.unpack("=6I", held)
-    if not (permitted or permitted_above):  # as in the unit, whose filter refuses the next call
+    if not (permitted or permitted_above):
+        # There is nothing to drop. This is so in the systemd unit, whose filter of system calls
+        # would refuse `capset`.
         return
     kept = permitted & _CAP_DAC_READ_SEARCH if reads else 0
     _checked(_libc.capset(header, struct.pack("=6I", kept, kept, 0, 0, 0, 0)))
 
 
 def set_limits(limits: ProcessLimits) -> None:
-    """Sets what is not `NO_LIMIT`. After `seconds` comes SIGXCPU, and soon after that SIGKILL."""
+    """Sets the rlimits of this process, except those that are NO_LIMIT.
+
+    The kernel sends SIGXCPU after `seconds` of processor time, and SIGKILL 5 seconds later.
+    """
     used = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]))
     at = NO_LIMIT if limits.seconds == NO_LIMIT else used + limits.seconds
     for which, first, last in (
@@ -96,7 +105,7 @@ def set_limits(limits: ProcessLimits) -> None:
 
 
 def missing_protections() -> list[str]:
-    """Says what the running kernel lacks to confine these processes, and what follows from that."""
+    """Returns texts that tell what this kernel lacks to confine workers, and what that means."""
     found = []
     if not _has_landlock():
         found.append(
@@ -105,7 +114,7 @@ def missing_protections() -> list[str]:
         )
     if why := missing_filter_reason():
         found.append(
-            f"{why}: a process that reads what nodes have sent, and that was taken over by it, can"
+            f"{why}: if hostile bytes take over a process that reads what nodes have sent, it can"
             " open connections, start programs, change modes and times of files, and end the daemon"
         )
     return found
@@ -117,12 +126,13 @@ def _has_landlock() -> bool:
 
 
 def restrict_files_to(folders: Iterable[Path | str]) -> bool:
-    """Lets this process open files below these folders only, and for reading; it can make, remove
-    and rename nothing. It may use a descriptor of something elsewhere that it is given, but open
-    nothing below that.
+    """Lets this process open files below these folders only, and only for reading.
 
-    Returns False if the kernel has no Landlock. Leaves out folders that do not exist. Raises
-    OSError.
+    The process can then make, remove and rename nothing. It may still use descriptors of files
+    elsewhere that it is given, but it cannot open anything below such a descriptor. Folders that do
+    not exist are left out.
+
+    Returns False if the kernel has no Landlock. Raises OSError if the kernel refuses.
     """
     if not _has_landlock():
         return False

@@ -1,11 +1,13 @@
-"""Runs the first process, which imports what the others need, and forks them. It has one thread.
+"""Runs the fork server, which imports what the workers need and forks them. It has one thread.
 
     python -m cucmd.worker.fork_server DESCRIPTOR DAEMON FOLDER ROLE=MODULE:FUNCTION ...
 
-DESCRIPTOR is its socket to the daemon, whose process is DAEMON, and FOLDER the one below which some
-of those may read files; none may open one to write. What does a role gets its end of a channel.
+DESCRIPTOR is its socket to the daemon, and DAEMON is the process ID of the daemon. Some workers may
+read files below FOLDER; no worker may open a file for writing. The function of a role gets the
+worker's end of its channel.
 
-The module of a role may have a function `before_forks`: what that loads and makes is shared by all.
+The module of a role may have a function `before_forks`. It is called once in the fork server, and
+all workers share the memory that it fills.
 """
 
 from __future__ import annotations
@@ -40,13 +42,15 @@ from cucmd.worker.frames import (
 )
 from cucmd.worker.seccomp import filter_calls
 
-OUT_OF_MEMORY = 70  # exit codes of a process that was forked
+# Exit codes of a worker.
+OUT_OF_MEMORY = 70
 DEFECT = 71
 
-# Characters: a pipe takes so much in one piece.
+# Characters of a traceback. A pipe takes 4096 bytes in one piece, so that the texts of two workers
+# do not get mixed.
 _MOST_TRACEBACK = 4000
 
-# What Python reads once it runs: modules that are imported late, encodings, time zones.
+# Where Python reads files while it runs: modules that are imported late, encodings, time zones.
 SYSTEM = ("/usr", "/lib", "/lib64", "/etc/localtime", "/dev/urandom", "/dev/null")
 
 EntryPoint = Callable[[Channel], None]
@@ -54,7 +58,7 @@ EntryPoint = Callable[[Channel], None]
 
 def main(arguments: Sequence[str]) -> None:
     descriptor, daemon, folder, *roles = arguments
-    # A stop is the daemon's to order, also where a terminal sends it to all.
+    # Only the daemon ends this process. A terminal would send these signals to all processes.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     confine.end_with_parent(int(daemon))
@@ -70,18 +74,18 @@ def main(arguments: Sequence[str]) -> None:
     confine.forbid_privileges()
     confined = confine.restrict_files_to([*SYSTEM, *_own_folders(), folder])
     gc.collect()
-    gc.freeze()  # a collection in one that was forked would copy all of it
+    gc.freeze()  # otherwise a garbage collection in a worker would copy all shared memory
     ForkServer(control, entry_points).run(confined=confined)
 
 
 def _own_folders() -> set[str]:
-    """Returns where Python and its packages are."""
+    """Returns the folders of Python and its packages."""
     here = os.path.dirname(os.path.dirname(__file__))
     return {here, sys.prefix, sys.base_prefix, *filter(os.path.isdir, sys.path)}
 
 
 class ForkServer:
-    """Forks processes as the daemon asks. `run` returns when the daemon has gone."""
+    """Forks workers when the daemon asks for them. `run` returns when the daemon has gone."""
 
     def __init__(self, control: socket.socket, roles: Mapping[str, EntryPoint]) -> None:
         self._control = control
@@ -101,12 +105,12 @@ class ForkServer:
                     return
 
     def _take(self) -> bool:
-        """Forks what one request asks for, and says so. Returns False if the daemon has gone."""
+        """Handles one request of the daemon. Returns False if the daemon has gone."""
         content, descriptors, _, _ = socket.recv_fds(self._control, MAX_PACKET, 1)
         if not content:
             return False
         asked, parent, pid = self._asked.decode(content), os.getpid(), 0
-        if not descriptors:  # the kernel has cut it
+        if not descriptors:  # this process has too many open files, so the kernel dropped it
             self._send(CannotFork(asked.number, os.strerror(errno.EMFILE)))
             return True
         channel = socket.socket(fileno=descriptors[0])
@@ -114,7 +118,7 @@ class ForkServer:
             if (pid := os.fork()) == 0:
                 self._be_forked(asked, Channel(channel), parent)
             pidfd = os.pidfd_open(pid)
-        except OSError as error:  # mostly there is no process left, or no descriptor
+        except OSError as error:  # mostly a limit of processes or of descriptors
             if pid:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
@@ -130,7 +134,8 @@ class ForkServer:
     def _reap(self, pidfd: int) -> None:
         number, pid = self._children[pidfd]
         ended, status, used = os.wait4(pid, os.WNOHANG)
-        if not ended:  # the descriptor was another's when there was something to say of it
+        if not ended:
+            # `poll` reported an earlier descriptor of the same number, which was closed meanwhile.
             return
         del self._children[pidfd]
         self._poll.unregister(pidfd)
@@ -151,8 +156,10 @@ class ForkServer:
             self._control.close()
             for pidfd in self._children:
                 os.close(pidfd)
-            with suppress(OSError):  # the filter of systemd/cucmd.service refuses this call
-                os.nice(asked.limits.nice)  # the dialogue with nodes goes first
+            # The dialogue with nodes gets the processor first. The filter of systemd/cucmd.service
+            # refuses this call.
+            with suppress(OSError):
+                os.nice(asked.limits.nice)
             confine.set_limits(asked.limits)
             own = [asked.folder] if asked.folder else []
             confine.restrict_files_to([*SYSTEM, *_own_folders(), *own])
@@ -165,7 +172,7 @@ class ForkServer:
         except MemoryError:
             code = OUT_OF_MEMORY
         except BaseException:
-            # To the daemon, which logs it; at once, lest that of another process is in between.
+            # The daemon reads this and logs it. One write keeps it apart from other workers' texts.
             sys.stderr.write(traceback.format_exc()[-_MOST_TRACEBACK:])
         finally:
             os._exit(code)

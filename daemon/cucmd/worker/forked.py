@@ -1,4 +1,4 @@
-"""Gives a forked process its end of the channel to the daemon. It blocks, as is plain there."""
+"""Gives a worker its end of the channel to the daemon. All calls block."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ T = TypeVar("T")
 
 
 class DaemonGone(Exception):
-    """The daemon has closed the channel: it wants nothing more."""
+    """Raised when the daemon has closed the channel, because it needs nothing more."""
 
 
 class Channel:
-    """Sends frames to the daemon and receives its frames. Raises `DaemonGone` throughout."""
+    """Sends frames to the daemon and receives its frames. All methods may raise `DaemonGone`."""
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
@@ -29,7 +29,7 @@ class Channel:
             raise DaemonGone from error
 
     def receive_descriptor(self) -> int:
-        """Returns the descriptor that the daemon gives with `Worker.give`."""
+        """Returns the descriptor that the daemon has sent with `Worker.send_descriptor`."""
         try:
             came, descriptors, _, _ = socket.recv_fds(self._socket, 1, 1)
         except OSError as error:
@@ -39,7 +39,7 @@ class Channel:
         return descriptors[0]
 
     def receive(self, decoder: msgspec.msgpack.Decoder[T]) -> T:
-        """Raises `WrongFrame` where the daemon is of another version."""
+        """Returns the next frame. Raises `WrongFrame` if the daemon has another version."""
         return decode_frame(decoder, self._take(frame_length(self._take(4))))
 
     def _take(self, size: int) -> bytes:

@@ -1,8 +1,8 @@
-"""PURE. Declares what the daemon, the first process and those that it forks say to each other.
+"""PURE. Declares the messages (frames) between the daemon, the fork server and the workers.
 
-With the first process a frame is one packet of a SOCK_SEQPACKET socket, with a descriptor where its
-struct says so. On a channel it is four bytes with its length and then so many, at most `MAX_FRAME`. What
-a process that receives says on its channel is in `receiver/messages.py`.
+To and from the fork server, a frame is one packet of a SOCK_SEQPACKET socket, with a descriptor if
+the struct says so. On a worker's channel a frame is four bytes with its length, and then as many
+bytes, at most `MAX_FRAME`. `receiver/messages.py` has the messages of workers that receive files.
 """
 
 from __future__ import annotations
@@ -15,23 +15,25 @@ import msgspec
 from cucmd.job.coverage import Covered
 from cucmd.received_file import Why
 
-# Bytes of one frame of a channel: 500 files with the longest names are 650 KB.
+# Bytes of one frame on a channel. 500 files with the longest names take 650 KB.
 MAX_FRAME = 1024 * 1024
-# Bytes of one frame with the first process.
+# Bytes of one frame to or from the fork server.
 MAX_PACKET = 16 * 1024
 
-# For what a process may take without a limit of its own: resource.RLIM_INFINITY.
+# Stands for no limit. This is resource.RLIM_INFINITY.
 NO_LIMIT = -1
 
 T = TypeVar("T")
 
 
 class ProcessLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits one process, by the kernel. Bytes and seconds; a file size of 0: it writes nothing.
+    """Holds the limits of one worker, which the kernel enforces.
 
-    Of the processor time the process is told at `seconds`, and it is killed soon after that.
-    `NO_LIMIT`: so many as there can be. nice: how far it stands back behind the dialogue with
-    nodes.
+    memory: bytes of address space.
+    seconds: processor time. The worker gets a signal then, and is killed 5 seconds later.
+    file_size: bytes that a file may grow to. With 0 the worker can write to no file.
+    descriptors: open files.
+    nice: the nice value, because the dialogue with nodes has to get the processor first.
     """
 
     memory: int
@@ -42,9 +44,13 @@ class ProcessLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fork(msgspec.Struct, frozen=True, tag=True):
-    """Asks the first process, with its end of the channel, to fork one that does `role`.
+    """Asks the fork server for a worker. The worker's end of the channel is sent with it.
 
-    folder: below which it may read; "" is nowhere. Answered by `Forked` or `CannotFork`.
+    number: the daemon's number for this worker.
+    role: what the worker does, as `open_workers` names it.
+    folder: the folder in which the worker may read files, or "" if it may read none.
+
+    Answered by `Forked` or `CannotFork`.
     """
 
     number: int
@@ -54,42 +60,53 @@ class Fork(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
-    """The first process has imported everything. confined: by Landlock."""
+    """Says that the fork server has imported everything. confined: whether Landlock works."""
 
     confined: bool
 
 
 class Forked(msgspec.Struct, frozen=True, tag=True):
-    """Comes with the pidfd of the process."""
+    """Says that a worker was forked. Its pidfd is sent with this."""
 
     number: int
 
 
 class CannotFork(msgspec.Struct, frozen=True, tag=True):
+    """Says why no worker could be forked."""
+
     number: int
     why: str
 
 
 class Ended(msgspec.Struct, frozen=True, tag=True):
-    """It has ended: with an exit code, or -N by signal N. seconds: of the processor."""
+    """Says that a worker has ended.
+
+    code: its exit code, or -N if signal N has ended it.
+    seconds: the processor time that it has used.
+    """
 
     number: int
     code: int
     seconds: float
 
 
-# What a process that reads the traces of one node is told, and what it says
+# Between the daemon and a worker that reads the traces of one node.
 
 
 class ReadTraces(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """Comes first, and asks for what `TracesRead` is to say of the files whose pages follow.
+    """Begins the work: asks for one `TracesRead` about the files whose pages follow.
 
-    directory: of the job, below which the files are.
-    by: no stamp is later, by the node's clock. zone: its name; None: not known. ahead: of our
-    clock, in seconds.
-    paths: of the collection. longer: of each, with which `written_for` the node would be asked for
-    later files; None: there are none. unverified: those of which nothing need come. asked: whether
-    the node was asked for every path.
+    directory: the job's folder, in which the files are.
+    by: the latest possible time stamp, by the node's clock.
+    zone: the name of the node's time zone, or None if it is not known.
+    ahead: how many seconds the node's clock is ahead of ours.
+    since, until: the window of the collection.
+    paths: the paths of the collection.
+    longer: for each path, the longer `written_for` with which the node would send later files, or
+        None if there are no later files.
+    unverified: the paths for which no file need come.
+    recurs: whether the collection includes subfolders.
+    asked: whether the node was asked for every path.
     """
 
     directory: str
@@ -106,42 +123,49 @@ class ReadTraces(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class TracePage(msgspec.Struct, frozen=True, tag=True):
-    """Gives some of the files. files: (path below the directory of the job, name on the node). An
-    empty page is the last.
+    """Names some of the files. An empty page is the last one.
+
+    files: for each file, its path below the job's folder and its name on the node.
     """
 
     files: tuple[tuple[str, str], ...]
 
 
 class TracesRead(msgspec.Struct, frozen=True, tag=True):
+    """Says what the files cover."""
+
     covered: Covered
 
 
-# What a process that reads files one by one is told of the next
+# From the daemon to a worker that reads files one by one.
 
 
 class CountPackets(msgspec.Struct, frozen=True, tag=True):
-    """Asks for a `PacketCount`. most: packets that are counted."""
+    """Asks for the `PacketCount` of a capture. most: the number of packets at which to stop."""
 
     path: str
     most: int
 
 
 class ReadToEnd(msgspec.Struct, frozen=True, tag=True):
-    """Asks for a `FileRead`. archive: it is one, or is to be one; else perhaps a gzip."""
+    """Asks for the `FileRead` of a file.
+
+    archive: whether the file has to be an archive. Any other file may be a gzip.
+    """
 
     path: str
     archive: bool
 
 
-# What a process that exports is told, and what it says. The first thing that it gets is the
-# connection of the client. Paths are bytes: a name on the disk need not be UTF-8.
+# Between the daemon and a worker that exports. The worker first gets the client's connection. Paths
+# are bytes, because a name on the disk need not be UTF-8.
 
 
 class ExportPart(msgspec.Struct, frozen=True, array_like=True):
-    """Holds a part of a tar: bytes, then the file of that path and size, padded to a block.
+    """Holds a part of a tar: some bytes, and then a file, padded to a full block.
 
-    path: absolute; b"": no file follows.
+    path: the absolute path of the file, or b"" if no file follows.
+    size: the number of bytes of the file.
     """
 
     head: bytes
@@ -150,12 +174,15 @@ class ExportPart(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ExportParts(msgspec.Struct, frozen=True, tag=True):
+    """Gives the next parts to send."""
+
     parts: tuple[ExportPart, ...]
 
 
 class ExportMoved(msgspec.Struct, frozen=True, tag=True):
-    """Says how many bytes the client's connection has taken so far. wants: all parts are sent, and
-    the next ones are asked for.
+    """Says how many bytes the client's connection has taken since the beginning.
+
+    wants: whether all parts were sent, and the worker asks for the next ones.
     """
 
     size: int
@@ -163,17 +190,17 @@ class ExportMoved(msgspec.Struct, frozen=True, tag=True):
 
 
 class ExportDamaged(msgspec.Struct, frozen=True, tag=True):
-    """Names a file that is not as it was received: nothing more is sent."""
+    """Names a file that differs from what was received. The worker sends nothing more."""
 
     path: bytes
     why: Why
 
 
-# What a process that compares files with their checksums is told, and what it says
+# Between the daemon and a worker that compares files with their checksums.
 
 
 class CheckedFile(msgspec.Struct, frozen=True, array_like=True):
-    """Describes a file as it was received. path: absolute."""
+    """Describes a file as it was received. path: its absolute path."""
 
     path: bytes
     size: int
@@ -181,13 +208,13 @@ class CheckedFile(msgspec.Struct, frozen=True, array_like=True):
 
 
 class CheckFiles(msgspec.Struct, frozen=True, tag=True):
-    """Asks for a `FileChecked` of each, in their order."""
+    """Asks for one `FileChecked` for each file, in the same order."""
 
     files: tuple[CheckedFile, ...]
 
 
 class FileChecked(msgspec.Struct, frozen=True, tag=True):
-    """wrong: how the file differs from what was received; None: it does not."""
+    """Says how a file differs from what was received, or None if it does not differ."""
 
     wrong: Why | None = None
 
@@ -197,29 +224,30 @@ FromExporting = ExportMoved | ExportDamaged
 
 
 class WrongFrame(Exception):
-    """The bytes are no frame that is expected: too long, or something else."""
+    """Raised for bytes that are not a frame of the expected kind, or too long."""
 
 
 _encoder = msgspec.msgpack.Encoder()
 
 
 def encode_packet(frame: msgspec.Struct) -> bytes:
+    """Returns a frame for the socket of the fork server."""
     return _encoder.encode(frame)
 
 
 def encode_frame(frame: msgspec.Struct) -> bytes:
-    """Makes the bytes for a channel. Raises `WrongFrame` where it is too long."""
+    """Returns a frame for a channel, with its length. Raises `WrongFrame` if it is too long."""
     content = _encoder.encode(frame)
     return _checked(len(content)).to_bytes(4) + content
 
 
 def frame_length(head: bytes | bytearray) -> int:
-    """Reads the length of the frame that begins with these four bytes. Raises `WrongFrame`."""
+    """Returns the length of the frame that begins with these four bytes. Raises `WrongFrame`."""
     return _checked(int.from_bytes(head))
 
 
 def decode_frame(decoder: msgspec.msgpack.Decoder[T], content: bytes) -> T:
-    """Raises `WrongFrame`."""
+    """Returns the struct in the content of a frame. Raises `WrongFrame`."""
     try:
         return decoder.decode(content)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:

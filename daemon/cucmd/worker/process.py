@@ -1,4 +1,4 @@
-"""Lets the daemon talk to a process that was forked."""
+"""Lets the daemon talk to one worker."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from cucmd.worker.frames import (
     frame_length,
 )
 
-# Seconds for the kernel to end a process that is killed, and to say why one has ended.
+# Seconds that the kernel gets to end a killed process, and the fork server to report why one ended.
 END_SECONDS = 1.0
 
 T = TypeVar("T")
 
 
 class Cause(StrEnum):
-    """Says how a process has ended before its work was done."""
+    """Lists why a worker ended before its work was done."""
 
-    LOST = "lost"  # it was killed, or the first process has ended: nothing is known of the work
-    TIME = "time"  # more than its processor time
+    LOST = "lost"  # it was killed, or the fork server has ended: this says nothing about the work
+    TIME = "time"  # it has used more processor time than allowed
     MEMORY = "memory"
-    WRONG = "wrong"  # what it sent is no answer, or a defect has ended it
+    WRONG = "wrong"  # it sent something that is no answer, or a defect has ended it
 
 
 class WorkerEnded(Exception):
-    """A process has ended before its work was done."""
+    """Raised when a worker has ended before its work was done."""
 
     def __init__(self, cause: Cause, why: str) -> None:
         super().__init__(why)
@@ -44,7 +44,11 @@ class WorkerEnded(Exception):
 
 
 class PendingFork:
-    """Stands for a process that was asked for. `answer`: its pidfd, or why there is none."""
+    """Holds what is known about a worker that the fork server was asked for.
+
+    answered: set when `answer` is known: the worker's pidfd, or a text why there is no worker.
+    ended: set when the worker has ended. `end` is then known, unless the fork server has ended too.
+    """
 
     def __init__(self) -> None:
         self.answered = trio.Event()
@@ -54,7 +58,7 @@ class PendingFork:
 
 
 class Worker:
-    """Talks to a process that was forked. Raises `WorkerEnded` throughout."""
+    """Talks to a worker. All methods may raise `WorkerEnded`."""
 
     def __init__(self, channel: socket.socket, asked: PendingFork, seconds: int) -> None:
         self._socket = channel
@@ -67,18 +71,19 @@ class Worker:
     async def send(self, frame: msgspec.Struct) -> None:
         try:
             await self._channel.send_all(encode_frame(frame))
-        except WrongFrame as error:  # it is too long
+        except WrongFrame as error:  # the frame is too long
             raise WorkerEnded(Cause.WRONG, str(error)) from error
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise await self._end_error() from None
 
     async def send_descriptor(self, descriptor: int) -> None:
-        """Gives it a descriptor, which it takes with `Channel.receive_descriptor` before all frames
-        that are sent after this.
+        """Sends a copy of a descriptor. The worker must call `Channel.receive_descriptor` before it
+        receives any frame that is sent later.
         """
         try:
             await trio.lowlevel.wait_writable(self._socket)
-            # Whoever cancels this may have closed it, and its number may be another's by now.
+            # The task that cancels this call may have closed the descriptor, and its number may
+            # belong to another file by now. So do not send it after a cancel.
             await trio.lowlevel.checkpoint_if_cancelled()
             socket.send_fds(self._socket, [b"\0"], [descriptor])
         except OSError:
@@ -91,15 +96,15 @@ class Worker:
             raise WorkerEnded(Cause.WRONG, str(error)) from error
 
     async def wait_readable(self) -> None:
-        """Returns once something has come."""
+        """Returns when there are bytes to read."""
         if self._at_end:
             raise await self._end_error()
         await trio.lowlevel.wait_readable(self._socket)
 
     def receive_arrived(self, decoder: msgspec.msgpack.Decoder[T]) -> list[T]:
-        """Takes the frames that have come by now: all that it had sent, but at most a megabyte.
+        """Returns the frames that have arrived, without waiting.
 
-        Waits for nothing.
+        Reads at most a megabyte, so that one worker cannot occupy the event loop.
         """
         for _ in range(16):
             try:

@@ -1,4 +1,4 @@
-"""Keeps the first process for the daemon, and has one forked for each piece of work."""
+"""Runs the fork server for the daemon, and gets workers from it."""
 
 from __future__ import annotations
 
@@ -32,19 +32,20 @@ from cucmd.worker.frames import (
 )
 from cucmd.worker.process import END_SECONDS, Cause, PendingFork, Worker, WorkerEnded
 
-# Seconds between the end of the first process and its next start.
+# Seconds between the end of the fork server and its next start.
 RESTART_SECONDS = 1.0
-# Seconds in which the first process must have forked another one. Its start takes a second, and a
-# fork some milliseconds. A process that has not answered by then hangs, and is killed.
+# Seconds within which a worker must have been forked, including the start of the fork server. The
+# start takes a second and a fork some milliseconds. If no answer comes in this time, the fork
+# server hangs, and is killed.
 FORK_TIMEOUT = 20.0
-# Seconds that the daemon waits at its own start for the first process.
+# Seconds that the daemon waits for the fork server when it starts.
 _READY = 10.0
-# Bytes that these processes may write to standard error in a minute.
+# Bytes that the fork server and all workers together may write to standard error in a minute.
 _MOST_SAID = 64 * 1024
-_PIPE_BUF = 4096  # what is written at once up to this size, is read at once
+_PIPE_BUF = 4096  # bytes; a text up to this size that is written in one piece is read in one piece
 
-_NO_DESCRIPTOR = "the daemon has no descriptor left for a process"
-_NOT_IN_TIME = "no process could be had in time"
+_NO_DESCRIPTOR = "the daemon has no descriptor left for a worker"
+_NOT_IN_TIME = "no worker was forked in time"
 
 _log = logging.getLogger(__name__)
 
@@ -57,13 +58,15 @@ async def open_workers(
     more_modules: str = "",
     fork_timeout: float = FORK_TIMEOUT,
 ) -> AsyncIterator[Workers]:
-    """Runs the first process while the body runs. Does not wait until it is ready.
+    """Runs the fork server while the body runs. Does not wait until the fork server is ready.
 
-    more_modules: where roles are that are not installed, as those of a test.
-    fork_timeout: seconds in which a process must have been forked.
+    folder: the folder below which workers may be allowed to read files.
+    roles: for each kind of worker, its name and its function ("module:function").
+    more_modules: a folder with modules of roles that are not installed, such as those of a test.
+    fork_timeout: seconds within which a worker must have been forked.
     """
     environ = {"PATH": os.environ.get("PATH", os.defpath)}
-    # The daemon's own too: it may be what has found this package.
+    # This package itself may have been found by way of the daemon's own PYTHONPATH.
     if modules := [one for one in (more_modules, os.environ.get("PYTHONPATH")) if one]:
         environ["PYTHONPATH"] = os.pathsep.join(modules)
     workers = Workers(folder, roles, environ, fork_timeout)
@@ -74,10 +77,9 @@ async def open_workers(
 
 
 class Workers:
-    """Has the first process fork others. `open_workers` makes it.
+    """Gets workers from the fork server. Made by `open_workers`.
 
-    folder: below which files may be read. roles: name -> "module:function".
-    confined: whether the kernel confines them; None: not known yet.
+    confined: whether Landlock confines the workers, or None if that is not known yet.
     """
 
     def __init__(
@@ -98,16 +100,16 @@ class Workers:
         self._started = 0.0
         self._control: trio.socket.SocketType | None = None
         self._ready = trio.Event()
-        self._telling = trio.Lock()  # of two that wait for one socket, trio refuses the second
+        self._sending = trio.Lock()  # trio lets only one task at a time wait for a socket
         self._decoder = msgspec.msgpack.Decoder(FromForkServer)
 
     async def wait_ready(self) -> None:
-        """Returns once processes can be had; after 10 s anyway."""
+        """Returns when the fork server is ready, or after 10 s."""
         with trio.move_on_after(_READY):
             await self._ready.wait()
 
     async def run(self) -> None:
-        """Starts it again whenever it has ended."""
+        """Starts the fork server, and starts it again whenever it has ended."""
         async with trio.open_nursery() as nursery:
             while True:
                 why = "has ended"
@@ -118,16 +120,17 @@ class Workers:
                     async with opened as (self._process, self._control):
                         self._started = trio.current_time()
                         with suppress(OSError, WrongFrame):
-                            while await self._take(self._control):
+                            while await self._handle_frame(self._control):
                                 pass
-                except OSError as error:  # mostly there is no process left, or no descriptor
+                except OSError as error:  # mostly a limit of processes or of descriptors
                     why = f"cannot be started ({error})"
                 finally:
                     self._lose_all()
-                _log.error("the process that others are forked from %s; it is started again", why)
+                _log.error("the fork server %s; it is started again", why)
                 await trio.sleep(RESTART_SECONDS)
 
-    async def _take(self, control: trio.socket.SocketType) -> bool:
+    async def _handle_frame(self, control: trio.socket.SocketType) -> bool:
+        """Handles one frame of the fork server. Returns False at the end of its socket."""
         content, ancillary, _, _ = await control.recvmsg(MAX_PACKET, socket.CMSG_SPACE(4))
         descriptors = [fd for _, _, data in ancillary for fd in array.array("i", data)]
         match decode_frame(self._decoder, content) if content else None:
@@ -135,10 +138,11 @@ class Workers:
                 self.confined = confined
                 self._ready.set()
             case Forked(number):
-                # Without it where the daemon has no descriptor left: the process ends by itself.
+                # There is no pidfd if the daemon has no descriptor left. The worker then ends by
+                # itself, because the daemon closes its channel.
                 self._answer(number, descriptors[0] if descriptors else _NO_DESCRIPTOR)
             case CannotFork(number, why):
-                self._answer(number, f"no process could be forked: {why}")
+                self._answer(number, f"no worker could be forked: {why}")
             case Ended(number) as end:
                 if (asked := self._asked.pop(number, None)) is not None:
                     asked.end = end
@@ -152,18 +156,19 @@ class Workers:
         if asked is not None and not asked.answered.is_set():
             asked.answer = answer
             asked.answered.set()
-        elif isinstance(answer, int):  # who has asked for it wants it no more
+        elif isinstance(answer, int):  # the caller that asked for this worker was cancelled
             _kill(answer)
             os.close(answer)
 
     def _lose_all(self) -> None:
+        """Tells all callers that their workers have ended together with the fork server."""
         self._process = self._control = None
-        if self._ready.is_set():  # else there may be some that wait for the next one
+        if self._ready.is_set():  # an event that is not set yet may have waiting callers: keep it
             self._ready = trio.Event()
         lost, self._asked = self._asked, {}
         for asked in lost.values():
             if not asked.answered.is_set():
-                asked.answer = "the process that it was to be forked from has ended"
+                asked.answer = "the fork server has ended"
                 asked.answered.set()
             asked.ended.set()
 
@@ -171,10 +176,11 @@ class Workers:
     async def forked(
         self, role: str, folder: Path | None, limits: ProcessLimits
     ) -> AsyncIterator[Worker]:
-        """Forks a process that does `role` while the body runs. At the end of that it is killed.
+        """Runs a worker for `role` while the body runs, and kills it at the end.
 
-        folder: below which it may read; None is nowhere. Raises `WorkerEnded`, as all methods of
-        the worker do.
+        folder: the folder in which the worker may read files, or None if it may read none.
+
+        Raises `WorkerEnded` if there is no worker, as all methods of the worker do if it ends.
         """
         number, asked = next(self._numbers), PendingFork()
         try:
@@ -195,32 +201,33 @@ class Workers:
                     with trio.move_on_after(END_SECONDS, shield=True):
                         await trio.lowlevel.wait_readable(pidfd)
                     os.close(pidfd)
-                else:  # none was forked, or it is killed as soon as it is announced
+                else:  # no worker was forked, or `_answer` kills it when its pidfd arrives
                     self._asked.pop(number, None)
 
     async def _ask(self, fork: Fork, asked: PendingFork, channel: socket.socket) -> None:
-        """Returns with the answer. Raises `WorkerEnded` if none comes in time."""
+        """Sends a request and waits for its answer. Raises `WorkerEnded` if none comes in time."""
         try:
             with trio.fail_after(self._fork_timeout):
-                while not self._ready.is_set():  # its wait may return after the end of the process
+                while not self._ready.is_set():
+                    # When this returns, the fork server may have ended already. So look again.
                     await self._ready.wait()
                 self._asked[fork.number] = asked
-                async with self._telling:
+                async with self._sending:
                     if self._control is not None:
                         rights = array.array("i", [channel.fileno()])
-                        with suppress(OSError):  # its end is on its way: `_lose_all` fork_timeout
+                        with suppress(OSError):  # it has ended: `_lose_all` answers
                             await self._control.sendmsg(
                                 [encode_packet(fork)],
                                 [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)],
                             )
                 await asked.answered.wait()
         except trio.TooSlowError:
-            # One that was started since has a time of its own.
+            # A fork server that was started after this request gets the same time of its own.
             if (
                 self._process is not None
                 and trio.current_time() >= self._started + self._fork_timeout
             ):
-                _log.error("the process that others are forked from does not answer: it is killed")
+                _log.error("the fork server does not answer; it is killed and started again")
                 self._process.kill()
             raise WorkerEnded(Cause.LOST, _NOT_IN_TIME) from None
 
@@ -231,12 +238,12 @@ def _kill(pidfd: int) -> None:
 
 
 async def _log_said(stream: trio.lowlevel.FdStream) -> None:
-    """Logs what the first process and its forks write to standard error, until all have ended: it
-    is the traceback of a defect, as a rule.
+    """Logs what the fork server and its workers write to standard error, until all have ended.
 
-    Standard error of the daemon is no place for that: a process that may write no file cannot write
-    to a log that is a file, and one that was taken over could read from a terminal. What is more
-    than `_MOST_SAID` in a minute is lost, because nobody waits until it is read.
+    This is usually the traceback of a defect. They do not inherit the daemon's standard error: a
+    process that may write to no file could not write to a log that is a file, and a worker that
+    hostile bytes have taken over could read from a terminal. Beyond `_MOST_SAID` bytes in a minute
+    the pipe is not read, and what does not fit into it is lost.
     """
     async with stream:
         while True:
@@ -246,7 +253,7 @@ async def _log_said(stream: trio.lowlevel.FdStream) -> None:
                     if not (said := await stream.receive_some(_PIPE_BUF)):
                         return
                     left -= len(said)
-                    _log.error("a process has said: %s", said.decode(errors="replace").rstrip())
+                    _log.error("a worker has written: %s", said.decode(errors="replace").rstrip())
                 await trio.sleep_forever()
 
 
@@ -254,10 +261,12 @@ async def _log_said(stream: trio.lowlevel.FdStream) -> None:
 async def _run_fork_server(
     folder: Path, roles: Mapping[str, str], environ: Mapping[str, str], standard_error: int
 ) -> AsyncIterator[tuple[subprocess.Popen[bytes], trio.socket.SocketType]]:
-    """Starts the first process by exec, since a fork of the daemon would have its passwords. Kills
-    it at the end, and waits for that in no thread: there may be none left.
+    """Starts the fork server, yields its process and its socket, and kills it at the end.
 
-    standard_error: of the process; closed here. Yields the process and its socket. Raises OSError.
+    It is started by exec, because a plain fork of the daemon would have the daemon's passwords in
+    its memory. The wait for its end uses no thread, because there may be no thread left.
+
+    standard_error: a descriptor for the process, which this function closes. Raises OSError.
     """
     with ExitStack() as stack:
         with ExitStack() as starting:
@@ -268,7 +277,8 @@ async def _run_fork_server(
             number = theirs.fileno()
             named = [f"{name}={where}" for name, where in roles.items()]
             command = (sys.executable, "-P", "-s", "-m", "cucmd.worker.fork_server")
-            # In this thread: the end of the thread that has started it would end it.
+            # Start it from this thread and not from a worker thread: PR_SET_PDEATHSIG kills it when
+            # the thread ends that has started it.
             process = subprocess.Popen(  # noqa: ASYNC220
                 [*command, str(number), str(os.getpid()), str(folder), *named],
                 pass_fds=[number],

@@ -12,7 +12,7 @@ from cucmd.receiver.messages import Admitted
 
 async def connection(unread: int = 0, deferred: int = 0, variables: int = 0) -> Connection:
     """Makes one that has logged in and has opened its session, with asyncssh's side of it."""
-    login = Mock(enter=lambda *_: Admitted("job/node"))
+    login = Mock(log_in=lambda *_: Admitted("job/node"))
     made = Connection(login, ReceiverLimits(), FreeSpace(0, 0.0), lambda: None)
     ssh = Mock(_deferred_packets=[b""] * deferred)
     ssh._transport.get_write_buffer_size.return_value = unread

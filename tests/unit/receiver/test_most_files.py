@@ -63,7 +63,7 @@ def fill(received: LoginFiles, limits: ReceiverLimits, name: Callable[[int], str
 
 def told(files: ConnectionFiles, frame: FromProcess) -> None:
     """Tells it as it comes from another process: with texts of its own."""
-    files.take(DECODER.decode(encode_packet(frame)))
+    files.answer(DECODER.decode(encode_packet(frame)))
 
 
 class OneTarget:

@@ -50,10 +50,10 @@ class DaemonClient:
     def __init__(self) -> None:
         self.said: list[str] = []
 
-    def touch(self) -> None:
+    def report_activity(self) -> None:
         pass
 
-    def say(self, what: str, *_: object) -> None:
+    def log_once(self, what: str, *_: object) -> None:
         self.said.append(what)
 
 

@@ -12,8 +12,8 @@ from cucmd.receiver.startups import Startups
 SECONDS = 3.0
 
 
-def startups(limit: int = 4, per_source: int = 3, waiting: int = 100) -> Startups[int]:
-    return Startups(limit, per_source, waiting, SECONDS)
+def startups(limit: int = 4, per_source: int = 3, max_waiting: int = 100) -> Startups[int]:
+    return Startups(limit, per_source, max_waiting, SECONDS)
 
 
 def begun(startups: Startups[int], now: float = 0.0) -> list[int]:

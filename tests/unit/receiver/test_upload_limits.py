@@ -59,7 +59,7 @@ def test_nodes_that_stay_within_the_quota_of_their_job_are_not_refused(tmp_path:
     nodes = [login_of(tmp_path, received_by(limits, Quota(job=job)), limits)[0] for _ in range(100)]
     for _ in range(9):  # 90 MiB in all
         for node in nodes:
-            node.take_bytes(MIB // 10)
+            node.reserve_bytes(MIB // 10)
 
 
 def test_a_handle_comes_back_when_closed(make_client: Make) -> None:

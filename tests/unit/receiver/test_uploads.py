@@ -40,7 +40,7 @@ def test_the_path_of_a_file_is_relative_to_the_jobs_directory() -> None:
     files = ConnectionFiles(received, limits)
     for name in ("a", "a.2"):
         files.opened(Open("new file", name))
-    files.take(FileClosed(number=1, size=0, sha256=sha(b""), closed=True))
+    files.answer(FileClosed(number=1, size=0, sha256=sha(b""), closed=True))
     assert received.files() == (
         ReceivedFile("cucm:22", "cucm_22/files/a", 0),
         ReceivedFile("cucm:22", "cucm_22/files/a.2", 0, sha(b""), closed=True),

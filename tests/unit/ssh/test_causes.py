@@ -15,6 +15,7 @@ from cucmd.ssh.causes import (
     failed_login,
     missing_algorithm,
     unreachable,
+    why_ended,
 )
 from cucmd.vos.secrets import Secrets
 

@@ -7,7 +7,7 @@ import pytest
 
 from cucmd.failure import NodeFailed
 from cucmd.job.node import Phase
-from cucmd.ssh import login as login_module
+from cucmd.ssh import node_login as login_module
 from cucmd.ssh.known_hosts import KnownHosts, Policy
 from cucmd.ssh.node_login import NodeLogin, Steps
 
