@@ -13,7 +13,7 @@ _NUMBER = len(".100")  # the most that `with_number` adds to a name
 Parts = tuple[str, ...]
 
 
-def split_path(path: bytes, limits: ReceiverLimits, beyond: int = 0) -> Parts:
+def split_path(path: bytes, limits: ReceiverLimits, extra_bytes: int = 0) -> Parts:
     """Splits a path into names. An absolute path is relative to the target, which itself is ().
 
     Raises RequestRefused for `..`, for more bytes or levels than the limits allow, and for a name
@@ -22,11 +22,11 @@ def split_path(path: bytes, limits: ReceiverLimits, beyond: int = 0) -> Parts:
     A node's log names are ASCII. A path with other characters may only have a fifth of the length,
     because Python may keep five bytes in memory for each byte of it.
 
-    beyond: bytes by which the path may be longer than the limit.
+    extra_bytes: bytes by which the path may be longer than the limit.
     """
-    most = limits.path_bytes if path.isascii() else limits.path_bytes // 5
-    if len(path) > most + beyond:
-        raise RequestRefused(Status.FAILURE, f"path is longer than {most} bytes")
+    max_bytes = limits.path_bytes if path.isascii() else limits.path_bytes // 5
+    if len(path) > max_bytes + extra_bytes:
+        raise RequestRefused(Status.FAILURE, f"path is longer than {max_bytes} bytes")
     names = [name for name in path.split(b"/") if name not in {b"", b"."}]
     if len(names) > limits.path_depth:
         raise RequestRefused(Status.FAILURE, f"path has more than {limits.path_depth} levels")

@@ -137,6 +137,6 @@ class DaemonClient:
         self.refusal = self.refusal or message
         return RequestRefused(Status.FAILURE, message)
 
-    def _ask(self, asked: FromProcess) -> ToProcess:
-        self._channel.send(asked)
+    def _ask(self, request: FromProcess) -> ToProcess:
+        self._channel.send(request)
         return self._channel.receive(_ANSWER)

@@ -44,20 +44,20 @@ def open_in(folder: Path, what: OpenKind, parts: Parts) -> int:
         folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
     elif not parts:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    here = os.open(folder, _DIRECTORY)
+    current = os.open(folder, _DIRECTORY)
     try:
         for name in parts if what == "folder" else parts[:-1]:
-            below = os.open(name, _DIRECTORY, dir_fd=here)
-            os.close(here)
-            here = below
+            below = os.open(name, _DIRECTORY, dir_fd=current)
+            os.close(current)
+            current = below
         if what == "folder":
-            return os.dup(here)
+            return os.dup(current)
         if what == "new file":
-            return os.open(parts[-1], _NEW_FILE, _FILE_MODE, dir_fd=here)
-        os.mkdir(parts[-1], _FOLDER_MODE, dir_fd=here)
-        return os.open(parts[-1], _DIRECTORY, dir_fd=here)
+            return os.open(parts[-1], _NEW_FILE, _FILE_MODE, dir_fd=current)
+        os.mkdir(parts[-1], _FOLDER_MODE, dir_fd=current)
+        return os.open(parts[-1], _DIRECTORY, dir_fd=current)
     finally:
-        os.close(here)
+        os.close(current)
 
 
 class TargetFolder:
@@ -71,9 +71,9 @@ class TargetFolder:
         self._open: dict[Parts, int] = {}  # the folder itself, and one folder below it
 
     def close(self) -> None:
-        kept, self._open = self._open, {}
-        for one in kept.values():
-            os.close(one)
+        descriptors, self._open = self._open, {}
+        for descriptor in descriptors.values():
+            os.close(descriptor)
 
     def make_directory(self, parts: Parts) -> None:
         os.close(self._ask("new folder", "/".join(parts)))
@@ -114,8 +114,8 @@ class TargetFolder:
         """
         if parts not in self._open:
             opened = self._ask("folder", "/".join(parts))
-            for one in [one for one in self._open if one]:
-                os.close(self._open.pop(one))
+            for other in [other for other in self._open if other]:
+                os.close(self._open.pop(other))
             self._open[parts] = opened
         return self._open[parts]
 

@@ -62,11 +62,11 @@ def _load(path: Path, algorithm: str, size: dict[str, int]) -> asyncssh.SSHKey:
     try:
         key = asyncssh.read_private_key(path)
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
-        said = f"{path} is not a private key without passphrase"
-        raise HostKeyUnusable(f"{said}; {_ADVICE}") from error
+        problem = f"{path} is not a private key without passphrase"
+        raise HostKeyUnusable(f"{problem}; {_ADVICE}") from error
     except OSError as error:
         raise HostKeyUnusable(f"{path} cannot be read: {error.strerror}") from error
     if key.get_algorithm() != algorithm:
-        said = f"{path} has a key of type {key.get_algorithm()}, not {algorithm}"
-        raise HostKeyUnusable(f"{said}; {_ADVICE}")
+        problem = f"{path} has a key of type {key.get_algorithm()}, not {algorithm}"
+        raise HostKeyUnusable(f"{problem}; {_ADVICE}")
     return key

@@ -107,28 +107,28 @@ class LoginFiles:
 
     # For the connections of the login.
 
-    def check_open(self, asked: Open) -> LimitReached | None:
+    def check_open(self, request: Open) -> LimitReached | None:
         """Returns why the login may not have this new file or folder, or None if it may."""
         limits, count = self._limits, len(self._files) + 1
-        if asked.what == "new folder":
+        if request.what == "new folder":
             if self._directories >= limits.directories:
-                said = f"more than {limits.directories} directories"
-                return self.refuse(Code.QUOTA_EXCEEDED, said, _IN_PARTS)
-        elif asked.what == "new file":
+                message = f"more than {limits.directories} directories"
+                return self.refuse(Code.QUOTA_EXCEEDED, message, _IN_PARTS)
+        elif request.what == "new file":
             if count > limits.files:
-                said = f"more than {limits.files:,} files"
-                return self.refuse(Code.QUOTA_EXCEEDED, said, _IN_PARTS)
+                message = f"more than {limits.files:,} files"
+                return self.refuse(Code.QUOTA_EXCEEDED, message, _IN_PARTS)
             if count > limits.files_share and self._all_logins.total >= limits.files_total:
-                said = f"more than {limits.files_total:,} files from all nodes at this moment"
-                return self.refuse(Code.QUOTA_EXCEEDED, said, _FEWER)
+                message = f"more than {limits.files_total:,} files from all nodes at this moment"
+                return self.refuse(Code.QUOTA_EXCEEDED, message, _FEWER)
         return None
 
-    def opened(self, asked: Open) -> int | None:
+    def opened(self, request: Open) -> int | None:
         """Lists a new file and returns its position, or counts a new folder and returns None."""
-        self._directories += asked.what == "new folder"
-        if asked.what != "new file":
+        self._directories += request.what == "new folder"
+        if request.what != "new file":
             return None
-        self._files.append(ReceivedFile(self._node, self._prefix + asked.path, 0))
+        self._files.append(ReceivedFile(self._node, self._prefix + request.path, 0))
         self._open.add(len(self._files) - 1)
         if not self._closed:
             self._all_logins.total += 1
@@ -147,12 +147,12 @@ class LoginFiles:
     def grant(self, wanted: int) -> BytesGranted | LimitReached:
         """Grants at least the wanted bytes, or returns why the quotas have not so many left."""
         quota, size = self._quota, CREDIT
-        for whose, allowance in (("node", quota.node), ("job", quota.job)):
+        for owner, allowance in (("node", quota.node), ("job", quota.job)):
             if (left := allowance.left) is None:
                 continue
             if left < wanted:
-                said = f"more than {allowance.size:,} bytes for this {whose}"
-                return self.refuse(Code.QUOTA_EXCEEDED, said)
+                message = f"more than {allowance.size:,} bytes for this {owner}"
+                return self.refuse(Code.QUOTA_EXCEEDED, message)
             size = min(size, left // _PART)
         size = max(size, wanted)
         quota.node.take(size)
@@ -182,21 +182,21 @@ class ConnectionFiles:
         self._granted = 0
         self._bytes = 0
 
-    def check_open(self, asked: Open) -> LimitReached | None:
+    def check_open(self, request: Open) -> LimitReached | None:
         """Returns why the file or folder may not be opened, or None. Raises `WrongFrame`."""
         _check(len(self._open) < self._limits.handles, "the number of open files")
-        return self._received.check_open(asked)
+        return self._received.check_open(request)
 
-    def opened(self, asked: Open) -> Opened:
-        number = self._received.opened(asked)
+    def opened(self, request: Open) -> Opened:
+        number = self._received.opened(request)
         if number is not None:
             self._files.add(number)
             self._open.add(number)
         return Opened(number)
 
-    def answer(self, asked: FromProcess) -> ToProcess:
+    def answer(self, request: FromProcess) -> ToProcess:
         """Returns the answer to a report or request about files. Raises `WrongFrame`."""
-        match asked:
+        match request:
             case BytesReceived(received):
                 _check(self._bytes <= received <= self._granted, "the number of bytes")
                 self._received.bytes_received += received - self._bytes
@@ -239,9 +239,9 @@ class ConnectionFiles:
         for number in sorted(self._open):
             self._received.ended(number, sizes.get(number, 0), closed=False)
         self._open.clear()
-        came = max(self._bytes, self._received.size_of(tuple(self._files)))
-        self._received.give_back(max(0, self._granted - came))
-        self._granted = came
+        received_bytes = max(self._bytes, self._received.size_of(tuple(self._files)))
+        self._received.give_back(max(0, self._granted - received_bytes))
+        self._granted = received_bytes
 
 
 def _check(right: bool, what: str) -> None:

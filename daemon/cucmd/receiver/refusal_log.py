@@ -41,9 +41,9 @@ class RefusalLog:
                 self._counting = trio.Event()
                 continue
             named = self._counts.most_common(_MOST_NAMED)
-            texts = [f"{text} ({count})" for text, count in named]
+            texts = [f"{entry} ({count})" for entry, count in named]
             if more := len(self._counts) - len(named):
                 texts.append(f"and {more} more")
-            total, said = self._counts.total(), "; ".join(texts)
-            _log.warning("receiver: %d more connections refused or cut: %s", total, said)
+            total, text = self._counts.total(), "; ".join(texts)
+            _log.warning("receiver: %d more connections refused or cut: %s", total, text)
             self._counts.clear()

@@ -63,7 +63,7 @@ _LIMITS = ProcessLimits(
 # node behind a NAT, which is not slower as long as the processors are not busy.
 _LIMITS_OF_STRANGER = msgspec.structs.replace(_LIMITS, nice=10)
 
-_ASKED = msgspec.msgpack.Decoder(FromProcess)
+_REQUEST = msgspec.msgpack.Decoder(FromProcess)
 
 _log = logging.getLogger(__name__)
 
@@ -111,9 +111,8 @@ class ServedConnection:
         """Kills the process, whatever it is doing. May be called before `run`, and repeated."""
         self._scope.cancel()
         self._accepted.close()
-        self._open_scope.deadline = (
-            trio.current_time() + END_SECONDS
-        )  # then the thread is left alone
+        # If the thread that opens a file takes longer than this, do not wait for it.
+        self._open_scope.deadline = trio.current_time() + END_SECONDS
 
     async def run(self) -> None:
         """Returns when the process has ended."""
@@ -128,12 +127,12 @@ class ServedConnection:
             why = str(error)
         finally:
             if why:
-                who = self._target.name if self._target is not None else self.source
-                _log.error("receiver: a process that served %s has ended: %s", who, why)
+                name = self._target.name if self._target is not None else self.source
+                _log.error("receiver: a process that served %s has ended: %s", name, why)
             if self._target is not None and self._connection_files is not None:
                 if why:
-                    said = "the process that received its files has ended"
-                    self._target.received.refuse(Code.RECEIVER_LOST, said)
+                    message = "the process that received its files has ended"
+                    self._target.received.refuse(Code.RECEIVER_LOST, message)
                 await self._close_files(self._target, self._connection_files)
             self.ended.set()
 
@@ -146,9 +145,9 @@ class ServedConnection:
             # The process itself cuts a client that is late. This deadline is for a process that
             # hostile bytes have taken over.
             self._scope.deadline = trio.current_time() + 2 * owner.limits.login_timeout
-            while not isinstance(asked := await worker.receive(_ASKED), ConnectionEnded):
-                if isinstance(asked, Open):
-                    answer, descriptor = await self._open(asked)
+            while not isinstance(request := await worker.receive(_REQUEST), ConnectionEnded):
+                if isinstance(request, Open):
+                    answer, descriptor = await self._open(request)
                     try:
                         await worker.send(answer)
                         if descriptor is not None:
@@ -157,27 +156,27 @@ class ServedConnection:
                         if descriptor is not None:
                             os.close(descriptor)
                 else:
-                    await worker.send(self._answer(asked))
+                    await worker.send(self._answer(request))
 
-    def _answer(self, asked: FromProcess) -> ToProcess:
-        if isinstance(asked, LogLine):
-            self._owner.log_line(asked)
+    def _answer(self, request: FromProcess) -> ToProcess:
+        if isinstance(request, LogLine):
+            self._owner.log_line(request)
             return Done()
-        if isinstance(asked, LogIn):
-            return self._log_in(asked)
+        if isinstance(request, LogIn):
+            return self._log_in(request)
         if self._target is None or self._connection_files is None:
             raise WrongFrame("the process has no login yet")
-        answer = self._connection_files.answer(asked)
+        answer = self._connection_files.answer(request)
         self._target.note_activity()
         return answer
 
-    def _log_in(self, asked: LogIn) -> Admitted | WrongLogin | TooManyConnections:
+    def _log_in(self, request: LogIn) -> Admitted | WrongLogin | TooManyConnections:
         """Checks a one-time login. If it is right, the connection belongs to it from now on."""
         if self._target is not None:
             raise WrongFrame("the process has a login already")
         owner = self._owner
-        target = owner.target(asked.username)
-        if target is None or not target.has_password(asked.password):
+        target = owner.target(request.username)
+        if target is None or not target.has_password(request.password):
             if target is not None:
                 target.wrong_logins += 1
             if not self._wrong:  # log it once for each connection
@@ -199,7 +198,7 @@ class ServedConnection:
         owner.free_place(self)
         return Admitted(target.name)
 
-    async def _open(self, asked: Open) -> tuple[ToProcess, int | None]:
+    async def _open(self, request: Open) -> tuple[ToProcess, int | None]:
         """Opens a file or folder for the process, in a thread because the disk may hang.
 
         Returns the answer and the descriptor, or None if nothing was opened.
@@ -207,10 +206,10 @@ class ServedConnection:
         if self._target is None or self._connection_files is None:
             raise WrongFrame("the process has no login yet")
         try:
-            parts = split_stored_path(asked.path, self._owner.limits)
+            parts = split_stored_path(request.path, self._owner.limits)
         except RequestRefused as error:
             raise WrongFrame("the process has sent a wrong path") from error
-        if (refused := self._connection_files.check_open(asked)) is not None:
+        if (refused := self._connection_files.check_open(request)) is not None:
             return refused, None
         try:
             await trio.lowlevel.checkpoint()  # open nothing after `end`
@@ -218,7 +217,7 @@ class ServedConnection:
                 descriptor = await trio.to_thread.run_sync(
                     self._open_in_thread,
                     self._target.folder,
-                    asked.what,
+                    request.what,
                     parts,
                     abandon_on_cancel=True,
                     limiter=self._owner.open_limiter,
@@ -228,7 +227,7 @@ class ServedConnection:
             return OpenFailed(number or errno.EIO), None
         if self._open_scope.cancelled_caught:
             await trio.sleep_forever()  # `end` was called, and cancels this too
-        answer = self._connection_files.opened(asked)
+        answer = self._connection_files.opened(request)
         self._target.note_activity()
         return answer, descriptor
 

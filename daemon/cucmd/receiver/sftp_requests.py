@@ -87,9 +87,9 @@ class RequestHandler:
 
     def close(self) -> None:
         """Closes all open files, which stay incomplete, and all folders. May be repeated."""
-        uploads = [one for one in self._handles.values() if isinstance(one, Upload)]
+        uploads = [opened for opened in self._handles.values() if isinstance(opened, Upload)]
         self._handles.clear()
-        for close in (*(one.abandon for one in uploads), self._folder.close):
+        for close in (*(opened.abandon for opened in uploads), self._folder.close):
             try:
                 close()
             except OSError as error:  # go on and close the others
@@ -117,8 +117,8 @@ class RequestHandler:
 
     def _check_handles(self) -> None:
         if len(self._handles) >= self._limits.handles:
-            said = f"more than {self._limits.handles} handles are open at once"
-            raise RequestRefused(Status.FAILURE, said)
+            reason = f"more than {self._limits.handles} handles are open at once"
+            raise RequestRefused(Status.FAILURE, reason)
 
     def _hold(self, opened: Upload | Listing) -> int:
         self._next_handle = (self._next_handle + 1) & 0x7FFFFFFF
@@ -221,10 +221,10 @@ class RequestHandler:
     def _opendir(self, request: int, fields: Fields) -> bytes:
         parts = self._path(fields)
         self._check_handles()
-        listings = sum(isinstance(one, list) for one in self._handles.values())
+        listings = sum(isinstance(opened, list) for opened in self._handles.values())
         if listings >= self._limits.listings:
-            said = f"more than {self._limits.listings} folders are open at once"
-            raise RequestRefused(Status.FAILURE, said)
+            reason = f"more than {self._limits.listings} folders are open at once"
+            raise RequestRefused(Status.FAILURE, reason)
         return handle_reply(request, self._hold(self._folder.entries(parts)))
 
     def _readdir(self, request: int, fields: Fields) -> bytes:

@@ -32,7 +32,7 @@ class Startups(Generic[T]):
 
     def __init__(self, limit: int, per_source: int, max_waiting: int, seconds: float) -> None:
         self._limit = limit
-        self._of_one = per_source
+        self._per_source = per_source
         self._max_waiting = max_waiting
         self._seconds = seconds
         self._waiting: dict[T, str] = {}  # the source of each; the oldest first
@@ -53,8 +53,8 @@ class Startups(Generic[T]):
         self._waiting[connection] = source
         if len(self._waiting) <= self._max_waiting:
             return None
-        [(most, _)] = Counter(reversed(self._waiting.values())).most_common(1)
-        newest = next(one for one, source in reversed(self._waiting.items()) if source == most)
+        [(busiest, _)] = Counter(reversed(self._waiting.values())).most_common(1)
+        newest = [each for each, source in self._waiting.items() if source == busiest][-1]
         del self._waiting[newest]
         return newest
 
@@ -68,20 +68,20 @@ class Startups(Generic[T]):
         place is free or no connection waits.
         """
         held = Counter(source for source, _ in self._logging_in.values())
-        free = [one for one, source in self._waiting.items() if held[source] < self._of_one]
-        if not free or len(self._logging_in) >= self._limit:
+        able = [each for each, source in self._waiting.items() if held[source] < self._per_source]
+        if not able or len(self._logging_in) >= self._limit:
             return None
-        first = min(free, key=lambda one: held[self._waiting[one]])
-        self._logging_in[first] = self._waiting.pop(first), now
-        return first
+        chosen = min(able, key=lambda each: held[self._waiting[each]])
+        self._logging_in[chosen] = self._waiting.pop(chosen), now
+        return chosen
 
     def overdue(self, now: float) -> T | None:
         """Returns a connection that must be cut because another one waits, or None."""
         if not self._waiting or not self._logging_in:
             return None
         held = Counter(source for source, _ in self._logging_in.values())
-        [(most, count)] = held.most_common(1)
+        [(busiest, count)] = held.most_common(1)
         if all(held[source] and held[source] + 1 >= count for source in self._waiting.values()):
             return None  # after the cut, the place would go to the same source again
-        oldest = next(one for one, (source, _) in self._logging_in.items() if source == most)
+        oldest = next(each for each, (source, _) in self._logging_in.items() if source == busiest)
         return oldest if now - self._logging_in[oldest][1] >= self._seconds else None

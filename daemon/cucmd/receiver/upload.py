@@ -112,12 +112,12 @@ class Upload:
             self._daemon.report_closed(self.number, self._size, digest, closed=not self._failed)
 
     def _check_block(self, offset: int, count: int) -> None:
-        come = self._size
+        expected = self._size
         if self._failed:
             raise RequestRefused(Status.FAILURE, "an earlier write of this file has failed")
-        if count and offset != come:
-            said = f"a file came out of order: a block at {offset} after {come} bytes"
-            raise self._daemon.stop_uploads(Code.QUOTA_EXCEEDED, said, _IN_ORDER)
+        if count and offset != expected:
+            message = f"a file came out of order: a block at {offset} after {expected} bytes"
+            raise self._daemon.stop_uploads(Code.QUOTA_EXCEEDED, message, _IN_ORDER)
         self._daemon.reserve_bytes(count)
         if shortage := self._space.shortage(self.descriptor, count):
             raise self._daemon.stop_uploads(Code.DISK_FULL, shortage)

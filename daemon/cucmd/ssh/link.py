@@ -379,7 +379,7 @@ class Link:
             self._callbacks.connection.abort()
 
     async def wait_closed(self) -> None:
-        """Returns when the socket is closed, even if cancelled. Call `disconnect` or `abort` first."""
+        """Returns when the socket is closed, even if cancelled. Follows `disconnect` or `abort`."""
         _links().remove(self)
         with trio.move_on_after(_LAST_WAIT_SECONDS, shield=True):
             for _ in range(_CLOSE_TURNS):

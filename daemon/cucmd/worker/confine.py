@@ -89,35 +89,35 @@ def set_limits(limits: ProcessLimits) -> None:
     """
     used = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]))
     at = NO_LIMIT if limits.seconds == NO_LIMIT else used + limits.seconds
-    for which, first, last in (
+    for limit, soft, hard in (
         (resource.RLIMIT_AS, limits.memory, limits.memory),
         (resource.RLIMIT_CPU, at, at if at == NO_LIMIT else at + 5),
         (resource.RLIMIT_FSIZE, limits.file_size, limits.file_size),
         (resource.RLIMIT_NOFILE, limits.descriptors, limits.descriptors),
     ):
-        if last == NO_LIMIT:
+        if hard == NO_LIMIT:
             continue
-        most = resource.getrlimit(which)[1]
-        if most != resource.RLIM_INFINITY:
-            resource.setrlimit(which, (min(first, most), min(last, most)))
+        hard_limit = resource.getrlimit(limit)[1]
+        if hard_limit != resource.RLIM_INFINITY:
+            resource.setrlimit(limit, (min(soft, hard_limit), min(hard, hard_limit)))
         else:
-            resource.setrlimit(which, (first, last))
+            resource.setrlimit(limit, (soft, hard))
 
 
 def missing_protections() -> list[str]:
     """Returns texts that tell what this kernel lacks to confine workers, and what that means."""
-    found = []
+    missing = []
     if not _has_landlock():
-        found.append(
+        missing.append(
             "this kernel has no Landlock (Linux 5.13): the processes that read what nodes have sent"
             " can open whatever files the daemon's user can"
         )
     if why := missing_filter_reason():
-        found.append(
+        missing.append(
             f"{why}: if hostile bytes take over a process that reads what nodes have sent, it can"
             " open connections, start programs, change modes and times of files, and end the daemon"
         )
-    return found
+    return missing
 
 
 def _has_landlock() -> bool:

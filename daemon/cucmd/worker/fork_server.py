@@ -80,8 +80,8 @@ def main(arguments: Sequence[str]) -> None:
 
 def _own_folders() -> set[str]:
     """Returns the folders of Python and its packages."""
-    here = os.path.dirname(os.path.dirname(__file__))
-    return {here, sys.prefix, sys.base_prefix, *filter(os.path.isdir, sys.path)}
+    package_parent = os.path.dirname(os.path.dirname(__file__))
+    return {package_parent, sys.prefix, sys.base_prefix, *filter(os.path.isdir, sys.path)}
 
 
 class ForkServer:
@@ -92,7 +92,7 @@ class ForkServer:
         self._roles = roles
         self._children: dict[int, tuple[int, int]] = {}  # pidfd -> (number, pid)
         self._poll = select.poll()
-        self._asked = msgspec.msgpack.Decoder(Fork)
+        self._decoder = msgspec.msgpack.Decoder(Fork)
 
     def run(self, *, confined: bool) -> None:
         self._poll.register(self._control, select.POLLIN)
@@ -109,26 +109,26 @@ class ForkServer:
         content, descriptors, _, _ = socket.recv_fds(self._control, MAX_PACKET, 1)
         if not content:
             return False
-        asked, parent, pid = self._asked.decode(content), os.getpid(), 0
+        request, parent, pid = self._decoder.decode(content), os.getpid(), 0
         if not descriptors:  # this process has too many open files, so the kernel dropped it
-            self._send(CannotFork(asked.number, os.strerror(errno.EMFILE)))
+            self._send(CannotFork(request.number, os.strerror(errno.EMFILE)))
             return True
         channel = socket.socket(fileno=descriptors[0])
         try:
             if (pid := os.fork()) == 0:
-                self._be_forked(asked, Channel(channel), parent)
+                self._be_forked(request, Channel(channel), parent)
             pidfd = os.pidfd_open(pid)
         except OSError as error:  # mostly a limit of processes or of descriptors
             if pid:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
-            self._send(CannotFork(asked.number, error.strerror or str(error)))
+            self._send(CannotFork(request.number, error.strerror or str(error)))
             return True
         finally:
             channel.close()
-        self._children[pidfd] = asked.number, pid
+        self._children[pidfd] = request.number, pid
         self._poll.register(pidfd, select.POLLIN)
-        self._send(Forked(asked.number), pidfd)
+        self._send(Forked(request.number), pidfd)
         return True
 
     def _reap(self, pidfd: int) -> None:
@@ -149,7 +149,7 @@ class ForkServer:
         except OSError:
             sys.exit()  # the daemon has gone
 
-    def _be_forked(self, asked: Fork, channel: Channel, parent: int) -> NoReturn:
+    def _be_forked(self, request: Fork, channel: Channel, parent: int) -> NoReturn:
         code = DEFECT
         try:
             confine.end_with_parent(parent)
@@ -159,13 +159,13 @@ class ForkServer:
             # The dialogue with nodes gets the processor first. The filter of systemd/cucmd.service
             # refuses this call.
             with suppress(OSError):
-                os.nice(asked.limits.nice)
-            confine.set_limits(asked.limits)
-            own = [asked.folder] if asked.folder else []
+                os.nice(request.limits.nice)
+            confine.set_limits(request.limits)
+            own = [request.folder] if request.folder else []
             confine.restrict_files_to([*SYSTEM, *_own_folders(), *own])
             confine.drop_capabilities(reads=bool(own))
             filter_calls()
-            self._roles[asked.role](channel)
+            self._roles[request.role](channel)
             code = 0
         except DaemonGone:
             code = 0

@@ -60,10 +60,10 @@ class PendingFork:
 class Worker:
     """Talks to a worker. All methods may raise `WorkerEnded`."""
 
-    def __init__(self, channel: socket.socket, asked: PendingFork, seconds: int) -> None:
+    def __init__(self, channel: socket.socket, pending: PendingFork, seconds: int) -> None:
         self._socket = channel
         self._channel = trio.SocketStream(trio.socket.from_stdlib_socket(channel))
-        self._asked = asked
+        self._pending = pending
         self._seconds = seconds
         self._came = bytearray()
         self._at_end = False
@@ -142,8 +142,8 @@ class Worker:
 
     async def _end_error(self) -> WorkerEnded:
         with trio.move_on_after(END_SECONDS):
-            await self._asked.ended.wait()
-        end = self._asked.end
+            await self._pending.ended.wait()
+        end = self._pending.end
         told = end is not None and end.code == -signal.SIGXCPU
         if told or (end is not None and self._seconds != NO_LIMIT and end.seconds > self._seconds):
             return WorkerEnded(Cause.TIME, f"it took more than {self._seconds} s of the processor")

@@ -210,7 +210,8 @@ def filter_calls() -> None:
 def call_numbers(machine: str) -> dict[str, int]:
     """Returns the numbers on this machine of all calls in the tables that the machine has."""
     which = _MACHINES[machine][1]
-    return {name: one for name, both in _NUMBERS.items() if (one := both[which]) is not None}
+    numbers = {name: both[which] for name, both in _NUMBERS.items()}
+    return {name: number for name, number in numbers.items() if number is not None}
 
 
 def build_program(machine: str, pid: int) -> bytes:

@@ -41,7 +41,7 @@ FORK_TIMEOUT = 20.0
 # Seconds that the daemon waits for the fork server when it starts.
 _READY = 10.0
 # Bytes that the fork server and all workers together may write to standard error in a minute.
-_MOST_SAID = 64 * 1024
+_MAX_OUTPUT = 64 * 1024
 _PIPE_BUF = 4096  # bytes; a text up to this size that is written in one piece is read in one piece
 
 _NO_DESCRIPTOR = "the daemon has no descriptor left for a worker"
@@ -67,7 +67,7 @@ async def open_workers(
     """
     environ = {"PATH": os.environ.get("PATH", os.defpath)}
     # This package itself may have been found by way of the daemon's own PYTHONPATH.
-    if modules := [one for one in (more_modules, os.environ.get("PYTHONPATH")) if one]:
+    if modules := [path for path in (more_modules, os.environ.get("PYTHONPATH")) if path]:
         environ["PYTHONPATH"] = os.pathsep.join(modules)
     workers = Workers(folder, roles, environ, fork_timeout)
     async with trio.open_nursery() as nursery:
@@ -95,7 +95,7 @@ class Workers:
         self._environ = environ
         self._fork_timeout = fork_timeout
         self._numbers = count(1)
-        self._asked: dict[int, PendingFork] = {}
+        self._pending: dict[int, PendingFork] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
         self._control: trio.socket.SocketType | None = None
@@ -114,9 +114,9 @@ class Workers:
             while True:
                 why = "has ended"
                 try:
-                    said, says = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-                    nursery.start_soon(_log_said, trio.lowlevel.FdStream(said))
-                    opened = _run_fork_server(self._folder, self._roles, self._environ, says)
+                    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+                    nursery.start_soon(_log_output, trio.lowlevel.FdStream(reader))
+                    opened = _run_fork_server(self._folder, self._roles, self._environ, writer)
                     async with opened as (self._process, self._control):
                         self._started = trio.current_time()
                         with suppress(OSError, WrongFrame):
@@ -144,18 +144,18 @@ class Workers:
             case CannotFork(number, why):
                 self._answer(number, f"no worker could be forked: {why}")
             case Ended(number) as end:
-                if (asked := self._asked.pop(number, None)) is not None:
-                    asked.end = end
-                    asked.ended.set()
+                if (pending := self._pending.pop(number, None)) is not None:
+                    pending.end = end
+                    pending.ended.set()
             case None:
                 return False
         return True
 
     def _answer(self, number: int, answer: int | str) -> None:
-        asked = self._asked.get(number)
-        if asked is not None and not asked.answered.is_set():
-            asked.answer = answer
-            asked.answered.set()
+        pending = self._pending.get(number)
+        if pending is not None and not pending.answered.is_set():
+            pending.answer = answer
+            pending.answered.set()
         elif isinstance(answer, int):  # the caller that asked for this worker was cancelled
             _kill(answer)
             os.close(answer)
@@ -165,12 +165,12 @@ class Workers:
         self._process = self._control = None
         if self._ready.is_set():  # an event that is not set yet may have waiting callers: keep it
             self._ready = trio.Event()
-        lost, self._asked = self._asked, {}
-        for asked in lost.values():
-            if not asked.answered.is_set():
-                asked.answer = "the fork server has ended"
-                asked.answered.set()
-            asked.ended.set()
+        lost, self._pending = self._pending, {}
+        for pending in lost.values():
+            if not pending.answered.is_set():
+                pending.answer = "the fork server has ended"
+                pending.answered.set()
+            pending.ended.set()
 
     @asynccontextmanager
     async def forked(
@@ -182,7 +182,7 @@ class Workers:
 
         Raises `WorkerEnded` if there is no worker, as all methods of the worker do if it ends.
         """
-        number, asked = next(self._numbers), PendingFork()
+        number, pending = next(self._numbers), PendingFork()
         try:
             ours, theirs = socket.socketpair()
         except OSError as error:
@@ -191,27 +191,27 @@ class Workers:
         with ours:
             try:
                 with theirs:
-                    await self._ask(Fork(number, role, str(folder or ""), limits), asked, theirs)
-                if isinstance(asked.answer, str):
-                    raise WorkerEnded(Cause.LOST, asked.answer)
-                yield Worker(ours, asked, limits.seconds)
+                    await self._ask(Fork(number, role, str(folder or ""), limits), pending, theirs)
+                if isinstance(pending.answer, str):
+                    raise WorkerEnded(Cause.LOST, pending.answer)
+                yield Worker(ours, pending, limits.seconds)
             finally:
-                if isinstance(pidfd := asked.answer, int):
+                if isinstance(pidfd := pending.answer, int):
                     _kill(pidfd)
                     with trio.move_on_after(END_SECONDS, shield=True):
                         await trio.lowlevel.wait_readable(pidfd)
                     os.close(pidfd)
                 else:  # no worker was forked, or `_answer` kills it when its pidfd arrives
-                    self._asked.pop(number, None)
+                    self._pending.pop(number, None)
 
-    async def _ask(self, fork: Fork, asked: PendingFork, channel: socket.socket) -> None:
+    async def _ask(self, fork: Fork, pending: PendingFork, channel: socket.socket) -> None:
         """Sends a request and waits for its answer. Raises `WorkerEnded` if none comes in time."""
         try:
             with trio.fail_after(self._fork_timeout):
                 while not self._ready.is_set():
                     # When this returns, the fork server may have ended already. So look again.
                     await self._ready.wait()
-                self._asked[fork.number] = asked
+                self._pending[fork.number] = pending
                 async with self._sending:
                     if self._control is not None:
                         rights = array.array("i", [channel.fileno()])
@@ -220,7 +220,7 @@ class Workers:
                                 [encode_packet(fork)],
                                 [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)],
                             )
-                await asked.answered.wait()
+                await pending.answered.wait()
         except trio.TooSlowError:
             # A fork server that was started after this request gets the same time of its own.
             if (
@@ -237,23 +237,23 @@ def _kill(pidfd: int) -> None:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
-async def _log_said(stream: trio.lowlevel.FdStream) -> None:
+async def _log_output(stream: trio.lowlevel.FdStream) -> None:
     """Logs what the fork server and its workers write to standard error, until all have ended.
 
     This is usually the traceback of a defect. They do not inherit the daemon's standard error: a
     process that may write to no file could not write to a log that is a file, and a worker that
-    hostile bytes have taken over could read from a terminal. Beyond `_MOST_SAID` bytes in a minute
+    hostile bytes have taken over could read from a terminal. Beyond `_MAX_OUTPUT` bytes in a minute
     the pipe is not read, and what does not fit into it is lost.
     """
     async with stream:
         while True:
-            left = _MOST_SAID
+            left = _MAX_OUTPUT
             with trio.move_on_after(60):
                 while left > 0:
-                    if not (said := await stream.receive_some(_PIPE_BUF)):
+                    if not (text := await stream.receive_some(_PIPE_BUF)):
                         return
-                    left -= len(said)
-                    _log.error("a worker has written: %s", said.decode(errors="replace").rstrip())
+                    left -= len(text)
+                    _log.error("a worker has written: %s", text.decode(errors="replace").rstrip())
                 await trio.sleep_forever()
 
 
