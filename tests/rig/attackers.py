@@ -198,23 +198,6 @@ def flood(connection: Any) -> None:
 OPTIONS: dict[str, Any] = {"encryption_algs": ["aes128-gcm@openssh.com"], "config": None}
 
 
-async def upload(port: int, username: str, password: str) -> None:
-    import asyncssh
-
-    connection = await asyncssh.connect(
-        "127.0.0.1",
-        port,
-        username=username,
-        password=password,
-        known_hosts=None,
-        client_keys=None,
-        agent_path=None,
-        **OPTIONS,
-    )
-    print(json.dumps({"attack": "upload"}), flush=True)
-    flood(connection)
-
-
 async def node(address: str) -> None:
     import asyncssh
 
@@ -343,8 +326,6 @@ if __name__ == "__main__":
     given = sys.argv[1:]
     if given[0] == "node":
         asyncio.run(node(given[1]))
-    elif given[0] == "upload":
-        asyncio.run(upload(int(given[1]), *given[2:]))
     elif given[0] in ("connect", "unread", "brackets"):
         become(int(given[2]), int(given[3]))
         local(given[0], given[1])

@@ -26,7 +26,7 @@ def has_tried(daemon: Daemon) -> Iterator[None]:
         yield
 
 
-def test_nothing_that_it_tries_succeeds(daemon: Daemon) -> None:
+def test_hostile_worker_can_do_nothing(daemon: Daemon) -> None:
     paths = [daemon.state / name for name in ("known_hosts", "cucmd.db", "jobs")]
     before = [path.stat() for path in paths]
     with has_tried(daemon):
@@ -37,8 +37,7 @@ def test_nothing_that_it_tries_succeeds(daemon: Daemon) -> None:
     assert [path.stat() for path in paths] == before
 
 
-@pytest.mark.long
-def test_nothing_survives_a_kill(daemon: Daemon) -> None:
+def test_workers_die_with_the_daemon(daemon: Daemon) -> None:
     with has_tried(daemon):
         _, *others = daemon.tree()
         assert len(others) == 2

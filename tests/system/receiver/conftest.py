@@ -58,7 +58,7 @@ def working_threads() -> set[str]:
     return {thread.name for thread in threading.enumerate() if "Trio thread" not in thread.name}
 
 
-ConnectionCallbacks = Callable[..., AbstractAsyncContextManager[Receiver]]
+OpenReceiver = Callable[..., AbstractAsyncContextManager[Receiver]]
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ async def workers(tmp_path: Path, role: str) -> AsyncIterator[Workers]:
 
 
 @pytest.fixture
-def open_with(workers: Workers, state: Path, tmp_path: Path) -> ConnectionCallbacks:
+def open_with(workers: Workers, state: Path, tmp_path: Path) -> OpenReceiver:
     """Opens a receiver with these limits, at `host`: `open_with(legacy=True, handles=3)`."""
 
     @asynccontextmanager
@@ -95,7 +95,7 @@ def connections(port: int) -> int:
 
 
 def receiving() -> list[int]:
-    """Finds the first process, and those that it has forked."""
+    """Returns the fork server and its workers."""
     return [pid for pid in processes() if "cucmd.worker.fork_server" in command_line(pid)]
 
 
@@ -112,7 +112,7 @@ def role() -> str:
 
 @pytest.fixture
 def resident() -> Callable[[], int]:
-    """Counts the bytes of memory of those."""
+    """Counts the bytes of memory of the fork server and its workers."""
 
     def of_all() -> int:
         statm = [Path(f"/proc/{pid}/statm").read_text() for pid in receiving()]
@@ -127,7 +127,7 @@ def connected() -> Callable[[int], int]:
 
 
 @pytest.fixture
-async def receiver(open_with: ConnectionCallbacks) -> AsyncIterator[Receiver]:
+async def receiver(open_with: OpenReceiver) -> AsyncIterator[Receiver]:
     async with open_with() as receiver:
         yield receiver
 

@@ -28,7 +28,7 @@ def log(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "192.0.2.9"], ids=["expected", "behind a NAT"])
-async def test_all_nodes_of_one_address_push_at_once(
+async def test_crowd_of_one_address(
     receiver: Any, open_target: Any, openssh: Any, log: Path, address: str
 ) -> None:
     targets = [open_target(receiver, str(number), address=address) for number in range(NODES)]
@@ -52,7 +52,7 @@ async def test_all_nodes_of_one_address_push_at_once(
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "192.0.2.9"], ids=["expected", "behind a NAT"])
-async def test_a_node_pushes_beside_idle_strangers(
+async def test_node_pushes_beside_idle_strangers(
     open_with: Any, open_target: Any, openssh: Any, connected: Any, log: Path, address: str
 ) -> None:
     def connect_all(stack: ExitStack, port: int) -> None:
@@ -83,7 +83,7 @@ def no_ipv6() -> bool:
 
 @pytest.mark.skipif(no_ipv6(), reason="this machine has no IPv6")
 @pytest.mark.parametrize("address", ["::1", "192.0.2.9"], ids=["expected", "another"])
-async def test_a_node_pushes_over_ipv6(
+async def test_node_pushes_over_ipv6(
     open_with: Any, open_target: Any, openssh: Any, log: Path, address: str
 ) -> None:
     async with open_with(host="::1") as receiver:

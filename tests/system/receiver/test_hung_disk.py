@@ -21,36 +21,7 @@ def large(tmp_path: Path) -> Path:
     return path
 
 
-async def test_a_login_can_be_ended_and_other_nodes_push_while_a_disk_hangs(
-    receiver: Any,
-    open_target: Any,
-    openssh: Any,
-    until: Any,
-    receiving: Any,
-    large: Path,
-    tmp_path: Path,
-) -> None:
-    with disk_that_can_hang(tmp_path / "hangs", 64) as disk:
-        target = open_target(receiver, "hangs/target", address="127.0.0.1")
-        neighbour = open_target(receiver, "neighbour", address="127.0.0.2")
-        async with trio.open_nursery() as nursery:
-            # 1 MB a second: the disk must not be full before it hangs.
-            nursery.start_soon(openssh.sftp, target, f"put {large} a\n", "-l", "8000")
-            await until(lambda: target.target.bytes_received > 0)
-            with hanging(disk):
-                await until(lambda: any(map(waits_for_a_disk, receiving())))
-                with trio.fail_after(30):
-                    await target.target.aclose()
-                files = target.target.files()
-                from_another = ("-oBindAddress=127.0.0.2",)
-                done = await openssh.sftp(neighbour, "put /etc/hostname a\n", *from_another)
-                assert done.returncode == 0, done.stderr
-        assert [file.closed for file in files] == [False]
-        assert target.target.files() == files
-        assert [file.closed for file in neighbour.target.files()] == [True]
-
-
-async def test_a_cancel_fails_no_other_node(
+async def test_cancel_fails_no_other_node(
     receiver: Any,
     open_target: Any,
     openssh: Any,

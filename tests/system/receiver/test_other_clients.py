@@ -7,12 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-import asyncssh
 import paramiko
 import pytest
-import trio
-
-from cucmd.ssh.bridge import on_asyncio, open_bridge
 
 
 @pytest.fixture
@@ -31,10 +27,7 @@ def is_whole(target: Any, log: Path) -> bool:
     return file.closed and file.sha256 == sha(log) and file.path == "d/a.log"
 
 
-@pytest.mark.long
-async def test_paramiko_pushes_and_looks_after_what_it_pushed(
-    target: Any, other: Any, log: Path
-) -> None:
+async def test_paramiko_pushes(target: Any, other: Any, log: Path) -> None:
     def push() -> None:
         with other.logged_in(target) as transport:
             client = paramiko.SFTPClient.from_transport(transport)
@@ -60,30 +53,3 @@ async def test_paramiko_pushes_and_looks_after_what_it_pushed(
     assert is_whole(target, log)
     assert target.target.files()[0].modified == 7
     assert target.names() == ["d", "d/a.log"]
-
-
-@pytest.mark.long
-async def test_asyncssh_pushes_a_tree(target: Any, log: Path) -> None:
-    async def push() -> None:
-        async with (
-            asyncssh.connect(
-                "127.0.0.1",
-                target.port,
-                username=target.target.username,
-                password=target.target.password,
-                known_hosts=None,
-                client_keys=None,
-                agent_path=None,
-                config=None,
-            ) as connection,
-            connection.start_sftp_client() as client,
-        ):
-            await client.mkdir("d")
-            await client.put(str(log), "d", preserve=True)
-
-    with trio.fail_after(30):
-        async with open_bridge():
-            await on_asyncio(push)
-    await target.target.wait_files_closed()
-    assert is_whole(target, log)
-    assert target.target.files()[0].modified == int(log.stat().st_mtime)

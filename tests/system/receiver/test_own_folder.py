@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-async def test_it_opens_new_things_and_folders(
+async def test_login_opens_only_new_files(
     receiver: Any, folder: Path, until: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     target = receiver.open_upload_target(folder, name="one")
@@ -39,22 +39,12 @@ async def test_it_opens_new_things_and_folders(
     await target.aclose()
 
 
-async def test_without_a_login_it_opens_nothing(
+async def test_without_login_nothing_is_opened(
     receiver: Any, folder: Path, until: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A process that was taken over could open a file for each login that it knew."""
     target = receiver.open_upload_target(folder, name="one")
     async with told_by_a_client(receiver, target, password="another"):
-        await until(lambda: "it has no login" in caplog.text)
+        await until(lambda: "has no login" in caplog.text)
     assert target.files() == ()
     assert sorted(path.name for path in folder.iterdir()) == ["file", "link"]
-
-
-async def test_an_ended_login_opens_nothing(
-    receiver: Any, folder: Path, until: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    target = receiver.open_upload_target(folder, name="one")
-    await target.aclose()
-    async with told_by_a_client(receiver, target):
-        await until(lambda: "it has no login" in caplog.text)
-    assert target.files() == ()

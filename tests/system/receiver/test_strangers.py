@@ -25,25 +25,7 @@ def stranger(port: int) -> Iterator[socket.socket]:
         yield connection
 
 
-def read_until(connection: socket.socket, done: Callable[[bytes], bool]) -> bytes:
-    """Reads what it says, until `done` or the end."""
-    heard = b""
-    while not done(heard):
-        try:
-            data = connection.recv(65536)
-        except ConnectionResetError:
-            break
-        if not data:
-            break
-        heard += data
-    return heard
-
-
-def never(heard: bytes) -> bool:
-    return False
-
-
-async def test_who_sends_more_than_a_login_takes_is_read_no_more_until_its_time_is_over(
+async def test_flood_before_login_is_not_read(
     open_with: Any, open_target: Any, openssh: Any, other: Any, until: Any, connected: Any
 ) -> None:
     def flood(connection: socket.socket) -> None:
@@ -66,7 +48,7 @@ async def test_who_sends_more_than_a_login_takes_is_read_no_more_until_its_time_
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["ignore", "exchange", "idle", "crowd"])
-async def test_an_attack_before_the_login_fails_no_push(
+async def test_attack_fails_no_push(
     receiver: Any,
     open_target: Any,
     openssh: Any,
@@ -93,26 +75,6 @@ async def test_an_attack_before_the_login_fails_no_push(
     await until(lambda: not connected(receiver.port), receiver.limits.login_timeout + 10)
 
 
-@pytest.mark.long
-async def test_empty_packets_of_one_that_has_logged_in_fail_no_push_of_another(
-    receiver: Any, open_target: Any, openssh: Any, until: Any, connected: Any, tmp_path: Path
-) -> None:
-    log = tmp_path / "log"
-    log.write_bytes(os.urandom(2_000_000))
-    good, hostile = open_target(receiver, "good"), open_target(receiver, "hostile")
-
-    def attack() -> Any:
-        login = hostile.target.username, hostile.target.password
-        return attackers.attacker("upload", receiver.port, *login)
-
-    with await trio.to_thread.run_sync(lambda: Entered(attack)) as _:
-        await until(lambda: hostile.target.logins)
-        done = await openssh.sftp(good, f"put {log} a\n")
-        assert done.returncode == 0, done.stderr
-        hostile.target.revoke()  # what it has sent would be handled first
-    await until(lambda: not connected(receiver.port))
-
-
 class Entered:
     """A context manager that was entered in another thread: starting a process waits for it."""
 
@@ -127,7 +89,7 @@ class Entered:
         self._inner.__exit__(None, None, None)
 
 
-async def test_that_nothing_can_be_accepted_is_said(
+async def test_failed_accept_is_logged_once(
     receiver: Any, until: Any, target: Any, openssh: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):

@@ -21,7 +21,7 @@ async def fall_soon():
     asyncio.get_running_loop().call_soon(fall)
 
 
-async def test_error_in_a_callback_is_logged_and_ends_nothing_else(bridge, connect, ssh, caplog):
+async def test_callback_error_is_only_logged(bridge, connect, ssh, caplog):
     async with ssh.serve(ssh.node()) as node:
         shell = await connect(node.port)
         await on_asyncio(fall_soon)
@@ -32,7 +32,7 @@ async def test_error_in_a_callback_is_logged_and_ends_nothing_else(bridge, conne
     assert errors_of(caplog) == [ZeroDivisionError]
 
 
-async def test_a_task_that_fails_while_the_loop_ends_is_logged_and_nothing_else(caplog):
+async def test_task_error_at_end_is_logged(caplog):
     async def fall_when_cancelled():
         try:
             await asyncio.sleep(60)
@@ -54,19 +54,7 @@ def errors_of(caplog):
     return [one.exc_info[0] for one in caplog.records if one.levelno == logging.ERROR]
 
 
-async def test_ping_needs_the_asyncio_loop(bridge):
-    blocked = trio.Event()
-
-    async def block():
-        blocked.set()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(ping)
-        await on_asyncio(block)
-    assert blocked.is_set()
-
-
-async def test_cancelled_work_is_over_when_control_comes_back(bridge):
+async def test_cancel_waits_for_the_task(bridge):
     done = []
     begun = trio.Event()
 
@@ -85,21 +73,12 @@ async def test_cancelled_work_is_over_when_control_comes_back(bridge):
     assert done == ["cleaned up"]
 
 
-async def test_result_and_error_come_across(bridge):
-    async def double(number):
-        return 2 * number
-
-    assert await on_asyncio(double, 21) == 42
-    with pytest.raises(TypeError):
-        await on_asyncio(double, None)
-
-
-async def test_outside_a_bridge_is_refused():
+async def test_calls_need_a_bridge():
     with pytest.raises(RuntimeError, match="open_bridge"):
         await run_callbacks()
 
 
-async def test_user_without_a_name_gets_one(monkeypatch):
+async def test_nameless_user_gets_a_name(monkeypatch):
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
@@ -108,14 +87,14 @@ async def test_user_without_a_name_gets_one(monkeypatch):
         assert os.environ["LOGNAME"] == "cucmd"
 
 
-async def test_asyncssh_is_kept_from_dumping_packets():
+async def test_asyncssh_dumps_no_packets():
     asyncssh.set_debug_level(3)
     async with open_bridge():
         assert asyncssh.logging.logger._debug_level == 1
         assert logging.getLogger("asyncssh").level == logging.WARNING
 
 
-async def test_a_cancel_is_not_lost_while_a_thread_works(bridge):
+async def test_cancel_survives_a_thread(bridge):
     """asyncssh prepares a connection in a thread; what comes next may be a node that is silent."""
     started, go_on = trio.Event(), threading.Event()
     token = trio.lowlevel.current_trio_token()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from unittest.mock import Mock
 
+import pytest
+
 from cucmd.receiver.connection import Connection
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import MIB, ReceiverLimits
@@ -24,23 +26,15 @@ async def connection(unread: int = 0, deferred: int = 0, variables: int = 0) -> 
     return made
 
 
-async def test_a_connection_within_the_limits_stays() -> None:
-    assert (await connection(unread=MIB, variables=100)).reason_to_cut() is None
-
-
-async def test_a_client_that_reads_no_reply_is_cut_off() -> None:
-    assert "replies" in ((await connection(unread=MIB + 1)).reason_to_cut() or "")
-
-
-async def test_a_client_that_reads_no_reply_in_an_endless_key_exchange_is_cut_off() -> None:
-    assert (await connection(deferred=100)).reason_to_cut() is None
-    assert "replies" in ((await connection(deferred=5000)).reason_to_cut() or "")
-
-
-async def test_a_client_that_sets_too_many_variables_is_cut_off() -> None:
-    assert "environment variables" in ((await connection(variables=101)).reason_to_cut() or "")
-
-
-def test_a_new_connection_stays() -> None:
-    made = Connection(Mock(), ReceiverLimits(), FreeSpace(0, 0.0), lambda: None)
-    assert made.reason_to_cut() is None
+@pytest.mark.parametrize(
+    ("held", "reason"),
+    [
+        ({"unread": MIB, "variables": 100, "deferred": 0}, None),
+        ({"unread": MIB + 1}, "it does not read its replies"),
+        ({"deferred": 100}, None),
+        ({"deferred": 5000}, "it does not read its replies"),  # a key exchange without end
+        ({"variables": 101}, "it sets environment variables without end"),
+    ],
+)
+async def test_greedy_client_is_cut(held: dict[str, int], reason: str | None) -> None:
+    assert (await connection(**held)).reason_to_cut() == reason

@@ -43,9 +43,7 @@ def trap(request: pytest.FixtureRequest, client: Any, outside: Path) -> bytes:
     return b"trap"
 
 
-def test_nothing_outside_of_the_target_is_written_created_or_changed(
-    client: Any, outside: Path, trap: bytes
-) -> None:
+def test_nothing_outside_is_changed(client: Any, outside: Path, trap: bytes) -> None:
     before, times = contents(outside), (outside / "secret").stat().st_mtime_ns
     client.put(trap, b"overwritten")
     for below in (b"/secret", b"/new"):
@@ -61,7 +59,7 @@ def test_nothing_outside_of_the_target_is_written_created_or_changed(
     assert (client.folder / "trap.2").read_bytes() == b"overwritten"
 
 
-def test_links_and_pipes_are_reported_as_missing(client: Any, outside: Path) -> None:
+def test_links_and_pipes_are_hidden(client: Any, outside: Path) -> None:
     (client.folder / "link").symlink_to(outside / "secret")
     os.mkfifo(client.folder / "pipe")
     client.put(b"a", b"1")
@@ -72,44 +70,14 @@ def test_links_and_pipes_are_reported_as_missing(client: Any, outside: Path) -> 
     assert client.ask(words.on_handle(PacketType.READDIR, 1, handle)).status == Status.EOF
 
 
-@pytest.mark.parametrize("path", [b"../new", b"/../new", b"a/../../new", b"../outside/secret"])
-@pytest.mark.parametrize(
-    "kind",
-    [PacketType.MKDIR, PacketType.STAT, PacketType.LSTAT, PacketType.OPENDIR, PacketType.REALPATH],
-)
-def test_the_parent_is_denied_to_every_request(
-    client: Any, outside: Path, path: bytes, kind: PacketType
-) -> None:
-    assert client.on_path(kind, path, words.NO_ATTRIBUTES).status == Status.PERMISSION_DENIED
-    assert client.open(path).status == Status.PERMISSION_DENIED
-    assert contents(outside) == {"secret": "secret"}
-    assert sorted(os.listdir(outside.parent)) == ["outside", "target"]
-    assert os.listdir(client.folder) == []
-
-
-def test_an_absolute_path_is_below_the_target(client: Any) -> None:
-    assert client.on_path(PacketType.REALPATH, b"/etc/passwd").names == [b"/etc/passwd"]
-    assert client.on_path(PacketType.STAT, b"/etc/passwd").status == Status.NO_SUCH_FILE
-    for folder in (b"/etc", b"/etc/cron.d"):
-        assert client.mkdir(folder).status == Status.OK
-    client.put(b"/etc/cron.d/job", b"1")
-    assert (client.folder / "etc" / "cron.d" / "job").read_bytes() == b"1"
-
-
-def test_the_target_itself_is_a_folder(client: Any) -> None:
-    assert client.on_path(PacketType.STAT, b"/").kind == PacketType.ATTRS
-    assert client.open(b"/").status == Status.FAILURE
-    assert client.mkdir(b"/").status == Status.FAILURE
-
-
-def test_other_users_cannot_read_received_files(client: Any) -> None:
+def test_other_users_cannot_read(client: Any) -> None:
     client.mkdir(b"d")
     client.put(b"d/a", b"1")
     assert (client.folder / "d").stat().st_mode & 0o007 == 0
     assert (client.folder / "d" / "a").stat().st_mode & 0o117 == 0
 
 
-def test_a_huge_folder_is_listed_in_part(client: Any) -> None:
+def test_huge_folder_is_listed_in_part(client: Any) -> None:
     for number in range(5100):
         (client.folder / str(number)).touch()
     handle = client.on_path(PacketType.OPENDIR, b"/").handle

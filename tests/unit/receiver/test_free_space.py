@@ -31,21 +31,21 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 
 @pytest.mark.parametrize(("floor", "ratio"), [(100 * MIB, 0.0), (0, 0.1), (50 * MIB, 0.1)])
-def test_the_greater_of_size_and_share_stays_free(disk: Disk, floor: int, ratio: float) -> None:
+def test_greater_minimum_stays_free(disk: Disk, floor: int, ratio: float) -> None:
     space = FreeSpace(floor, ratio)
     assert space.current_shortage(0) is None
     disk.free -= 4096
     assert re.findall(r"\d+ MiB", space.current_shortage(0) or "") == ["99 MiB", "100 MiB"]
 
 
-def test_free_space_is_read_once_every_16_mib(disk: Disk) -> None:
+def test_disk_is_read_every_16_mib(disk: Disk) -> None:
     space = FreeSpace(MIB, 0.0)
     for _ in range(64):
         assert space.shortage(0, MIB) is None
     assert disk.looks == 4
 
 
-def test_exactly_the_bytes_above_the_floor_can_be_written(disk: Disk) -> None:
+def test_bytes_above_minimum_can_be_written(disk: Disk) -> None:
     space = FreeSpace(97 * MIB, 0.0)
     given = 0
     while space.shortage(0, 1000) is None:
@@ -54,7 +54,7 @@ def test_exactly_the_bytes_above_the_floor_can_be_written(disk: Disk) -> None:
     assert 3 * MIB - 1000 - 4096 < given <= 3 * MIB
 
 
-def test_all_processes_together_stop_at_the_floor(disk: Disk) -> None:
+def test_all_processes_stop_at_the_minimum(disk: Disk) -> None:
     disk.free = 500 * MIB
     processes = [FreeSpace(100 * MIB, 0.0, 33) for _ in range(33)]
     while processes:  # each writes as much as it may in its turn
@@ -66,7 +66,7 @@ def test_all_processes_together_stop_at_the_floor(disk: Disk) -> None:
     assert disk.free >= 100 * MIB - 33 * 4096
 
 
-def test_below_the_floor_every_block_is_refused_until_there_is_space_again(disk: Disk) -> None:
+def test_freed_space_is_noticed(disk: Disk) -> None:
     space = FreeSpace(100 * MIB, 0.0)
     disk.free = 0
     assert space.shortage(0, 1)

@@ -33,7 +33,7 @@ def fingerprints(keys: list[asyncssh.SSHKey]) -> list[str]:
     return [key.get_fingerprint() for key in keys]
 
 
-def test_an_rsa_and_an_ecdsa_key_are_made_and_nothing_else(made: Path) -> None:
+def test_rsa_and_ecdsa_keys_are_made(made: Path) -> None:
     assert sorted(os.listdir(made)) == [ECDSA, RSA]
     for name in (RSA, ECDSA):
         assert (made / name).stat().st_mode & 0o777 == 0o600
@@ -41,24 +41,24 @@ def test_an_rsa_and_an_ecdsa_key_are_made_and_nothing_else(made: Path) -> None:
     assert algorithms == ["ssh-rsa", "ecdsa-sha2-nistp256"]
 
 
-def test_the_keys_stay_the_same(made: Path) -> None:
+def test_keys_stay_the_same(made: Path) -> None:
     assert fingerprints(load_host_keys(made)) == fingerprints(load_host_keys(made))
 
 
 @pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN OPENSSH PRIVATE KEY-----\n"])
-def test_a_file_that_is_not_a_key_is_named_and_not_replaced(
-    made: Path, tmp_path: Path, content: bytes
-) -> None:
+def test_damaged_key_is_not_replaced(made: Path, tmp_path: Path, content: bytes) -> None:
     path = copy(made, tmp_path) / ECDSA
     path.write_bytes(content)
-    with pytest.raises(HostKeyUnusable, match=f"{ECDSA} is not .*; restore it, or move it away"):
+    with pytest.raises(
+        HostKeyUnusable, match=f"{ECDSA} is not .*; restore it from a backup, or move it away"
+    ):
         load_host_keys(tmp_path)
     assert path.read_bytes() == content
     path.unlink()
     assert len(load_host_keys(tmp_path)) == 2  # as was said
 
 
-def test_a_key_of_the_wrong_type_is_named(made: Path, tmp_path: Path) -> None:
+def test_wrong_key_type_is_named(made: Path, tmp_path: Path) -> None:
     path = copy(made, tmp_path) / ECDSA
     path.write_bytes((made / RSA).read_bytes())
     with pytest.raises(HostKeyUnusable, match="has a key of type ssh-rsa"):
@@ -66,7 +66,7 @@ def test_a_key_of_the_wrong_type_is_named(made: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_the_rsa_key_signs_with_sha1_only_where_that_was_opted_in(made: Path, legacy: bool) -> None:
+def test_sha1_signatures_are_legacy(made: Path, legacy: bool) -> None:
     allowed = list(usual_algorithms(legacy=legacy).host_keys)
     signs = [
         name

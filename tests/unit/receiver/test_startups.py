@@ -28,28 +28,13 @@ def enter(startups: Startups[int], sources: str) -> None:
         assert startups.enter(source, number) is None
 
 
-def test_places_are_limited() -> None:
-    waiting = startups()
-    enter(waiting, "abcdef")
-    assert begun(waiting) == [0, 1, 2, 3]
-    assert waiting
-
-
-def test_one_address_leaves_places_to_others() -> None:
-    waiting = startups()
-    enter(waiting, "aaaaa")
-    assert begun(waiting) == [0, 1, 2]
-    waiting.enter("b", 5)
-    assert begun(waiting) == [5]
-
-
-def test_the_address_with_fewest_is_next() -> None:
+def test_address_with_fewest_is_next() -> None:
     waiting = startups(limit=3)
     enter(waiting, "aabac")
     assert begun(waiting) == [0, 2, 4]
 
 
-def test_a_login_frees_its_place() -> None:
+def test_login_frees_its_place() -> None:
     waiting = startups(limit=1)
     enter(waiting, "ab")
     assert begun(waiting) == [0]
@@ -59,14 +44,7 @@ def test_a_login_frees_its_place() -> None:
     assert not waiting
 
 
-def test_too_many_waiting_are_refused() -> None:
-    waiting = startups(max_waiting=2)
-    enter(waiting, "ab")
-    assert waiting.enter("c", 2) == 2
-    assert begun(waiting) == [0, 1]
-
-
-def test_a_crowd_leaves_room_to_wait() -> None:
+def test_crowd_leaves_room_to_wait() -> None:
     waiting = startups(per_source=1, max_waiting=3)
     enter(waiting, "aaa")
     assert waiting.enter("b", 3) == 2
@@ -74,7 +52,7 @@ def test_a_crowd_leaves_room_to_wait() -> None:
     assert begun(waiting) == [0, 3]
 
 
-def test_a_silent_one_is_cut_for_others() -> None:
+def test_silent_connection_is_cut() -> None:
     waiting = startups()
     enter(waiting, "baaa")
     begun(waiting, now=0.0)
@@ -84,7 +62,7 @@ def test_a_silent_one_is_cut_for_others() -> None:
     assert waiting.overdue(SECONDS) == 1, "the oldest of the address that has most"
 
 
-def test_nodes_of_one_address_cut_no_other() -> None:
+def test_same_address_is_not_cut() -> None:
     waiting = startups()
     enter(waiting, "aaaaaaaa")
     begun(waiting, now=0.0)
@@ -96,9 +74,7 @@ def test_nodes_of_one_address_cut_no_other() -> None:
     st.integers(1, 6),
     st.integers(1, 4),
 )
-def test_limits_hold_whatever_happens(
-    steps: list[tuple[bool, str]], limit: int, per_source: int
-) -> None:
+def test_limits_always_hold(steps: list[tuple[bool, str]], limit: int, per_source: int) -> None:
     waiting, here = startups(limit, per_source), dict[int, str]()
     sources: dict[int, str] = {}
     for number, (comes, source) in enumerate(steps):

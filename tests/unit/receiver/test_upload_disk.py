@@ -21,7 +21,7 @@ def sha(content: bytes) -> str:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_refuses_this_and_every_later_upload(
+def test_full_disk_refuses_later_uploads(
     client: Any, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def full(*_: object) -> int:
@@ -36,9 +36,7 @@ def test_a_full_disk_refuses_this_and_every_later_upload(
     assert client.open(b"b").status == Status.FAILURE
 
 
-def test_a_disk_that_fails_to_keep_the_file_leaves_it_incomplete(
-    client: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_sync_leaves_file_incomplete(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
@@ -63,7 +61,7 @@ def late_error(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return lambda: monkeypatch.setattr(os, "close", fails_once)
 
 
-def test_an_error_at_close_leaves_the_file_incomplete(
+def test_failed_close_leaves_file_incomplete(
     client: Any, late_error: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What is closed before, once its name is on the disk, is the folder of the file.
@@ -75,9 +73,7 @@ def test_an_error_at_close_leaves_the_file_incomplete(
     assert (client.received.files_received, client.received.any_open) == (0, False)
 
 
-def test_a_session_that_ends_on_a_failing_disk_closes_its_files(
-    client: Any, late_error: Callable[[], None]
-) -> None:
+def test_session_end_closes_all_files(client: Any, late_error: Callable[[], None]) -> None:
     for name in (b"a", b"b", b"c"):
         client.write(client.open(name).handle, 0, b"1")
     late_error()
@@ -86,18 +82,7 @@ def test_a_session_that_ends_on_a_failing_disk_closes_its_files(
     assert [file.closed for file in client.received.files()] == [False] * 3
 
 
-def test_a_write_that_the_kernel_takes_in_parts_is_written_whole(
-    client: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pwrite = os.pwrite
-    monkeypatch.setattr(os, "pwrite", lambda fd, block, at: pwrite(fd, block[:3], at))
-    client.put(b"a", b"0123456789")
-    assert (client.folder / "a").read_bytes() == b"0123456789"
-
-
-def test_what_was_written_before_the_disk_was_full_is_counted(
-    client: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bytes_before_full_disk_count(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     pwrite = os.pwrite
 
     def three_bytes_are_left(fd: int, block: bytes, at: int) -> int:

@@ -30,7 +30,7 @@ def sha(content: bytes) -> str:
         *(5, 1000, 16 * MIB + 1, 2**62, 2**64 - 1),  # behind a gap
     ],
 )
-def test_a_block_that_does_not_follow_what_came_is_refused(client: Any, offset: int) -> None:
+def test_block_must_follow(client: Any, offset: int) -> None:
     handle = client.open(b"a").handle
     client.write(handle, 0, b"abcd")
     assert client.write(handle, offset, b"efgh").status == Status.FAILURE
@@ -42,7 +42,7 @@ def test_a_block_that_does_not_follow_what_came_is_refused(client: Any, offset: 
     assert (refusal.code, refusal.retryable) == (Code.QUOTA_EXCEEDED, False)
 
 
-def test_a_size_cannot_be_set(client: Any) -> None:
+def test_size_cannot_be_set(client: Any) -> None:
     handle = client.open(b"a").handle
     client.write(handle, 0, b"abcdefgh")
     for size, status in ((8, Status.OK), (12, Status.PERMISSION_DENIED)):
@@ -60,7 +60,7 @@ WRITES = st.lists(st.tuples(st.sampled_from((0, 0, 0, -1, 1)), st.binary(max_siz
 
 
 @given(WRITES)
-def test_any_writes_make_a_whole_file_only_if_each_follows_what_came(
+def test_only_consecutive_writes_are_whole(
     writes: list[tuple[int, bytes]],
 ) -> None:
     """`writes`: how far each is from the end of what came, and what it writes."""
@@ -83,7 +83,7 @@ def test_any_writes_make_a_whole_file_only_if_each_follows_what_came(
         assert (Path(folder) / "a").read_bytes() == content
 
 
-def test_an_empty_block_behind_the_end_changes_nothing(client: Any) -> None:
+def test_empty_block_changes_nothing(client: Any) -> None:
     handle = client.open(b"a").handle
     assert client.write(handle, 1, b"").status == Status.OK
     assert client.close(handle).status == Status.OK

@@ -17,7 +17,7 @@ def test_this_kernel_lacks_nothing() -> None:
         ("missing_filter_reason", "this kernel has no seccomp filters", "no seccomp filters"),
     ],
 )
-def test_what_is_lacking_is_said(
+def test_missing_protection_is_printed(
     function: str,
     answer: object,
     said: str,

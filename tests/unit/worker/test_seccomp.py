@@ -84,14 +84,12 @@ def result(
         ("prctl", (1, 0), "EPERM"),
     ],
 )
-def test_what_becomes_of_a_call(
-    machine: str, name: str, arguments: tuple[int, ...], said: str
-) -> None:
+def test_decision_for_call(machine: str, name: str, arguments: tuple[int, ...], said: str) -> None:
     assert result(machine, call_numbers(machine)[name], *arguments) == said
 
 
 @machines
-def test_everything_else_is_allowed(machine: str) -> None:
+def test_other_calls_are_allowed(machine: str) -> None:
     others = set(range(500)) - set(call_numbers(machine).values())
     assert {result(machine, number) for number in others} == {ALLOWED}
 
@@ -104,7 +102,7 @@ def test_calls_of_other_machines_kill(machine: str) -> None:
 
 
 @machines
-def test_numbers_are_those_of_the_kernel(machine: str) -> None:
+def test_numbers_match_the_kernel(machine: str) -> None:
     found = [Path("/usr/include", one) for one in HEADERS[machine]]
     header = next((one for one in found if one.exists()), None)
     if header is None:

@@ -101,7 +101,7 @@ def test_any_bytes(stream: bytes) -> None:
 
 
 @pytest.mark.parametrize("kept", CORPUS, ids=lambda path: path.name)
-def test_streams_that_were_kept(kept: Path) -> None:
+def test_kept_streams(kept: Path) -> None:
     feed(kept.read_bytes())
 
 

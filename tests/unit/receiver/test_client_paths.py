@@ -34,12 +34,12 @@ PATHS = st.lists(PIECES, max_size=40).map(b"".join)
         ("Müller.log".encode(), ("Müller.log",)),
     ],
 )
-def test_absolute_is_relative_to_the_target(path: bytes, parts: tuple[str, ...]) -> None:
+def test_absolute_is_relative_to_target(path: bytes, parts: tuple[str, ...]) -> None:
     assert split_path(path, LIMITS) == parts
 
 
 @pytest.mark.parametrize("path", [b"..", b"/..", b"a/../b", b"a/..", b"../../etc/passwd"])
-def test_the_parent_is_denied_even_where_it_would_stay_inside(path: bytes) -> None:
+def test_parent_is_denied_inside_too(path: bytes) -> None:
     with pytest.raises(RequestRefused) as refused:
         split_path(path, LIMITS)
     assert refused.value.status is Status.PERMISSION_DENIED
@@ -57,7 +57,7 @@ def test_the_parent_is_denied_even_where_it_would_stay_inside(path: bytes) -> No
         (b"\xff\xfe", "a name is not UTF-8"),
     ],
 )
-def test_unusual_names_are_refused_with_the_reason(path: bytes, reason: str) -> None:
+def test_unusual_names_are_refused(path: bytes, reason: str) -> None:
     with pytest.raises(RequestRefused) as refused:
         split_path(path, LIMITS)
     assert refused.value.reason == reason
@@ -79,17 +79,17 @@ def check(path: bytes) -> None:
 
 
 @given(PATHS)
-def test_any_path_gives_plain_names_or_a_refusal(path: bytes) -> None:
+def test_any_path_is_plain_or_refused(path: bytes) -> None:
     check(path)
 
 
 @pytest.mark.parametrize("kept", CORPUS, ids=lambda path: path.name)
-def test_paths_that_were_kept(kept: Path) -> None:
+def test_kept_paths(kept: Path) -> None:
     check(kept.read_bytes())
 
 
 @given(st.text(min_size=1, max_size=255), st.integers(1, 100))
-def test_a_numbered_name_fits_and_keeps_apart(name: str, number: int) -> None:
+def test_numbered_name_fits(name: str, number: int) -> None:
     name = name.encode(errors="ignore")[:255].decode(errors="ignore") or "a"
     made = with_number(name, number)
     assert len(made.encode()) <= 255

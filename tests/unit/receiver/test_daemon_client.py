@@ -11,17 +11,7 @@ from cucmd.receiver.limits import Status
 EIO = OSError(errno.EIO, os.strerror(errno.EIO))
 
 
-@pytest.mark.parametrize(("times", "lines"), [(0, 0), (1, 1), (500, 1)])
-def test_what_happens_again_is_one_line(
-    client: Any, caplog: pytest.LogCaptureFixture, times: int, lines: int
-) -> None:
-    for _ in range(times):
-        client.login.log_once("the disk", "Input/output error")
-    assert len(caplog.messages) == lines
-    assert all(message.startswith("job/node: ") for message in caplog.messages)
-
-
-def test_each_request_that_the_disk_fails_is_no_line(
+def test_failing_disk_logs_one_line(
     client: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object, **__: object) -> None:
