@@ -56,6 +56,7 @@ def key_pairs(keys: list[asyncssh.SSHKey], allowed: list[str]) -> list[asyncssh.
 
 
 def _load(path: Path, algorithm: str, size: dict[str, int]) -> asyncssh.SSHKey:
+    """Returns the key in a file, which is made if it does not exist."""
     if not os.path.lexists(path):  # no other daemon makes a key now: the state directory is locked
         key = asyncssh.generate_private_key(algorithm, comment="cucmd receiver", **size)
         replace_file(path, [key.export_private_key("openssh")], 0o600)

@@ -135,9 +135,11 @@ class LoginFiles:
         return len(self._files) - 1
 
     def change(self, position: int, **changes: object) -> None:
+        """Replaces fields of a listed file."""
         self._files[position] = msgspec.structs.replace(self._files[position], **changes)
 
     def ended(self, position: int, size: int, sha256: str = "", *, closed: bool) -> None:
+        """Records the end of a file. closed: whether its client has closed it."""
         if self._closed:  # the disk hung for too long, and the file was reported as incomplete
             return
         self._open.discard(position)
@@ -160,6 +162,7 @@ class LoginFiles:
         return BytesGranted(size)
 
     def give_back(self, size: int) -> None:
+        """Returns granted bytes that were not used to the quotas."""
         self._quota.node.give_back(size)
         self._quota.job.give_back(size)
 
@@ -184,7 +187,7 @@ class ConnectionFiles:
 
     def check_open(self, request: Open) -> LimitReached | None:
         """Returns why the file or folder may not be opened, or None. Raises `WrongFrame`."""
-        _check(len(self._open) < self._limits.handles, "the number of open files")
+        _check(len(self._open) < self._limits.handles, "a request for too many open files")
         return self._received.check_open(request)
 
     def opened(self, request: Open) -> Opened:
@@ -198,29 +201,29 @@ class ConnectionFiles:
         """Returns the answer to a report or request about files. Raises `WrongFrame`."""
         match request:
             case BytesReceived(received):
-                _check(self._bytes <= received <= self._granted, "the number of bytes")
+                _check(self._bytes <= received <= self._granted, "a wrong number of bytes")
                 self._received.bytes_received += received - self._bytes
                 self._bytes = received
             case TimeSet(number, modified):
-                _check(number in self._files, "a file's number")
-                _check(0 <= modified <= _LAST_STAMP, "a time stamp")
+                _check(number in self._files, "a time for a file that is not its own")
+                _check(0 <= modified <= _LAST_STAMP, "an impossible time")
                 self._received.change(number, modified=modified)
             case FileClosed(number=number, size=size, sha256=sha256, closed=closed):
-                _check(number in self._open, "a file that is not open")
-                _check(0 <= size <= self._bytes, "a file's size")
-                _check(_SHA256.fullmatch(sha256) is not None, "a file's hash")
-                _check(bool(sha256) or not closed, "a file without a hash")
+                _check(number in self._open, "the end of a file that is not open")
+                _check(0 <= size <= self._bytes, "an impossible size of a file")
+                _check(_SHA256.fullmatch(sha256) is not None, "a malformed checksum")
+                _check(bool(sha256) or not closed, "a closed file without a checksum")
                 self._open.remove(number)
                 self._received.ended(number, size, sha256, closed=closed)
             case AskBytes(size):
-                _check(0 <= size <= CREDIT, "what is wanted")
+                _check(0 <= size <= CREDIT, "a request for too many bytes")
                 answer = self._received.grant(size)
                 if isinstance(answer, BytesGranted):
                     self._granted += answer.size
                 return answer
             case UploadsRefused(code, message, hint):
-                _check(code in {Code.DISK_FULL, Code.QUOTA_EXCEEDED}, "a code")
-                _check(max(len(message), len(hint or "")) <= _MAX_TEXT, "a text")
+                _check(code in {Code.DISK_FULL, Code.QUOTA_EXCEEDED}, "an unexpected failure code")
+                _check(max(len(message), len(hint or "")) <= _MAX_TEXT, "a text that is too long")
                 self._received.refuse(code, message, hint)
             case _:
                 raise WrongFrame("the process has sent an unexpected message")
@@ -244,6 +247,7 @@ class ConnectionFiles:
         self._granted = received_bytes
 
 
-def _check(right: bool, what: str) -> None:
-    if not right:
-        raise WrongFrame(f"{what} is wrong")
+def _check(allowed: bool, what: str) -> None:
+    """Raises `WrongFrame` if the process was not allowed to send this."""
+    if not allowed:
+        raise WrongFrame(f"the process has sent {what}")

@@ -61,7 +61,7 @@ def receive(channel: Channel) -> None:
 
 
 async def _serve(channel: Channel, begin: Begin, accepted: socket.socket) -> None:
-    """Returns when the connection has ended."""
+    """Serves the connection, and returns when it has ended."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_log_error)
     limits = msgspec.convert(begin.limits, ReceiverLimits)

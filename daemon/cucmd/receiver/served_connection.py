@@ -115,7 +115,7 @@ class ServedConnection:
         self._open_scope.deadline = trio.current_time() + END_SECONDS
 
     async def run(self) -> None:
-        """Returns when the process has ended."""
+        """Serves the connection, and returns when its process has ended."""
         why = ""
         try:
             with self._accepted, self._scope:
@@ -185,7 +185,7 @@ class ServedConnection:
             return WrongLogin()
         if len(target.connections) >= owner.limits.connections:
             # Tell the work on this node, and not other nodes behind the same address.
-            reason = "its login has as many connections as it may have"
+            reason = "its login already has as many connections as it may have"
             target.count_refusal(reason)
             owner.log_refusal(self.source, f"refused because {reason}")
             return TooManyConnections()

@@ -125,6 +125,7 @@ class Receiver:
                 await trio.sleep(_ACCEPT_RETRY_SECONDS)
 
     def close(self) -> None:
+        """Revokes all targets, and ends all connections."""
         for target in tuple(self._targets.values()):
             target.revoke()
         for connection in self._connections:
@@ -133,6 +134,7 @@ class Receiver:
     # Connections that have not logged in.
 
     def _admit(self, accepted: socket.socket, source: str) -> None:
+        """Lets a new connection wait, and starts waiting connections that get a place."""
         startups = self._expected.get(source, self._strangers)
         expected = startups is not self._strangers
         connection = ServedConnection(self, accepted, source, expected=expected)
@@ -184,6 +186,7 @@ class Receiver:
     # For a connection.
 
     def target(self, username: str) -> UploadTarget | None:
+        """Returns the target of a login, or None if there is no such login."""
         return self._targets.get(username)
 
     def free_place(self, connection: ServedConnection) -> None:

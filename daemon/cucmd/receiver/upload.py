@@ -112,6 +112,7 @@ class Upload:
             self._daemon.report_closed(self.number, self._size, digest, closed=not self._failed)
 
     def _check_block(self, offset: int, count: int) -> None:
+        """Raises RequestRefused unless the block follows, and quota and disk have room for it."""
         expected = self._size
         if self._failed:
             raise RequestRefused(Status.FAILURE, "an earlier write of this file has failed")
@@ -133,6 +134,7 @@ class Upload:
             self._written_back = self._size
 
     def _fail_with(self, error: OSError) -> RequestRefused:
+        """Marks the upload as failed, and returns the exception to raise."""
         self._failed = True
         reason = error.strerror or str(error)
         if error.errno in FULL_DISK:

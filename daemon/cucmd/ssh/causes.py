@@ -148,6 +148,7 @@ def failed_login(
 def _refused(
     where: str, username: str, error: Exception, progress: Progress, said: str
 ) -> NodeFailed:
+    """Returns the failure for a login that the node has refused."""
     who = printable(username, 64)
     if not progress.tried:
         return fail(

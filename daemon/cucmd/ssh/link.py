@@ -314,6 +314,7 @@ class Link:
         connection.heard_since_check = False
 
     def _check_overhead(self) -> None:
+        """Raises the limit by what the shell has printed, and aborts if it is still exceeded."""
         connection = self._connection
         assert connection is not None
         printed = self._inbox.received_bytes if self._inbox else 0

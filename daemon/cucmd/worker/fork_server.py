@@ -132,6 +132,7 @@ class ForkServer:
         return True
 
     def _reap(self, pidfd: int) -> None:
+        """Reports the end of a worker to the daemon."""
         number, pid = self._children[pidfd]
         ended, status, used = os.wait4(pid, os.WNOHANG)
         if not ended:
@@ -150,6 +151,7 @@ class ForkServer:
             sys.exit()  # the daemon has gone
 
     def _be_forked(self, request: Fork, channel: Channel, parent: int) -> NoReturn:
+        """Runs in the worker: confines it, does its work, and exits."""
         code = DEFECT
         try:
             confine.end_with_parent(parent)

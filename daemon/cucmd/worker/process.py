@@ -141,14 +141,15 @@ class Worker:
         return taken
 
     async def _end_error(self) -> WorkerEnded:
+        """Returns the exception that tells why the worker has ended."""
         with trio.move_on_after(END_SECONDS):
             await self._pending.ended.wait()
         end = self._pending.end
         told = end is not None and end.code == -signal.SIGXCPU
         if told or (end is not None and self._seconds != NO_LIMIT and end.seconds > self._seconds):
-            return WorkerEnded(Cause.TIME, f"it took more than {self._seconds} s of the processor")
+            return WorkerEnded(Cause.TIME, f"it used more than {self._seconds} s of processor time")
         if end is not None and end.code == OUT_OF_MEMORY:
-            return WorkerEnded(Cause.MEMORY, "it took more than its memory")
+            return WorkerEnded(Cause.MEMORY, "it needed more memory than it may have")
         if end is None or end.code in (0, -signal.SIGKILL, -signal.SIGTERM):
-            return WorkerEnded(Cause.LOST, "its process was ended")
-        return WorkerEnded(Cause.WRONG, f"its process has failed ({end.code})")
+            return WorkerEnded(Cause.LOST, "its process was killed")
+        return WorkerEnded(Cause.WRONG, f"its process has failed (exit code {end.code})")
