@@ -23,7 +23,7 @@ def to_come(descriptors: Iterable[str]) -> int:
     It is 1 as long as the daemon has one worker process: the second is forked later.
     """
     processes = sum("pidfd" in target for target in descriptors)
-    return 1 if processes == 1 else 0  # a descriptor of the first worker process
+    return 1 if processes == 1 else 0  # a descriptor of the fork server
 
 
 def assert_nothing_open(child: Child, before: dict[str, str]) -> None:

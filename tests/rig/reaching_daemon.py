@@ -19,7 +19,7 @@ PATHS = Path(__file__).with_name("paths")
 
 
 def __getattr__(role: str) -> Callable[[Channel], None]:
-    """Returns the role "module:function", which the first worker process looks up here."""
+    """Returns the role "module:function", which the fork server looks up here."""
     if ":" not in role:
         raise AttributeError(role)
     return partial(reach_and_do, role)

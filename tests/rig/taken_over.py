@@ -49,10 +49,10 @@ def attempts(state: Path, daemon: int) -> dict[str, Attempt]:
         "clone3": lambda: _call(_CLONE3, None, 0),
         "execute": lambda: os.execv("/bin/true", ["true"]),
         "spawn": lambda: os.posix_spawn("/bin/true", ["true"], {}),
-        "outlive the first process": lambda: _checked(_libc.prctl(_PR_SET_PDEATHSIG, 0)),
+        "outlive the fork server": lambda: _checked(_libc.prctl(_PR_SET_PDEATHSIG, 0)),
         "become another user": lambda: os.setresuid(*[os.getuid()] * 3),
         "signal the daemon": lambda: os.kill(daemon, 0),
-        "signal the first process": lambda: os.kill(os.getppid(), 0),
+        "signal the fork server": lambda: os.kill(os.getppid(), 0),
         "signal all": lambda: os.kill(-1, 0),
         "have the kernel signal the daemon": lambda: fcntl.fcntl(0, fcntl.F_SETOWN, daemon),
         "take a descriptor of the daemon's process": lambda: _call(_PIDFD_OPEN, daemon, 0),
@@ -90,7 +90,7 @@ SUCCEEDED = "succeeded"
 def receive(channel: Channel) -> None:
     """Makes all attempts instead of receiving.
 
-    The command line of the first worker process has the pid and the folder of the daemon.
+    The command line of the fork server has the pid and the folder of the daemon.
     """
     _, _, daemon, jobs, *_ = sys.argv
     channel.receive(msgspec.msgpack.Decoder(Begin))

@@ -37,7 +37,7 @@ def fork_server() -> int:
 
 
 async def wait_ready(workers: Workers) -> None:
-    """Waits until the first worker process is ready.
+    """Waits until the fork server is ready.
 
     Before that it has children for a moment, by which asyncssh looks for libraries. They look like
     forked workers. `Workers.wait_ready` waits only as long as a daemon may.
@@ -54,7 +54,7 @@ async def told(workers: Workers, folder: Path, words: str) -> str:
 
 
 async def told_by_the_next(workers: Workers, folder: Path) -> str:
-    """Tells the next first process something. A request at the moment of an end is lost."""
+    """Tells the next fork server something. A request at the moment of an end is lost."""
     with trio.fail_after(60):
         while True:
             try:
