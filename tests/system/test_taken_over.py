@@ -37,6 +37,7 @@ def test_hostile_worker_can_do_nothing(daemon: Daemon) -> None:
     assert [path.stat() for path in paths] == before
 
 
+@pytest.mark.long
 def test_workers_die_with_the_daemon(daemon: Daemon) -> None:
     with has_tried(daemon):
         _, *others = daemon.tree()

@@ -6,9 +6,12 @@ import gc
 import weakref
 from typing import Any
 
+import pytest
+
 from rig import sftp_words as words
 
 
+@pytest.mark.long
 async def test_closed_target_is_freed(
     receiver: Any, open_target: Any, other: Any, until: Any, receiving: Any
 ) -> None:

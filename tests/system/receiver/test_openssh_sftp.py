@@ -26,6 +26,7 @@ def sha(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.long
 async def test_push_like_a_node(target: Any, openssh: Any, log: Path) -> None:
     done = await openssh.sftp(
         target,

@@ -27,6 +27,7 @@ def is_whole(target: Any, log: Path) -> bool:
     return file.closed and file.sha256 == sha(log) and file.path == "d/a.log"
 
 
+@pytest.mark.long
 async def test_paramiko_pushes(target: Any, other: Any, log: Path) -> None:
     def push() -> None:
         with other.logged_in(target) as transport:

@@ -105,6 +105,7 @@ async def test_flood_is_held_and_complete(node, connect, ssh):
     await shell.aclose()
 
 
+@pytest.mark.long
 async def test_node_that_reads_nothing_is_cut(node, connect, ssh, monkeypatch):
     monkeypatch.setattr(link, "CHECK_SECONDS", 0.01)
     monkeypatch.setattr(link, "MAX_UNREAD", 64 * 1024)
@@ -145,6 +146,7 @@ async def test_node_that_reads_nothing_is_cut(node, connect, ssh, monkeypatch):
     await ssh.until(lambda: node.connections == 0 and ssh.open_sockets() == before)
 
 
+@pytest.mark.long
 async def test_flood_of_empty_packets_is_cut(node, connect, ssh):
     shell = await connect(node.port)
     node.sessions[0].send(b"x" * 100)
