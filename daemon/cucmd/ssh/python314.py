@@ -13,7 +13,8 @@ What trio-asyncio 0.16 lacks on Python 3.14:
   running in their thread. Otherwise every task waits for ever. trio-asyncio replaces the Python
   functions that tell which loop is running, but the C code does not call these. We therefore wrap
   every callback (`Handle._run`): while it runs, `_set_running_loop` of `_asyncio` tells the C code
-  that the callback's own loop (`Handle._loop`) is the running one.
+  that the callback's own loop (`Handle._loop`) is the running one. Afterwards the loop is restored
+  that `_get_running_loop` has returned before.
 
 All of this can go with the first release of trio-asyncio that supports Python 3.14, which is its
 issue 160 (https://github.com/python-trio/trio-asyncio/issues/160). The changes were tried on 3.14
