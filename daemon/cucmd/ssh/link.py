@@ -220,9 +220,8 @@ class _OpenLinks:
         self._next = loop.call_later(CHECK_SECONDS, self._check_all, loop)
 
     def _check_all(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._schedule(
-            loop
-        )  # first, so that an exception in one check does not end all later checks
+        # Schedule first, so that an exception in one check does not end all later checks.
+        self._schedule(loop)
         for link in tuple(self._links):
             link.check()
 
