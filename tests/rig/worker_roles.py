@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 
 from cucmd.failure import Code
-from cucmd.receiver.frames import (
+from cucmd.receiver.messages import (
+    AskBytes,
     Begin,
     BytesReceived,
     FileClosed,

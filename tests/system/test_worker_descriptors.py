@@ -36,7 +36,7 @@ async def workers(tmp_path: Path) -> AsyncIterator[Workers]:
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: looks into a process that forbids it")
 async def test_no_descriptor_is_left(workers: Workers, tmp_path: Path) -> None:
     await told(workers, tmp_path, "say hello")
-    await until(lambda: forked() == [])  # the first process knows that it has ended
+    await until(lambda: forked() == [])  # the fork server knows that it has ended
     before, first = os.listdir("/proc/self/fd"), f"/proc/{fork_server()}/fd"
     theirs = os.listdir(first)
     for words in ("say hello", "fail", "leave 3") * 5:
@@ -60,7 +60,7 @@ async def test_cancel_leaves_no_descriptor(workers: Workers, tmp_path: Path) -> 
     assert os.listdir("/proc/self/fd") == before
 
 
-async def test_full_first_process_goes_on(workers: Workers, tmp_path: Path) -> None:
+async def test_full_fork_server_goes_on(workers: Workers, tmp_path: Path) -> None:
     assert await told(workers, tmp_path, "say hello") == "hello"
     first, went_well = fork_server(), []
     usual = resource.prlimit(first, resource.RLIMIT_NOFILE)

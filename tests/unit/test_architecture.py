@@ -85,7 +85,9 @@ ONLY = {
     ("plan", "jobs"): {"cucmd.jobs.job_errors"},
     ("jobs", "node"): {"cucmd.node.ports"},
     ("reading", "worker"): {"cucmd.worker.frames", "cucmd.worker.forked"},
-    ("receiver", "ssh"): {f"cucmd.ssh.{name}" for name in ("algorithms", "library", "peer")},
+    ("receiver", "ssh"): {
+        f"cucmd.ssh.{name}" for name in ("algorithms", "asyncssh_setup", "unread_bytes")
+    },
 }
 
 EVENT_LOOPS = {"trio", "asyncio", "asyncssh", "trio_asyncio"}
