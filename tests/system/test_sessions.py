@@ -47,6 +47,19 @@ NOT_RUN = {
     ),
     "systemd-tmpfiles --create cucmweb-nginx.conf && systemctl restart cucmweb.socket": "likewise",
     "curl -N http://localhost:8080/jobs/57f3c2a1/events": "test_page_session.py types its like",
+    "$ cucmctl status 57f3 --json | jq '.nodes[1].failure'": "needs jq and a failed node",
+    "cucmd --verbose": "runs until Ctrl-C; the README has a session with `cucmd`",
+    **dict.fromkeys(
+        (
+            "ufw allow proto tcp from 10.0.0.0/24 to any port 2222",
+            "usermod -aG cucm alice",
+            "systemd-ask-password -n | systemd-creds encrypt --name=cucmd.berlin.password - \\",
+            "systemctl status cucmd",
+            "systemctl disable --now cucmd.socket cucmd.service",
+            "systemctl daemon-reload && systemctl enable --now cucmd-health@berlin.timer",
+        ),
+        "needs root and systemd; the test_booted_ files type such commands",
+    ),
 }
 # Kinds of blocks that are not typed here: files, and what tests/system/web types.
 SHOWN = {"toml", "ini", "nginx", "tmpfiles", "json", "sh"}
@@ -183,7 +196,7 @@ def test_every_session_is_typed() -> None:
     pages = (README, *PAGES)
     others = [one for page in pages if page not in (README, PROGRAMS) for one in sessions(page)]
     others += [one for page in pages for one in indented(page)]
-    begun = {one.splitlines()[0] for one in others}
+    begun = {re.sub("  +#.*", "", one.splitlines()[0]) for one in others}
     assert begun <= NOT_RUN.keys()
     # Two pages have it.
     assert len({one for one in others if "-m venv /opt/cucmd" in one}) == 1
