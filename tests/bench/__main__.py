@@ -35,7 +35,16 @@ import receive
 import starvation
 import status
 import web
-from figures import ALLOWED, Compared, Values, aligned, in_turns, refused, rows_of_one, rows_of_two
+from figures import (
+    ALLOWED,
+    Compared,
+    Values,
+    align_columns,
+    find_slower,
+    measure_in_turns,
+    rows_of_one,
+    rows_of_two,
+)
 from installed import HERE, CannotInstall, Version, install_checkout, install_commit
 
 # These modules measure any version, from outside.
@@ -57,7 +66,7 @@ LONG = {"nodes": [300, 900], "size": 512, "rounds": 5, "seconds": 5.0, "calls": 
 
 def main() -> int:
     args = _arguments()
-    results: dict[str, Any] = {"machine": machine()}
+    results: dict[str, Any] = {"machine": describe_machine()}
     try:
         code = _compare(args, results) if args.against else _measure(args, results)
     except CannotInstall as error:
@@ -97,16 +106,16 @@ def _measure(args: argparse.Namespace, results: dict[str, Any]) -> int:
     rows = [(f"machine: {size}", "", "aim")]
     for name in args.only or ALL:
         if name == "starvation":
-            results[name] = _announced(name, starvation.run)
+            results[name] = _announce(name, starvation.run)
             rows += starvation.rows_of(results[name])
             continue
-        found = _announced(name, partial(_of_each, name, [HERE], args))
+        found = _announce(name, partial(_measure_versions, name, [HERE], args))
         if isinstance(found, str):
             rows.append((name, "not measured", found))
             continue
         rows += rows_of_one(found[0])
         results[name] = {figure.label: values for figure, values in found[0].items()}
-    print(*aligned(rows), sep="\n")
+    print(*align_columns(rows), sep="\n")
     return 0
 
 
@@ -116,8 +125,8 @@ def _compare(args: argparse.Namespace, results: dict[str, Any]) -> int:
     rows = [("", *(version.name for version in versions), "ratio", "of the best")]
     slower: list[str] = []
     for name in args.only or (IN_SHORT if args.short else FROM_OUTSIDE):
-        measure = partial(_of_each, name, versions, args)
-        found = _announced(name, measure)
+        measure = partial(_measure_versions, name, versions, args)
+        found = _announce(name, measure)
         if isinstance(found, str):
             rows.append((name, "not measured", found, "", ""))
             continue
@@ -128,9 +137,9 @@ def _compare(args: argparse.Namespace, results: dict[str, Any]) -> int:
             for figure, base in compared.base.items()
         }
         if args.short:
-            again = partial(_announced, f"{name}, once more", measure)
-            slower += [figure.label for figure in refused(compared, again)]
-    print(*aligned(rows), sep="\n")
+            again = partial(_announce, f"{name}, once more", measure)
+            slower += [figure.label for figure in find_slower(compared, again)]
+    print(*align_columns(rows), sep="\n")
     for label in slower:
         print(
             f"slower than {versions[0].name}, twice by more than {ALLOWED} times: {label.strip()}"
@@ -138,22 +147,22 @@ def _compare(args: argparse.Namespace, results: dict[str, Any]) -> int:
     return 1 if slower else 0
 
 
-def _of_each(
+def _measure_versions(
     name: str, versions: Sequence[Version], args: argparse.Namespace
 ) -> list[Values] | str:
     """Measures the versions; returns the values of each, or why there are none."""
-    if reason := FROM_OUTSIDE[name].why_not(versions):
+    if reason := FROM_OUTSIDE[name].reason_to_skip(versions):
         return reason
-    with FROM_OUTSIDE[name].opened(versions, args) as measures:
-        return in_turns(measures, args.rounds)
+    with FROM_OUTSIDE[name].prepared(versions, args) as measures:
+        return measure_in_turns(measures, args.rounds)
 
 
-def _announced(name: str, measure: Callable[[], Any]) -> Any:
+def _announce(name: str, measure: Callable[[], Any]) -> Any:
     print(f"{name} ...", file=sys.stderr, flush=True)
     return measure()
 
 
-def machine() -> dict[str, Any]:
+def describe_machine() -> dict[str, Any]:
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "cores": len(os.sched_getaffinity(0)),

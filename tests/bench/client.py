@@ -7,43 +7,43 @@ import subprocess
 import tempfile
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from figures import Figure, Sample
+from figures import Figure, Measures, Sample
 from installed import Version
 from rig.lab import running_lab
-from served import Served, cpu_of_children, environ, served
+from served import DaemonProcess, clean_environ, cpu_of_children, running_daemon_of
 
 NODES = 3
 
 
-def why_not(_versions: Sequence[Version]) -> str | None:
+def reason_to_skip(_versions: Sequence[Version]) -> str | None:
     return None
 
 
 @contextmanager
-def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Callable[[], Sample]]]:
+def prepared(versions: Sequence[Version], options: Namespace) -> Iterator[Measures]:
     """Starts a daemon of each version, with a job that has ended."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cucmd-bench-")))
         lab = stack.enter_context(running_lab(NODES, "--files", "2", "--size", "1000"))
         measures = []
         for place, version in enumerate(versions):
-            daemon = stack.enter_context(served(version, folder / str(place)))
+            daemon = stack.enter_context(running_daemon_of(version, folder / str(place)))
             with daemon.wire() as wire:
                 job_id = wire.start(lab, lab.nodes)
                 job = wire.wait(job_id)
             assert job["status"] == "succeeded", job
-            daemon.settle()
+            daemon.wait_until_idle()
             measures.append(partial(_measure, daemon, job_id, options.calls))
             measures[-1]()  # not counted: it compiles byte code and fills the page cache
         yield measures
 
 
-def _measure(daemon: Served, job_id: str, calls: int) -> Sample:
+def _measure(daemon: DaemonProcess, job_id: str, calls: int) -> Sample:
     """Calls each command so many times; returns the medians."""
     program = str(daemon.version.bin / "cucmctl")
     commands = {
@@ -69,9 +69,9 @@ def _measure(daemon: Served, job_id: str, calls: int) -> Sample:
     return found
 
 
-def _run(daemon: Served, command: list[str]) -> tuple[float, float]:
+def _run(daemon: DaemonProcess, command: list[str]) -> tuple[float, float]:
     """Returns the time that the command takes and its processor time, in seconds."""
     used, began = cpu_of_children(), time.perf_counter()
-    silent, environment = subprocess.DEVNULL, environ(CUCMD_SOCKET=str(daemon.socket))
+    silent, environment = subprocess.DEVNULL, clean_environ(CUCMD_SOCKET=str(daemon.socket))
     subprocess.run(command, stdout=silent, stderr=silent, env=environment, check=True)
     return time.perf_counter() - began, cpu_of_children() - used

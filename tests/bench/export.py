@@ -16,22 +16,22 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from figures import Figure, Sample
+from figures import Figure, Measures, Sample
 from installed import Version
 from rig import openssh_node
-from served import SDL, Served, cpu_of_children, environ, served
+from served import SDL, DaemonProcess, clean_environ, cpu_of_children, running_daemon_of
 
 
-def why_not(versions: Sequence[Version]) -> str | None:
+def reason_to_skip(versions: Sequence[Version]) -> str | None:
     for version in versions:
         asked = [version.bin / "cucmctl", "export", "--help"]
-        if subprocess.run(asked, capture_output=True, env=environ(), check=False).returncode:
+        if subprocess.run(asked, capture_output=True, env=clean_environ(), check=False).returncode:
             return f"{version.name} has no export"
-    return openssh_node.why_not()
+    return openssh_node.reason_to_skip()
 
 
 @contextmanager
-def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Callable[[], Sample]]]:
+def prepared(versions: Sequence[Version], options: Namespace) -> Iterator[Measures]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cucmd-bench-")))
         node = stack.enter_context(openssh_node.openssh_node(folder / "node", "127.3.0.1"))
@@ -42,22 +42,22 @@ def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Cal
             file.truncate(size)
         measures = []
         for place, version in enumerate(versions):
-            daemon = stack.enter_context(served(version, folder / str(place)))
+            daemon = stack.enter_context(running_daemon_of(version, folder / str(place)))
             with daemon.wire() as wire:
                 job_id = wire.start(node, [node.address])
                 job = wire.wait(job_id)
             assert job["status"] == "succeeded", job
-            daemon.settle()
+            daemon.wait_until_idle()
             measures.append(partial(_measure, daemon, job_id, Path(job["directory"]), size))
         yield measures
 
 
-def _measure(daemon: Served, job_id: str, directory: Path, size: int) -> Sample:
+def _measure(daemon: DaemonProcess, job_id: str, directory: Path, size: int) -> Sample:
     """Exports a file of zeros, which is in the page cache."""
     used = daemon.cpu()
-    took, cpu, memory = _cost(partial(_export, daemon, job_id))
+    took, cpu, memory = _measure_cost(partial(_export, daemon, job_id))
     used = daemon.cpu() - used
-    theirs, cpu_of_theirs, _ = _cost(partial(_tar, directory))
+    theirs, cpu_of_theirs, _ = _measure_cost(partial(_run_tar, directory))
     gib = size / (1 << 30)
     return {
         Figure("exported as tar", "MB/s"): size / took,
@@ -69,22 +69,22 @@ def _measure(daemon: Served, job_id: str, directory: Path, size: int) -> Sample:
     }
 
 
-def _cost(run: Callable[[], int]) -> tuple[float, float, int]:
+def _measure_cost(run: Callable[[], int]) -> tuple[float, float, int]:
     """Returns the time and the processor time of `run`, in seconds, and what `run` returns."""
     cpu, began = cpu_of_children(), time.perf_counter()
     found = run()
     return time.perf_counter() - began, cpu_of_children() - cpu, found
 
 
-def _export(daemon: Served, job_id: str) -> int:
+def _export(daemon: DaemonProcess, job_id: str) -> int:
     """Exports the job; returns the most memory that the client took, in bytes."""
     program = [daemon.version.bin / "cucmctl", "export", job_id, "--format", "tar", "-o", "-"]
-    environment = environ(CUCMD_SOCKET=str(daemon.socket))
+    environment = clean_environ(CUCMD_SOCKET=str(daemon.socket))
     pipe, silent = subprocess.PIPE, subprocess.DEVNULL
     return _discard(subprocess.Popen(program, stdout=pipe, stderr=silent, env=environment))
 
 
-def _tar(folder: Path) -> int:
+def _run_tar(folder: Path) -> int:
     """Runs `tar -c | tee >(sha256sum) | cat`. Without `--sparse` tar reads the holes too."""
     pipe, silent = subprocess.PIPE, subprocess.DEVNULL
     with (

@@ -43,6 +43,7 @@ class Figure(NamedTuple):
 
 
 Sample = Mapping[Figure, float]  # the values of one version in one round
+Measures = list[Callable[[], Sample]]  # measures each version once
 Values = dict[Figure, list[float]]  # the same of all rounds
 
 
@@ -71,7 +72,7 @@ def _ratio(present: float, base: float) -> float:
     return present / base
 
 
-def in_turns(measures: Sequence[Callable[[], Sample]], rounds: int) -> list[Values]:
+def measure_in_turns(measures: Sequence[Callable[[], Sample]], rounds: int) -> list[Values]:
     """Calls each function in turn, for so many rounds; returns the values of each."""
     found: list[Values] = [{} for _ in measures]
     for _ in range(rounds):
@@ -81,11 +82,11 @@ def in_turns(measures: Sequence[Callable[[], Sample]], rounds: int) -> list[Valu
     return found
 
 
-def refused(first: Compared, again: Callable[[], Sequence[Values]]) -> list[Figure]:
+def find_slower(first: Compared, again: Callable[[], Sequence[Values]]) -> list[Figure]:
     """Returns the figures for which the present is slower in two measurements.
 
-    again: measures both once more, as `in_turns` does. It is called only if the first measurement
-    shows such a figure.
+    again: measures both once more, as `measure_in_turns` does. It is called only if the first
+    measurement shows such a figure.
     """
     suspects = first.slower()
     if not suspects:
@@ -124,7 +125,7 @@ def _spread(figure: Figure, values: Sequence[float]) -> str:
     return f" ({least}..{most})"
 
 
-def aligned(rows: Iterable[Sequence[str]]) -> Iterator[str]:
+def align_columns(rows: Iterable[Sequence[str]]) -> Iterator[str]:
     """Aligns the rows in columns: the first one at its left end, the others at their right end."""
     table = [list(row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]

@@ -8,24 +8,24 @@ from __future__ import annotations
 import tempfile
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from figures import Figure, Sample
+from figures import Figure, Measures, Sample
 from installed import Version
 from rig.lab import Lab, running_lab
 from rig.quiet import wait_until
-from served import Served, served
+from served import DaemonProcess, running_daemon_of
 
 
-def why_not(_versions: Sequence[Version]) -> str | None:
+def reason_to_skip(_versions: Sequence[Version]) -> str | None:
     return None
 
 
 @contextmanager
-def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Callable[[], Sample]]]:
+def prepared(versions: Sequence[Version], options: Namespace) -> Iterator[Measures]:
     """Starts a daemon of each version, and the same nodes for all of them."""
     most = max(options.nodes)
     with ExitStack() as stack:
@@ -33,18 +33,21 @@ def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Cal
         # Each node is busy with a command, and like a real node shows its prompt after Ctrl-C.
         lab = stack.enter_context(running_lab(most, "--fault", "silent:command"))
         daemons = [
-            stack.enter_context(served(version, folder / str(place), connections=most))
+            stack.enter_context(running_daemon_of(version, folder / str(place), connections=most))
             for place, version in enumerate(versions)
         ]
-        yield [partial(_all_sizes, daemon, lab, sorted(set(options.nodes))) for daemon in daemons]
+        yield [
+            partial(_measure_all_sizes, daemon, lab, sorted(set(options.nodes)))
+            for daemon in daemons
+        ]
 
 
-def _all_sizes(daemon: Served, lab: Lab, sizes: Sequence[int]) -> Sample:
+def _measure_all_sizes(daemon: DaemonProcess, lab: Lab, sizes: Sequence[int]) -> Sample:
     found: dict[Figure, float] = {}
     used = {}
     for nodes in sizes:
         found |= _measure(daemon, lab, nodes)
-        used[nodes] = found[_processor(nodes)]
+        used[nodes] = found[_processor_figure(nodes)]
     least, most = sizes[0], sizes[-1]
     if most > least:
         aim = "<= 3.3" if most == 3 * least else ""
@@ -54,11 +57,11 @@ def _all_sizes(daemon: Served, lab: Lab, sizes: Sequence[int]) -> Sample:
     return found
 
 
-def _processor(nodes: int) -> Figure:
+def _processor_figure(nodes: int) -> Figure:
     return Figure(f"{nodes} logins, processor time", "s", decides=True)
 
 
-def _measure(daemon: Served, lab: Lab, nodes: int) -> Sample:
+def _measure(daemon: DaemonProcess, lab: Lab, nodes: int) -> Sample:
     before = lab.report()
     with daemon.wire() as wire:
         used, theirs, began = daemon.cpu(), lab.cpu(), time.perf_counter()
@@ -76,11 +79,11 @@ def _measure(daemon: Served, lab: Lab, nodes: int) -> Sample:
         wait_until(lambda: lab.report()["connections_now"] == 0, within=60)
         closed = time.perf_counter() - began
         wire.wait(job_id)
-    daemon.settle()
+    daemon.wait_until_idle()
     dropped = lab.report()["dropped"] - before["dropped"]
     return {
         Figure(f"{nodes} nodes, from start to a running command", "s"): took,
-        _processor(nodes): used,
+        _processor_figure(nodes): used,
         Figure(f"{nodes} logins, processor time of the nodes", "s"): theirs,
         Figure(f"memory with {nodes} nodes logged in", "MB", aim="< 100 MB"): memory,
         Figure(f"cancel of {nodes}, its durable reply", "ms", aim="<= 100 ms"): reply,

@@ -13,17 +13,17 @@ import subprocess
 import tempfile
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
 
-from figures import Figure, Sample
+from figures import Figure, Measures, Sample
 from installed import Version
-from receive import MB, Server, fill, openssh, push, receiving
-from receive import why_not as why_not  # noqa: PLC0414 - the same is needed
-from served import Served, served
+from receive import MB, Server, fill, open_receiving_job, push, running_sshd
+from receive import reason_to_skip as reason_to_skip  # noqa: PLC0414 - the module offers it too
+from served import DaemonProcess, running_daemon_of
 
 PUSHING = 4
 SAMPLED = 3.0  # seconds; after them much data waits for the disk
@@ -33,29 +33,29 @@ _numbers = count()
 
 
 @contextmanager
-def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Callable[[], Sample]]]:
+def prepared(versions: Sequence[Version], options: Namespace) -> Iterator[Measures]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cucmd-bench-")))
         endless, source = folder / "endless.log", folder / "source.log"
         with endless.open("wb") as file:
             file.truncate(ENDLESS)
         fill(source, options.size * MB)
-        theirs = stack.enter_context(openssh(folder / "theirs"))
+        theirs = stack.enter_context(running_sshd(folder / "theirs"))
         yield [partial(_measure, version, folder, theirs, endless, source) for version in versions]
 
 
 def _measure(version: Version, folder: Path, theirs: Server, endless: Path, source: Path) -> Sample:
     own = folder / str(next(_numbers))
-    with served(version, own / "daemon") as daemon, ExitStack() as stack:
-        daemon.settle()
+    with running_daemon_of(version, own / "daemon") as daemon, ExitStack() as stack:
+        daemon.wait_until_idle()
         rest = daemon.memory()
         servers = [
-            stack.enter_context(receiving(daemon, own / f"node{number}", number))[0]
+            stack.enter_context(open_receiving_job(daemon, own / f"node{number}", number))[0]
             for number in range(PUSHING)
         ]
         most = _most_memory(daemon, servers, endless)
         _push_all(servers, source)  # not counted: it fills the caches
-        daemon.settle()
+        daemon.wait_until_idle()
         took, theirs_took = _push_all(servers, source), _push_to_openssh(theirs, source)
     size = PUSHING * source.stat().st_size
     return {
@@ -68,7 +68,7 @@ def _measure(version: Version, folder: Path, theirs: Server, endless: Path, sour
     }
 
 
-def _most_memory(daemon: Served, servers: Sequence[Server], source: Path) -> int:
+def _most_memory(daemon: DaemonProcess, servers: Sequence[Server], source: Path) -> int:
     pushing = [push(server, source) for server in servers]
     most, ends = 0, time.monotonic() + SAMPLED
     while time.monotonic() < ends:
@@ -78,20 +78,20 @@ def _most_memory(daemon: Served, servers: Sequence[Server], source: Path) -> int
         assert process.poll() is None, "sftp ended"
         process.terminate()
         process.wait()
-    daemon.settle()
+    daemon.wait_until_idle()
     _remove(servers[0].folder, [name for _, name in pushing])
     return most
 
 
 def _push_all(servers: Sequence[Server], source: Path) -> float:
     """Returns the seconds that all pushes take, with their logins."""
-    took, names = _pushed(servers, source)
+    took, names = _push_at_once(servers, source)
     _remove(servers[0].folder, names)
     return took
 
 
 def _push_to_openssh(theirs: Server, source: Path) -> float:
-    took, names = _pushed([theirs] * PUSHING, source)
+    took, names = _push_at_once([theirs] * PUSHING, source)
     began = time.perf_counter()
     files = [theirs.folder / name for name in names]
     hashing = [subprocess.Popen(["sha256sum", one], stdout=subprocess.DEVNULL) for one in files]
@@ -102,7 +102,7 @@ def _push_to_openssh(theirs: Server, source: Path) -> float:
     return took
 
 
-def _pushed(servers: Sequence[Server], source: Path) -> tuple[float, list[str]]:
+def _push_at_once(servers: Sequence[Server], source: Path) -> tuple[float, list[str]]:
     began = time.perf_counter()
     pushing = [push(server, source) for server in servers]
     assert not any(process.wait() for process, _ in pushing)

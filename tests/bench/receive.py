@@ -14,20 +14,20 @@ import subprocess
 import tempfile
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from figures import Figure, Sample
+from figures import Figure, Measures, Sample
 from installed import Version
 from rig import openssh_node
 from rig.openssh_node import OpenSshNode
 from rig.process import die_with_parent
 from rig.quiet import wait_until
-from served import SDL, Served, cpu_of_children, served
+from served import SDL, DaemonProcess, cpu_of_children, running_daemon_of
 
 CIPHER = "aes128-gcm@openssh.com"
 SSHD = "/usr/sbin/sshd"
@@ -58,32 +58,34 @@ class Server(NamedTuple):
     environ: dict[str, str]
 
 
-def why_not(_versions: Sequence[Version]) -> str | None:
-    return openssh_node.why_not()
+def reason_to_skip(_versions: Sequence[Version]) -> str | None:
+    return openssh_node.reason_to_skip()
 
 
 @contextmanager
-def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Callable[[], Sample]]]:
+def prepared(versions: Sequence[Version], options: Namespace) -> Iterator[Measures]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cucmd-bench-")))
         source = folder / "source.log"
         fill(source, options.size * MB)
-        theirs = stack.enter_context(openssh(folder / "theirs"))
+        theirs = stack.enter_context(running_sshd(folder / "theirs"))
         _push(theirs, source)  # not counted: it fills the caches
         measures = []
         for place, version in enumerate(versions):
-            daemon = stack.enter_context(served(version, folder / str(place)))
-            ours, _ = stack.enter_context(receiving(daemon, folder / f"node{place}", place + 1))
+            daemon = stack.enter_context(running_daemon_of(version, folder / str(place)))
+            ours, _ = stack.enter_context(
+                open_receiving_job(daemon, folder / f"node{place}", place + 1)
+            )
             _push(ours, source)
             measures.append(partial(_measure, daemon, ours, theirs, source))
         yield measures
 
 
-def _measure(daemon: Served, ours: Server, theirs: Server, source: Path) -> Sample:
-    daemon.settle()
+def _measure(daemon: DaemonProcess, ours: Server, theirs: Server, source: Path) -> Sample:
+    daemon.wait_until_idle()
     before, sending = daemon.cpu(), cpu_of_children()
     took = _push(ours, source)
-    daemon.settle()
+    daemon.wait_until_idle()
     used, sending = daemon.cpu() - before, cpu_of_children() - sending
     size = source.stat().st_size
     return {
@@ -137,7 +139,9 @@ def push(server: Server, source: Path) -> tuple[subprocess.Popen, str]:
 
 
 @contextmanager
-def receiving(daemon: Served, folder: Path, number: int) -> Iterator[tuple[Server, str]]:
+def open_receiving_job(
+    daemon: DaemonProcess, folder: Path, number: int
+) -> Iterator[tuple[Server, str]]:
     """Runs a job of one node; yields where the node should push, and the id of the job.
 
     number: the last part of the node's own address.
@@ -155,12 +159,12 @@ def receiving(daemon: Served, folder: Path, number: int) -> Iterator[tuple[Serve
         job_id = wire.start(node, [node.address])
         wait_until(lambda: told.exists() or wire.job(job_id)["status"] not in ("queued", "running"))
         assert told.exists(), wire.job(job_id)["nodes"]
-        yield _server(daemon, node, folder, told), job_id
+        yield _read_server(daemon, node, folder, told), job_id
         wire.call("Cancel", job_id=job_id)
         wire.wait(job_id)
 
 
-def _server(daemon: Served, node: OpenSshNode, folder: Path, told: Path) -> Server:
+def _read_server(daemon: DaemonProcess, node: OpenSshNode, folder: Path, told: Path) -> Server:
     host, port, user, password, directory = told.read_text().split("\n")[:5]
     asked = folder / "askpass"
     asked.write_text(f"#!/bin/sh\necho '{password}'\n")
@@ -178,7 +182,7 @@ def _server(daemon: Served, node: OpenSshNode, folder: Path, told: Path) -> Serv
 
 
 @contextmanager
-def openssh(home: Path) -> Iterator[Server]:
+def running_sshd(home: Path) -> Iterator[Server]:
     """Runs `sshd` for the user of this process, with a key for the login."""
     home.mkdir()
     for name in ("host", "login"):

@@ -93,7 +93,7 @@ class Wire:
         return job
 
 
-class Served(Child):
+class DaemonProcess(Child):
     """A running daemon, with all processes that it starts."""
 
     def __init__(self, process: subprocess.Popen, version: Version, folder: Path, path: Path):
@@ -110,7 +110,7 @@ class Served(Child):
         """Returns the memory of all processes, in bytes; shared pages count once."""
         return sum(_memory(pid) for pid in self.tree())
 
-    def settle(self, within: float = 30.0) -> None:
+    def wait_until_idle(self, within: float = 30.0) -> None:
         """Waits until the daemon has nothing to do, since it goes on after the end of a job."""
         ends = time.monotonic() + within
         before = self.cpu()
@@ -120,13 +120,15 @@ class Served(Child):
                 return
             before = now
 
-    def why(self) -> str:
+    def log_end(self) -> str:
         """Returns the end of its log."""
         return self._log.read_text()[-2000:]
 
 
 @contextmanager
-def served(version: Version, folder: Path, connections: int = 8) -> Iterator[Served]:
+def running_daemon_of(
+    version: Version, folder: Path, connections: int = 8
+) -> Iterator[DaemonProcess]:
     """Runs a daemon in a new folder; yields it once it answers."""
     folder.mkdir(parents=True)
     config = folder / "cucmd.toml"
@@ -142,10 +144,10 @@ def served(version: Version, folder: Path, connections: int = 8) -> Iterator[Ser
                 ],
                 stdout=log,
                 stderr=log,
-                env=environ(),
+                env=clean_environ(),
                 preexec_fn=die_with_parent,
             )
-        daemon = Served(process, version, folder, path)
+        daemon = DaemonProcess(process, version, folder, path)
         try:
             _wait_for(daemon)
             yield daemon
@@ -153,7 +155,7 @@ def served(version: Version, folder: Path, connections: int = 8) -> Iterator[Ser
             daemon.stop()
 
 
-def environ(**more: str) -> dict[str, str]:
+def clean_environ(**more: str) -> dict[str, str]:
     """Returns the environment of this process, without what changes Python or the programs."""
     ours = {
         name: value
@@ -163,7 +165,7 @@ def environ(**more: str) -> dict[str, str]:
     return ours | more
 
 
-def _wait_for(daemon: Served) -> None:
+def _wait_for(daemon: DaemonProcess) -> None:
     ends = time.monotonic() + 60
     while True:
         try:
@@ -171,8 +173,8 @@ def _wait_for(daemon: Served) -> None:
                 wire.call("List")
                 return
         except OSError:
-            assert daemon.process.poll() is None, daemon.why()
-            assert time.monotonic() < ends, daemon.why()
+            assert daemon.process.poll() is None, daemon.log_end()
+            assert time.monotonic() < ends, daemon.log_end()
             time.sleep(0.1)
 
 

@@ -6,24 +6,24 @@ import statistics
 import tempfile
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from figures import Figure, Sample
+from figures import Figure, Measures, Sample
 from installed import Version
-from receive import Server, push, receiving
-from receive import why_not as why_not  # noqa: PLC0414 - the same is needed
+from receive import Server, open_receiving_job, push
+from receive import reason_to_skip as reason_to_skip  # noqa: PLC0414 - the module offers it too
 from rig.quiet import wait_until
-from served import Served, Wire, served
+from served import DaemonProcess, Wire, running_daemon_of
 
 SIZE = 1 << 40  # bytes of a sparse file, which the sender reads at no cost
 IDLE_CALLS = 2000  # a fixed number, so that their processor time hardly varies
 
 
 @contextmanager
-def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Callable[[], Sample]]]:
+def prepared(versions: Sequence[Version], options: Namespace) -> Iterator[Measures]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cucmd-bench-")))
         source = folder / "source.log"
@@ -31,9 +31,9 @@ def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Cal
             file.truncate(SIZE)
         measures = []
         for place, version in enumerate(versions):
-            daemon = stack.enter_context(served(version, folder / str(place)))
+            daemon = stack.enter_context(running_daemon_of(version, folder / str(place)))
             node = folder / f"node{place}"
-            server, job_id = stack.enter_context(receiving(daemon, node, place + 1))
+            server, job_id = stack.enter_context(open_receiving_job(daemon, node, place + 1))
             wire = stack.enter_context(daemon.wire())
             measures.append(
                 partial(_measure, daemon, wire, server, job_id, source, options.seconds)
@@ -42,7 +42,7 @@ def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Cal
 
 
 def _measure(
-    daemon: Served, wire: Wire, server: Server, job_id: str, source: Path, seconds: float
+    daemon: DaemonProcess, wire: Wire, server: Server, job_id: str, source: Path, seconds: float
 ) -> Sample:
     def received() -> int:
         return wire.job(job_id)["nodes"][0]["bytes_received"]
@@ -61,7 +61,7 @@ def _measure(
     finally:
         pushing.terminate()
         pushing.wait()
-    daemon.settle()
+    daemon.wait_until_idle()
     for arrived in server.folder.rglob(f"*{name}*"):
         arrived.unlink()
     used = daemon.cpu()

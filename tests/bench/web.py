@@ -22,11 +22,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from figures import Figure, Sample
+from figures import Figure, Measures, Sample
 from installed import Version
 from rig.lab import Lab, running_lab
 from rig.web import Web, running_web
-from served import Served, Wire, environ, served
+from served import DaemonProcess, Wire, clean_environ, running_daemon_of
 from status import p99
 
 NODES = 2
@@ -35,16 +35,16 @@ CALLS = 1000  # each way; cucmweb ends a connection after so many
 CONFIG = f"[limits]\nstreams_per_caller = {STREAMS}\n"
 
 
-def why_not(versions: Sequence[Version]) -> str | None:
+def reason_to_skip(versions: Sequence[Version]) -> str | None:
     for version in versions:
         asked = [version.bin / "python", "-c", "import cucmweb.serve"]
-        if subprocess.run(asked, capture_output=True, env=environ(), check=False).returncode:
+        if subprocess.run(asked, capture_output=True, env=clean_environ(), check=False).returncode:
             return f"{version.name} has no cucmweb"
     return None
 
 
 @contextmanager
-def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Callable[[], Sample]]]:
+def prepared(versions: Sequence[Version], options: Namespace) -> Iterator[Measures]:
     """Starts a daemon and a `cucmweb` of each version, with a job that has ended."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cucmd-bench-")))
@@ -52,7 +52,7 @@ def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Cal
         slow = stack.enter_context(running_lab(NODES, "--fault", "trickle@20000"))
         measures = []
         for place, version in enumerate(versions):
-            daemon = stack.enter_context(served(version, folder / str(place)))
+            daemon = stack.enter_context(running_daemon_of(version, folder / str(place)))
             program = str(version.bin / "cucmweb")
             running = running_web(folder / f"web{place}", daemon.socket, CONFIG, program=program)
             web = stack.enter_context(running)
@@ -64,19 +64,19 @@ def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Cal
 
 
 def _measure(
-    daemon: Served, web: Web, wire: Wire, job_id: str, slow: Lab, seconds: float
+    daemon: DaemonProcess, web: Web, wire: Wire, job_id: str, slow: Lab, seconds: float
 ) -> Sample:
-    daemon.settle()
-    by_socket = [_timed(partial(wire.job, job_id)) for _ in range(CALLS)]
+    daemon.wait_until_idle()
+    by_socket = [_time_call(partial(wire.job, job_id)) for _ in range(CALLS)]
     used = web.cpu()
     with web.raw() as sock:
-        by_http = [_timed(partial(_get, sock, job_id)) for _ in range(CALLS)]
+        by_http = [_time_call(partial(_get_job, sock, job_id)) for _ in range(CALLS)]
     used = web.cpu() - used
-    with _streams(web, wire, slow) as running:
+    with _open_streams(web, wire, slow) as running:
         beside, of_streams = [], web.cpu()
         ends = time.perf_counter() + seconds
         while time.perf_counter() < ends:
-            beside.append(_timed(partial(wire.job, running)))
+            beside.append(_time_call(partial(wire.job, running)))
         of_streams = web.cpu() - of_streams
         memory = web.memory()
     streams = f"`Status` on the socket beside {STREAMS} event streams"
@@ -92,14 +92,14 @@ def _measure(
     }
 
 
-def _timed(call: Callable[[], object]) -> float:
+def _time_call(call: Callable[[], object]) -> float:
     """Returns the seconds that a call takes."""
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
 
 
-def _get(sock: socket.socket, job_id: str) -> dict[str, Any]:
+def _get_job(sock: socket.socket, job_id: str) -> dict[str, Any]:
     """Returns the job. Like `Wire` it costs less than a client of Python's library."""
     sock.sendall(_request(f"/jobs/{job_id}"))
     reply, whole = b"", None
@@ -116,14 +116,14 @@ def _request(path: str, *headers: str) -> bytes:
 
 
 @contextmanager
-def _streams(web: Web, wire: Wire, slow: Lab) -> Iterator[str]:
+def _open_streams(web: Web, wire: Wire, slow: Lab) -> Iterator[str]:
     """Starts a job and opens its streams; yields the id of the job."""
     job_id = wire.start(slow, slow.nodes)
     asked = _request(f"/jobs/{job_id}/events", "connection: close")
     with ExitStack() as stack:
         readers = [stack.enter_context(web.raw(asked)) for _ in range(STREAMS)]
         assert {reader.recv(12) for reader in readers} == {b"HTTP/1.1 200"}
-        reading = get_context("fork").Process(target=_read, args=(readers[1:],))
+        reading = get_context("fork").Process(target=_read_all, args=(readers[1:],))
         reading.start()
         yield job_id
         wire.call("Cancel", job_id=job_id)
@@ -131,7 +131,7 @@ def _streams(web: Web, wire: Wire, slow: Lab) -> Iterator[str]:
         reading.join()
 
 
-def _read(readers: Sequence[socket.socket]) -> None:
+def _read_all(readers: Sequence[socket.socket]) -> None:
     """Reads all streams until each has ended."""
     with selectors.DefaultSelector() as selector:
         for reader in readers:

@@ -32,7 +32,7 @@ PAM_LOCKS_AFTER = 3
 NO_PAM = "UsePAM no\nPasswordAuthentication yes\nKbdInteractiveAuthentication no\n"
 
 
-def why_not() -> str | None:
+def reason_to_skip() -> str | None:
     """Says why no such node can run here. Returns None if it can."""
     if os.geteuid() != 0:
         return "needs root: sshd checks passwords in a mount namespace of its own"
@@ -42,7 +42,7 @@ def why_not() -> str | None:
     return None
 
 
-needs_openssh = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+needs_openssh = pytest.mark.skipif(reason_to_skip() is not None, reason=str(reason_to_skip()))
 
 
 class OpenSshNode(Child):

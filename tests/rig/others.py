@@ -13,12 +13,12 @@ from rig.daemon import Daemon
 from rig.readable_python import readable_python
 
 
-def why_not() -> str | None:
+def reason_to_skip() -> str | None:
     """Says why no program can run as another user. Returns None if it can."""
     return None if os.geteuid() == 0 else "needs root: runs clients as other users"
 
 
-needs_root = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+needs_root = pytest.mark.skipif(reason_to_skip() is not None, reason=str(reason_to_skip()))
 
 
 def as_user(

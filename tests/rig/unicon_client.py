@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 
-def why_not() -> str | None:
+def reason_to_skip() -> str | None:
     """Says why unicon cannot be used here. Returns None if it can."""
     if find_spec("unicon") is None:
         return "needs unicon: pip install -e '.[unicon]'"

@@ -27,7 +27,7 @@ from rig import openssh_node, unicon_client
 from rig.openssh_node import OpenSshNode
 from rig.scripted_target import WritesAtOnce
 
-reason = openssh_node.why_not() or unicon_client.why_not()
+reason = openssh_node.reason_to_skip() or unicon_client.reason_to_skip()
 pytestmark = pytest.mark.skipif(reason is not None, reason=str(reason))
 
 # Seconds. The mock does not know `quit`, so the daemon waits for half of them.

@@ -16,9 +16,9 @@ import rig
 from cucmlab import answers
 from cucmlab.laboratory import Lab
 from cucmlab.options import Extra
-from rig.unicon_client import why_not
+from rig.unicon_client import reason_to_skip
 
-reason = why_not()
+reason = reason_to_skip()
 pytestmark = pytest.mark.skipif(reason is not None, reason=str(reason))
 
 PAGER = "\x1b[1mPress <enter> for 1 line, <space> for one page, or <q> to quit\x1b[0m"

@@ -17,7 +17,7 @@ from cucmweb.operations import FOR_ANYBODY, OPERATIONS, OWN
 from cucmweb.token_file import add, changed_tokens, revoke
 from cucmweb.tokens import PREFIX, Token, hash_of
 from rig.daemon import CONFIG, Daemon, running_daemon
-from rig.others import allow_all_to_connect, folder_of, why_not
+from rig.others import allow_all_to_connect, folder_of, reason_to_skip
 from rig.web import Answer, Web, running_web
 
 # Whoever runs the tests speaks for others, and runs the daemon too.
@@ -172,7 +172,7 @@ SOMEBODY = 61001
 
 
 @pytest.mark.long
-@pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+@pytest.mark.skipif(reason_to_skip() is not None, reason=str(reason_to_skip()))
 def test_role_cannot_exceed_service_user(tmp_path: Path) -> None:
     """cucmweb's own user may only view, so a token to operate permits no more."""
     group = next(one for one in grp.getgrall() if one.gr_gid)
