@@ -28,10 +28,10 @@ class Case(NamedTuple):
 
     def exporting(self) -> list[int]:
         """Returns the processes that read jobs, which the first worker process has forked."""
-        return [process for first in children(self.daemon.pid) for process in children(first)]
+        return [process for first in child_pids(self.daemon.pid) for process in child_pids(first)]
 
 
-def children(pid: int) -> list[int]:
+def child_pids(pid: int) -> list[int]:
     try:
         return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
@@ -62,7 +62,7 @@ def make_job(
 
 
 @contextmanager
-def running(folder: Path, sizes: dict[str, int]) -> Iterator[Case]:
+def running_case(folder: Path, sizes: dict[str, int]) -> Iterator[Case]:
     environ = {"CUCMD_TEST_UNREAD": str(UNREAD)}
     job = make_job(folder / "cucmd/state", sizes)
     with running_daemon(folder / "cucmd", CONFIG, environ, module="rig.odd_daemon") as daemon:

@@ -31,7 +31,7 @@ AFTER_A_KILL = {
 _SEED = int(os.environ.get("CUCMD_SEED", random.randrange(1_000_000)))
 
 
-def seeded() -> random.Random:
+def make_dice() -> random.Random:
     """Returns dice with the same seed for each test, so that a test can be repeated alone.
 
     pytest shows the seed if the test fails.
@@ -40,13 +40,13 @@ def seeded() -> random.Random:
     return random.Random(_SEED)
 
 
-def succeeded(client: Client, lab: Lab, job_id: str) -> Job:
+def retry_until_succeeded(client: Client, lab: Lab, job_id: str) -> Job:
     """Retries a job until all nodes have succeeded; returns the closed job.
 
     Asserts that nodes fail only as a killed receiver makes them fail.
     """
     for _ in range(5):
-        job = closed(client, job_id)
+        job = wait_closed(client, job_id)
         failed = [node.failure for node in job.nodes if node.failure is not None]
         if not failed:
             assert {node.status for node in job.nodes} == {"succeeded"}
@@ -57,13 +57,13 @@ def succeeded(client: Client, lab: Lab, job_id: str) -> Job:
     raise AssertionError(failed)
 
 
-def closed(client: Client, job_id: str) -> Job:
+def wait_closed(client: Client, job_id: str) -> Job:
     client.wait(job_id, timeout=60)
     wait_until(lambda: client.status(job_id).closed)
     return client.status(job_id)
 
 
-def let_end(client: Client) -> None:
+def finish_most_jobs(client: Client) -> None:
     """Waits for unfinished jobs, unless only a few are left."""
     statuses: tuple[JobStatus, ...] = ("queued", "running")
     left = [job for status in statuses for job in client.list(status=status, limit=1000)]
@@ -80,14 +80,14 @@ def list_all(client: Client) -> list[JobSummary]:
     return listed
 
 
-def cucmctl(installation: Installation, *arguments: str) -> subprocess.Popen[bytes]:
+def start_cucmctl(installation: Installation, *arguments: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "cucmctl", "--socket", str(installation.socket), *arguments]
     return subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
 
 
-def killed_after(process: subprocess.Popen[bytes], seconds: float, number: signal.Signals) -> int:
+def kill_after(process: subprocess.Popen[bytes], seconds: float, number: signal.Signals) -> int:
     """Signals the process after some seconds, unless it has ended. Returns its exit code."""
     with suppress(subprocess.TimeoutExpired):
         process.wait(seconds)

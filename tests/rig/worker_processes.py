@@ -26,14 +26,16 @@ class _This(Child):
         self.pid = os.getpid()
 
 
-def processes() -> list[int]:
+def descendants() -> list[int]:
     """Returns the pids of all descendants of this process."""
     return _This().tree()[1:]
 
 
 def fork_server() -> int:
     """Returns the pid of the fork server, or 0 if it has not started."""
-    return next((pid for pid in processes() if "cucmd.worker.fork_server" in command_line(pid)), 0)
+    return next(
+        (pid for pid in descendants() if "cucmd.worker.fork_server" in command_line(pid)), 0
+    )
 
 
 async def wait_ready(workers: Workers) -> None:
@@ -47,18 +49,18 @@ async def wait_ready(workers: Workers) -> None:
             await workers.wait_ready()
 
 
-async def told(workers: Workers, folder: Path, words: str) -> str:
+async def tell_worker(workers: Workers, folder: Path, words: str) -> str:
     async with workers.forked("obey", folder / "jobs/this", LIMITS) as worker:
         await worker.send(Words(words))
         return (await worker.receive(ANSWER)).text
 
 
-async def told_by_the_next(workers: Workers, folder: Path) -> str:
+async def tell_next_worker(workers: Workers, folder: Path) -> str:
     """Tells the next fork server something. A request at the moment of an end is lost."""
     with trio.fail_after(60):
         while True:
             try:
-                return await told(workers, folder, "say again")
+                return await tell_worker(workers, folder, "say again")
             except WorkerEnded:
                 await trio.sleep(0.05)
 
@@ -67,13 +69,13 @@ async def until(condition: Callable[[], bool]) -> None:
     await trio.to_thread.run_sync(wait_until, condition)
 
 
-def forked() -> list[int]:
+def forked_pids() -> list[int]:
     """Returns the pids of the children of the fork server."""
     first = fork_server()
-    return [pid for pid in processes() if f"PPid:\t{first}\n" in status_of(pid)]
+    return [pid for pid in descendants() if f"PPid:\t{first}\n" in read_status(pid)]
 
 
-def status_of(pid: int) -> str:
+def read_status(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -81,7 +83,7 @@ def status_of(pid: int) -> str:
 
 
 @asynccontextmanager
-async def told_by_a_client(
+async def connect_and_tell(
     receiver: Receiver, target: UploadTarget, what: str = "x", password: str = ""
 ) -> AsyncIterator[trio.SocketStream]:
     """Opens a connection to the receiver, and tells its process a login and what to do.
@@ -94,7 +96,7 @@ async def told_by_a_client(
         yield stream
 
 
-def memory(pid: int) -> Iterator[bytes]:
+def read_memory(pid: int) -> Iterator[bytes]:
     """Yields the writable memory of a process, part by part. Needs root."""
     with (
         Path(f"/proc/{pid}/maps").open() as maps,

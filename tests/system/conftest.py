@@ -10,7 +10,7 @@ import pytest
 from rig import written
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.forked import start_fork_server
-from rig.killed import seeded
+from rig.killed import make_dice
 from rig.lab import Lab, running_lab
 from rig.leftovers import Holdings, assert_holds_no_more, nothing_left_here
 from rig.openssh_node import PASSWORD, OpenSshNode, openssh_node
@@ -84,7 +84,7 @@ def forks() -> None:
 
 @pytest.fixture
 def dice() -> random.Random:
-    return seeded()
+    return make_dice()
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from cucmctl.export.save import Format, save
 from cucmctl.export.target import target
 from rig.collected import JOB_ID
 from rig.daemon import CONFIG, running_daemon
-from rig.exported import LARGE, SMALL, Case, make_job, running
+from rig.exported import LARGE, SMALL, Case, make_job, running_case
 from rig.quiet import wait_until
 
 FORMATS: dict[Format, str] = {"zip": ".zip", "tar": ".tar", "tgz": ".tar.gz", "dir": ""}
@@ -43,7 +43,7 @@ ODD = {
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
-    with running(tmp_path_factory.mktemp("files"), ODD | SMALL) as case:
+    with running_case(tmp_path_factory.mktemp("files"), ODD | SMALL) as case:
         yield case
 
 
@@ -58,7 +58,7 @@ def case(whole: Case) -> Iterator[Case]:
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Case]:
     """Makes a job that the test may change."""
-    with running(tmp_path, SMALL) as case:
+    with running_case(tmp_path, SMALL) as case:
         yield case
 
 
@@ -160,7 +160,7 @@ def read_all(export: Export) -> bytes:
 @pytest.mark.long
 def test_vanished_file_is_remembered(tmp_path: Path) -> None:
     with (
-        running(tmp_path, {"large": LARGE, "second": LARGE}) as own,
+        running_case(tmp_path, {"large": LARGE, "second": LARGE}) as own,
         own.daemon.client() as client,
     ):
         with client.export(JOB_ID) as export:
@@ -177,7 +177,7 @@ def test_vanished_file_is_remembered(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_killed_process_cuts_export_off(tmp_path: Path) -> None:
     with (
-        running(tmp_path, {"large": 10 * LARGE}) as own,
+        running_case(tmp_path, {"large": 10 * LARGE}) as own,
         own.daemon.client() as client,
         client.export(JOB_ID) as export,
     ):

@@ -26,7 +26,7 @@ from cucmctl.export.save import Format
 from rig.forked import Installation
 from rig.inspection import check_database, digest
 from rig.jobs import start
-from rig.killed import KILLS, closed, cucmctl, killed_after
+from rig.killed import KILLS, kill_after, start_cucmctl, wait_closed
 from rig.lab import Lab, running_lab
 from rig.quiet import wait_until
 
@@ -58,7 +58,7 @@ class Exported:
         self.targets = folder / "targets"
         self.targets.mkdir()
         with self.installation.daemon(), Client(self.installation.socket) as client:
-            job = closed(client, start(client, lab, credential="lab").job_id)
+            job = wait_closed(client, start(client, lab, credential="lab").job_id)
             assert job.status == "succeeded", job.nodes
             self.job_id = job.job_id
             self.files = {
@@ -74,7 +74,7 @@ class Exported:
     def begin(self, form: Format, *options: str) -> subprocess.Popen[bytes]:
         out = str(self.targets / f"out.{form}")
         arguments = ("export", self.job_id, "--format", form, "-o", out, *options)
-        return cucmctl(self.installation, *arguments)
+        return start_cucmctl(self.installation, *arguments)
 
     def begin_on_standard_output(
         self, form: Format, out: IO[bytes], said: int = subprocess.PIPE
@@ -191,7 +191,7 @@ def test_killed_client_leaves_no_export(exported: Exported, dice: random.Random)
             number = dice.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
             options = ["--force"] if dice.random() < 0.5 else []
             process = exported.begin(form, *options)
-            killed_after(process, dice.random() * exported.seconds, number)
+            kill_after(process, dice.random() * exported.seconds, number)
             if f"out.{form}" in exported.left():
                 exported.remove_whole(form)
             if number == signal.SIGKILL:  # the client cannot remove its temporary files

@@ -19,7 +19,7 @@ from cucmctl import Client, DaemonUnavailable
 from rig.forked import Installation
 from rig.inspection import check_database
 from rig.jobs import start
-from rig.killed import KILLS, closed, cucmctl
+from rig.killed import KILLS, start_cucmctl, wait_closed
 from rig.lab import Lab, running_lab
 from rig.quiet import wait_until
 
@@ -41,7 +41,7 @@ def pruned(installation: Installation, lab: Lab, client: Client) -> list[str]:
     """Makes four jobs with additional files, so that their deletion takes a while."""
     jobs = [start(client, lab, lab.nodes[:1], credential="lab") for _ in range(4)]
     for job in jobs:
-        closed(client, job.job_id)
+        wait_closed(client, job.job_id)
         folder = Path(job.directory) / "more"
         folder.mkdir()
         for number in range(SURPLUS):
@@ -106,7 +106,7 @@ def test_prune_of_killed_client_is_finished(tmp_path: Path, lab: Lab, dice: rand
     with installation.daemon(), Client(installation.socket) as client:
         for _ in range(max(KILLS // 2, 2)):
             jobs = pruned(installation, lab, client)
-            pruning = cucmctl(installation, "prune", "--keep", "0", "--yes")
+            pruning = start_cucmctl(installation, "prune", "--keep", "0", "--yes")
             last = dice.randrange(len(jobs) * SURPLUS)
             until_left(lambda pruning=pruning: pruning.poll() is None, installation.state, last)
             pruning.kill()

@@ -16,7 +16,7 @@ from cucmd.job.work_request import Login, Packets
 from cucmd.protocol.jobs import Job
 from rig.daemon import Daemon
 from rig.jobs import start
-from rig.killed import KILLS, closed, seeded, succeeded
+from rig.killed import KILLS, make_dice, retry_until_succeeded, wait_closed
 from rig.lab import Lab
 from rig.quiet import assert_nothing_open, wait_until
 
@@ -51,10 +51,10 @@ def test_killed_readers_lose_nothing(
     daemon: Daemon, make_lab: Callable[..., Lab], what: str
 ) -> None:
     begin, is_known, within = WHAT[what]
-    dice = seeded()
+    dice = make_dice()
     lab = make_lab(NODES, "--files", "20", "--size", "50000")
     with daemon.client() as client:
-        first = closed(client, begin(client, lab).job_id)
+        first = wait_closed(client, begin(client, lab).job_id)
         wait_until(lambda: is_known(client, first.job_id), 60)
         before = daemon.descriptors()
         for _ in range(KILLS):
@@ -63,7 +63,7 @@ def test_killed_readers_lose_nothing(
             victims = daemon.tree()[1:]
             with suppress(ProcessLookupError, IndexError):  # it has ended, or starts again
                 os.kill(dice.choice(victims), signal.SIGKILL)
-            succeeded(client, lab, job_id)
+            retry_until_succeeded(client, lab, job_id)
             wait_until(lambda: is_known(client, job_id), 90)  # noqa: B023  in this turn
         wait_until(lambda: len(daemon.tree()) == 2)
         assert_nothing_open(daemon, before)

@@ -14,7 +14,7 @@ import pytest
 from rig.daemon import Daemon
 from rig.inspection import check_files
 from rig.jobs import start, until
-from rig.killed import KILLS, seeded, succeeded
+from rig.killed import KILLS, make_dice, retry_until_succeeded
 from rig.lab import Lab
 from rig.quiet import assert_nothing_open, wait_until
 
@@ -28,10 +28,10 @@ def receiving(daemon: Daemon) -> list[int]:
 
 
 def test_killed_receivers_lose_nothing(daemon: Daemon, make_lab: Callable[..., Lab]) -> None:
-    dice = seeded()
+    dice = make_dice()
     lab = make_lab(NODES, "--files", "6", "--size", "4000000")
     with daemon.client() as client:
-        job = succeeded(client, lab, start(client, lab).job_id)
+        job = retry_until_succeeded(client, lab, start(client, lab).job_id)
 
         def is_one() -> bool:
             return len(receiving(daemon)) == 1
@@ -50,7 +50,7 @@ def test_killed_receivers_lose_nothing(daemon: Daemon, make_lab: Callable[..., L
             with suppress(ProcessLookupError, IndexError):  # it has ended, or starts again
                 kind = signal.SIGKILL if dice.random() < 0.7 else signal.SIGSTOP
                 os.kill(dice.choice(receiving(daemon)), kind)
-            succeeded(client, lab, job.job_id)
+            retry_until_succeeded(client, lab, job.job_id)
             check_files(daemon.state / "jobs" / job.job_id)
             client.delete(job.job_id)  # a thousand jobs would be 48 GB
         wait_until(is_one, 60)
@@ -68,5 +68,5 @@ def test_killed_receiver_fails_its_node(daemon: Daemon, make_lab: Callable[..., 
         job = client.wait(job_id, timeout=60)
         codes = sorted(one.failure.code if one.failure else "" for one in job.nodes)
         assert codes == ["", "receiver_lost"]
-        succeeded(client, lab, job_id)
+        retry_until_succeeded(client, lab, job_id)
         check_files(daemon.state / "jobs" / job_id)

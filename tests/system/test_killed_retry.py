@@ -18,7 +18,7 @@ from cucmd.protocol.jobs import Job, Node, RetryRequest, StartReply
 from rig.forked import Installation
 from rig.inspection import check_database, check_files
 from rig.jobs import in_phase, start, until
-from rig.killed import KILLS, closed, cucmctl, killed_after
+from rig.killed import KILLS, kill_after, start_cucmctl, wait_closed
 from rig.lab import Lab, running_lab
 from rig.quiet import wait_until
 
@@ -55,7 +55,7 @@ class Tried:
             ]
             until(client, jobs[2].job_id, in_phase("command"))
             client.cancel(jobs[2].job_id, [third])
-            self.jobs = {job.job_id: closed(client, job.job_id) for job in jobs}
+            self.jobs = {job.job_id: wait_closed(client, job.job_id) for job in jobs}
 
     def work(self, client: Client) -> None:
         """Tries jobs again, and cancels some of them, until the daemon is gone."""
@@ -105,7 +105,7 @@ class Tried:
 
     def ask_again(self, client: Client, job_id: str) -> None:
         """Repeats the call that was cut off, with its key: altogether it has made one retry."""
-        before = closed(client, job_id)
+        before = wait_closed(client, job_id)
         job = client.call("Retry", self.asked[1], StartReply).job
         assert job.retries == before.retries + (not self.begun)
         self.jobs[job_id] = job
@@ -132,7 +132,7 @@ def test_killed_daemon_retries_once(tmp_path: Path, small: Lab, dice: random.Ran
     with tried.installation.daemon(), Client(tried.installation.socket) as client:
         tried.examine(client)
         for job_id in tried.jobs:
-            job = closed(client, job_id)
+            job = wait_closed(client, job_id)
             check_files(Path(job.directory))
             assert len({file.path for file in client.files(job_id) if file.exported}) == 3
         assert sum(job.retries for job in tried.jobs.values()) >= 1
@@ -143,12 +143,12 @@ def test_killed_client_retries_once(tmp_path: Path, small: Lab, dice: random.Ran
     job_id = next(iter(tried.jobs))
     with tried.installation.daemon(), Client(tried.installation.socket) as client:
         for _ in range(KILLS):
-            before = closed(client, job_id)
-            retrying = cucmctl(tried.installation, "retry", job_id, "--wait")
-            killed_after(retrying, dice.random() * 0.5, signal.SIGKILL)
+            before = wait_closed(client, job_id)
+            retrying = start_cucmctl(tried.installation, "retry", job_id, "--wait")
+            kill_after(retrying, dice.random() * 0.5, signal.SIGKILL)
             # The daemon replies to its call before it closes the connection.
             wait_until(lambda: tried.installation.clients() == 1)
-            job = closed(client, job_id)
+            job = wait_closed(client, job_id)
             begun = job.retries - before.retries
             assert begun in (0, 1)
             assert job.nodes[1].attempt == before.nodes[1].attempt + begun

@@ -19,7 +19,7 @@ from cucmd.job.work_request import How, Login, Timeouts
 from cucmd.protocol.jobs import Job, Node, StartReply
 from rig.forked import Installation
 from rig.inspection import check_database, check_files, manifest
-from rig.killed import KILLS, closed, let_end, list_all
+from rig.killed import KILLS, finish_most_jobs, list_all, wait_closed
 from rig.lab import Lab, running_lab
 
 pytestmark = [
@@ -92,7 +92,7 @@ class Killed(Installation, ABC):
                 older, newer = answered[:looked_at], answered[looked_at:]
                 self.look_at(client, self.dice.sample(older, min(OLDER, len(older))) + newer)
                 looked_at = len(answered)
-                let_end(client)
+                finish_most_jobs(client)
                 killer = threading.Timer(self.dice.random() * self.most, process.kill)
                 killer.start()
                 with pytest.raises(DaemonUnavailable):
@@ -137,7 +137,7 @@ class Commands(Killed):
     def look_at(self, client: Client, job_ids: Iterable[str]) -> None:
         """Asserts after a start that no command goes on."""
         for job_id in job_ids:
-            job = closed(client, job_id)
+            job = wait_closed(client, job_id)
             assert all(node.attempt <= 1 for node in job.nodes), "nothing is run twice"
             self.look(job)
             codes = {node.failure.code for node in job.nodes if node.failure}

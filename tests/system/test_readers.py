@@ -17,10 +17,10 @@ from cucmd.cases.coverage import TRACES
 from cucmd.received_file import Contents, FileRead, PacketCount, ReceivedFile
 from cucmd.service.readers import ROLES, Readers
 from cucmd.worker.workers import open_workers
-from rig.killed import KILLS, seeded
+from rig.killed import KILLS, make_dice
 from rig.packed import tgz
 from rig.quiet import wait_until
-from rig.worker_processes import forked, memory
+from rig.worker_processes import forked_pids, read_memory
 from unit.cases.coverages import NOW, WHOLE, log4j, opened, succeeded
 
 TESTS = str(Path(__file__).parents[1])
@@ -87,27 +87,27 @@ async def until(condition: Callable[[], bool], within: float = 20.0) -> None:
 @pytest.mark.long
 @each_kind
 async def test_killed_reader_is_replaced(tmp_path: Path, kind: str) -> None:
-    (read, answer), dice = KINDS[kind](tmp_path), seeded()
+    (read, answer), dice = KINDS[kind](tmp_path), make_dice()
     async with readers_in(tmp_path) as readers:
         assert await read(readers) == answer
-        await until(lambda: forked() == [])
+        await until(lambda: forked_pids() == [])
         before = os.listdir("/proc/self/fd")
         for _ in range(KILLS):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(kill_one, dice)
                 assert await read(readers) == answer
                 nursery.cancel_scope.cancel()
-        await until(lambda: forked() == [])
+        await until(lambda: forked_pids() == [])
         assert os.listdir("/proc/self/fd") == before
 
 
 async def kill_one(dice: random.Random) -> None:
     """Kills one reader, or none if all reading ends first."""
-    while not forked():  # noqa: ASYNC110  another process announces nothing
+    while not forked_pids():  # noqa: ASYNC110  another process announces nothing
         await trio.sleep(0.01)
     await trio.sleep(dice.random() / 5)
     with suppress(ProcessLookupError, IndexError):  # it has ended
-        os.kill(dice.choice(forked()), signal.SIGKILL)
+        os.kill(dice.choice(forked_pids()), signal.SIGKILL)
 
 
 @each_kind
@@ -115,10 +115,10 @@ async def test_cancel_ends_readers(tmp_path: Path, kind: str) -> None:
     read, _ = KINDS[kind](tmp_path, LONG)
     async with readers_in(tmp_path) as readers, trio.open_nursery() as nursery:
         nursery.start_soon(read, readers)
-        await until(lambda: forked() != [])
+        await until(lambda: forked_pids() != [])
         nursery.cancel_scope.cancel()
         with trio.CancelScope(shield=True):
-            await until(lambda: forked() == [], within=1)
+            await until(lambda: forked_pids() == [], within=1)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may read its memory")
@@ -128,12 +128,12 @@ async def test_readers_hold_no_password(tmp_path: Path, kind: str) -> None:
     read, _ = KINDS[kind](tmp_path, LONG)
     async with readers_in(tmp_path) as readers, trio.open_nursery() as nursery:
         nursery.start_soon(read, readers)
-        await until(lambda: forked() != [])
-        parts = [part for pid in forked() for part in memory(pid)]
+        await until(lambda: forked_pids() != [])
+        parts = [part for pid in forked_pids() for part in read_memory(pid)]
         nursery.cancel_scope.cancel()
     assert any(parts)
     assert not any(password in part for part in parts)
-    assert any(password in part for part in memory(os.getpid()))
+    assert any(password in part for part in read_memory(os.getpid()))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may read its memory")

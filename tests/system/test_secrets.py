@@ -21,7 +21,7 @@ from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import SDL, in_phase, node, start, until
 from rig.lab import Lab, running_lab
 from rig.parameters import mostly_more
-from rig.worker_processes import memory
+from rig.worker_processes import read_memory
 
 UNUSUAL = {
     "regex": r"a.*b(c)[d]{2}+^$|?\d",
@@ -171,7 +171,7 @@ def test_worker_memory_holds_no_password(
     """
 
     def found(pid: int, passwords: Collection[str]) -> list[str]:
-        return [one for part in memory(pid) for one in written.found_in(part, passwords)]
+        return [one for part in read_memory(pid) for one in written.found_in(part, passwords)]
 
     of_the_receiver = target_passwords.read_text().split()
     looked_at = 0

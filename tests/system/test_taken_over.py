@@ -8,7 +8,7 @@ import pytest
 
 from rig.daemon import Daemon, running_daemon
 from rig.quiet import wait_until
-from rig.worker_processes import status_of
+from rig.worker_processes import read_status
 
 
 @pytest.fixture
@@ -43,4 +43,4 @@ def test_workers_die_with_the_daemon(daemon: Daemon) -> None:
         _, *others = daemon.tree()
         assert len(others) == 2
         daemon.kill()
-    wait_until(lambda: not any(map(status_of, others)))
+    wait_until(lambda: not any(map(read_status, others)))

@@ -16,9 +16,9 @@ from rig.worker_processes import (
     LIMITS,
     TESTS,
     fork_server,
-    forked,
-    told,
-    told_by_the_next,
+    forked_pids,
+    tell_next_worker,
+    tell_worker,
     until,
 )
 from rig.worker_roles import Words
@@ -66,7 +66,7 @@ async def workers(tmp_path: Path) -> AsyncIterator[Workers]:
 async def test_worker_may_only_read_its_folder(workers: Workers, tmp_path: Path) -> None:
     expected = ALLOWED | dict.fromkeys(REFUSED, "PermissionError")
     answers = {
-        words: await told(workers, tmp_path, words.format(folder=tmp_path, pid=os.getpid()))
+        words: await tell_worker(workers, tmp_path, words.format(folder=tmp_path, pid=os.getpid()))
         for words in expected
     }
     assert answers == expected
@@ -75,11 +75,11 @@ async def test_worker_may_only_read_its_folder(workers: Workers, tmp_path: Path)
 
 async def test_hostile_calls_fail(workers: Workers, tmp_path: Path) -> None:
     words = f"taken-over {tmp_path} {os.getpid()}"
-    assert await told(workers, tmp_path, words) == "start a thread: can't start new thread"
+    assert await tell_worker(workers, tmp_path, words) == "start a thread: can't start new thread"
 
 
 async def test_before_forks_runs_once(workers: Workers, tmp_path: Path) -> None:
-    assert [await told(workers, tmp_path, "made") for _ in range(2)] == ["True", "True"]
+    assert [await tell_worker(workers, tmp_path, "made") for _ in range(2)] == ["True", "True"]
 
 
 def contents(folder: Path) -> dict[Path, str]:
@@ -101,7 +101,7 @@ async def test_cause_of_end_is_known(workers: Workers, tmp_path: Path) -> None:
     causes = {}
     for words in ENDS:
         with trio.fail_after(60), pytest.raises(WorkerEnded) as ended:
-            await told(workers, tmp_path, words)
+            await tell_worker(workers, tmp_path, words)
         causes[words] = ended.value.cause
     assert causes == ENDS
 
@@ -110,7 +110,7 @@ async def test_traceback_of_defect_is_logged(
     workers: Workers, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(WorkerEnded):
-        await told(workers, tmp_path, "fail")
+        await tell_worker(workers, tmp_path, "fail")
     await until(lambda: "ZeroDivisionError" in caplog.text)
     assert "Traceback" in caplog.text
 
@@ -118,18 +118,18 @@ async def test_traceback_of_defect_is_logged(
 async def test_flood_of_output_is_cut(
     workers: Workers, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert await told(workers, tmp_path, "flood") == "done"
+    assert await tell_worker(workers, tmp_path, "flood") == "done"
     await until(lambda: "flood" in caplog.text)
     await trio.testing.wait_all_tasks_blocked(0.1)
     assert 32 * 1024 < len(caplog.text) < 128 * 1024
-    assert await told(workers, tmp_path, "say hello") == "hello"
+    assert await tell_worker(workers, tmp_path, "say hello") == "hello"
 
 
 async def test_kernel_kills_workers_first(workers: Workers, tmp_path: Path) -> None:
     async with workers.forked("obey", tmp_path / "jobs/this", LIMITS):
         own, *others = (
             int(Path(f"/proc/{pid}/oom_score_adj").read_text())
-            for pid in (os.getpid(), fork_server(), *forked())
+            for pid in (os.getpid(), fork_server(), *forked_pids())
         )
     assert len(others) == 2
     assert own < min(others)
@@ -142,7 +142,7 @@ async def test_cancel_kills_busy_worker(workers: Workers, tmp_path: Path, words:
         async with workers.forked("obey", tmp_path / "jobs/this", limits) as worker:
             await worker.send(Words(words))
             await worker.receive(ANSWER)
-    await until(lambda: forked() == [])
+    await until(lambda: forked_pids() == [])
 
 
 async def test_workers_end_with_fork_server(workers: Workers, tmp_path: Path) -> None:
@@ -151,18 +151,18 @@ async def test_workers_end_with_fork_server(workers: Workers, tmp_path: Path) ->
         with pytest.raises(WorkerEnded) as ended:
             await worker.receive(ANSWER)
     assert ended.value.cause is Cause.LOST
-    assert await told_by_the_next(workers, tmp_path) == "again"
+    assert await tell_next_worker(workers, tmp_path) == "again"
 
 
 async def test_hanging_fork_server_is_killed(tmp_path: Path) -> None:
     (tmp_path / "jobs/this").mkdir(parents=True)
     async with open_workers(tmp_path, ROLES, more_modules=TESTS, fork_timeout=2.0) as workers:
-        await told_by_the_next(workers, tmp_path)
+        await tell_next_worker(workers, tmp_path)
         os.kill(stopped := fork_server(), signal.SIGSTOP)
         with pytest.raises(WorkerEnded):
-            await told(workers, tmp_path, "say hello")
+            await tell_worker(workers, tmp_path, "say hello")
         await until(lambda: not Path(f"/proc/{stopped}").exists())
-        assert await told_by_the_next(workers, tmp_path) == "again"
+        assert await tell_next_worker(workers, tmp_path) == "again"
 
 
 async def test_too_long_frame_is_not_sent(workers: Workers, tmp_path: Path) -> None:
@@ -173,16 +173,16 @@ async def test_too_long_frame_is_not_sent(workers: Workers, tmp_path: Path) -> N
 
 
 async def test_many_wait_for_hanging_fork_server(workers: Workers, tmp_path: Path) -> None:
-    assert await told(workers, tmp_path, "say hello") == "hello"
+    assert await tell_worker(workers, tmp_path, "say hello") == "hello"
     os.kill(stopped := fork_server(), signal.SIGSTOP)
 
     async def ask() -> None:
         with pytest.raises(WorkerEnded):
-            await told(workers, tmp_path, "say hello")
+            await tell_worker(workers, tmp_path, "say hello")
 
     async with trio.open_nursery() as nursery:
         for _ in range(400):
             nursery.start_soon(ask)
         await trio.testing.wait_all_tasks_blocked()
         os.kill(stopped, signal.SIGKILL)
-    assert await told_by_the_next(workers, tmp_path) == "again"
+    assert await tell_next_worker(workers, tmp_path) == "again"

@@ -13,7 +13,7 @@ import pytest
 
 from rig.hooks import is_quick
 from rig.jobs import start
-from rig.killed import KILLS, closed, seeded
+from rig.killed import KILLS, make_dice, wait_closed
 
 pytestmark = pytest.mark.long
 
@@ -104,9 +104,9 @@ FORMATS = ("zip", "tar", "tgz", "dir")
 @pytest.mark.timeout(120 + 5 * KILLS)
 def test_ctrl_c_at_any_moment_of_an_export(daemon, make_lab, environ, tmp_path, request):
     """Once, or held. What is at the target is whole, or as it was before."""
-    dice, lab = seeded(), make_lab(1, "--files", "3", "--size", "4000000")
+    dice, lab = make_dice(), make_lab(1, "--files", "3", "--size", "4000000")
     with daemon.client() as client:
-        job_id = closed(client, start(client, lab).job_id).job_id
+        job_id = wait_closed(client, start(client, lab).job_id).job_id
     targets, codes, seconds = tmp_path / "targets", [], 0.0
     targets.mkdir()
     for number in range(5 if is_quick(request.config) else 4 * KILLS):

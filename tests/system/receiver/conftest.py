@@ -26,7 +26,7 @@ from cucmd.receiver.upload_target import UploadTarget
 from cucmd.worker.workers import Workers, open_workers
 from rig import sftp_words as words
 from rig.process import command_line
-from rig.worker_processes import TESTS, processes, wait_ready
+from rig.worker_processes import TESTS, descendants, wait_ready
 
 # As OpenSSH needs it to ask a program for a password, and to look at no file of the user's.
 SSH_OPTIONS = (
@@ -96,7 +96,7 @@ def connections(port: int) -> int:
 
 def receiving() -> list[int]:
     """Returns the fork server and its workers."""
-    return [pid for pid in processes() if "cucmd.worker.fork_server" in command_line(pid)]
+    return [pid for pid in descendants() if "cucmd.worker.fork_server" in command_line(pid)]
 
 
 @pytest.fixture(name="receiving")

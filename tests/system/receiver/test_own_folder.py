@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rig.worker_processes import told_by_a_client
+from rig.worker_processes import connect_and_tell
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ async def test_login_opens_only_new_files(
     receiver: Any, folder: Path, until: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     target = receiver.open_upload_target(folder, name="one")
-    async with told_by_a_client(receiver, target):
+    async with connect_and_tell(receiver, target):
         await until(lambda: "reached: " in caplog.text)
     assert caplog.messages == ["reached: folder EEXIST ENOTDIR ENOTDIR file folder folder"]
     assert (folder / "file").read_text() == "of before"
@@ -44,7 +44,7 @@ async def test_without_login_nothing_is_opened(
 ) -> None:
     """A process that was taken over could open a file for each login that it knew."""
     target = receiver.open_upload_target(folder, name="one")
-    async with told_by_a_client(receiver, target, password="another"):
+    async with connect_and_tell(receiver, target, password="another"):
         await until(lambda: "has no login" in caplog.text)
     assert target.files() == ()
     assert sorted(path.name for path in folder.iterdir()) == ["file", "link"]

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from cucmd.failure import Code
-from rig.worker_processes import told_by_a_client
+from rig.worker_processes import connect_and_tell
 from rig.worker_roles import LIES
 
 
@@ -25,7 +25,7 @@ async def test_liar_is_killed(
     for lie in LIES:
         caplog.clear()
         target = receiver.open_upload_target(tmp_path / lie, name="one")
-        async with told_by_a_client(receiver, target, lie):
+        async with connect_and_tell(receiver, target, lie):
             await until(lambda: "a process that served one has ended" in caplog.text, 30)
         assert "(71)" not in caplog.text, f"{lie}: it was not killed, but has failed by itself"
         assert not any(file.closed for file in target.files()), lie
@@ -41,7 +41,7 @@ async def test_reports_before_the_end_count(
     receiver: Any, tmp_path: Path, until: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     target = receiver.open_upload_target(tmp_path / "target", name="x")
-    async with told_by_a_client(receiver, target):
+    async with connect_and_tell(receiver, target):
         await until(lambda: target.refusal is not None)
     assert [file.closed for file in target.files()] == [True]
     assert caplog.text.count("word ") == 30, "the lines of the processes in the log are limited"
@@ -51,7 +51,7 @@ async def test_reports_before_the_end_count(
 @pytest.mark.parametrize("role", ["end_without_a_word"])
 async def test_open_file_is_measured(receiver: Any, tmp_path: Path, until: Any) -> None:
     target = receiver.open_upload_target(tmp_path / "target", name="x")
-    async with told_by_a_client(receiver, target):
+    async with connect_and_tell(receiver, target):
         await until(lambda: target.refusal is not None)
     await target.aclose()
     assert [(file.path, file.size, file.closed) for file in target.files()] == [("x", 3, False)]
