@@ -4,18 +4,23 @@ its own, and on a terminal.
 What travels is written as the wire has it, not with the structs under test.
 """
 
+import io
 import json
 import os
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import pytest
 
+from cucmctl.main import main
 from system.ctl.terminal import Terminal
 
 PATIENCE = 30
@@ -23,24 +28,19 @@ JOB_ID = "3f2a00112233"
 
 
 class Canned:
-    """Listens at `path`; `calls` are the methods and parameters that came, in order.
+    """Listens at `path`; `calls` has the methods and parameters that came, in order.
 
-    Without steps it is as a daemon of before for the calls that look names up.
-
-    A `Start` of other work than a collection is called by that too: `Start:commands`.
-
-    Each method has steps: bytes are sent, a function is asked for what is, an `Event` is waited
-    for, None closes the connection.
+    Each method has steps: bytes are sent, a function is called for a reply, an `Event` is waited
+    for, and None closes the connection. A method that looks up names, and has no steps, is
+    unknown. A `Start` of other work than a collection is named by the work: `Start:commands`.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.calls: list[tuple[str, dict]] = []
-        self.last: dict = {}  # the call as it came
         self.connections = 0
         self._steps: dict[str, list[tuple]] = {}
         self._called = threading.Condition()
-        self._hung_up = False
         self._open: set[socket.socket] = set()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(path))
@@ -81,10 +81,6 @@ class Canned:
             for number, job in enumerate(jobs)
         ]
         self.on("Watch", *changes, *([then] if then else []))
-
-    def until_hung_up(self) -> None:
-        with self._called:
-            assert self._called.wait_for(lambda: self._hung_up, PATIENCE)
 
     def until_called(self, method: str) -> None:
         with self._called:
@@ -129,7 +125,6 @@ class Canned:
         self._open.discard(connection)
 
     def _answer(self, connection: socket.socket, call: dict) -> None:
-        self.last = call
         with self._called:
             full = call["method"] + _other_work(call["parameters"])
             method = full.removeprefix("io.cucmd.Jobs.")
@@ -142,9 +137,6 @@ class Canned:
         for step in calls.pop(0) if len(calls) > 1 else calls[0]:
             if step is None:
                 _shut(connection)
-                with self._called:
-                    self._hung_up = True
-                    self._called.notify_all()
             elif isinstance(step, threading.Event):
                 step.wait(PATIENCE)
             elif callable(step):
@@ -253,27 +245,63 @@ def summary():
 
 @pytest.fixture
 def environ(tmp_path):
-    """What a person's environment has, and nothing that would lead to a real daemon."""
+    """The environment of a person, without anything that leads to a real daemon."""
     kept = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS", "LINES")}
     return {**kept, "TERM": "xterm-256color", "TZ": "UTC", "XDG_RUNTIME_DIR": str(tmp_path)}
 
 
-@pytest.fixture
-def ctl(canned, environ):
-    """Runs `cucmctl` in a process of its own, without a terminal, to its end."""
+class Done(NamedTuple):
+    """What a command has returned and printed."""
 
-    def _ctl(*arguments, **options):
-        command = [
-            *(sys.executable, "-X", "dev", "-W", "error", "-m", "cucmctl"),
-            *("--socket", str(canned.path), *arguments),
-        ]
-        options = {"stdin": subprocess.DEVNULL, "env": environ, "timeout": PATIENCE, **options}
-        # of a session without a terminal, or a password would be asked for on whosever this is
-        return subprocess.run(
-            command, capture_output=True, text=True, start_new_session=True, check=False, **options
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def ctl(canned, tmp_path, monkeypatch):
+    """Runs `cucmctl` within this process, without a terminal: `ctl("status", TZ="Europe/Rome")`.
+
+    Tests of signals, of closed streams and of the terminal start a process instead.
+    """
+    for name in ("NO_COLOR", "COLUMNS", "LINES", "CUCMD_SOCKET"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+
+    def _ctl(*arguments, typed="", **environ):
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        time.tzset()
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in "12")
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(typed.encode())))
+        with redirect_stdout(out), redirect_stderr(err):
+            code = main(["--socket", str(canned.path), *arguments])
+        return Done(code, *(stream.buffer.getvalue().decode() for stream in (out, err)))
+
+    yield _ctl
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def process(canned, environ):
+    """Starts `cucmctl` in a process of its own, in a session without a terminal."""
+
+    def _process(*arguments, **options):
+        command = [sys.executable, "-X", "dev", "-W", "error", "-m", "cucmctl"]
+        options = {"stdin": subprocess.DEVNULL, "env": environ, **options}
+        return subprocess.Popen(
+            [*command, "--socket", str(canned.path), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            **options,
         )
 
-    return _ctl
+    return _process
 
 
 @pytest.fixture

@@ -41,14 +41,14 @@ def shown(change, job, node):
     return Shown()
 
 
-def test_a_job_that_begins_is_the_newest_and_stays_where_it_is(shown):
+def test_jobs_keep_their_place(shown):
     for number in (1, 2, 3):
         shown.to(number, "running")
     shown.to(2, "succeeded")
     assert shown.numbers() == [3, 2, 1]
 
 
-def test_jobs_that_have_ended_are_forgotten_once_no_terminal_can_show_them(shown):
+def test_old_jobs_are_forgotten(shown):
     most = 3 * MOST_LINES
     for number in range(most):
         shown.to(number, "running")
@@ -57,7 +57,7 @@ def test_jobs_that_have_ended_are_forgotten_once_no_terminal_can_show_them(shown
     assert shown.numbers() == list(range(most - 1, most - 1 - NEWEST, -1))
 
 
-def test_a_job_that_goes_on_keeps_its_place_however_many_are_newer(shown):
+def test_running_job_stays_listed(shown):
     shown.to(0, "running")
     for number in range(1, MOST_LINES + 9):
         shown.to(number, "succeeded")
@@ -65,7 +65,7 @@ def test_a_job_that_goes_on_keeps_its_place_however_many_are_newer(shown):
     assert shown.numbers() == [*range(MOST_LINES + 8, MOST_LINES + 9 - NEWEST, -1), 0]
 
 
-def test_what_goes_on_has_a_line_before_what_has_ended(shown):
+def test_running_jobs_get_lines_first(shown):
     for number, status in enumerate(("running", "queued", *["succeeded"] * 30, "failed")):
         shown.to(number, status)
     jobs = shown.view.jobs.values()
@@ -76,40 +76,3 @@ def test_what_goes_on_has_a_line_before_what_has_ended(shown):
         [32, 31, 1, 0],
     ]
     assert [select_jobs(jobs, space)[1] for space in (0, 1, 2)] == [2, 1, 0]
-
-
-def test_all_that_go_on_stay_when_the_view_ends(shown):
-    for number in range(2 * NEWEST):
-        shown.to(number, "running")
-    assert len(shown.numbers()) == 2 * NEWEST
-
-
-def test_what_comes_of_a_job_that_has_left_does_not_make_it_new(shown):
-    shown.to(0, "running")
-    for number in range(1, MOST_LINES + 9):
-        shown.to(number, "succeeded")
-    for _ in range(2):  # it ends, and as its connections close there are figures once more
-        shown.to(0, "succeeded")
-        assert 0 not in map(int, shown.view.jobs)
-
-
-def test_after_missed_changes_the_list_is_the_one_that_came(shown):
-    for number in (1, 2):
-        shown.to(number, "succeeded")
-    shown.missed(3, 2)
-    assert shown.numbers() == [3, 2]
-
-
-def test_a_job_that_is_deleted_leaves_the_list(shown):
-    for number in (1, 2):
-        shown.to(number, "succeeded")
-    shown.to(1, "succeeded", closed=True, deleted=True)
-    assert shown.numbers() == [2]
-    shown.to(1, "succeeded", closed=True)
-    assert shown.numbers() == [2]
-
-
-def test_a_label_on_a_job_that_is_not_listed_does_not_make_it_new(shown):
-    shown.to(2, "running")
-    shown.to(1, "succeeded", closed=True)
-    assert shown.numbers() == [2]

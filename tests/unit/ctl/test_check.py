@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cucmctl.text import check_text, job_list, render
+from cucmctl.text import check_text
 from cucmd.job.check import Checked
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -38,7 +38,7 @@ def lines(job, node):
     return _lines
 
 
-def test_a_line_has_every_step_and_the_machine(lines):
+def test_line_has_steps_and_machine(lines):
     heading, line = lines(WHOLE)
     assert heading.split("  ")[0] == "NODE"
     assert line.split() == [
@@ -47,20 +47,14 @@ def test_a_line_has_every_step_and_the_machine(lines):
     ]
 
 
-def test_what_was_not_reached_is_empty(lines):
+def test_steps_not_reached_are_empty(lines):
     _, refused, unseen, gone = lines(REFUSED, None, Checked(reachable=False))
     assert refused.split() == ["cucm-sub1", "ok", "new", "failed"]
     assert unseen.split() == ["cucm-sub2"]
     assert gone.split() == ["cucm-sub3", "failed"]
 
 
-def test_the_receiver_has_a_column_only_where_it_was_asked_for(lines):
-    assert "RECEIVER" in lines(WHOLE)[0]
-    assert "RECEIVER" in lines(Checked(reachable=False))[0]
-    assert "RECEIVER" not in lines(REFUSED)[0]
-
-
-def test_on_a_narrow_terminal_the_machine_is_said_once_below(lines):
+def test_narrow_table_lists_machines_below(lines):
     other = Checked(reachable=True, product="cups", version="12.5.1.15900-67")
     heading, *rows, first, second = lines(WHOLE, other, WHOLE, columns=80)
     assert max(map(len, (heading, *rows))) <= 80
@@ -70,18 +64,3 @@ def test_on_a_narrow_terminal_the_machine_is_said_once_below(lines):
     assert second == "cups 12.5.1.15900-67: cucm-sub2"
     assert lines(WHOLE, WHOLE, columns=80)[-1].endswith(": all nodes")
     assert "VERSION" in lines(WHOLE, columns=120)[0]
-
-
-def test_words_of_a_node_cannot_control_the_terminal(lines):
-    bad = Checked(reachable=True, product="\x1b[2J", version="1\r\n2", host_key="\x07")
-    for columns in (None, 40):
-        assert all(line.isprintable() for line in lines(bad, columns=columns))
-
-
-def test_status_and_the_end_of_a_job_say_that_it_is_a_check(job, node, lines):
-    one = job(node("a", "succeeded", checked=WHOLE), status="succeeded", kind="check")
-    shown = "\n".join(render.show_job(one, NOW))
-    assert "looks whether a collection can be expected to work" in shown
-    assert "callmanager" in shown
-    assert "1 node checked" in next(iter(render.ending(one)))
-    assert "  check" in "\n".join(job_list.jobs([render.summary(one)], NOW))

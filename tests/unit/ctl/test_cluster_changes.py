@@ -18,12 +18,12 @@ def cluster(*named: str, configured: tuple[str, ...] = ()) -> Cluster:
     return Cluster(len(nodes), len(configured), nodes=tuple(nodes), discovered_at=NOW)
 
 
-def test_what_was_not_known_before_has_not_changed() -> None:
+def test_unknown_clusters_have_no_changes() -> None:
     assert describe_changes(None, cluster("a")) == []
     assert describe_changes(cluster("a", "b"), cluster("b", "a")) == []
 
 
-def test_new_and_gone_are_a_line_each() -> None:
+def test_new_and_gone_nodes() -> None:
     new, gone = describe_changes(cluster("a", "b"), cluster("b", "c", configured=("a",)))
     assert new.startswith("new")
     assert new.endswith(": c")
@@ -31,13 +31,13 @@ def test_new_and_gone_are_a_line_each() -> None:
     assert gone.endswith(": a")
 
 
-def test_many_are_counted() -> None:
+def test_many_nodes_are_counted() -> None:
     many = [f"n{number}" for number in range(MOST_NAMED + 3)]
     (line,) = describe_changes(cluster(), cluster(*many))
     assert line.endswith(f"{many[MOST_NAMED - 1]} and 3 more")
 
 
-def test_a_note_of_the_discovery_is_told_since_a_node_may_be_missing(job, node) -> None:
+def test_notes_of_a_discovery_are_told(job, node) -> None:
     found = job(node("pub", "succeeded", notes=("1 line in no known form",)), status="succeeded")
 
     class Asked:

@@ -1,7 +1,6 @@
 """The command line: values of options, and where global options may be."""
 
 import argparse
-import gc
 import shlex
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
@@ -13,15 +12,12 @@ from hypothesis import strategies as st
 
 from cucmctl import Client
 from cucmctl.cli import options, typed_times
+from cucmctl.cli.options import near
+from cucmctl.commands.lookup import hint
+from cucmctl.commands.run import COMMANDS, head_of
 from cucmctl.main import VERBS, main, split
-
-
-@pytest.fixture(autouse=True)
-def _as_it_was():
-    """`main` is meant to be called once in a process."""
-    threshold = gc.get_threshold()
-    yield
-    gc.set_threshold(*threshold)
+from cucmd.job.run import FORMS
+from cucmd.vos import forms
 
 
 @pytest.mark.parametrize(
@@ -30,25 +26,24 @@ def _as_it_was():
         ("status", "status", ""),
         ("--json status 3f2a", "status", "--json 3f2a"),
         ("--socket /x --json list", "list", "--socket /x --json"),
-        ("--socket=/x list", "list", "--socket=/x"),
         ("list --socket /x", "list", "--socket /x"),
         ("--help", None, "--help"),
         ("--socket", None, "--socket"),
         ("", None, ""),
     ],
 )
-def test_global_options_may_stand_before_the_verb(arguments, verb, rest):
+def test_global_options_precede_the_verb(arguments, verb, rest):
     assert split(arguments.split()) == (verb, rest.split())
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "nan", "1_0", " 7 ", "٣", "", "9" * 10])
-def test_what_is_no_count(text):
+def test_bad_counts(text):
     with pytest.raises(argparse.ArgumentTypeError):
         options.count(text)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "1h", "", "31536001"])
-def test_what_is_no_number_of_seconds(text):
+def test_bad_seconds(text):
     with pytest.raises(argparse.ArgumentTypeError):
         options.seconds(text)
 
@@ -57,17 +52,14 @@ def test_what_is_no_number_of_seconds(text):
     "text",
     [
         "ccm-sub1:2222",
-        "ccm-sub1.example.org:22",
         "192.0.2.7",
         "192.0.2.7:22",
         "2001:db8::7",
-        "::1",
         "fe80::1%eth0",
         "[2001:db8::7]:22",
-        "[::1]",
     ],
 )
-def test_a_node_is_no_path(text):
+def test_nodes_are_no_paths(text):
     with pytest.raises(argparse.ArgumentTypeError, match="looks like a node; nodes go before --pa"):
         options.path_on_node(text)
 
@@ -75,12 +67,12 @@ def test_a_node_is_no_path(text):
 @pytest.mark.parametrize(
     "text", ["cm/trace/ccm/sdl", "/var/log/x", "syslog", "a.b.c", "*", "10.0", "x:y", "a/b:22", ":"]
 )
-def test_what_may_be_a_path(text):
+def test_paths(text):
     assert options.path_on_node(text) == text
 
 
 @given(st.text(max_size=30))
-def test_every_text_is_a_time_or_is_refused(text):
+def test_any_text_is_time_or_error(text):
     try:
         at = typed_times.moment(text)
     except argparse.ArgumentTypeError:
@@ -89,7 +81,7 @@ def test_every_text_is_a_time_or_is_refused(text):
 
 
 @given(st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1)))
-def test_a_time_goes_there_and_back(naive):
+def test_times_round_trip(naive):
     at = naive.replace(tzinfo=UTC)
     assert typed_times.moment(typed_times.rfc3339(at)).first == at
     assert typed_times.moment(at.isoformat(" ")) == (at, at, False)
@@ -104,7 +96,7 @@ def test_a_time_goes_there_and_back(naive):
         ("2026-10-25T02:30+02:00", "2026-10-25T00:30:00Z", "2026-10-25T00:30:00Z"),
     ],
 )
-def test_a_window_loses_nothing_where_clocks_are_changed(in_zone, local, first, second):
+def test_windows_where_clocks_change(in_zone, local, first, second):
     in_zone("Europe/Berlin")
     assert typed_times.rfc3339(typed_times.moment(local).first) == first
     assert typed_times.rfc3339(typed_times.moment(local).last) == second
@@ -114,21 +106,18 @@ def test_a_window_loses_nothing_where_clocks_are_changed(in_zone, local, first, 
     ("text", "meant"),
     [
         ("09:00", "2026-11-27T08:00:00Z"),
-        ("09:00:30", "2026-11-27T08:00:30Z"),
         ("09:30", "2026-11-26T08:30:00Z"),  # not there yet: of yesterday
         ("23:59", "2026-11-26T22:59:00Z"),
-        ("today", "2026-11-26T23:00:00Z"),
         ("today 23:59", "2026-11-27T22:59:00Z"),
         ("yesterday", "2026-11-25T23:00:00Z"),
         ("yesterday 18:00", "2026-11-26T17:00:00Z"),
-        ("2026-11-27", "2026-11-26T23:00:00Z"),
         ("2026-07-01", "2026-06-30T22:00:00Z"),
         ("now", "2026-11-27T08:15:00Z"),
         ("-2h", "2026-11-27T06:15:00Z"),
         ("-90min", "2026-11-27T06:45:00Z"),
     ],
 )
-def test_times_as_journalctl_takes_them(in_zone, text, meant):
+def test_times_as_in_journalctl(in_zone, text, meant):
     in_zone("Europe/Berlin")
     now = datetime(2026, 11, 27, 8, 15, tzinfo=UTC)
     assert typed_times.rfc3339(typed_times.moment(text, now).first) == meant
@@ -141,12 +130,12 @@ def test_times_as_journalctl_takes_them(in_zone, text, meant):
         *("yesterday  18:00", "yesterday18:00", "2026-13-01", "-2", "-2y", "tomorrow", "9:00"),
     ],
 )
-def test_what_is_no_time(text):
+def test_bad_times(text):
     with pytest.raises(argparse.ArgumentTypeError, match="is not a time; expected local"):
         typed_times.moment(text)
 
 
-def test_a_defect_is_one_line_and_exit_70(monkeypatch, capsys):
+def test_defect_is_exit_70(monkeypatch, capsys):
     def stumble(*_, **__):
         raise ZeroDivisionError("\x1bby zero")
 
@@ -160,7 +149,7 @@ def test_a_defect_is_one_line_and_exit_70(monkeypatch, capsys):
         main(["status"])
 
 
-def test_ctrl_c_anywhere_is_exit_130(monkeypatch, capsys):
+def test_ctrl_c_is_exit_130(monkeypatch, capsys):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
@@ -189,7 +178,7 @@ def described(verb):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_examples_of_a_verb_can_be_typed(verb):
+def test_examples_can_be_typed(verb):
     """There are two, and the parser takes them; what follows a pipe is for other programs."""
     lines = described(verb).examples.replace("\\\n", "").splitlines()
     assert len(lines) == 2
@@ -202,8 +191,43 @@ def test_examples_of_a_verb_can_be_typed(verb):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_help_of_a_verb_fits_80_columns(capsys, verb):
+def test_help_fits_80_columns(capsys, verb):
     assert main([verb, "--help"]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith(f"usage: cucmctl {verb}")
     assert max(map(len, shown.splitlines())) <= 80
+
+
+KNOWN = ["berlin", "bern", "Hamburg", "callmanager"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("berln", ["berlin", "bern"]),
+        ("BERLIN", ["berlin", "bern"]),
+        ("hambrug", ["Hamburg"]),
+        ("calmanager", ["callmanager"]),
+        ("paris", []),
+        ("", []),
+    ],
+)
+def test_near_names(typed: str, meant: list[str]) -> None:
+    assert near(typed, KNOWN) == meant
+
+
+def test_hint_names_similar_or_all() -> None:
+    assert "berlin or bern" in hint("berln", KNOWN)
+    assert all(name in hint("paris", KNOWN) for name in KNOWN)
+    assert hint("paris", []) == ""
+    assert hint("paris", [f"cluster-{number}" for number in range(100)]) == ""
+
+
+def test_help_lists_all_forms() -> None:
+    assert tuple(form.usage for form in forms.FORMS) == FORMS
+    assert all(f"  {form}\n" in f"{COMMANDS['run'].summary}\n" for form in FORMS)
+    assert max(map(len, COMMANDS["run"].summary.splitlines())) <= 80
+
+
+def test_heads_match_the_daemon() -> None:
+    assert [" ".join(head_of(form)) for form in FORMS] == [form.head for form in forms.FORMS]

@@ -11,7 +11,7 @@ from cucmd.protocol import errors as wire_errors
 @pytest.mark.parametrize(
     ("status", "code"), [("succeeded", 0), ("failed", 1), ("partial", 3), ("cancelled", 4)]
 )
-def test_a_job_that_has_ended_has_a_code(job, status, code):
+def test_ended_jobs_have_codes(job, status, code):
     assert exits.code_of_job(job(status=status)) == code
 
 
@@ -19,23 +19,18 @@ def test_a_job_that_has_ended_has_a_code(job, status, code):
     ("parameter", "typed"),
     [
         ("nodes", "NODE"),
-        ("$.nodes[2]", "NODE"),
         ("job_id", "JOB"),
         ("collection.paths[0]", "--path"),
         ("collection.since", "--since"),
         ("login.username", "--user"),
-        ("login.credential", "--credential"),
-        ("capture.duration", "--duration"),
         ("follow.path", "PATH"),
         ("commands.lines[0]", "COMMAND"),
         ("$.timeouts.stall", "--stall-timeout"),
-        ("concurrency", "--concurrency"),
-        ("key", "--key"),
         ("", "the request"),
         ("some.thing.new", "some.thing.new"),
     ],
 )
-def test_a_field_is_called_what_was_typed(parameter, typed):
+def test_fields_are_named_as_typed(parameter, typed):
     encoded = msgspec.json.encode(wire_errors.InvalidRequest(parameter, "is wrong"))
     refused = errors.refusal("io.cucmd.Jobs.InvalidRequest", msgspec.Raw(encoded))
     assert exits.message_of(refused) == f"{typed}: is wrong"
@@ -48,19 +43,14 @@ def test_a_field_is_called_what_was_typed(parameter, typed):
         ("login", "give --password-file or --credential, "),
     ],
 )
-def test_a_whole_part_that_is_missing_is_called_by_the_options_that_make_it(part, given):
+def test_missing_parts_name_their_options(part, given):
     encoded = msgspec.json.encode(wire_errors.InvalidRequest(part, "has nothing"))
     refused = errors.refusal("io.cucmd.Jobs.InvalidRequest", msgspec.Raw(encoded))
     assert exits.message_of(refused).startswith(given)
 
 
-def test_a_refusal_that_is_somebodys_doing_is_no_fault():
+def test_only_defects_are_exit_70():
     faults = {errors.InternalError, errors.MethodNotFound}
     for kind in errors.Refused.__subclasses__():
         assert (exits.code_of_error(kind("name", None)) == exits.DEFECT) == (kind in faults), kind
     assert exits.code_of_error(errors.Refused("io.cucmd.Jobs.Newer", {})) == exits.DEFECT
-
-
-def test_whatever_else_is_at_the_socket_is_no_daemon():
-    assert exits.code_of_error(errors.ProtocolError("x")) == 69
-    assert exits.code_of_error(errors.DaemonUnavailable("x")) == 69

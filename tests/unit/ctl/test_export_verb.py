@@ -1,6 +1,5 @@
 """The verb `export`: how it ends, whatever its terminal and its target are."""
 
-import gc
 import io
 import json
 import os
@@ -25,14 +24,13 @@ ODD = os.fsdecode(b"caf\xe9")
 
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
-    """`main` is meant to be called once in a process."""
-    threshold, blocked = gc.get_threshold(), signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    """Restores the signals, which `main` changes because a process calls it only once."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
     signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    gc.set_threshold(*threshold)
 
 
 class Daemon:
@@ -67,7 +65,7 @@ def names_in(path: Path) -> list[str]:
         return archive.namelist()
 
 
-def test_a_terminal_that_is_closed_does_not_end_it(
+def test_closed_terminal_does_not_stop_exports(
     daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where its shell has let it go on: no signal comes."""
@@ -84,7 +82,7 @@ def test_a_terminal_that_is_closed_does_not_end_it(
 
 @pytest.mark.usefixtures("daemon")
 @pytest.mark.parametrize("output", [[], ["-o", f"{ODD}.zip"]])
-def test_names_of_files_here_may_be_of_any_bytes(
+def test_local_names_may_be_any_bytes(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

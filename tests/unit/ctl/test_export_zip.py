@@ -37,7 +37,7 @@ def zeros(size: int) -> Iterator[bytes]:
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
-def test_a_file_of_more_than_4_gib(tmp_path: Path) -> None:
+def test_file_of_5_gib(tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
     with Sparse(path, "w+") as out:
         sink = ZipSink(out)
@@ -60,16 +60,10 @@ def test_a_file_of_more_than_4_gib(tmp_path: Path) -> None:
         (1 << 33, (2107, 12, 31, 23, 59, 58)),
     ],
 )
-def test_a_time_that_a_zip_cannot_hold(
-    tmp_path: Path, modified: int, kept: tuple[int, ...]
-) -> None:
+def test_dates_outside_of_zip(tmp_path: Path, modified: int, kept: tuple[int, ...]) -> None:
     info = member("n/a", 3)
     info.mtime = modified
     assert only_entry(tmp_path, info).date_time == kept
-
-
-def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
-    assert only_entry(tmp_path, member("n/\udcff", 3)).filename == "n/\\xff"
 
 
 def only_entry(folder: Path, info: tarfile.TarInfo) -> zipfile.ZipInfo:

@@ -2,10 +2,9 @@
 
 import re
 
-import msgspec
 import pytest
 
-from cucmctl.text import health_text, render
+from cucmctl.text import health_text
 from cucmd.job.health import BAD, GOOD, LOOK, UNREAD, Finding, Health
 
 HINT = "utils service start Cisco Tomcat, and see its logs to know why it has ended by itself"
@@ -29,7 +28,7 @@ def a_job(job, node):
     return made
 
 
-def test_each_finding_has_its_figure_and_the_worst_stand_first(a_job) -> None:
+def test_worst_findings_come_first(a_job) -> None:
     shown = list(health_text.lines(a_job(*FINDINGS)))
     assert shown[0] == "a callmanager 15.0.1.11900-40"
     marks = [line.split()[0] for line in shown[1:-2]]
@@ -39,47 +38,23 @@ def test_each_finding_has_its_figure_and_the_worst_stand_first(a_job) -> None:
     assert shown[-1] == "b"
 
 
-def test_of_a_node_without_any_of_the_checks_that_is_said(a_job, job, node) -> None:
-    assert len(list(health_text.lines(a_job(second=Health())))) == 5
-    failed = job(node("a", "failed", health=Health()), node("b", "failed"), kind="health")
-    assert list(health_text.lines(failed)) == ["a", "", "b"]
-
-
-def test_of_a_collection_is_said_at_its_end_how_much_is_not_good(a_job) -> None:
-    job = msgspec.structs.replace(a_job(*FINDINGS), kind="collect")
-    assert next(render.ending(job)).endswith("4 findings of health not good")
-    assert "health" not in next(render.ending(msgspec.structs.replace(job, nodes=job.nodes[1:])))
-
-
 @pytest.mark.parametrize("columns", [80, 200])
-def test_no_line_is_wider_than_the_terminal(a_job, columns: int) -> None:
+def test_lines_fit_the_terminal(a_job, columns: int) -> None:
     plain = list(health_text.lines(a_job(*FINDINGS), columns=columns))
     assert max(map(len, plain)) <= columns
     coloured = health_text.lines(a_job(*FINDINGS), columns=columns, colour=True)
     assert [re.sub("\x1b\\[[0-9;]*m", "", line) for line in coloured] == plain
 
 
-def test_words_of_a_node_cannot_write_to_the_terminal(a_job) -> None:
-    shown = "\n".join(health_text.lines(a_job(Finding("services", BAD, "\x1b[2J", "\x07"))))
-    assert not {"\x1b", "\x07"} & set(shown)
-
-
 @pytest.mark.parametrize(
     ("states", "code"),
     [((), 0), ((GOOD,), 0), ((GOOD, LOOK), 3), ((UNREAD,), 3), ((LOOK, BAD, GOOD), 1)],
 )
-def test_the_exit_code_of_what_was_found(a_job, states: tuple[str, ...], code: int) -> None:
+def test_exit_code_of_findings(a_job, states: tuple[str, ...], code: int) -> None:
     assert health_text.exit_code(a_job(*(Finding("ntp", state, "x") for state in states))) == code
 
 
-def test_a_node_that_failed_is_bad(job, node) -> None:
-    assert (
-        health_text.exit_code(job(node("a", "succeeded"), node("b", "failed"), status="partial"))
-        == 1
-    )
-
-
-def test_what_shows_between_nodes_is_a_finding_of_one_of_them(job, node) -> None:
+def test_findings_between_nodes(job, node) -> None:
     nodes = [
         node(
             name,

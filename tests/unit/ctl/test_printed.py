@@ -1,6 +1,5 @@
 """What commands print is shown as it comes, and the outputs of a node stand together."""
 
-import json
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -71,7 +70,7 @@ def heads(capsys: pytest.CaptureFixture):
     return _heads
 
 
-def test_an_output_is_printed_while_the_next_command_runs(followed: Followed, heads) -> None:
+def test_outputs_are_printed_early(followed: Followed, heads) -> None:
     followed.show(a=("running", 0))
     assert heads() == []
     followed.show(a=("running", 1))
@@ -86,7 +85,7 @@ def test_an_output_is_printed_while_the_next_command_runs(followed: Followed, he
     assert heads() == []
 
 
-def test_the_outputs_of_a_node_stand_together(followed: Followed, heads) -> None:
+def test_outputs_of_a_node_stay_together(followed: Followed, heads) -> None:
     followed.show(a=("running", 0), b=("running", 1), c=("running", 1))
     assert heads() == ["b1"], "the first that has printed something"
     followed.show(a=("running", 1), b=("running", 1), c=("succeeded", 2))
@@ -99,7 +98,7 @@ def test_the_outputs_of_a_node_stand_together(followed: Followed, heads) -> None
     assert heads() == ["a2"]
 
 
-def test_a_node_that_says_nothing_holds_back_none(followed: Followed, heads) -> None:
+def test_silent_node_delays_nobody(followed: Followed, heads) -> None:
     followed.show(a=("running", 0), b=("running", 0), c=("pending", 0))
     followed.show(a=("running", 0), b=("succeeded", 2), c=("running", 1))
     assert heads() == ["b1", "b2", "c1"]
@@ -107,21 +106,7 @@ def test_a_node_that_says_nothing_holds_back_none(followed: Followed, heads) -> 
     assert heads() == []
 
 
-def test_the_last_output_of_a_cancelled_node_is_printed_at_the_end(
-    followed: Followed, heads
-) -> None:
-    followed.show(a=("running", 1), b=("running", 1))
-    assert heads() == ["a1"]
-    followed.show(a=("cancelled", 1), b=("running", 1))
-    assert heads() == ["b1"]
-    followed.show(a=("cancelled", 1), b=("succeeded", 1))
-    followed.conclude(a=("cancelled", 2), b=("succeeded", 1))
-    assert heads() == ["a2"]
-
-
-def test_what_could_not_be_had_is_printed_once_when_the_daemon_is_back(
-    followed: Followed, heads
-) -> None:
+def test_missed_outputs_come_later(followed: Followed, heads) -> None:
     followed.show(a=("running", 1))
     followed.daemon.gone = True
     followed.show(a=("running", 2))
@@ -132,7 +117,7 @@ def test_what_could_not_be_had_is_printed_once_when_the_daemon_is_back(
     assert heads() == ["a2"]
 
 
-def test_the_end_waits_for_a_daemon_that_went_away_once_the_job_had_ended(
+def test_end_waits_for_the_daemon(
     followed: Followed, heads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     followed.daemon.gone = True
@@ -144,15 +129,3 @@ def test_the_end_waits_for_a_daemon_that_went_away_once_the_job_had_ended(
     monkeypatch.setattr("cucmctl.client.reconnect.time.sleep", comes_back)
     followed.conclude(a=("failed", 2))
     assert heads() == ["a1", "a2"]
-
-
-def test_json_is_an_output_a_line_and_the_job_at_the_end(
-    job, node, capsys: pytest.CaptureFixture
-) -> None:
-    followed = Followed(job, node, as_json=True)
-    followed.show(a=("running", 1))
-    followed.conclude(a=("succeeded", 2))
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [list(line) for line in lines] == [["output"], ["output"], ["job"]]
-    assert [line["output"]["number"] for line in lines[:2]] == [1, 2]
-    assert {line["output"]["text"] for line in lines[:2]} == {"half whole\n"}

@@ -12,16 +12,6 @@ from cucmctl.cli import printer
 ANY_TEXT = st.text(st.characters())
 
 
-@given(ANY_TEXT)
-def test_what_is_made_visible_is_printable(text):
-    assert printer.visible(text).isprintable()
-
-
-@given(ANY_TEXT)
-def test_printable_text_stays_as_it_is(text):
-    assert printer.visible(printer.visible(text)) == printer.visible(text)
-
-
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -36,12 +26,12 @@ def test_printable_text_stays_as_it_is(text):
         ("\udcff", r"\udcff"),
     ],
 )
-def test_what_a_terminal_might_obey_is_written_out(text, shown):
+def test_control_characters_are_escaped(text, shown):
     assert printer.visible(text) == shown
 
 
 @given(text=st.text())
-def test_json_is_printable_and_says_the_same(text):
+def test_json_is_printable(text):
     shown = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("builtins.print", lambda line, **_: shown.append(line))
@@ -50,21 +40,10 @@ def test_json_is_printable_and_says_the_same(text):
     assert json.loads(shown[0]) == {"error": text}
 
 
-def test_notes_go_to_standard_error_with_our_name(capsys):
-    printer.note("no job '\x1b'")
-    assert capsys.readouterr() == ("", "cucmctl: no job '\\x1b'\n")
-
-
-def test_notes_without_a_standard_error_go_nowhere(capsys, monkeypatch):
-    monkeypatch.setattr("sys.stderr", None)
-    printer.note("x")
-    assert capsys.readouterr().out == ""
-
-
 @pytest.mark.parametrize(
     ("term", "terminal"), [("xterm", True), ("dumb", False), ("", False), (None, False)]
 )
-def test_colour_needs_a_terminal_that_has_it(monkeypatch, term, terminal):
+def test_colour_needs_a_terminal(monkeypatch, term, terminal):
     class Stream:
         @staticmethod
         def isatty():

@@ -24,7 +24,7 @@ def taken(buffer):
 
 
 @given(TEXTS, st.data())
-def test_replies_are_the_same_however_they_are_cut(texts, data):
+def test_replies_cut_at_every_split(texts, data):
     whole, buffer, came = sent(texts), ReplyBuffer("sock"), []
     while whole:
         size = data.draw(st.integers(1, len(whole)))
@@ -35,7 +35,7 @@ def test_replies_are_the_same_however_they_are_cut(texts, data):
     assert len(buffer) == 0
 
 
-def test_what_follows_a_reply_is_there_as_it_came():
+def test_bytes_after_an_upgrade():
     buffer = ReplyBuffer("sock")
     buffer.feed(sent(["x"]) + b"a\0b")
     assert buffer.take() is not None
@@ -43,14 +43,14 @@ def test_what_follows_a_reply_is_there_as_it_came():
 
 
 @pytest.mark.parametrize("frame", [b"", b"x", b"[]", b'{"error": 1}', b'{"continues": 1}'])
-def test_what_is_no_reply_is_refused(frame):
+def test_bad_replies_are_refused(frame):
     buffer = ReplyBuffer("sock")
     buffer.feed(frame + b"\0")
     with pytest.raises(ProtocolError):
         buffer.take()
 
 
-def test_a_reply_without_end_is_refused_once_it_is_too_long(monkeypatch):
+def test_endless_reply_is_refused(monkeypatch):
     monkeypatch.setattr(frames, "LONGEST_REPLY", 100)
     buffer = ReplyBuffer("sock")
     buffer.feed(b"x" * 100)

@@ -20,12 +20,12 @@ AGAIN = {"ActiveState": "activating", "SubState": "auto-restart", "Result": "exi
         {"ActiveState": "activating", "SubState": "start", "Result": "success"},
     ],
 )
-def test_a_service_that_has_not_failed_is_no_reason(unit):
+def test_running_unit_is_no_failure(unit):
     assert unit_state.failure(unit) is None
 
 
 @pytest.mark.parametrize("state", ["failed", "deactivating"])
-def test_the_reason_is_what_the_daemon_said_last(state):
+def test_reason_is_the_status_text(state):
     said = unit_state.failure({**FAILED, **WRONG, "ActiveState": state})
     assert said is not None
     assert said.startswith("the service cucmd does not start: /etc/cucmd/cucmd.toml:3: ")
@@ -33,7 +33,7 @@ def test_the_reason_is_what_the_daemon_said_last(state):
 
 
 @pytest.mark.parametrize("state", [{}, {"ActiveState": "deactivating", "SubState": "stop-post"}])
-def test_a_service_that_systemd_starts_again_is_said_to_be(state):
+def test_restarting_unit_is_reported(state):
     taken = {"ExecMainStatus": "69", "StatusText": "the port is taken"}
     said = unit_state.failure({**AGAIN, **taken, **state})
     assert said == (
@@ -42,7 +42,7 @@ def test_a_service_that_systemd_starts_again_is_said_to_be(state):
     )
 
 
-def test_what_a_daemon_did_before_a_crash_is_no_reason():
+def test_crash_ignores_the_status_text():
     ran = {"ExecMainStatus": "6", "StatusText": "3 jobs queued or running"}
     said = unit_state.failure({**FAILED, **ran, "Result": "watchdog"})
     assert said == "the service cucmd does not start: watchdog; see systemctl status cucmd"
@@ -61,11 +61,11 @@ def failed(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("chosen", [True, False])
-def test_the_services_own_socket_is_asked_about(failed, chosen):
+def test_service_socket_is_explained(failed, chosen):
     assert unit_state.why_not_started("/run/cucmd/cucmd.sock", chosen=chosen)
 
 
-def test_a_user_without_a_daemon_would_have_called_the_services(failed, tmp_path):
+def test_missing_own_socket_means_the_service(failed, tmp_path):
     own = tmp_path / "cucmd.sock"
     assert unit_state.why_not_started(str(own), chosen=False)
     assert unit_state.why_not_started(str(own), chosen=True) is None
@@ -73,6 +73,6 @@ def test_a_user_without_a_daemon_would_have_called_the_services(failed, tmp_path
     assert unit_state.why_not_started(str(own), chosen=False) is None
 
 
-def test_where_systemd_does_not_run_it_is_not_asked(failed, monkeypatch):
+def test_systemd_may_be_missing(failed, monkeypatch):
     monkeypatch.setattr(unit_state, "BOOTED", "/no/such/folder")
     assert unit_state.why_not_started("/run/cucmd/cucmd.sock", chosen=False) is None

@@ -67,7 +67,7 @@ def job_of(screen):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTSTP, signal.SIGSTOP])
-def test_what_is_typed_after_a_stop_is_not_seen(canned, asked_in_shell, job, number):
+def test_nothing_typed_after_stop_is_seen(canned, asked_in_shell, job, number):
     screen = asked_in_shell
     canned.on("Start", canned.reply({"job": job("running")}))
     screen.type("half of")  # and what was typed before is forgotten
@@ -85,15 +85,8 @@ def test_what_is_typed_after_a_stop_is_not_seen(canned, asked_in_shell, job, num
     assert "half of" not in screen.raw
 
 
-def test_ctrl_z_leaves_a_line_of_its_own_for_the_shell(asked_in_shell):
-    screen = asked_in_shell
-    screen.type("\x1a")
-    screen.until("$ ")
-    assert screen.screen.splitlines()[-3:] == [QUESTION, "stopped, echo on", "$ "]
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
-def test_a_signal_that_ends_it_leaves_the_terminal_as_it_was(canned, asked, number):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_restore_the_terminal(canned, asked, number):
     asked.process.send_signal(number)
     assert asked.ended() == 128 + number
     assert asked.process.returncode == -number  # of the signal itself, as whoever sent it expects
@@ -102,35 +95,17 @@ def test_a_signal_that_ends_it_leaves_the_terminal_as_it_was(canned, asked, numb
     assert {method for method, _ in canned.calls} <= {"Clusters"}
 
 
-def test_a_stopped_prompt_can_be_ended(asked_in_shell):
-    screen = asked_in_shell
-    screen.type("\x1a")
-    screen.until("stopped, echo on")
-    os.kill(job_of(screen), signal.SIGTERM)
-    screen.until("$ ")
-    screen.type("fg\n")
-    screen.until(f"ended {-signal.SIGTERM}")
-    assert echo(screen)
-
-
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
         (b"\x03", "interrupted; nothing was started"),
-        (b"\x04", "no password was given; nothing was started"),
         (b"\n", "no password was given; nothing was started"),
         (b"se\xffcret\n", "the password that was typed is not UTF-8"),
     ],
 )
-def test_the_message_after_a_prompt_is_on_a_line_of_its_own(canned, asked, typed, message):
+def test_message_follows_on_its_own_line(canned, asked, typed, message):
     asked.type(typed)
     assert asked.ended() in (2, 130)
     assert asked.screen.splitlines() == [QUESTION, f"cucmctl: {message}"]
     assert asked.settings == asked.before
     assert {method for method, _ in canned.calls} <= {"Clusters"}
-
-
-def test_a_user_cannot_steer_the_terminal_of_the_prompt(terminal):
-    screen = terminal(*ARGUMENTS[:-1], "\x1b[2J")
-    screen.until(r"Password of \x1b[2J on the nodes: ")
-    assert screen.unknown == []

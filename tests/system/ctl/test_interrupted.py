@@ -41,13 +41,13 @@ MANY = 1000
 
 
 @pytest.mark.timeout(300)
-def test_ctrl_c_while_anything_is_loaded(canned, environ, summary, request):
+def test_ctrl_c_while_loading(canned, environ, summary, request):
     canned.on("List", canned.reply({"jobs": [summary()]}))
     whole = interrupted(canned, environ, MANY)
     imports = MANY - int(whole.stdout.split()[-1])
     assert imports > 50
     codes = []
-    for number in range(1, imports, 13 if is_quick(request.config) else 1):
+    for number in range(1, imports, 40 if is_quick(request.config) else 1):
         done = interrupted(canned, environ, number)
         assert_no_traceback(done.stderr)
         codes.append(done.returncode)
@@ -67,7 +67,7 @@ def interrupted(canned, environ, number):
     return subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
 
 
-def test_ctrl_c_as_another_is_handled(environ):
+def test_ctrl_c_twice(environ):
     """`signal` raises it then, before it changes anything."""
     program = (
         "import sys, types; from cucmctl import __main__\n"
@@ -102,14 +102,14 @@ FORMATS = ("zip", "tar", "tgz", "dir")
 
 
 @pytest.mark.timeout(120 + 5 * KILLS)
-def test_ctrl_c_at_any_moment_of_an_export(daemon, make_lab, environ, tmp_path, request):
+def test_ctrl_c_during_an_export(daemon, make_lab, environ, tmp_path, request):
     """Once, or held. What is at the target is whole, or as it was before."""
     dice, lab = make_dice(), make_lab(1, "--files", "3", "--size", "4000000")
     with daemon.client() as client:
         job_id = wait_closed(client, start(client, lab).job_id).job_id
     targets, codes, seconds = tmp_path / "targets", [], 0.0
     targets.mkdir()
-    for number in range(5 if is_quick(request.config) else 4 * KILLS):
+    for number in range(3 if is_quick(request.config) else 4 * KILLS):
         form = FORMATS[number % 4]
         piped = form != "dir" and dice.random() < 0.5
         out = "-" if piped else targets / f"out.{form}"
