@@ -279,10 +279,10 @@ def label(text: str) -> tuple[str, str]:
     return key, value
 
 
-def labels_of(option: str, given: Sequence[tuple[str, str]]) -> dict[str, str]:
+def labels_of(option: str, pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Returns labels as a dictionary. Raises `UsageError` if one key has two values."""
     labels: dict[str, str] = {}
-    for key, value in given:
+    for key, value in pairs:
         if labels.setdefault(key, value) != value:
             raise UsageError(f"{option}: {key} was given twice, {labels[key]!r} and {value!r}")
     return labels

@@ -31,8 +31,8 @@ def from_file(name: str, username: str) -> str:
             exposed = 0o077 if status.st_uid == os.getuid() else 0o007
             if stat.S_ISREG(status.st_mode) and status.st_mode & exposed:
                 mode = stat.S_IMODE(status.st_mode)
-                said = f"others can read it (mode {mode:04o}); expected 0600 or less"
-                raise _wrong(name, said)
+                reason = f"others can read it (mode {mode:04o}); expected 0600 or less"
+                raise _wrong(name, reason)
             return _first_line(name, file)
     except OSError as error:
         raise _wrong(name, f"cannot be read: {error.strerror}") from None

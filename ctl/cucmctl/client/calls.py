@@ -137,7 +137,7 @@ class Calls:
             raise (ConnectionLost if lost else DaemonUnavailable)(why) from error
 
     def _upgraded(self, call: MethodCall[T]) -> tuple[Wire, T]:
-        """Opens a connection that carries other bytes after the reply. These have no deadline."""
+        """Opens a connection that carries other bytes after the reply, which has no deadline."""
         connection = self._opened(self._deadline())
         try:
             frame = call_frame(call.method, call.request, upgrade=True)

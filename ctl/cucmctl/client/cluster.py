@@ -76,7 +76,7 @@ def discover_first(
     at = f"{before.discovered_at:%Y-%m-%d %H:%M} UTC"
     tell(
         f"{job.nodes[0].node} does not answer ({failure.code}); "
-        f"the nodes of {name} are those that were named at {at}"
+        f"using the nodes of {name} as they were named at {at}"
     )
 
 

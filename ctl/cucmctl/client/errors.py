@@ -57,7 +57,7 @@ class DiscoveryFailed(ClientError):
         self.job = job
         node = job.nodes[0]
         why = node.error or f"the discovery ended {job.status}"
-        super().__init__(f"{node.node} has not named the nodes of its cluster: {why}")
+        super().__init__(f"{node.node} did not name the nodes of its cluster: {why}")
 
     @property
     def hint(self) -> str | None:
@@ -130,11 +130,9 @@ class CredentialNotFound(Refused):
     parameters: fields.CredentialNotFound
 
     def __str__(self) -> str:
-        given = self.parameters
-        whose = (
-            f", which cluster {given.cluster!r} has in the configuration," if given.cluster else ""
-        )
-        return f"no credential {given.credential!r}{whose} was given to the daemon{self.hint}"
+        name, cluster = self.parameters.credential, self.parameters.cluster
+        owner = f", which cluster {cluster!r} has in the configuration," if cluster else ""
+        return f"no credential {name!r}{owner} was given to the daemon{self.hint}"
 
 
 class InvalidRequest(Refused):

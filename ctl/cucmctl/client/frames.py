@@ -94,10 +94,10 @@ def framed(call: CallFrame) -> bytes:
     JSON cannot express.
     """
     try:
-        given = call.parameters
-        if not isinstance(given, msgspec.Raw):
-            given = _without_none(msgspec.to_builtins(given))
-        frame = _encoder.encode(CallFrame(call.method, given, call.more, call.upgrade)) + b"\0"
+        parameters = call.parameters
+        if not isinstance(parameters, msgspec.Raw):
+            parameters = _without_none(msgspec.to_builtins(parameters))
+        frame = _encoder.encode(CallFrame(call.method, parameters, call.more, call.upgrade)) + b"\0"
     except UnicodeEncodeError:  # do not show this exception: it may quote a password
         place = _path_of_invalid_text(msgspec.to_builtins(call.parameters))
         raise InvalidRequest.of(place, "it is not UTF-8") from None

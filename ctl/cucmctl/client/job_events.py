@@ -66,15 +66,15 @@ class Events:
 
     def __init__(self, whole: Callable[[str], bool] = lambda _: False) -> None:
         self._whole = whole
-        self.told: dict[str, int] = {}  # job -> revision of its last event, in order of arrival
-        self._unfinished: set[str] = set()  # jobs in `told` that have not ended
+        self.revisions: dict[str, int] = {}  # job -> that of its last event; in order of arrival
+        self._unfinished: set[str] = set()  # jobs in `revisions` that have not ended
         self._asked_for: set[str] = set()  # jobs whose last state did not come from the watch
         self._begun = False
 
     def begin(self) -> EventSteps:
         """Notes which jobs exist. Call this before the first watch of all jobs. Makes no events."""
         for job in reversed((yield from self._newest())):
-            self.told[job.job_id] = job.revision
+            self.revisions[job.job_id] = job.revision
 
     def of(self, reply: WatchReply) -> EventSteps:
         """Makes the events for a reply of the watch.
@@ -102,10 +102,10 @@ class Events:
         self._begun = True
 
     def _is_news(self, job: Job | JobSummary) -> bool:
-        return job.revision != self.told.get(job.job_id)
+        return job.revision != self.revisions.get(job.job_id)
 
     def _is_next(self, change: JobChange) -> bool:
-        told = self.told.get(change.job_id, -1)
+        told = self.revisions.get(change.job_id, -1)
         if change.job_id in self._asked_for:
             # The watch has caught up with the state. A change of the same revision is byte counts.
             if change.revision >= told:
@@ -116,7 +116,7 @@ class Events:
     def _ended_meanwhile(self, running: set[str]) -> EventSteps:
         newest = [job for job in (yield from self._newest()) if job.job_id not in running]
         listed = {job.job_id for job in newest}
-        is_told = [job.job_id in self.told for job in newest]
+        is_told = [job.job_id in self.revisions for job in newest]
         new = len(newest) - is_told[::-1].index(True) if any(is_told) else len(newest)
         # Jobs behind all known ones are older: they moved up in the list because others were
         # deleted.
@@ -125,7 +125,7 @@ class Events:
                 continue  # the job has just begun, and its changes follow
             if self._is_news(job):
                 yield from self._ask_for(job.job_id)
-        for job_id in [name for name in self.told if name not in running | listed]:
+        for job_id in [name for name in self.revisions if name not in running | listed]:
             # Either the list has all jobs that exist, or the job ran and is too old for the list.
             if len(newest) < NEWEST - len(running) or job_id in self._unfinished:
                 yield from self._ask_for(job_id)
@@ -152,7 +152,7 @@ class Events:
     def _event(
         self, name: Literal["state", "change"], job: Job | JobSummary | JobChange
     ) -> JobEvent:
-        self.told[job.job_id] = job.revision
+        self.revisions[job.job_id] = job.revision
         if job.status in UNFINISHED:
             self._unfinished.add(job.job_id)
         else:
@@ -161,13 +161,13 @@ class Events:
         return JobEvent(name, job.job_id, job)
 
     def _forget(self, job_id: str) -> None:
-        self.told.pop(job_id, None)
+        self.revisions.pop(job_id, None)
         self._unfinished.discard(job_id)
         self._asked_for.discard(job_id)
 
     def _keep_few(self) -> None:
         """Forgets the oldest ended jobs, because a watch may run for months."""
-        if len(self.told) <= 3 * NEWEST:
+        if len(self.revisions) <= 3 * NEWEST:
             return
-        for job_id in [name for name in self.told if name not in self._unfinished][:NEWEST]:
+        for job_id in [name for name in self.revisions if name not in self._unfinished][:NEWEST]:
             self._forget(job_id)

@@ -109,7 +109,7 @@ def again(call: Callable[[], R], listener: ReconnectListener, *, reconnect: floa
     back_by: float | None = None
     while True:
         try:
-            given = call()
+            result = call()
         except (DaemonUnavailable, ShuttingDown) as error:
             now = time.monotonic()
             if back_by is None and reconnect:
@@ -120,7 +120,7 @@ def again(call: Callable[[], R], listener: ReconnectListener, *, reconnect: floa
         else:
             if back_by is not None:
                 listener.came_back()
-            return given
+            return result
         time.sleep(_pause(back_by))
 
 

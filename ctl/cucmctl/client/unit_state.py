@@ -58,8 +58,8 @@ def failure(unit: Mapping[str, str]) -> str | None:
         return None
     # After a crash, the status text is still the one of a running daemon, so do not use it.
     code = unit.get("ExecMainStatus")
-    said = unit.get("StatusText") if code in SAYS_WHY else ""
-    why = f"{said or unit['Result']}; see systemctl status cucmd"
+    status = unit.get("StatusText") if code in SAYS_WHY else ""
+    why = f"{status or unit['Result']}; see systemctl status cucmd"
     # The unit deactivates: systemd has not yet decided whether to restart it.
     ending = unit.get("ActiveState") == "deactivating"
     if unit.get("SubState") == "auto-restart" or (ending and code not in FINAL):

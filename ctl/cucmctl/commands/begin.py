@@ -101,8 +101,8 @@ def add_job_options(
 
 def timeouts_of(arguments: argparse.Namespace, names: Iterable[str]) -> Timeouts | None:
     """Returns the timeouts that were given, or None if none was given."""
-    given = {name: getattr(arguments, f"{name}_timeout") for name in names}
-    return Timeouts(**given) if any(value is not None for value in given.values()) else None
+    values = {name: getattr(arguments, f"{name}_timeout") for name in names}
+    return Timeouts(**values) if any(value is not None for value in values.values()) else None
 
 
 def add_try_all(group: argparse._ArgumentGroup) -> None:
@@ -128,11 +128,11 @@ def check_user(arguments: argparse.Namespace, *, needed: bool = True) -> None:
     The user in NAME@NODE, which is the notation of `ssh`, becomes the value of --user.
     """
     for name in ("nodes", "publisher", "cluster_of"):
-        given = getattr(arguments, name, None)
-        if isinstance(given, list):
-            setattr(arguments, name, [_without_user(one, arguments) for one in given])
-        elif given is not None:
-            setattr(arguments, name, _without_user(given, arguments))
+        value = getattr(arguments, name, None)
+        if isinstance(value, list):
+            setattr(arguments, name, [_without_user(one, arguments) for one in value])
+        elif value is not None:
+            setattr(arguments, name, _without_user(value, arguments))
     if arguments.user == "":
         raise UsageError("--user: '' is empty; expected the platform administrator's name")
     if needed and arguments.password_file is not None and not arguments.user:
@@ -144,7 +144,7 @@ def _without_user(node: str, arguments: argparse.Namespace) -> str:
     if not at:
         return node
     if arguments.user not in (None, user):
-        raise UsageError(f"{node}: another user than {arguments.user!r}; a job has one")
+        raise UsageError(f"{node}: this is another user than {arguments.user!r}; give one user")
     arguments.user = user
     return host
 
@@ -168,11 +168,11 @@ Stay: TypeAlias = Callable[[Client, Job, argparse.Namespace], int]
 L = TypeVar("L")
 
 
-def and_follow(said: Callable[[Job], str], view: Callable[[], View]) -> Stay:
-    """Returns a `Stay` that prints `job ID`, followed by `said(job)`, and follows the job."""
+def and_follow(describe: Callable[[Job], str], view: Callable[[], View]) -> Stay:
+    """Returns a `Stay` that prints `job ID`, followed by `describe(job)`, and follows the job."""
 
     def stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
-        printer.note(f"job {job.job_id} {said(job)}")
+        printer.note(f"job {job.job_id} {describe(job)}")
         return follow(client, job.job_id, view, reconnect=arguments.reconnect, begun=job)
 
     return stay
@@ -212,7 +212,7 @@ def begin(
         printer.note("nothing else was started")
         return exits.INTERRUPTED
     except KeyboardInterrupt:
-        printer.note("interrupted before the daemon answered; did it begin? cucmctl list")
+        printer.note("interrupted before the daemon answered; did the job start? cucmctl list")
         return exits.INTERRUPTED
     except InvalidRequest as error:
         wrong = error.parameters
@@ -267,7 +267,7 @@ def begin_on_nodes(
                  or a cluster is going to be asked for its nodes
     stay         as for `begin`
     """
-    given, labels = timeouts_of(arguments, timeouts), labels_of("--label", arguments.label)
+    chosen, labels = timeouts_of(arguments, timeouts), labels_of("--label", arguments.label)
     check_user(arguments)
     with Client(arguments.socket) as client:
         client.connect()
@@ -297,9 +297,9 @@ def begin_on_nodes(
         def start(login: Login) -> Job:
             for name in discovered:
                 tell = printer.note
-                discover_first(client, name, login=login, timeouts=given, tell=tell, wait=wait)
+                discover_first(client, name, login=login, timeouts=chosen, tell=tell, wait=wait)
             how = How(
-                timeouts=given,
+                timeouts=chosen,
                 concurrency=arguments.concurrency,
                 labels=labels or None,
                 try_all=arguments.try_all or None,

@@ -44,7 +44,7 @@ def _reload(arguments: argparse.Namespace) -> int:
     with Client(arguments.socket) as client:
         reply = client.reload()
     if reply.after_restart and not arguments.json:
-        printer.note(f"reloaded, but not until a restart: {', '.join(reply.after_restart)}")
+        printer.note(f"reloaded; these settings need a restart: {', '.join(reply.after_restart)}")
     return printer.show(reply, (), as_json=arguments.json)
 
 

@@ -54,7 +54,7 @@ class CheckTable(TableAtTheEnd):
     def conclude(self, job: Job) -> None:
         super().conclude(job)
         if not self._receiver:
-            printer.note("whether the nodes reach this host was not looked at: --receiver")
+            printer.note("whether the nodes reach this host is checked only with --receiver")
 
 
 COMMANDS = {

@@ -46,7 +46,7 @@ def _files(arguments: argparse.Namespace) -> int:
             for text in render.on_disk(job):
                 printer.note(text)
     if not count:
-        printer.note("no files are on record; those of a node are, once it has ended")
+        printer.note("no files yet; the files of a node are listed once it has ended")
     return exits.DONE
 
 
@@ -66,14 +66,14 @@ def _transcript(arguments: argparse.Namespace) -> int:
             job = client.status(arguments.job)
             if len(job.nodes) != 1:
                 names = [printer.visible(node.node) for node in job.nodes]
-                printer.note(f"a transcript is of one node: cucmctl transcript {job.job_id} NODE")
+                printer.note(f"name one of these nodes: cucmctl transcript {job.job_id} NODE")
                 return printer.show(names, names, as_json=arguments.json)
             node = job.nodes[0].node
         for text in client.transcript(arguments.job, node, follow=arguments.follow):
             empty = empty and not text
             _print(text, as_json=arguments.json)
     if empty:
-        printer.note("nothing was said on this node: it was not reached, or its files are gone")
+        printer.note("the transcript is empty: the node was not reached, or its files were deleted")
     return exits.DONE
 
 

@@ -41,7 +41,7 @@ def _add_yes(parser: VerbParser) -> None:
 
 def _check_yes(arguments: argparse.Namespace) -> None:
     if not arguments.yes and not (sys.stdin and sys.stdin.isatty()):
-        raise UsageError("--yes: expected where nobody can be asked, as without a terminal")
+        raise UsageError("--yes: needed without a terminal, where nobody can be asked")
 
 
 def _delete(arguments: argparse.Namespace) -> int:
@@ -108,8 +108,8 @@ def _prune_arguments(parser: VerbParser) -> None:
 
 def _prune(arguments: argparse.Namespace) -> int:
     labels = labels_of("--label", arguments.label) or None
-    given = arguments.older_than, arguments.keep, arguments.larger_than, labels
-    if given == (None, None, None, None):
+    criteria = arguments.older_than, arguments.keep, arguments.larger_than, labels
+    if criteria == (None, None, None, None):
         raise UsageError(
             "none of --older-than, --keep, --larger-than and --label was given; expected one"
         )
@@ -133,7 +133,7 @@ def _prune(arguments: argparse.Namespace) -> int:
             if _ids(reply) <= shown:
                 reply = prune(dry_run=False)
                 break
-            printer.note("by now these would be deleted:")
+            printer.note("more jobs match by now; these would be deleted:")
     if arguments.json:
         printer.json_line(reply)
         return exits.DONE

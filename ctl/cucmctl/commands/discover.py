@@ -74,20 +74,20 @@ def _arguments(parser: VerbParser) -> None:
 def _cluster_name(text: str) -> str:
     if not _NAME.fullmatch(text):
         expected = "expected letters, digits, '-', '_' and '.' (64 at most)"
-        raise argparse.ArgumentTypeError(f"{text!r} is no name of a cluster; {expected}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a cluster name; {expected}")
     return text
 
 
 def _discover(arguments: argparse.Namespace) -> int:
     if arguments.save is not None and arguments.json:
-        raise UsageError("--save: prints a block of the configuration, and --json prints JSON")
+        raise UsageError("--save: cannot be combined with --json, because it prints configuration")
     labels = labels_of("--label", arguments.label)
     check_user(arguments)
     with Client(arguments.socket) as client:
         client.connect()  # before the password is asked for
         lookup.check_known(arguments.credential, client.credentials, CredentialNotFound)
         lookup.check_names(client, [arguments.publisher])
-        before = _last_named(client, arguments.publisher)
+        before = _known(client, arguments.publisher)
         return begin(
             client,
             arguments,
@@ -129,11 +129,11 @@ class FoundNodes(AtTheEnd):
     def conclude(self, job: Job) -> None:
         super().conclude(job)
         if self._before is not None and job.status == "succeeded":
-            for text in describe_changes(self._before, _last_named(self._client, self._publisher)):
+            for text in describe_changes(self._before, _known(self._client, self._publisher)):
                 printer.note(text)
 
 
-def _last_named(client: Client, name: str) -> Cluster | None:
+def _known(client: Client, name: str) -> Cluster | None:
     """Returns the cluster as `cluster.last_discovery` does, or None if the daemon cannot answer.
 
     Without an answer the discovery still works; only the message about changes is missing.
@@ -157,7 +157,7 @@ def _lines(arguments: argparse.Namespace, job: Job) -> Iterator[str]:
             yield from discover_text.block(
                 name, node.node, node.found, credential=credential, at=at
             )
-            printer.note("nothing is saved: put this into the daemon's cucmd.toml, cucmctl reload")
+            printer.note("not saved: put this into the daemon's cucmd.toml, then cucmctl reload")
 
 
 COMMANDS = {

@@ -72,7 +72,7 @@ def _export(arguments: argparse.Namespace) -> int:
             printer.note(f"cannot write {where}: {error.strerror or error}")
             return exits.CANNOT_WRITE
         except KeyboardInterrupt:
-            printer.note("interrupted; nothing is left of the export")
+            printer.note("interrupted; the incomplete export was removed")
             return exits.INTERRUPTED
     _report(export, path, as_json=arguments.json)
     return exits.PARTIAL if export.reply.damaged else exits.DONE
@@ -129,20 +129,20 @@ def _ignore_ctrl_c() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 
 
-def _format(given: Format | None, output: str | None) -> Format:
-    """Returns the format that the name implies, or `given` if the name implies none."""
+def _format(chosen: Format | None, output: str | None) -> Format:
+    """Returns the format that the name implies, or `chosen` if the name implies none."""
     if output is None or output == "-":
-        return given or ("zip" if output is None else "tar")
+        return chosen or ("zip" if output is None else "tar")
     named = next((SUFFIXES[end] for end in SUFFIXES if output.lower().endswith(end)), None)
     if output.endswith("/") and not os.path.isdir(output):
         named = "dir"
     elif os.path.isdir(output):  # the export is written into this folder
         named = None
-    if given is not None and named not in (None, given):
+    if chosen is not None and named not in (None, chosen):
         raise UsageError(
-            f"--format: {given}, but {output} is the name of a {named}; give one of them"
+            f"--format: {chosen}, but {output} is the name of a {named}; give one of them"
         )
-    return named or given or "zip"
+    return named or chosen or "zip"
 
 
 def _with_suffix(output: str, form: Format) -> str:
@@ -150,7 +150,7 @@ def _with_suffix(output: str, form: Format) -> str:
     named = form == "dir" or output.lower().endswith(tuple(SUFFIXES))
     if named or path.is_dir() or _is_special(path):
         return output
-    printer.note(f"{output} says no format, and is written to {output}{_suffix(form)}")
+    printer.note(f"{output} has no suffix; writing to {output}{_suffix(form)}")
     return output + _suffix(form)
 
 
@@ -172,7 +172,7 @@ def _is_special(path: Path) -> bool:
 
 def _check_standard_output(form: Format) -> None:
     if form == "dir":
-        raise UsageError("--format: 'dir' is a folder, which standard output is not")
+        raise UsageError("--format: dir needs a folder; give -o FOLDER")
     if printer.standard_output().isatty():
         raise UsageError("-o: '-' is a terminal; expected a file, or a pipe behind it")
 
@@ -188,13 +188,13 @@ def _report(export: Export, path: Path | None, *, as_json: bool) -> None:
     printer.note(f"exported {count}, {render.size(reply.bytes)}")
     if reply.left_out:
         of_them = render.count_of(reply.left_out, "file")
-        printer.note(f"left out: {of_them} not complete; to take what came of them: --incomplete")
+        printer.note(f"left out: {of_them} not complete; to include them: --incomplete")
     if reply.damaged:
         printer.note(f"left out: {render.count_of(reply.damaged, 'file')} not as received")
     for file in reply.wrong or ():
         printer.note(f"  {file.node}: {file.path} {file.reason}")
     if reply.damaged and reply.damaged > len(reply.wrong or ()):
-        printer.note("  and more, which summary.txt has")
+        printer.note("  summary.txt lists more")
 
 
 def _fields(export: Export) -> dict[str, object]:
@@ -258,10 +258,10 @@ def _verify(arguments: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             printer.note(f"interrupted after {render.count_of(last.files, 'file')}")
             return exits.INTERRUPTED
-    said = "all as received"
+    verdict = "all as received"
     if wrong:
-        said = f"{render.count_of(wrong, 'file')} of them not as received"
-    printer.note(f"{render.count_of(last.files, 'file')}, {render.size(last.bytes)}: {said}")
+        verdict = f"{render.count_of(wrong, 'file')} of them not as received"
+    printer.note(f"{render.count_of(last.files, 'file')}, {render.size(last.bytes)}: {verdict}")
     return exits.FAILED if wrong else exits.DONE
 
 

@@ -111,7 +111,7 @@ def _end_on_signals(client: Client, job: Job) -> Iterator[None]:
         ended = _end_job(client, job)
         signal.signal(signal.SIGINT, before[signal.SIGINT])
         printer.note(
-            "it is ended on the nodes; Ctrl-C again does not wait for that"
+            "the job ends on the nodes; Ctrl-C again does not wait for that"
             if ended
             else "Ctrl-C again leaves it running"
         )
@@ -144,7 +144,7 @@ def _end_job(client: Client, job: Job) -> bool:
             except InvalidRequest:  # no node has begun, or the job has ended
                 own.cancel(job.job_id)
         except ClientError as error:
-            printer.note(f"it was not ended: {exits.message_of(error)}")
+            printer.note(f"the job was not ended: {exits.message_of(error)}")
             return False
     return True
 

@@ -30,7 +30,7 @@ def _clusters(arguments: argparse.Namespace) -> int:
         known = client.clusters() if name is not None and not found else found
     if name is not None and not found:
         names = [one.name for one in known if one.name]
-        printer.note(f"no cluster {name!r} is known, nor one with such a node{hint(name, names)}")
+        printer.note(f"no cluster {name!r}, and none has such a node{hint(name, names)}")
         return exits.NOT_FOUND
     lines = _list(found) if name is None else chain.from_iterable(map(_details, found))
     none = "no clusters; to ask a node for its own: cucmctl discover NODE"
@@ -55,7 +55,7 @@ def _details(cluster: Cluster) -> Iterator[str]:
     title = f"cluster {cluster.name}" if cluster.name else "a cluster without a name"
     yield printer.visible(f"{title}: {render.count_of(cluster.nodes_total, 'node')}")
     if cluster.discovered_at is None:
-        yield "nobody has asked it for its nodes; to do so: cucmctl discover " + printer.visible(
+        yield "it was never asked for its nodes; to ask: cucmctl discover " + printer.visible(
             cluster.name or cluster.publisher or "NODE"
         )
     else:
@@ -111,12 +111,12 @@ def _keys(profile: Profile) -> Iterator[str]:
     yield printer.visible(f"profile {profile.name}: {profile.description}")
     yield printer.visible(f"products: {_products(profile)}")
     for path, length in zip_longest(profile.paths, profile.written_for or ()):
-        said = "" if length is None else f", each written for {length}"
+        details = "" if length is None else f", each written for {length}"
         if length == "always":
-            said = ", written all the time"
+            details = ", written all the time"
         if path in (profile.unverified or ()):
-            said += "; not verified: a node need not have it"
-        yield printer.visible(f"  {profile.location} {path}{said}")
+            details += "; not verified: a node need not have it"
+        yield printer.visible(f"  {profile.location} {path}{details}")
     window = f"last {printer.visible(profile.last)}" if profile.last else "none: all files"
     yield f"window: {window}"
     if profile.match is not None:
@@ -180,7 +180,7 @@ def _hostkeys(arguments: argparse.Namespace) -> int:
         if action == "add":
             _show(client.add_host_key(node, arguments.key), as_json=arguments.json)
             if arguments.key is None:  # the key came over the network, and nobody has checked it
-                printer.note("as the node shows it now: compare it with what its administrator has")
+                printer.note("compare the key with the one that the administrator of the node has")
             return exits.DONE
         reply = client.forget_host_key(node)
     if arguments.json:

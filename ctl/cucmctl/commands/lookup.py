@@ -49,14 +49,14 @@ def resolve_last(arguments: argparse.Namespace) -> None:
     """Replaces `@last` by the id of this user's newest job. Raises `JobNotFound`."""
     with Client(arguments.socket) as client:
         job = _newest(client)
-    said = " ".join(filter(None, (job.kind, text_of(job).summarize(job))))
+    what = " ".join(filter(None, (job.kind, text_of(job).summarize(job))))
     created = job_list.moment(job.created_at, datetime.now(UTC))
-    printer.note(f"@last is job {job.job_id}: {said}, {created}")
+    printer.note(f"@last is job {job.job_id}: {what}, {created}")
     for name in ("job", "jobs"):
-        given = getattr(arguments, name, None)
-        if isinstance(given, list):
-            setattr(arguments, name, [job.job_id if one == "@last" else one for one in given])
-        elif given == "@last":
+        value = getattr(arguments, name, None)
+        if isinstance(value, list):
+            setattr(arguments, name, [job.job_id if one == "@last" else one for one in value])
+        elif value == "@last":
             arguments.job = job.job_id
 
 
@@ -104,7 +104,7 @@ def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:
         cluster, colon, part = name.partition(":")
         if colon and cluster in by_name and not part.isdecimal():  # NAME:22 would be a host
             if part in PARTS:
-                one = f"one node is to be named here; give {cluster} or a host"
+                one = f"expected one node; give {cluster} or a host"
                 raise UnknownTarget(f"{name!r}: {one}")
             raise UnknownTarget(f"{name!r}: a cluster has no such part{hint(part, PARTS)}")
         alike = near(name, by_name)
@@ -114,9 +114,9 @@ def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:
         try:  # this may take long if a name server does not answer
             socket.getaddrinfo(name.partition(":")[0], None)
         except (OSError, UnicodeError):
-            text = f"{name!r} is no cluster, and no host has an address by it; {meant}"
+            text = f"{name!r} is no cluster, and no host has that name; {meant}"
             raise UnknownTarget(text) from None
-        printer.note(f"{name!r} is taken for a host; {meant}")
+        printer.note(f"{name!r} is used as the name of a host; {meant}")
     return by_name
 
 
@@ -155,8 +155,8 @@ def only_publishers(client: Client, names: Sequence[str], verb: str = "start") -
         if f"{base}:subscribers" in names and cluster.discovered_at is None:
             known = "all but its publisher" if cluster.publisher else "all of its nodes"
             printer.note(
-                f"{base}:subscribers: {known}, for which of them are subscribers is not known; "
-                "ask first: cucmctl discover"
+                f"{base}:subscribers: which nodes are subscribers is not known, so the job is on "
+                f"{known}; ask first: cucmctl discover"
             )
     return asked
 
@@ -173,10 +173,9 @@ def _say_what_is_left_out(client: Client, name: str, cluster: Cluster) -> None:
     The latter is from the last discovery, which may be long ago.
     """
     if (left_out := cluster.nodes_total - cluster.nodes_configured) > 0:
-        node = "node is" if left_out == 1 else "nodes are"
+        are = f"node of {name} is" if left_out == 1 else f"nodes of {name} are"
         printer.note(
-            f"{left_out} {node} left out, which {name} has named and the configuration has not: "
-            f"cucmctl clusters {name}"
+            f"{left_out} {are} not in the configuration and left out: cucmctl clusters {name}"
         )
     if cluster.discovered_at is None:
         return

@@ -117,9 +117,8 @@ def _list(arguments: argparse.Namespace) -> int:
             unfinished = unfinished_older_than(client, found, DEFAULT_LIMIT)
             found, left = [*found, *unfinished], left - len(unfinished)
         _show_list(found, as_json=arguments.json, request=request)
-        hidden: Sequence[
-            JobSummary
-        ] = ()  # those that have not ended and a plain --limit leaves out
+        # Jobs that have not ended, and that --limit leaves out if there are no other options.
+        hidden: Sequence[JobSummary] = ()
         plain = limit not in (None, MOST_LISTED) and request == ListRequest(limit=limit)
         if plain and not arguments.json:
             hidden = unfinished_older_than(client, found, limit)
@@ -129,7 +128,7 @@ def _list(arguments: argparse.Namespace) -> int:
         have = "1 older job has" if len(hidden) == 1 else f"{len(hidden)} older jobs have"
         printer.note(f"{have} not ended; to see: {see}")
     elif left > 0 and not arguments.json:
-        printer.note(f"{left} older; to see them: cucmctl list --all, or --limit N")
+        printer.note(f"{left} older jobs are not shown: cucmctl list --all, or --limit N")
     if passed_over:
         printer.note(f"checks and discoveries are not shown ({passed_over}): cucmctl list --all")
     return exits.DONE

@@ -213,12 +213,12 @@ def _retry(arguments: argparse.Namespace) -> int:
         job = client.status(arguments.job)
 
         def login() -> Login | None:
-            given = {arguments.user, arguments.password_file, arguments.credential} != {None}
+            has_login = {arguments.user, arguments.password_file, arguments.credential} != {None}
             left = {node.node for node in job.nodes if node.status != "succeeded"}
             can_be = job.status in render.JOB_ENDED and not job.files_deleted and left
             # In other cases the daemon refuses the retry with any login, and says why.
             asks = not job.resumable and can_be and left.issuperset(arguments.nodes)
-            if not given and not asks:
+            if not has_login and not asks:
                 return None
             if arguments.credential is None and not (arguments.user or job.username):
                 text = "--user: is needed, since the job has no user; give it, or --credential"

@@ -24,7 +24,7 @@ class CaptureText(KindText):
 
     def describe(self, job: Job) -> Iterator[str]:
         if job.capture is not None:
-            yield from asked(job.capture)
+            yield from describe_settings(job.capture)
 
     def summarize(self, job: Job | JobSummary) -> str:
         return "" if job.capture is None else packets_of(job.capture)
@@ -46,9 +46,9 @@ class CaptureText(KindText):
     def result(self, job: Job, files: str) -> str:
         found = [(node.status, node.capture.packets) for node in job.nodes if node.capture]
         count = sum(packets or 0 for _, packets in found)
-        said = "1 packet" if count == 1 else f"{count} packets"
+        counted = "1 packet" if count == 1 else f"{count} packets"
         unknown = ", not all counted" if ("succeeded", None) in found else ""
-        return f"{files}, {said}{unknown}"
+        return f"{files}, {counted}{unknown}"
 
     def phase(self, node: Node, left: float | None = None) -> str:
         if not captures(node):
@@ -90,22 +90,22 @@ class CaptureText(KindText):
         capture = node.capture
         if capture is not None and capture.running and capture.name not in given_up:
             name = visible(f"platform/cli/{capture.name}")
-            yield f"it is not known yet that its capture has ended ({name}.cap)"
+            yield f"its capture may not have ended yet ({name}.cap)"
 
 
 TEXT = CaptureText()
 
 
-def asked(settings: CaptureSettings) -> Iterator[str]:
-    """Yields `captures packets of eth0 for 60 s, port 5060; at most 100000 of a node`."""
+def describe_settings(settings: CaptureSettings) -> Iterator[str]:
+    """Yields `captures packets of eth0 for 60 s, port 5060; at most 100000 per node`."""
     parts = [f"captures packets of {settings.interface} for {settings.duration:g} s"]
     if of := packets_of(settings):
         parts.append(of)
     if settings.size is not None:
         parts.append(f"{settings.size} bytes of each")
-    yield visible(f"{', '.join(parts)}; at most {settings.count} of a node")
+    yield visible(f"{', '.join(parts)}; at most {settings.count} per node")
     if settings.delete:
-        yield visible(f"removes {settings.name}*.cap from the nodes once it is here")
+        yield visible(f"deletes {settings.name}*.cap from the nodes once they are here")
 
 
 def packets_of(settings: CaptureSettings) -> str:

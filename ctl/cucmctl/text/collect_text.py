@@ -67,7 +67,7 @@ def collected(collection: Collection) -> str:
     if collection.until is not None and collection.last is None:
         parts.append(f"until {render.local(datetime.fromisoformat(collection.until))}")
     if parts and not (collection.last or collection.since or collection.until):
-        parts.append("all of it (no window)")
+        parts.append("all files (no window)")
     return ", ".join(parts)
 
 

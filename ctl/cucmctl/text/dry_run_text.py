@@ -55,16 +55,16 @@ def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
     yield from table(("NODE", "PATH", "FILES", "SIZE"), rows, right="FILES SIZE", **layout)
     for name, found in known:
         if found.why is not None:
-            said = "does not fit" if found.fits is False else "may not fit"
-            yield from wrapped(visible(f"{name} {said}: {found.why}"), layout.get("columns"))
+            verdict = "does not fit" if found.fits is False else "may not fit"
+            yield from wrapped(visible(f"{name} {verdict}: {found.why}"), layout.get("columns"))
     room = min((found.room for _, found in known if found.room is not None), default=None)
     if room is not None and whole > room:
         before = " before compression" if job.collection.compress else ""
         more = render.size(whole - room)
-        yield f"all of it{before} is {more} more than the disk has room for ({render.size(room)})"
+        yield f"the total{before} is {more} more than the disk has room for ({render.size(room)})"
     elif all(found.fits for _, found in known):
         if unknown := len(job.nodes) - len(known):
             nodes = render.count_of(unknown, "node")
-            yield f"what is known fits disk and quotas; of {nodes} nothing is known"
+            yield f"the known sizes fit disk and quotas; the sizes of {nodes} are unknown"
         else:
             yield "each node fits disk and quotas"

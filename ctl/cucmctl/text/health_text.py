@@ -93,12 +93,12 @@ def lines(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
         machine = (node.health.product, node.health.version) if node.health else ()
         yield visible(" ".join(filter(None, (node.node, *machine))))
         if node.health is not None and not of_node and node.status == "succeeded":
-            yield "  none of these checks is made on it"
+            yield "  none of these checks applies to this node"
         in_turn = [one for state in _WORDS for one in of_node if one.state == state]
         for one, after in zip_longest(in_turn, in_turn[1:]):
             word, status = _WORDS[one.state]
-            said = visible(f"{one.check}: {one.says}")
-            first, *others = _lines(f"  {word:{_WIDTH}}  {said}", layout)
+            finding = visible(f"{one.check}: {one.says}")
+            first, *others = _lines(f"  {word:{_WIDTH}}  {finding}", layout)
             yield first.replace(word, paint(word, status), 1) if layout.get("colour") else first
             yield from others
             if one.hint and (after is None or after.hint != one.hint):

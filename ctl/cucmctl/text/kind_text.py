@@ -53,12 +53,9 @@ class KindText:
 
     def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
         """Yields what a `complete` job has found on its nodes, as in the summary of an export."""
-        given = [
-            (node.node, getattr(node, name))
-            for node in job.nodes
-            for name in RESULT_MEMBERS.values()
-        ]
-        rows = [(name, line) for name, result in given if result for line in result.summary_lines()]
+        members = RESULT_MEMBERS.values()
+        found = [(node.node, getattr(node, name)) for node in job.nodes for name in members]
+        rows = [(name, line) for name, result in found if result for line in result.summary_lines()]
         return table(("NODE", "FOUND"), rows, right="", **layout) if rows else ()
 
     def result(self, job: Job, files: str) -> str:

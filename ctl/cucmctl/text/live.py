@@ -158,7 +158,7 @@ class Live(View):
             self._job = change.job
 
     def went_away(self, why: str, seconds: float) -> None:
-        self._away = f"the daemon went away; it is waited for, for {seconds:g} s"
+        self._away = f"the daemon went away; waiting {seconds:g} s for it"
         if not self._live.is_started:
             super().went_away(why, seconds)
 

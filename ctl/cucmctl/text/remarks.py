@@ -40,15 +40,15 @@ def remarks(job: Job, *, columns: int | None = None, ascii_only: bool = False) -
     """
     mark = "" if columns is None else "x " if ascii_only else "✗ "
     all_names = columns is None
-    asked, text = job.collection, text_of(job)
-    said = chain(
+    collection, text = job.collection, text_of(job)
+    by_node = chain(
         ((node, _gaps_of(node, all_names=all_names)) for node in job.nodes),
         (
-            (node, chain(_remarks_of(node, text, mark), _coverage_of(node, asked)))
+            (node, chain(_remarks_of(node, text, mark), _coverage_of(node, collection)))
             for node in job.nodes
         ),
     )
-    for line in _grouped(said, all_names=all_names, marks=(GAP, mark)):
+    for line in _grouped(by_node, all_names=all_names, marks=(GAP, mark)):
         yield from wrapped(line, columns)
 
 
@@ -68,19 +68,19 @@ def notes(nodes: Iterable[Node]) -> Iterator[str]:
 
 def waiting_lines(nodes: Iterable[Node]) -> Iterator[str]:
     """Yields which nodes wait for the login on other nodes."""
-    said = ((node, [(describe_waiting(node), "")] if node.waits_for else []) for node in nodes)
-    yield from _grouped(said, all_names=False)
+    by_node = ((node, [(describe_waiting(node), "")] if node.waits_for else []) for node in nodes)
+    yield from _grouped(by_node, all_names=False)
 
 
 def _grouped(
-    said: Iterable[tuple[Node, Iterable[tuple[str, str]]]],
+    by_node: Iterable[tuple[Node, Iterable[tuple[str, str]]]],
     *,
     all_names: bool,
     marks: tuple[str, ...] = (),
 ) -> Iterator[str]:
     """Yields each text once, with its nodes. `marks`: prefixes that move to the start of a line."""
     groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for node, of_node in said:
+    for node, of_node in by_node:
         for text, hint in of_node:
             # A hint may contain the node, as in `hostkeys forget NODE`, and still be the same.
             same = text, hint and re.sub(rf"(?<!\S){re.escape(node.node)}(?!\S)", "NODE", hint)
@@ -102,14 +102,14 @@ def _remarks_of(node: Node, kind: KindText, mark: str) -> Iterator[tuple[str, st
     failure = node.failure
     if failure is not None:
         text = visible(without_node_name(node, node.error or failure.message))
-        said = [] if failure.code.replace("_", " ") in text.lower() else [visible(failure.code)]
+        details = [] if failure.code.replace("_", " ") in text.lower() else [visible(failure.code)]
         if failure.retryable:
-            said.append("a retry can help")
+            details.append("a retry can help")
         first, *others = text.split("; ")
         # Of `PATH: why; PATH: why` show the first, and the number of the others.
         if mark and others and all(re.match(r"\S+: ", part) for part in (first, *others)):
             text = f"{first}, and {len(others)} more {'path' if len(others) == 1 else 'paths'}"
-        text += f" ({'; '.join(said)})" if said else ""
+        text += f" ({'; '.join(details)})" if details else ""
         yield mark + text.strip(), failure.hint or ""
     elif node.error:
         yield mark + visible(without_node_name(node, node.error)), ""
@@ -129,43 +129,43 @@ def _remarks_of(node: Node, kind: KindText, mark: str) -> Iterator[tuple[str, st
 def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
     """Yields missing parts of the window, a line each; the last has the hint how to get them."""
     gaps = node.gaps or ()
-    said = []
+    texts = []
     for gap in gaps:
         if gap.missing == "all":
             continue
         what, lacks = gap.trace or gap.path, f"{format_missing(gap.seconds or 0)} missing"
         verb, adverb = ("begins", "late") if gap.missing == "begin" else ("ends", "early")
         if gap.at is None:
-            said.append(f"{what} {verb} {adverb}, at least {lacks}")
+            texts.append(f"{what} {verb} {adverb}, at least {lacks}")
         else:
-            said.append(f"{what} {verb} {minute(gap.at, node.zone)}, {lacks}")
+            texts.append(f"{what} {verb} {minute(gap.at, node.zone)}, {lacks}")
     if nothing := [gap.path for gap in gaps if gap.missing == "all"]:
-        said.append(f"nothing came of {join_names(nothing, all_names=all_names)}")
+        texts.append(f"nothing came of {join_names(nothing, all_names=all_names)}")
     hint = ""
     if options := [gap.written_for for gap in gaps if gap.written_for is not None]:
         option = f"start --written-for {longest_written_for(options)}"
         hint = f"files that are written to for longer come with {option}"
-    for at, text in enumerate(said, 1):
-        yield GAP + visible(text), hint if at == len(said) else ""
+    for at, text in enumerate(texts, 1):
+        yield GAP + visible(text), hint if at == len(texts) else ""
 
 
-def _coverage_of(node: Node, asked: Collection) -> Iterator[tuple[str, str]]:
+def _coverage_of(node: Node, collection: Collection) -> Iterator[tuple[str, str]]:
     """Yields what the files of a node cover, in the time zone of the reader.
 
     If the moments are not known, the daemon's text is used, which is in the node's own time.
     """
     extent = node.extent
     if extent is not None:
-        said = list(extent.besides)
+        texts = list(extent.besides)
         if extent.since is not None:
             ends = (extent.since, extent.until)
-            whole = ends == (_moment(asked.since), _moment(asked.until))
+            whole = ends == (_moment(collection.since), _moment(collection.until))
             of = "the window" if whole else span(*ends, node.zone)
-            said.insert(0, f"covers {of}")
+            texts.insert(0, f"covers {of}")
     else:
-        said = [node.coverage] if node.coverage and not node.gaps else []
-    if said:
-        yield visible("; ".join(said)), ""
+        texts = [node.coverage] if node.coverage and not node.gaps else []
+    if texts:
+        yield visible("; ".join(texts)), ""
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -222,11 +222,11 @@ def fold_equal_failures(nodes: Iterable[Node]) -> tuple[list[Node], dict[str, in
     others: dict[str, int] = {}
     first: dict[str, str] = {}  # message -> the first node that has it
     for node in nodes:
-        said = without_node_name(node, node.error or "") if node.status == "failed" else ""
-        if said and said in first:
-            others[first[said]] = others.get(first[said], 0) + 1
+        message = without_node_name(node, node.error or "") if node.status == "failed" else ""
+        if message and message in first:
+            others[first[message]] = others.get(first[message], 0) + 1
             continue
-        if said:
-            first[said] = node.node
+        if message:
+            first[message] = node.node
         kept.append(node)
     return kept, others

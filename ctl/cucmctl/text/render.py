@@ -120,9 +120,9 @@ def show_job(job: Job, now: datetime, **layout: Unpack[Layout]) -> Iterator[str]
         yield ""
         yield from found
     columns, ascii_only = layout.get("columns"), layout.get("ascii_only", False)
-    if said := list(remarks(job, columns=columns, ascii_only=ascii_only)):
+    if lines := list(remarks(job, columns=columns, ascii_only=ascii_only)):
         yield ""
-        for line in said:
+        for line in lines:
             yield paint(line, "partial") if line.startswith(GAP) and layout.get("colour") else line
 
 
@@ -142,7 +142,7 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
     yield f"job {visible(job.job_id)}: {status}, {tally(job)}"
     begun = f"created {local(job.created_at)}"
     if job.started_at is not None and job.status == "queued":
-        begun += f", begun {local(job.started_at)} and queued again when the daemon had stopped"
+        begun += f", begun {local(job.started_at)} and queued again after a stop of the daemon"
     elif job.started_at is not None:
         verb = "took" if job.completed_at else "running for"
         begun += f", {verb} {took(job.started_at, job.completed_at, now, job.ran_before)}"
@@ -253,7 +253,7 @@ def next_commands(job: Job) -> Iterator[str]:
         which = "the others" if job.status == "partial" else "it"
         yield f"to try {which} again: cucmctl retry {visible(job.job_id)}"
     if any(node.files_received for node in job.nodes):
-        yield f"to hand them on: cucmctl export {visible(job.job_id)}"
+        yield f"to export the files: cucmctl export {visible(job.job_id)}"
 
 
 def summary(job: Job) -> JobSummary:

@@ -137,8 +137,8 @@ class TableAtTheEnd(EndingOnly):
         layout = printer.layout(sys.stdout)
         yield from self._found(job, **layout)
         columns, ascii_only = layout["columns"], layout["ascii_only"]
-        if said := list(remarks(job, columns=columns, ascii_only=ascii_only)):
-            yield from ("", *said)
+        if below := list(remarks(job, columns=columns, ascii_only=ascii_only)):
+            yield from ("", *below)
 
 
 class AtTheEnd(EndingOnly):
