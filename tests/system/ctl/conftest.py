@@ -1,7 +1,7 @@
 """A daemon that sends canned frames, and `cucmctl` in front of it: within this process, in one of
 its own, and on a terminal.
 
-What travels is written as the wire has it, not with the structs under test.
+Frames are written as JSON, and not with the structs that are tested.
 """
 
 import io
@@ -66,7 +66,7 @@ class Canned:
         self._steps[method if "." in method else f"io.cucmd.Jobs.{method}"] = list(calls)
 
     def on_list(self, by_status: dict[str | None, list]) -> None:
-        """`List` as the daemon has it: of a status, and no more than were asked for."""
+        """Answers `List` as the daemon does: by status, and limited."""
         self.on(
             "List", lambda asked: {"jobs": by_status[asked.get("status")][: asked.get("limit", 20)]}
         )
@@ -121,7 +121,7 @@ class Canned:
                     for frame in frames:
                         self._answer(connection, json.loads(frame))
             except OSError:
-                pass  # the client has gone, as it may
+                pass  # the client has closed the connection
         self._open.discard(connection)
 
     def _answer(self, connection: socket.socket, call: dict) -> None:
@@ -154,7 +154,7 @@ def _shut(one: socket.socket) -> None:
     try:
         one.shutdown(socket.SHUT_RDWR)
     except OSError:
-        pass  # it has gone by itself
+        pass  # already closed
 
 
 def make_node(node: str = "ccm-pub", status: str = "succeeded", **fields: object) -> dict:

@@ -1,6 +1,6 @@
-"""Runs a program on a terminal, and holds what a person would see there.
+"""Runs a program on a terminal, and keeps what a person would see.
 
-It knows the sequences that a full-screen view needs; any other is kept as `unknown`.
+Only the escape sequences of a full-screen view are known; others are collected in `unknown`.
 """
 
 import codecs
@@ -21,10 +21,10 @@ PATIENCE = 30
 
 
 class Terminal:
-    """A terminal of `columns` by `rows` with a program on it, and what it shows.
+    """A terminal of `columns` by `rows` on which a program runs.
 
-    It knows the few sequences that a full-screen view needs, and keeps two screens as terminals
-    do: `screen` is what a person sees, `main` what was there before and is again afterwards.
+    It has two screens, as real terminals do. `screen` is the visible one; `main` is the normal
+    one, which returns after a full-screen view.
     """
 
     _SEQUENCE = re.compile(r"\x1b\[(\??)([\d;]*)([A-Za-z])|\x1b[78=>]")
@@ -91,7 +91,7 @@ class Terminal:
         self.read_until(lambda: self.raw.count("^C") > echoed)
 
     def until_frame(self, columns: int, rows: int) -> None:
-        """Reads until a full-screen picture is just so large."""
+        """Reads until a full-screen picture has exactly this size."""
         self.read_until(
             lambda: (
                 self.alternate is not None
@@ -115,7 +115,7 @@ class Terminal:
         return 128 - code if code < 0 else code
 
     def hang_up(self) -> None:
-        """Hangs up as when its window is closed. Nothing can be read any more."""
+        """Closes the terminal, as when its window is closed."""
         os.close(self._fd)
         self._fd = os.open(os.devnull, os.O_RDWR)
 

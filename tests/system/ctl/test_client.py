@@ -1,4 +1,4 @@
-"""`Client`, for programs: what it sends, what it gives, what it raises."""
+"""`Client` for programs: requests, results and exceptions."""
 
 import _thread
 import inspect
@@ -99,7 +99,7 @@ def test_late_reply_is_dropped(canned, job):
 
 
 def test_full_queue_times_out(canned):
-    """Its queue of connections is full: the kernel would have us wait in `connect`."""
+    """The queue of the listener is full, so the kernel lets `connect` wait."""
     path = canned.path.with_name("full")
     with socket.socket(socket.AF_UNIX) as full:
         full.bind(str(path))
@@ -159,7 +159,7 @@ def test_exported_names_exist():
 
 
 def test_ctrl_c_before_wait_is_kept(canned, client, job):
-    """Python has been told, and no system call of the main thread is interrupted by that."""
+    """The signal arrives just before a system call, which it does not interrupt."""
     main = Path(f"/proc/self/task/{threading.main_thread().native_id}/stat")
     over, told = threading.Event(), SimpleQueue()
 
@@ -183,7 +183,7 @@ def test_ctrl_c_before_wait_is_kept(canned, client, job):
 
 
 def test_refused_socket_names_its_group(canned):
-    """The group of the socket, but never that of root, which somebody would join."""
+    """The message never names the group of root, which somebody might join."""
     canned.path.chmod(0o660)
     said = str(SocketNotPermitted(str(canned.path)))
     assert str(canned.path) in said

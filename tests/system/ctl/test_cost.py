@@ -1,4 +1,4 @@
-"""`cucmctl` is small and quick: what it loads is measured, since time on a busy machine is not."""
+"""`cucmctl` starts quickly. Loaded modules are checked, since time depends on the machine."""
 
 import json
 import os
@@ -44,7 +44,7 @@ COMMANDS = ("status 3f2a", "watch 3f2a")
 
 @pytest.fixture
 def answering(canned, job, node, summary, monkeypatch):
-    """Answers as most daemons do: the nodes are in the time zone of whoever asks."""
+    """A daemon whose nodes are in the time zone of the user."""
     monkeypatch.setenv("TZ", "Europe/Berlin")
     window = {"since": "2026-03-01T06:00:00Z", "until": "2026-03-01T08:00:00Z"}
     collected = job("succeeded", node(zone="Europe/Berlin"), collection={"paths": ["x"], **window})

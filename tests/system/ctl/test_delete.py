@@ -1,4 +1,4 @@
-"""`delete` and `prune`: what is asked of a person and of the daemon, and the exit codes."""
+"""`delete` and `prune`: questions, requests and exit codes."""
 
 import pytest
 

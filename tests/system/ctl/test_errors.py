@@ -6,7 +6,7 @@ import pytest
 
 VARLINK = "org.varlink.service"
 UNREACHED = {"code": "connection_refused", "message": "refused", "retryable": True}
-# The error, its fields, the exit code, and what the message says of the fields.
+# Error, its fields, the exit code, and a part of the message.
 ERRORS = [
     ("JobNotFound", {"job_id": "beef"}, 5, "no job 'beef'; cucmctl list"),
     ("JobNotFound", {"job_id": "2cf"}, 5, "no job '2cf': the beginning of an id needs at least 4"),

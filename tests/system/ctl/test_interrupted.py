@@ -1,4 +1,4 @@
-"""Ctrl-C at any moment, from our first line on, is no traceback."""
+"""Ctrl-C never shows a traceback, at whatever moment it comes."""
 
 import shutil
 import signal
@@ -18,8 +18,8 @@ from rig.killed import KILLS, make_dice, wait_closed
 pytestmark = pytest.mark.long
 
 
-# Runs `cucmctl`, sends itself SIGINT at the import of that number after its first line, of every
-# second number at all that follow too, and prints how many more there would have had to be.
+# Runs `cucmctl` and sends SIGINT at import number N; for odd N also at all later imports. Prints
+# how many imports were missing until N.
 PROGRAM = """
 import os, sys
 from signal import SIGINT
@@ -51,14 +51,14 @@ def test_ctrl_c_while_loading(canned, environ, summary, request):
         done = interrupted(canned, environ, number)
         assert_no_traceback(done.stderr)
         codes.append(done.returncode)
-    # Until `main` is loaded the system ends the process. After that Python may drop the exception
-    # within an import: then the command goes on to its end.
+    # Until `main` is loaded, the kernel ends the process. Later, Python may lose the exception in
+    # an import, and the command goes on to its end.
     assert set(codes) <= {-signal.SIGINT, 130, 0}
     assert codes.count(0) < len(codes) / 2
 
 
 def assert_no_traceback(said):
-    """Python says that a Ctrl-C in a destructor is lost, and a person presses it again."""
+    """Python reports a Ctrl-C that is lost in a destructor; then people press it again."""
     assert "Traceback" not in said or "Exception ignored" in said, said
 
 
@@ -68,7 +68,7 @@ def interrupted(canned, environ, number):
 
 
 def test_ctrl_c_twice(environ):
-    """`signal` raises it then, before it changes anything."""
+    """The second Ctrl-C is raised by `signal.signal`, before it changes anything."""
     program = (
         "import sys, types; from cucmctl import __main__\n"
         "whole, pressed = __main__.signal.signal, [1, 0, 0]\n"
@@ -103,7 +103,7 @@ FORMATS = ("zip", "tar", "tgz", "dir")
 
 @pytest.mark.timeout(120 + 5 * KILLS)
 def test_ctrl_c_during_an_export(daemon, make_lab, environ, tmp_path, request):
-    """Once, or held. What is at the target is whole, or as it was before."""
+    """Ctrl-C is pressed once, or held. The target is complete, or as it was before."""
     dice, lab = make_dice(), make_lab(1, "--files", "3", "--size", "4000000")
     with daemon.client() as client:
         job_id = wait_closed(client, start(client, lab).job_id).job_id
@@ -148,7 +148,7 @@ def test_ctrl_c_during_an_export(daemon, make_lab, environ, tmp_path, request):
 
 
 def check_whole(path, form):
-    """Asserts that its three logs and transcript, and three documents, are there."""
+    """Asserts that three logs, the transcript and three documents are there."""
     if form == "zip":
         with zipfile.ZipFile(path) as archive:
             assert archive.testzip() is None

@@ -1,4 +1,4 @@
-"""`watch` on a terminal: what a person sees, and the terminal as it was afterwards."""
+"""`watch` on a terminal, and the state of the terminal afterwards."""
 
 import signal
 import termios
@@ -15,7 +15,7 @@ def go_on():
 
 @pytest.fixture
 def cluster(job, node):
-    """Makes a job on three nodes, half-way."""
+    """A job on three nodes, one of which still runs."""
     return job(
         "running",
         node("ccm-pub", "running"),

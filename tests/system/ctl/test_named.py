@@ -1,5 +1,5 @@
-"""`clusters`, `profiles`, `credentials`, `hostkeys`, `reload`, `label`, `stop` and `cancel`: what
-is printed of a reply.
+"""`clusters`, `profiles`, `credentials`, `hostkeys`, `reload`, `label`, `stop` and `cancel`:
+how their replies are printed.
 """
 
 import json

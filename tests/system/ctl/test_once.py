@@ -1,4 +1,4 @@
-"""`start` and `retry` of `Client`, when the connection breaks in the middle: one job."""
+"""`start` and `retry` make one job, even if the connection breaks during the call."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def retry(client, **more):
 
 @pytest.fixture(params=[("Start", start), ("Retry", retry)], ids=lambda each: each[0])
 def each(request):
-    """A method, and a call of it."""
+    """A method, and a function that calls it."""
     return request.param
 
 

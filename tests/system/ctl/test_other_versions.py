@@ -1,4 +1,4 @@
-"""Today's client understands a daemon of a later version: canned replies with fields more."""
+"""The client ignores fields that only a later daemon sends."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from system.ctl.conftest import JOB_ID, make_job, make_node, make_summary
 
 
 def with_more(value: object) -> object:
-    """Returns the same with a field more in every object of it."""
+    """Adds a field to every object in the value."""
     if isinstance(value, dict):
         more = {name: with_more(inner) for name, inner in value.items()}
         return {**more, "since_version_9": {"of": ["any", {"kind": None}]}}

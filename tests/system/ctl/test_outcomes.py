@@ -1,4 +1,4 @@
-"""`check`, `discover`, `run` and `follow`: what is printed where, and how they end."""
+"""`check`, `discover`, `run` and `follow`: what they print on which stream, and their ends."""
 
 import json
 import signal
@@ -18,7 +18,7 @@ def piece(name, number, text, **fields):
 
 @pytest.fixture
 def works(canned, node, job):
-    """Lets the daemon start this kind of work, which ends so, with these pieces of output."""
+    """Prepares a job of this kind, with its pieces of output and its end."""
 
     def _works(work, kind, *pieces, status="succeeded", nodes=(), **fields):
         nodes = nodes or (node("a", status), node("b", "succeeded"))
@@ -134,7 +134,7 @@ def followed(canned, terminal, node, works):
 
 @pytest.mark.parametrize("begun", [True, False])
 def test_ctrl_c_ends_what_is_followed(canned, followed, begun):
-    """By `Stop`, or by `Cancel` if no node has begun."""
+    """The method is `Stop`, or `Cancel` if no node has begun."""
     screen, job, over = followed
 
     def end(parameters):

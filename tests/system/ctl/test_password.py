@@ -19,7 +19,7 @@ def secret_file(tmp_path):
 
 @pytest.fixture
 def started(canned, ctl, job):
-    """The request that a `start` with these arguments makes."""
+    """Returns the request of a `start` with these arguments."""
 
     def _started(*arguments, **options):
         canned.on("Start", canned.reply({"job": job("running")}))

@@ -1,5 +1,4 @@
-"""The prompt for the password: nothing of it is ever seen, and whoever has the terminal next finds
-it as it was."""
+"""The question for the password: the answer is never shown, and the terminal is restored."""
 
 import os
 import signal
@@ -11,8 +10,8 @@ import pytest
 SECRET = "Gr\u00fcn-eHeckeN"
 QUESTION = "Password of u on the nodes: "
 
-# As bash does: a job that stops gives the terminal back, echo is switched on, and `fg` is the next
-# line that is typed.
+# Does what bash does: when a job stops, takes the terminal back, switches echo on, and continues
+# the job after the next line, which stands for `fg`.
 SHELL = """
 import os, signal, sys, termios
 
@@ -43,7 +42,7 @@ ARGUMENTS = ("start", "a", "--path", "x", "--user", "u")
 
 @pytest.fixture
 def asked(terminal):
-    """Opens a terminal at the prompt."""
+    """A terminal that asks for the password."""
     screen = terminal(*ARGUMENTS)
     screen.until(QUESTION)
     assert not echo(screen)
@@ -52,7 +51,7 @@ def asked(terminal):
 
 @pytest.fixture
 def asked_in_shell(terminal):
-    """The same, as a job of a shell that can stop it."""
+    """The same, as a job of a shell."""
     screen = terminal(*ARGUMENTS, within=[sys.executable, "-c", SHELL])
     screen.until(QUESTION)
     return screen
@@ -89,7 +88,7 @@ def test_nothing_typed_after_stop_is_seen(canned, asked_in_shell, job, number):
 def test_signals_restore_the_terminal(canned, asked, number):
     asked.process.send_signal(number)
     assert asked.ended() == 128 + number
-    assert asked.process.returncode == -number  # of the signal itself, as whoever sent it expects
+    assert asked.process.returncode == -number  # ended by the signal itself, as its sender expects
     assert asked.settings == asked.before
     assert asked.screen.splitlines() == [QUESTION]
     assert {method for method, _ in canned.calls} <= {"Clusters"}

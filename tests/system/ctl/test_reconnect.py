@@ -1,4 +1,4 @@
-"""A watch outlives a restart of the daemon: as lines, as JSON, silent, and on a terminal."""
+"""Watches and waits outlive a restart of the daemon."""
 
 import threading
 
@@ -30,7 +30,7 @@ def state(canned, job, *, continues=True):
 
 @pytest.fixture
 def restarted(canned, job):
-    """The daemon goes away while the job runs, twice; then the job ends."""
+    """The daemon goes away twice while the job runs; then the job ends."""
 
     def _restarted(end="succeeded"):
         running = (state(canned, job("running")), None)
@@ -56,7 +56,7 @@ def test_exit_code_survives_restarts(canned, ctl, job, restarted, command):
     said = [line for line in done.stderr.splitlines() if line.startswith("cucmctl: ")]
     assert ["went away" in line for line in said] == [True, False, True, False]
     asked = [parameters["job_id"] for method, parameters in canned.calls if method == "Watch"]
-    # by its whole id: the beginning of it may fit another job by then
+    # The whole id, because a prefix may fit another job by then.
     assert asked[1:] == ["3f2a00112233"] * 3
 
 
@@ -68,7 +68,7 @@ def test_daemon_not_back_is_exit_69(canned, ctl, job):
 
 
 def test_silent_daemon_is_not_back(canned, job):
-    """It is so while systemd holds the socket, and the service does not start."""
+    """systemd accepts connections even if the service does not start."""
     silence = threading.Event()
     canned.on_each("Watch", (state(canned, job("running")), None), (silence,))
     told = Told()

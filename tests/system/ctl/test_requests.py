@@ -1,4 +1,4 @@
-"""The request that each verb which starts something makes from its arguments."""
+"""Arguments of the verbs that start a job: their requests, and wrong usage of all verbs."""
 
 import pytest
 
@@ -129,7 +129,7 @@ def test_commands_come_from_a_file(canned, ctl, job, tmp_path):
 
 
 def test_until_without_day_follows_since(canned, ctl, job):
-    """`--since -1h --until 00:00` and so on work at any time of the day."""
+    """`--since -1h --until 00:00` works at any time of the day."""
     canned.on("Start", canned.reply({"job": job("running")}))
     for since, until in (("-20h", "12:00"), ("-3h", "00:00"), ("yesterday 22:00", "06:00")):
         done = ctl("start", "a", "--path", "x", *LAB, "--since", since, "--until", until)

@@ -1,4 +1,4 @@
-"""`retry`: whose password is asked for, what is sent, and what is printed."""
+"""`retry`: its login and its request."""
 
 import pytest
 
@@ -10,7 +10,7 @@ ASKED = "Password of administrator on the nodes: "
 
 @pytest.fixture
 def partial(job, node):
-    """A job that a typed password was for, of which one node has succeeded."""
+    """Makes a job that had a typed password, and of which one node has succeeded."""
 
     def _partial(status="partial", **fields):
         nodes = (node(), node("ccm-sub1", "failed"), node("ccm-sub2", "cancelled"))

@@ -60,7 +60,7 @@ def test_status_lists_the_newest_jobs(canned, ctl, summary):
 
 @pytest.fixture
 def many(canned, summary):
-    """Lists as the daemon has them, of an old job that hangs, one that waits and 24 that ended."""
+    """An old job that hangs, one that waits, and 24 newer jobs that have ended."""
     hanging = summary("running", job_id="0" * 12)
     waiting = summary("queued", job_id="1" * 12, created_at="2026-03-01T08:30:00Z")
     ended = [
@@ -132,7 +132,7 @@ def test_empty_list_says_why(canned, ctl, options, said):
 
 
 def test_last_is_own_newest_job(canned, ctl, job, summary):
-    """Named on standard error; those of others are passed over, page by page."""
+    """Jobs of other users are passed over, page by page."""
     theirs = [summary(job_id=f"{n:012x}", owner=os.getuid() + 1) for n in (3, 2)]
     mine = summary(job_id="9c0100112233", owner=os.getuid(), kind="check")
     canned.on("List", lambda asked: {"jobs": [mine] if asked.get("before") else theirs})
@@ -147,7 +147,7 @@ def test_last_is_own_newest_job(canned, ctl, job, summary):
 
 
 def test_list_passes_over_checks(canned, ctl, summary):
-    """And fills its lines with what is behind them; --all, --kind and --json have them."""
+    """The lines are filled with older jobs. --all, --kind and --json include checks."""
     kinds = ["check", "discover", "collect", "check", "run", "collect"]
     jobs = [summary(job_id=f"{n:012x}", kind=kind) for n, kind in enumerate(kinds)]
 

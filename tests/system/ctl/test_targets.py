@@ -26,7 +26,7 @@ def named(*nodes):
 
 
 class Cluster:
-    """The daemon's answers. `ending`: how the discovery ends."""
+    """A daemon that knows clusters. `ending` is the status with which the discovery ends."""
 
     def __init__(self, canned, node, job, *, ending="succeeded", code=None, before=None):
         self.canned = canned
@@ -122,7 +122,7 @@ def test_silent_publisher_leaves_last_nodes(canned, ctl, node, job):
 @pytest.mark.parametrize(
     ("ending", "code", "before", "exit_code"),
     [
-        ("failed", "connect_timeout", None, 1),  # and nobody has asked it before
+        ("failed", "connect_timeout", None, 1),  # without an earlier discovery
         ("failed", "auth_failed", "silent", 1),
         ("failed", "host_key_changed", "silent", 1),
         ("failed", "command_refused", "silent", 1),
@@ -138,7 +138,7 @@ def test_failed_discovery_starts_nothing(canned, ctl, node, job, ending, code, b
 
 
 def knows(canned, cluster):
-    """Gives the daemon this cluster, and none else that it is asked for."""
+    """Lets the daemon know only this cluster."""
     known = [{**BERN, "name": cluster}]
     canned.on("Clusters", lambda asked: {"clusters": [] if "name" in asked else known})
 
@@ -154,7 +154,7 @@ def knows(canned, cluster):
     ],
 )
 def test_misspelt_cluster_is_refused(canned, ctl, words):
-    """No host has a name that ends so (RFC 2606)."""
+    """No host has a name that ends with `.invalid` (RFC 2606)."""
     knows(canned, "site.invalid")
     done = ctl(words[0], "--user", "administrator", *words[1:])
     assert done.returncode == 5

@@ -1,4 +1,4 @@
-"""Jobs and nodes as the daemon might give them."""
+"""Builders of jobs and nodes, and clocks and time zones that a test sets."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -52,7 +52,7 @@ def make_job(*nodes, status="running", **fields):
 
 
 def remarks_of(*nodes, columns=None, **fields):
-    """Returns what is said below the table of a job with these nodes and fields."""
+    """Returns the remarks about a job with these nodes and fields."""
     return list(remarks(make_job(*nodes, **fields), columns=columns))
 
 
@@ -92,7 +92,7 @@ def clock():
 
 @pytest.fixture
 def in_zone(monkeypatch):
-    """`in_zone("Europe/Berlin")`: from here on, local time is of there."""
+    """`in_zone("Europe/Berlin")` sets the local time zone."""
 
     def _in_zone(name):
         monkeypatch.setenv("TZ", name)

@@ -1,5 +1,4 @@
-"""The live view of all jobs, which may stay open for months: the newest first, and no more of them
-than a terminal can show."""
+"""The live view of all jobs, which may stay open for months: order and number of its jobs."""
 
 import io
 
@@ -12,8 +11,8 @@ from cucmctl.text.live import MOST_LINES, NEWEST, Live, select_jobs
 
 @pytest.fixture
 def shown(change, job, node):
-    """A view of all jobs, of which there are none yet: `to` is a change of one of them, and
-    `numbers` gives those that stay when the view ends."""
+    """A view of all jobs, without any yet. `to` changes a job; `numbers` lists the jobs that are
+    printed when the view ends."""
 
     class Shown:
         def __init__(self):

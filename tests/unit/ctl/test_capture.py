@@ -1,4 +1,4 @@
-"""What is said of a packet capture while it runs, and when it has ended."""
+"""Texts about a packet capture, while it runs and at its end."""
 
 import argparse
 from datetime import timedelta
@@ -17,13 +17,13 @@ SETTINGS = CaptureSettings("cucmd_3f2a00112233")
 
 @pytest.fixture
 def capturing(job, began):
-    """Makes a job that captures, for 60 s."""
+    """Makes a job that captures for 60 s."""
     return lambda *nodes, **more: job(*nodes, kind="capture", **{"capture": SETTINGS, **more})
 
 
 @pytest.fixture
 def node(node, began):
-    """A node whose capture began then; `lasted`: it has ended after that."""
+    """Makes a node that captures, or whose capture ended after `lasted` seconds."""
 
     def _node(name="ccm-pub", status="running", *, lasted=None, **more):
         ended = None if lasted is None else began + timedelta(seconds=lasted)
@@ -95,7 +95,7 @@ def said_of(*nodes):
 
 @pytest.fixture
 def still(node):
-    """A node whose capture is not known to have ended; `lasted` None: and is not given up."""
+    """Makes a node whose capture may still run; with `lasted` None it was not given up."""
 
     def _still(name, status, *may_run, lasted=45, **more):
         return node(
@@ -110,14 +110,14 @@ def test_captures_that_may_still_run(still, node):
     assert said_of(*nodes) == [f"a, b: {GIVEN_UP.format(NAME)}"]
     (said,) = said_of(still("a", "cancelled", NAME, f"{NAME}_2"))
     assert all(f"/{name}.cap" in said for name in (NAME, f"{NAME}_2"))
-    # Before it came to capture in the second try, and while it is being ended there.
+    # The second attempt has not begun to capture, and the first capture is being ended.
     (said,) = said_of(node("a", "cancelled", capture=None, may_run=(NAME,)))
     assert said == f"a: {GIVEN_UP.format(NAME)}"
     assert said_of(still("a", "cancelled", "cucmd_x", lasted=None)) == [
         f"a: {GIVEN_UP.format('cucmd_x')}",
         f"a: {NOT_YET.format(NAME)}",
     ]
-    # A capture that was cut off by a kill while it was being ended.
+    # The daemon was killed while it ended the capture.
     assert said_of(still("a", "cancelled", NAME, lasted=None)) == [f"a: {GIVEN_UP.format(NAME)}"]
     ended = node("a", "cancelled", lasted=45, may_run=(), of_capture={"running": False})
     assert said_of(ended) == []

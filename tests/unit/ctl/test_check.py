@@ -1,4 +1,4 @@
-"""What a check has seen, as a table."""
+"""The table of a check."""
 
 from datetime import UTC, datetime
 
@@ -26,7 +26,7 @@ REFUSED = Checked(reachable=True, host_key="new", login=False, receiver="not_ask
 
 @pytest.fixture
 def lines(job, node):
-    """The lines of the table for nodes on which this was seen."""
+    """Returns the table for these results, one for each node."""
 
     def _lines(*seen, columns=None):
         names = [f"cucm-sub{number}" for number in range(1, len(seen) + 1)]

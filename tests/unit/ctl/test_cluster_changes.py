@@ -1,4 +1,4 @@
-"""What a start on a cluster says of it: which nodes are new, which are gone, and notes."""
+"""Messages about a cluster that is asked for its nodes."""
 
 from datetime import UTC, datetime
 
@@ -41,7 +41,7 @@ def test_notes_of_a_discovery_are_told(job, node) -> None:
     found = job(node("pub", "succeeded", notes=("1 line in no known form",)), status="succeeded")
 
     class Asked:
-        """A client of which the node had a line that could not be read."""
+        """A client whose node printed a line in an unknown form."""
 
         def discover(self, publisher: str, **fields: object) -> Job:
             return found

@@ -1,4 +1,4 @@
-"""The command line: values of options, and where global options may be."""
+"""The command line: values of options, global options, help and suggestions."""
 
 import argparse
 import shlex
@@ -90,8 +90,8 @@ def test_times_round_trip(naive):
 @pytest.mark.parametrize(
     ("local", "first", "second"),
     [
-        ("2026-10-25 02:30", "2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z"),  # came twice
-        ("2026-03-29 02:30", "2026-03-29T00:30:00Z", "2026-03-29T01:30:00Z"),  # never came
+        ("2026-10-25 02:30", "2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z"),  # occurs twice
+        ("2026-03-29 02:30", "2026-03-29T00:30:00Z", "2026-03-29T01:30:00Z"),  # does not occur
         ("2026-03-29 03:30", "2026-03-29T01:30:00Z", "2026-03-29T01:30:00Z"),
         ("2026-10-25T02:30+02:00", "2026-10-25T00:30:00Z", "2026-10-25T00:30:00Z"),
     ],
@@ -106,7 +106,7 @@ def test_windows_where_clocks_change(in_zone, local, first, second):
     ("text", "meant"),
     [
         ("09:00", "2026-11-27T08:00:00Z"),
-        ("09:30", "2026-11-26T08:30:00Z"),  # not there yet: of yesterday
+        ("09:30", "2026-11-26T08:30:00Z"),  # still to come today, so yesterday's
         ("23:59", "2026-11-26T22:59:00Z"),
         ("today 23:59", "2026-11-27T22:59:00Z"),
         ("yesterday", "2026-11-25T23:00:00Z"),
@@ -179,7 +179,7 @@ def described(verb):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_examples_can_be_typed(verb):
-    """There are two, and the parser takes them; what follows a pipe is for other programs."""
+    """There are two, and the parser accepts them up to a pipe."""
     lines = described(verb).examples.replace("\\\n", "").splitlines()
     assert len(lines) == 2
     for line in lines:

@@ -1,4 +1,4 @@
-"""What a discovery has found, as a table and as a block of the configuration."""
+"""The result of a discovery: table, and block for the configuration."""
 
 import tomllib
 from datetime import UTC, datetime

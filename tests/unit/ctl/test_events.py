@@ -1,4 +1,4 @@
-"""What `events` tells over a restart of the daemon: nothing is lost, and nothing comes twice."""
+"""Events over a restart of the daemon: none is lost, and none is repeated."""
 
 import math
 from contextlib import suppress
@@ -18,12 +18,12 @@ from unit.ctl.conftest import make_job, make_node
 
 
 class Daemon:
-    """Jobs by their ids, oldest first, and a watch of them that can be cut."""
+    """Has jobs, oldest first, and a watch of them that a test can interrupt."""
 
     def __init__(self):
         self.jobs = {}
-        self.sent = []  # replies that wait to be read
-        self.answers = math.inf  # so many calls, and then it is away
+        self.sent = []  # replies that are not read yet
+        self.answers = math.inf  # the number of calls until the daemon goes away
 
     def set(self, job_id, revision, status="running", **fields):
         node = make_node(status="running" if status == "running" else "succeeded")
@@ -40,7 +40,7 @@ class Daemon:
         self.sent.append(WatchReply(1, 0, change=change))
 
     def watch(self, missed=0):
-        """Begins a watch, or goes on after missed changes: what was not read is lost."""
+        """Begins a watch, or goes on after missed changes. Replies that were not read are lost."""
         running = [summary(job) for job in self.jobs.values() if job.status == "running"]
         running = [replace(one, revision=self.jobs[one.job_id].revision) for one in running]
         self.sent = [WatchReply(0, missed, jobs=tuple(running))]
@@ -101,7 +101,7 @@ def reader(daemon):
 
 
 def test_state_includes_earlier_changes(daemon, reader):
-    """The watch begins again, and the job changes before we ask for the list."""
+    """The job changes between the new watch and the request for the list."""
     daemon.watch()
     daemon.set("old", 6, "succeeded", closed=True)
     daemon.set("old", 7, "succeeded", closed=True)
@@ -171,7 +171,7 @@ def test_events_add_up_to_the_jobs(steps, whole):
         elif what == "restart":
             daemon.watch()
             read()
-        elif what == "unanswered":  # it is back, and goes away again as it is asked what was missed
+        elif what == "unanswered":  # it goes away again when it is asked
             daemon.watch()
             daemon.answers = number
             read()

@@ -1,4 +1,4 @@
-"""The exit code of each error, and the name of a refused field."""
+"""Exit codes, and names of refused fields."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""An export that fails on standard output does not look whole, not to `tar` nor to `unzip`."""
+"""An export that fails on standard output is refused by `tar` and `unzip`."""
 
 import hashlib
 import io
@@ -17,7 +17,7 @@ from cucmctl.export import target as export_target
 from cucmctl.export.save import CHECKSUMS, Damaged, Format, save
 from cucmctl.export.target import target
 
-LONG = "n/" + "folder/" * 30 + "x"  # a name that needs a head of its own
+LONG = "n/" + "folder/" * 30 + "x"  # too long for a plain header
 FILES = {"n/a": b"a" * 700, "n/empty": b"", LONG: b"b" * 512, "n/b": b"c", "n/last": b""}
 TESTS = {"tar": ["tar", "-tf"], "tgz": ["tar", "-tzf"], "zip": ["unzip", "-tqq"]}
 
@@ -26,9 +26,7 @@ forms = pytest.mark.parametrize("form", ["tar", "tgz", pytest.param("zip", marks
 
 
 def stream(files: dict[str, bytes] = FILES, **changed: bytes) -> bytes:
-    """Makes the stream as the daemon sends it. `changed`: what was made of the content of a file
-    since.
-    """
+    """Returns the stream that the daemon sends. `changed` has new contents of files."""
     sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items())
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
@@ -40,7 +38,7 @@ def stream(files: dict[str, bytes] = FILES, **changed: bytes) -> bytes:
 
 
 class CutOff:
-    """Gives the first bytes of a stream, in pieces, and raises then."""
+    """Returns the first bytes of a stream in pieces, and then raises."""
 
     def __init__(self, data: bytes, piece: int) -> None:
         self._data = io.BytesIO(data)
@@ -60,7 +58,7 @@ class Whole(CutOff):
 
 @pytest.fixture
 def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Returns where standard output goes."""
+    """The file that stands for standard output."""
     path = tmp_path / "out"
     path.touch()
     monkeypatch.setattr(export_target, "sys", SimpleNamespace(stdout=SimpleNamespace()))
@@ -68,7 +66,7 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def export(source: CutOff, form: Format, out: Path) -> None:
-    """Into standard output, as a process that ends then."""
+    """Exports to standard output, and closes it."""
     with out.open("wb") as file:
         export_target.sys.stdout.buffer = file
         with target(None, form, force=False) as sink:

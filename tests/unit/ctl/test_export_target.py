@@ -1,4 +1,4 @@
-"""Where an export goes: nothing half-made is there, whatever ends it."""
+"""The target of an export: nothing incomplete is there, whatever ends the export."""
 
 import os
 import shutil
@@ -105,7 +105,7 @@ def test_name_may_be_long(tmp_path: Path, form: Format, name: str) -> None:
 
 
 def test_old_folder_is_never_half_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is killed as it removes the old one."""
+    """The process is killed while it removes the old folder."""
 
     def killed(*_: object, **__: object) -> NoReturn:
         seen.append(names(tmp_path / "x"))

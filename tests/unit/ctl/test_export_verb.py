@@ -1,4 +1,4 @@
-"""The verb `export`: how it ends, whatever its terminal and its target are."""
+"""The verb `export`, with a closed terminal and with odd file names."""
 
 import io
 import json
@@ -68,7 +68,7 @@ def names_in(path: Path) -> list[str]:
 def test_closed_terminal_does_not_stop_exports(
     daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As where its shell has let it go on: no signal comes."""
+    """No signal comes if the shell has disowned the process."""
     master, slave = os.openpty()
     daemon.begun = lambda: os.close(master)
     terminal = os.fdopen(slave, "w")

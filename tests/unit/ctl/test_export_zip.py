@@ -1,4 +1,4 @@
-"""A zip that is made as a job's tar passes."""
+"""Large files and odd dates in a zip."""
 
 import io
 import tarfile
@@ -15,7 +15,7 @@ LARGE = 5 << 30  # more than the 32 bits of a plain zip
 
 
 class Sparse(io.FileIO):
-    """Zeros become holes, so that nothing but names is on the disk."""
+    """Zeros become holes, so that the file takes little space on the disk."""
 
     def write(self, data: bytes) -> int:
         if bytes(data) != PIECE:

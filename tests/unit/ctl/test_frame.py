@@ -1,4 +1,4 @@
-"""The live view of a job: what gets a line, and that every line fits."""
+"""The live view of a job: which nodes get a line, and that every line fits."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -138,7 +138,7 @@ def test_silent_nodes_come_first(frame, job, node):
 @pytest.mark.parametrize(
     ("fields", "more"),
     [
-        ({"all_announced": None}, {}),  # there are other paths, or the daemon does not tell
+        ({"all_announced": None}, {}),  # other paths follow, or the daemon is older
         ({}, {"collection": Collection(compress=True)}),
         ({"bytes_announced": None}, {}),
         ({"status": "pending"}, {}),

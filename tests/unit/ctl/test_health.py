@@ -1,4 +1,4 @@
-"""The health of nodes, as people read it."""
+"""Findings about the health of nodes: order, width and exit code."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A list of jobs as a table: what each job was, in any width."""
+"""The table of jobs in any width."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Whole pages as people read them, each kept in pages/: at 80 columns, and in a pipe.
+"""Whole texts, kept in pages/, at 80 columns and in a pipe.
 
 `cd tests && python -m unit.ctl.test_kept_pages` writes them again; `git diff` then shows the change
 as people will read it. Other tests look at single fields.
@@ -19,14 +19,14 @@ from cucmd.failure import Code, failure
 from cucmd.job.capture import CaptureSettings
 from cucmd.job.collect import PathSize, Sizes
 from cucmd.job.coverage import Extent, Gap
-from cucmd.job.work_request import Collection, Timeouts
+from cucmd.job.work_request import Collection
 from cucmd.protocol.cases import File
 from cucmd.protocol.jobs import Job, JobSummary, Node
 from unit.ctl.conftest import make_job, make_node
 
 PAGES = Path(__file__).parent / "pages"
 ZONE = "Europe/Berlin"
-# Of another year than this one, so that a page says the same in any.
+# An earlier year, so that the texts never change.
 UNTIL = datetime(2020, 11, 27, 23, 25, tzinfo=UTC)
 SINCE = UNTIL - timedelta(hours=1)
 NOW = UNTIL + timedelta(minutes=20)

@@ -1,4 +1,4 @@
-"""A line for each change, and no line without one."""
+"""The view that prints a line for each change."""
 
 import io
 import re
@@ -14,8 +14,8 @@ STAMP = re.compile(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d ")
 
 @pytest.fixture
 def lines(clock, began):
-    """A view, and what it has printed since the last look, without the times. It is a minute after
-    a node of the fixtures, if it has ended, did."""
+    """A view; `since` returns its new lines without the times. Its clock is a minute after the
+    end of nodes from the fixtures."""
 
     stream = io.StringIO()
 

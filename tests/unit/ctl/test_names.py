@@ -1,4 +1,4 @@
-"""Names that are too long are cut so that they still differ."""
+"""Names are cut so that they still differ."""
 
 import pytest
 from hypothesis import given
@@ -33,7 +33,7 @@ def test_cut_names_are_marked(names, width):
         assert short == name or "…" in short
 
 
-# Alike in front, at the end, or both, as the names of a cluster's nodes are.
+# The names of a cluster's nodes are alike at the beginning, at the end, or both.
 ALIKE = st.tuples(
     *(st.sampled_from(part) for part in (["", "10.", "ccm-"], ["east", "1", "2"], ["-1", "-2"])),
     st.sampled_from(["", ".example.org", ":2022"]),

@@ -1,4 +1,4 @@
-"""What commands print is shown as it comes, and the outputs of a node stand together."""
+"""The view of `run`: outputs come early, and those of a node stay together."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,7 +11,7 @@ from cucmd.protocol.jobs import Job, WatchReply
 
 
 class Daemon:
-    """Has as much of a client as is needed. `kept`: how many outputs a node has by now."""
+    """A client that only has `output`. `kept` is the number of outputs of each node."""
 
     def __init__(self) -> None:
         self.kept: dict[str, int] = {}
@@ -59,7 +59,7 @@ def followed(job, node) -> Followed:
 
 @pytest.fixture
 def heads(capsys: pytest.CaptureFixture):
-    """What was printed since the last time: the node and the number of each output."""
+    """Returns node and number of each output that was printed since the last call."""
 
     def _heads() -> list[str]:
         lines = capsys.readouterr().out.splitlines()

@@ -1,4 +1,4 @@
-"""Text from elsewhere cannot control a terminal, and none of it is lost."""
+"""Text is escaped so that it cannot control a terminal."""
 
 import json
 
@@ -21,7 +21,7 @@ ANY_TEXT = st.text(st.characters())
         ("a\r\nb\tc", r"a\r\nb\tc"),
         ("\x9b31m", r"\x9b31m"),  # a control sequence in one character
         ("\x7f\x00", r"\x7f\x00"),
-        ("\u202eexe.txt", r"\u202eexe.txt"),  # turns the direction of what follows
+        ("\u202eexe.txt", r"\u202eexe.txt"),  # reverses the following text
         ("\u2028", r"\u2028"),
         ("\udcff", r"\udcff"),
     ],

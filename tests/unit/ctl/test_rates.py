@@ -7,7 +7,7 @@ from cucmctl.text.pace import WINDOW, Rates
 
 @pytest.fixture
 def rates(job, node):
-    """Makes `Rates` that have seen so many bytes at these times: `rates((0, 0), (1, 500))`."""
+    """Makes `Rates` from samples of (time, bytes): `rates((0, 0), (1, 500))`."""
 
     def _rates(*seen):
         rates = Rates()

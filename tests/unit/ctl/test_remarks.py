@@ -1,4 +1,4 @@
-"""Why nodes failed and what is noted of them: said once, and no word of it twice in a line."""
+"""Remarks about nodes: equal ones share a line, and no line repeats itself."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""Jobs as text: sizes, times, tables, and what is said about single nodes."""
+"""Jobs as text: sizes, times and headings."""
 
 import re
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Bytes into replies: the same ones however they were cut."""
+"""Replies from bytes that are split anywhere."""
 
 import json
 

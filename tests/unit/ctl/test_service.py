@@ -1,4 +1,4 @@
-"""What a caller is told of a service that does not answer, from what systemd knows of it."""
+"""Messages about a service that does not run, from the properties of its unit."""
 
 import os
 
@@ -50,7 +50,7 @@ def test_crash_ignores_the_status_text():
 
 @pytest.fixture
 def failed(monkeypatch, tmp_path):
-    """systemd runs, and says that the service has failed."""
+    """Lets systemctl report that the service has failed."""
     systemctl = tmp_path / "systemctl"
     said = "\n".join(f"{name}={value}" for name, value in {**FAILED, **WRONG}.items())
     systemctl.write_text(f"#!/bin/sh\ncat <<END\n{said}\nEND\n")
