@@ -54,7 +54,10 @@ def _export_arguments(parser: VerbParser) -> None:
 def _export(arguments: argparse.Namespace) -> int:
     form = _format(arguments.format, arguments.output)
     if arguments.output == "-":
-        _check_standard_output(form)
+        if form == "dir":
+            raise UsageError("--format: dir needs a folder; give -o FOLDER")
+        if printer.standard_output().isatty():
+            raise UsageError("-o: '-' is a terminal; expected a file, or a pipe behind it")
     elif arguments.output is not None:
         arguments.output = _with_suffix(arguments.output, form)
     with Client(arguments.socket) as client:
@@ -168,13 +171,6 @@ def _path(output: str | None, name: str, form: Format) -> Path | None:
 def _is_special(path: Path) -> bool:
     """Returns whether the path is neither a file nor a link, as /dev/null is."""
     return os.path.lexists(path) and not path.is_symlink() and not path.is_file()
-
-
-def _check_standard_output(form: Format) -> None:
-    if form == "dir":
-        raise UsageError("--format: dir needs a folder; give -o FOLDER")
-    if printer.standard_output().isatty():
-        raise UsageError("-o: '-' is a terminal; expected a file, or a pipe behind it")
 
 
 def _report(export: Export, path: Path | None, *, as_json: bool) -> None:

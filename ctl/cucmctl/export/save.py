@@ -160,12 +160,10 @@ class _Checksums:
             return None
         escaped = line.startswith("\\")
         checksum, _, name = line.removeprefix("\\").partition("  ")
-        return (_unescaped(name) if escaped else name), checksum
-
-
-def _unescaped(name: str) -> str:
-    parts = name.split("\\\\")
-    return "\\".join(part.replace("\\n", "\n").replace("\\r", "\r") for part in parts)
+        if escaped:  # as sha256sum escapes names with a backslash or an end of line
+            parts = name.split("\\\\")
+            name = "\\".join(part.replace("\\n", "\n").replace("\\r", "\r") for part in parts)
+        return name, checksum
 
 
 # On standard output nothing can be taken back, so no sink looks complete before it is.
