@@ -8,8 +8,6 @@ import cucmctl
 from cucmctl import Client
 from cucmctl.client import reconnect
 
-pytestmark = pytest.mark.long
-
 
 class Told:
     """A listener that notes what it hears."""
@@ -92,6 +90,7 @@ def away(canned, job):
     return back
 
 
+@pytest.mark.long
 def test_live_view_outlives_a_restart(terminal, away):
     screen = terminal("watch", "3f2a")
     screen.until("the daemon went away")

@@ -2,9 +2,6 @@
 
 import pytest
 
-pytestmark = pytest.mark.long
-
-
 ASKED = "Password of administrator on the nodes: "
 
 
