@@ -4,7 +4,6 @@ import pytest
 
 from cucmd import vos
 from cucmd.vos import ListedNode, parse_network_cluster, parse_version_active
-from cucmlab.answers import VERSION_ACTIVE, LabMember, network_cluster
 
 PUBLISHER = [
     "10.3.74.13 imp1.example.org imp1 Subscriber cups DBPub authenticated using TCP since Fri Oct",
@@ -75,15 +74,6 @@ def test_ipv4_address_in_ipv6_notation() -> None:
     lines = [PUBLISHER[2].replace("10.3", "::ffff:10.3"), *PUBLISHER]
     addresses = [node.address for node in parse_network_cluster(lines).nodes]
     assert addresses == ["10.3.74.11", "10.3.74.13", "10.3.74.12"]
-
-
-def test_answers_of_the_lab() -> None:
-    members = [LabMember(number, f"127.1.0.{number}") for number in range(1, 41)]
-    table = parse_network_cluster(network_cluster(members, members[0]))
-    assert [node.address for node in table.nodes] == [member.address for member in members]
-    assert [node.name for node in table.nodes if node.here] == ["cucm-pub"]
-    assert parse_network_cluster(network_cluster(members, members[7])).nodes[7].here
-    assert parse_version_active(VERSION_ACTIVE).version == "12.5.1.15900-66"
 
 
 def test_version_with_options() -> None:

@@ -1,10 +1,9 @@
 """Processes, core files, certificates and backups, as nodes print them."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pytest
 
-from cucmd.vos.forms import FORMS, Form
 from cucmd.vos.health_records import (
     Backup,
     BusyProcess,
@@ -19,8 +18,6 @@ from cucmd.vos.health_records import (
     parse_core_list,
     parse_processes,
 )
-from cucmlab.answers import LabMember, NodeFacts
-from cucmlab.support import REPORTS
 
 MOST_CPU = """
  %CPU    PID NICE STATE CPUTIME ARGS
@@ -184,16 +181,3 @@ def test_backups() -> None:
     assert (second.device, second.result) == ("NETWORK", "SUCCESS")
     assert second.details == "SCHEDULED 15.0.1 UCM,CDR_CAR"
     assert (third.file, third.device, third.result) == (None, "NETWORK", "ERROR")
-
-
-@pytest.mark.parametrize("form", [form for form in FORMS if form.head in REPORTS and form.parser])
-def test_answers_of_the_lab(form: Form) -> None:
-    me = LabMember(1, "127.1.0.1")
-    here = NodeFacts(me, (me,), datetime(2026, 8, 3, 12, tzinfo=UTC), UTC, 50.0)
-    report = REPORTS[form.head][2]
-    lines = report(here, ["tomcat"] * len(form.slots)) if callable(report) else report
-    assert form.parser is not None
-    answer = form.parser(lines)
-    assert answer != form.parser([])
-    if not isinstance(answer, Certificate):  # which keeps many lines
-        assert answer.others == ()

@@ -77,20 +77,6 @@ def test_banner_without_end(chunk):
     assert not driver.cli.at_prompt
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.long
-def test_file_list_of_ten_gigabytes():
-    driver = in_command()
-    line = b"25 Nov,2026 10:15:59      1,234,567  SDL001_100_000085.txt.gz\r\n"
-    assert memory_of_flood(driver, line * 1000, 17 * MIB) < 64 * MIB
-    [(code, message)] = failed(driver.events)
-    assert code == "not_a_node"
-    assert "16384 KiB" in message
-    assert "`file list activelog *`" in message
-    assert memory_of_flood(driver, line * 16_000, 10_000 * MIB) < 4 * MIB
-    assert len(driver.events) == 1
-
-
 @pytest.mark.parametrize("chunk", [b"." * 65536, *more(b"\r\n" * 16384)])
 def test_dots_of_long_transfer_cost_nothing(chunk):
     driver = in_file_get()

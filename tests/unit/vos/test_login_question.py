@@ -48,16 +48,6 @@ def test_types_nothing_into_unfinished_line(text):
     assert not driver.cli.may_type_empty_line
 
 
-@pytest.mark.parametrize("more", ["\r\n", "\r\nadmin:", " no\r\nadmin:"])
-def test_banner_may_stop_within_line(more):
-    driver = Driver()
-    driver.feed(BANNER + b"VMware Installation:")
-    assert driver.cli.quiet_after == 15.0
-    driver.feed(more.encode())
-    assert driver.cli.quiet_after == (0.5 if more.endswith("admin:") else None)
-    assert failed(driver.events) == []
-
-
 @pytest.mark.parametrize("banner", [b"", BANNER, b"Hello?\r\n", b"Memory:\r\n\r\n", b"  "])
 def test_empty_line_allowed_after_finished_line(banner):
     driver = Driver()

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from cucmd.node.resolver import find_zone
 from cucmd.vos import ShowStatus, find_node_time, parse_machine
-from cucmlab.answers import LabMember, NodeFacts, status
 
 
 @pytest.mark.parametrize(
@@ -47,16 +46,6 @@ def test_zone_by_its_name(text, zone):
 )
 def test_uncertain_zone_is_unknown(lines):
     assert find_node_time(parse_machine(lines), find_zone).zone is None
-
-
-@pytest.mark.parametrize("name", ["Europe/Berlin", "America/St_Johns", "Asia/Kolkata", "Etc/UTC"])
-def test_answer_of_the_lab(name):
-    member = LabMember(1, "127.1.0.1")
-    here = NodeFacts(member, [member], datetime(2026, 11, 25, tzinfo=UTC), ZoneInfo(name), used=63)
-    lines = status(here, [])
-    assert find_node_time(parse_machine(lines), find_zone).zone == ZoneInfo(name)
-    now = datetime(2026, 11, 25, 2, tzinfo=UTC)
-    assert find_node_time(parse_machine(lines), find_zone).ahead(now) == timedelta(hours=-2)
 
 
 @pytest.mark.parametrize(
