@@ -96,7 +96,7 @@ async def test_dead_socket_is_replaced(socket_path: Path) -> None:
 async def test_other_file_is_kept(socket_path: Path) -> None:
     socket_path.parent.mkdir()
     write(socket_path, "precious")
-    await cannot_open(socket_path, FileExistsError, "no socket")
+    await cannot_open(socket_path, FileExistsError, "not a socket")
     assert read(socket_path) == "precious"
 
 

@@ -12,6 +12,7 @@ import pytest
 from cucmd.protocol.jobs import Job
 from rig.daemon import Daemon
 from rig.lab import Lab
+from rig.quiet import wait_until
 from rig.web import Web
 
 pytestmark = pytest.mark.long
@@ -158,6 +159,7 @@ def test_readyz_needs_the_daemon(
     assert web.ask("GET", "/readyz").status == 200
     daemon.stop()
     assert web.ask("GET", "/healthz").status == 200
+    wait_until(lambda: web.ask("GET", "/readyz").status == 503)  # an answer is kept for a second
     answer = web.ask("GET", "/readyz")
     assert (answer.status, answer.json()["code"]) == (503, "DaemonUnavailable")
     assert str(daemon.socket.parent).encode() not in answer.body  # for anybody
