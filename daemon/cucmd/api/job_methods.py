@@ -75,19 +75,19 @@ class JobMethods:
         self._thread = ConfigThread()
         self._supervisor = supervisor
         self._planner = planner
-        self._watching = WatchStreams(supervisor, feed, self._wire)
+        self._feed = feed
         self._asked = asked
 
     async def start(self, caller: Caller, request: StartRequest) -> wire.StartReply:
         """Plans and starts a job. Returns it, or the job of an earlier call with the same key."""
-        with traced("Start", caller, request.request_id) as called:
+        with traced("Start", caller, request.request_id) as request_id:
             with refusals(caller):
-                request = replace(request, request_id=called)
+                request = replace(request, request_id=request_id)
                 plan = partial(self._plan, request, caller)
                 key = start_key(caller.uid, request, caller.asked_by)
                 job = await self._supervisor.start(plan, key)
-            _log(caller, called, job.job_id, f"{job.kind} on {_nodes(len(job.nodes))}")
-            return wire.StartReply(self._wire(job), called)
+            _log(caller, request_id, job.job_id, f"{job.kind} on {_nodes(len(job.nodes))}")
+            return wire.StartReply(self._wire(job), request_id)
 
     async def _plan(self, request: StartRequest, caller: Caller) -> Planned:
         try:
@@ -109,25 +109,25 @@ class JobMethods:
         return plan() if has_password else await self._thread.read(plan)
 
     async def stop(self, caller: Caller, request: requests.StopRequest) -> wire.StopReply:
-        with traced("Stop", caller, request.request_id) as called:
+        with traced("Stop", caller, request.request_id) as request_id:
             with refusals(caller):
                 job, running = await self._supervisor.end_early(request.job_id)
-            _log(caller, called, job.job_id, f"{job.kind} stopped on {_nodes(running)}")
+            _log(caller, request_id, job.job_id, f"{job.kind} stopped on {_nodes(running)}")
             result = f"no {job.kind} runs any more"
             if running:
                 result = f"the {job.kind} on {_nodes(running)} ends, and its files are kept here"
             message = f"job {job.job_id}: {result}"
-            return wire.StopReply(message, self._wire(job), called)
+            return wire.StopReply(message, self._wire(job), request_id)
 
     async def retry(self, caller: Caller, request: wire.RetryRequest) -> wire.StartReply:
-        with traced("Retry", caller, request.request_id) as called:
+        with traced("Retry", caller, request.request_id) as request_id:
             with refusals(caller):
                 _check_named(request.nodes, "all that did not succeed")
                 plan = partial(self._plan_retry, self._planner(), request)
                 key = start_key(caller.uid, request, caller.asked_by)
                 job = await self._supervisor.retry(request.job_id, plan, key, uid=caller.uid)
-            _log(caller, called, job.job_id, f"retry {job.retries}")
-            return wire.StartReply(self._wire(job), called)
+            _log(caller, request_id, job.job_id, f"retry {job.retries}")
+            return wire.StartReply(self._wire(job), request_id)
 
     async def _plan_retry(self, planner: Planner, request: wire.RetryRequest, job: Job) -> Planned:
         names, login, try_all = request.nodes, request.login, bool(request.try_all)
@@ -162,11 +162,11 @@ class JobMethods:
             return wire.JobReply(self._wire(await self._supervisor.relabel(request.job_id, change)))
 
     async def cancel(self, caller: Caller, request: requests.CancelRequest) -> requests.CancelReply:
-        with traced("Cancel", caller, request.request_id) as called:
+        with traced("Cancel", caller, request.request_id) as request_id:
             with refusals(caller):
                 _check_named(request.nodes, "all")
                 job, changed = await self._supervisor.cancel(request.job_id, request.nodes)
-            _log(caller, called, job.job_id, f"cancel (the job is {job.status} now)")
+            _log(caller, request_id, job.job_id, f"cancel (the job is {job.status} now)")
             if request.nodes is None:
                 cancelled, message = job.cancelled, _cancel_message(job, changed=changed)
             else:
@@ -175,77 +175,18 @@ class JobMethods:
                 cancelled = all(node.status == "cancelled" for node in named)
                 states = ", ".join(f"{node.node} is {node.status}" for node in named)
                 message = states if changed else f"nothing changed: {states}"
-            return requests.CancelReply(job.job_id, job.status, cancelled, message, called)
+            return requests.CancelReply(job.job_id, job.status, cancelled, message, request_id)
 
     def watch(self, caller: Caller, request: requests.WatchRequest) -> StreamReplies:
         """Returns the stream. This is no generator itself, so that closing the stream ends its
         subscription at once.
         """
-        return self._watching.watch(request)
-
-    def _wire(self, job: Job, *, gone: bool = False) -> wire.Job:
-        supervisor, job_id = self._supervisor, job.job_id
-        unsaved = supervisor.save_error(job_id)
-        return job_to_wire(job, supervisor.directory(job_id), unsaved, gone=gone)
-
-
-def _log(caller: Caller, called: str, job_id: str, what: str) -> None:
-    """Logs what was done to a job and by whom. `called` is the id of the call."""
-    text = "job %s: %s by %s, request %s"
-    log.info(text, job_id, what, caller, called, extra=caller.for_log)
-
-
-def _check_named(nodes: tuple[str, ...] | None, otherwise: str) -> None:
-    """Checks the nodes of a cancel or a retry. Raises `InvalidValue`.
-
-    otherwise: says, for the error's text, which nodes are meant where the field is absent
-    """
-    if nodes is None:
-        return
-    if not nodes:
-        raise InvalidValue("nodes", f"is empty; expected nodes, or no such field for {otherwise}")
-    if len(nodes) > MOST_NODES:
-        raise InvalidValue("nodes", f"{len(nodes)} names; a job has at most {MOST_NODES}")
-
-
-def _cancel_message(job: Job, *, changed: bool) -> str:
-    if changed:
-        count = sum(node.status == "cancelled" for node in job.nodes)
-        if before := len(job.nodes) - count:
-            return (
-                f"job {job.job_id}: cancelled {_nodes(count)};"
-                f" {before} had finished before; it ends {job.status}"
-            )
-        return f"job {job.job_id} is {job.status}: {count} of {_nodes(count)} cancelled"
-    if job.cancelled:
-        return f"job {job.job_id} was cancelled before: it is {job.status}"
-    if not job.ended:  # the daemon could not resume it after a restart; its log says why
-        return f"job {job.job_id} is {job.status}, but nothing runs that could be cancelled"
-    return f"job {job.job_id} had already finished: it is {job.status}; nothing changed"
-
-
-def _nodes(count: int) -> str:
-    return f"{count} node" if count == 1 else f"{count} nodes"
-
-
-class WatchStreams:
-    """Makes the streams of `Watch`. `wire` turns a job into the struct that is sent."""
-
-    def __init__(
-        self, supervisor: Supervisor, feed: JobFeed, wire: Callable[[Job], wire.Job]
-    ) -> None:
-        self._supervisor = supervisor
-        self._feed = feed
-        self._wire = wire
-
-    def watch(self, request: requests.WatchRequest) -> StreamReplies:
-        """Returns the stream of one job, or of all jobs."""
         changes = bool(request.changes)
         if request.job_id is None:
-            return self._all(changes=changes)
-        return self._job(request.job_id, changes=changes)
+            return self._watch_all(changes=changes)
+        return self._watch_job(request.job_id, changes=changes)
 
-    async def _job(self, prefix: str, *, changes: bool) -> StreamReplies:
+    async def _watch_job(self, prefix: str, *, changes: bool) -> StreamReplies:
         job_id = (await self._find(prefix)).job_id
         with self._feed.subscribe(job_id) as feed:
             job = await self._find(job_id)
@@ -261,7 +202,7 @@ class WatchStreams:
                     reply = replace(reply, job=self._wire(job))
                 yield StreamReply(reply, continues=not job.ended)
 
-    async def _all(self, *, changes: bool) -> StreamReplies:
+    async def _watch_all(self, *, changes: bool) -> StreamReplies:
         state = self._unfinished if changes else self._newest
         sent: dict[str, Job] = {}  # what was sent last of each job that is not closed
         with self._feed.subscribe(None) as feed:
@@ -300,3 +241,47 @@ class WatchStreams:
                 for job in await self._supervisor.newest(_MOST_UNFINISHED, JobFilter(status=status))
             ]
         return tuple({job.job_id: summary_to_wire(job) for job in found}.values())
+
+    def _wire(self, job: Job, *, gone: bool = False) -> wire.Job:
+        supervisor, job_id = self._supervisor, job.job_id
+        unsaved = supervisor.save_error(job_id)
+        return job_to_wire(job, supervisor.directory(job_id), unsaved, gone=gone)
+
+
+def _log(caller: Caller, request_id: str, job_id: str, what: str) -> None:
+    """Logs what was done to a job and by whom. `request_id` is the id of the call."""
+    text = "job %s: %s by %s, request %s"
+    log.info(text, job_id, what, caller, request_id, extra=caller.for_log)
+
+
+def _check_named(nodes: tuple[str, ...] | None, otherwise: str) -> None:
+    """Checks the nodes of a cancel or a retry. Raises `InvalidValue`.
+
+    otherwise: says, for the error's text, which nodes are meant where the field is absent
+    """
+    if nodes is None:
+        return
+    if not nodes:
+        raise InvalidValue("nodes", f"is empty; expected nodes, or no such field for {otherwise}")
+    if len(nodes) > MOST_NODES:
+        raise InvalidValue("nodes", f"{len(nodes)} names; a job has at most {MOST_NODES}")
+
+
+def _cancel_message(job: Job, *, changed: bool) -> str:
+    if changed:
+        count = sum(node.status == "cancelled" for node in job.nodes)
+        if before := len(job.nodes) - count:
+            return (
+                f"job {job.job_id}: cancelled {_nodes(count)};"
+                f" {before} had finished before; it ends {job.status}"
+            )
+        return f"job {job.job_id} is {job.status}: {count} of {_nodes(count)} cancelled"
+    if job.cancelled:
+        return f"job {job.job_id} was cancelled before: it is {job.status}"
+    if not job.ended:  # the daemon could not resume it after a restart; its log says why
+        return f"job {job.job_id} is {job.status}, but nothing runs that could be cancelled"
+    return f"job {job.job_id} had already finished: it is {job.status}; nothing changed"
+
+
+def _nodes(count: int) -> str:
+    return f"{count} node" if count == 1 else f"{count} nodes"

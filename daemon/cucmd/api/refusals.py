@@ -88,28 +88,28 @@ def refusals_of_files() -> Iterator[None]:
 
 
 @contextmanager
-def traced(method: str, caller: Caller, given: str | None) -> Iterator[str]:
+def traced(method: str, caller: Caller, chosen_id: str | None) -> Iterator[str]:
     """Yields the id of a call: that of the caller, or a new one if the caller chose none or an
     invalid one. What the block raises is logged with the id, and raised as an error of the
     interface that has the id.
     """
-    called = secrets.token_hex(8)
+    request_id = secrets.token_hex(8)
     try:
         with refusals(caller):
-            called = called if given is None else short_text("request_id", given)
-        yield called
+            request_id = request_id if chosen_id is None else short_text("request_id", chosen_id)
+        yield request_id
     except VarlinkError as refusal:
-        _log(method, caller, called, refusal.name.rpartition(".")[2])
+        _log(method, caller, request_id, refusal.name.rpartition(".")[2])
         fields = refusal.parameters
         if fields is not None and "request_id" in fields.__struct_fields__:
-            fields = msgspec.structs.replace(fields, request_id=called)
+            fields = msgspec.structs.replace(fields, request_id=request_id)
         raise VarlinkError(refusal.name, fields) from None
     except Exception as defect:
-        _log(method, caller, called, "a defect")
-        log.error("a defect in request %s:\n%s", called, trace(defect), extra=caller.for_log)  # noqa: TRY400  the text of an exception can quote the request
-        raise error(wire_errors.InternalError(request_id=called)) from None
+        _log(method, caller, request_id, "a defect")
+        log.error("a defect in request %s:\n%s", request_id, trace(defect), extra=caller.for_log)  # noqa: TRY400  the text of an exception can quote the request
+        raise error(wire_errors.InternalError(request_id=request_id)) from None
 
 
-def _log(method: str, caller: Caller, called: str, why: str) -> None:
+def _log(method: str, caller: Caller, request_id: str, why: str) -> None:
     text = "refused %s to %s, request %s: %s"
-    log.info(text, method, caller, called, why, extra=caller.for_log)
+    log.info(text, method, caller, request_id, why, extra=caller.for_log)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 
 from cucmd.varlink.interface import (
     SERVICE,
@@ -37,11 +38,7 @@ class GetInfoRequest(msgspec.Struct, frozen=True):
     pass
 
 
-class GetInfoReply(msgspec.Struct, frozen=True):
-    vendor: str
-    product: str
-    version: str
-    url: str
+class GetInfoReply(ServiceInfo, frozen=True):
     interfaces: tuple[str, ...]
 
 
@@ -100,7 +97,7 @@ def _service_interface(interface: Interface, info: ServiceInfo) -> Interface:
     texts = {interface.name: interface.description, SERVICE: description}
 
     async def get_info(_caller: Caller, _request: GetInfoRequest) -> GetInfoReply:
-        return GetInfoReply(info.vendor, info.product, info.version, info.url, names)
+        return GetInfoReply(**asdict(info), interfaces=names)
 
     async def get_description(_caller: Caller, request: DescriptionRequest) -> DescriptionReply:
         if request.interface not in texts:
