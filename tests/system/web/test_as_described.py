@@ -33,6 +33,12 @@ TRIED = [
     *((one.verb, one.path) for one in OPERATIONS if one.form != "events"),
     *(("GET", path) for path in OWN),
 ]
+# Each path with generated values, and each path of a job also with a real job, deleted last.
+CASES = [(verb, path, False) for verb, path in TRIED]
+CASES += sorted(
+    ((verb, path, True) for verb, path in TRIED if "{job_id}" in path),
+    key=lambda case: case[0] == "DELETE",
+)
 # Nobody listens there.
 NOBODY = "127.0.0.1:1"
 EXAMPLES = settings(
@@ -99,7 +105,8 @@ def validate(described: Described, case: Any) -> int:
     return int(answer.status_code)
 
 
-def tried(described: Described, verb: str, path: str, *, of_a_job: bool) -> None:
+@pytest.mark.parametrize(("verb", "path", "of_a_job"), CASES)
+def test_answers_are_described(described: Described, verb: str, path: str, of_a_job: bool) -> None:
     from schemathesis.generation import GenerationMode
 
     found = described.schema[path][verb]
@@ -116,22 +123,6 @@ def tried(described: Described, verb: str, path: str, *, of_a_job: bool) -> None
         validate(described, case)
 
     is_as_described()
-
-
-@pytest.mark.parametrize(("verb", "path"), TRIED)
-def test_answers_are_described(described: Described, verb: str, path: str) -> None:
-    tried(described, verb, path, of_a_job=False)
-
-
-# What deletes the job comes last.
-OF_A_JOB = sorted(
-    (one for one in TRIED if "{job_id}" in one[1]), key=lambda one: one[0] == "DELETE"
-)
-
-
-@pytest.mark.parametrize(("verb", "path"), OF_A_JOB)
-def test_answers_about_job_are_described(described: Described, verb: str, path: str) -> None:
-    tried(described, verb, path, of_a_job=True)
 
 
 def test_started_job_is_described(described: Described) -> None:

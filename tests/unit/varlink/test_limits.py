@@ -85,6 +85,7 @@ async def test_viewers_may_send_short_frames(connect: Connect) -> None:
     assert len(await operator.finish()) == 2
 
 
+@pytest.mark.long
 async def test_log_names_flooding_user(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
