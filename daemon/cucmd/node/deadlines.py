@@ -211,9 +211,12 @@ class CommandClock:
         moved = [time for time in (self._arrivals.last, self._shown) if time is not None]
         last = max(moved, default=None)  # stays None until the transfer has begun
         if self._packs and not self._arrivals.has_come:
+            # The node may pack silently, so only recent progress can move the end, and only later.
             ends = -math.inf if last is None else last + self._stall
             return ends if ends > self._command_ends else math.inf
         if last is None and self._answered is not None:
+            # The node could log in but has not, so there is no reason to wait for the whole
+            # command.
             ends = self._answered + self._stall
             return ends if ends < self._command_ends else math.inf
         return math.inf if last is None else last + self._stall

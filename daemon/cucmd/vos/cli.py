@@ -107,7 +107,7 @@ class Cli:
         if not self._state.echoed:
             return QUIET_UNECHOED
         if self._state.may_print_prompt and not self._prompts.is_known(segment):
-            return None
+            return None  # a line of a log that ends in `admin:`
         if self._state.may_print_prompt or not self._prompts.is_known(segment):
             return QUIET_UNKNOWN
         return QUIET_LOGIN if isinstance(self._state, LoggingIn) else QUIET_KNOWN

@@ -365,6 +365,7 @@ class FileGetDialogue(State):
         sized = self._sizes.known
         if self._answers.receiver is None and sized and not self.interrupted:
             return [Declined() if sized.files else NothingMatched()]
+        # If SSH says that it could not reach the receiver, the node did read the last answer.
         proven = self._stage is Stage.AGREED and self._clues.unreachable
         if self._answer.is_missing and not proven:
             self._advance(Evidence.PROMPT_BEFORE_ANSWER)

@@ -228,10 +228,7 @@ class RunningCommand(State):
 
 
 class RunningForm(RunningCommand):
-    """Reads the answer to a command of forms.py, or of a capture.
-
-    A question is not answered. The command ends there.
-    """
+    """Reads the answer to a command of forms.py. A question ends the command unanswered."""
 
     # All nodes may run such a command at the same time, and its lines are kept in memory.
     max_bytes = 4 * MIB
