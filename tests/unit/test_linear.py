@@ -145,5 +145,5 @@ def parsed(name: str, lines: Sequence[str]) -> object:
 
 def test_finds_patterns_and_parsers() -> None:
     assert {"parse_machine", "parse_service_list", "parse_file_list"} <= PARSERS.keys()
-    named = {"vos.services._PEER", "reading.stamps._ANY_LINE", "work.check._NAME"}
+    named = {"vos.service_answers._PEER", "reading.stamps._ANY_LINE", "work.check._NAME"}
     assert named <= PATTERNS.keys()

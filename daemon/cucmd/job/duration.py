@@ -2,8 +2,8 @@
 
 `last` is the length of a time window. `written_for` says for how long a node writes to one file of
 a path. A node chooses files by their last change. So a file that contains the end of a window was
-changed at most this long after the end of the window (vos/window.py). For files that a node writes
-to all the time `written_for` is "always".
+changed at most this long after the end of the window (vos/time_window.py). For files that a node
+writes to all the time `written_for` is "always".
 
 An error says which form is expected. It does not repeat the value.
 """

@@ -18,7 +18,7 @@ from cucmd.job.capture import CaptureSettings
 from cucmd.job.work_request import LOCATIONS
 from cucmd.vos.arguments import InvalidArgument, check_line, check_word
 from cucmd.vos.texts import INTERRUPTED
-from cucmd.vos.window import Window
+from cucmd.vos.time_window import Window
 
 MOST_PACKETS = 100_000  # a file of the node takes no more (V)
 MOST_BYTES = 65_535  # the longest packet of IP

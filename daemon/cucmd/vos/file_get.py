@@ -6,7 +6,7 @@ when the prompt is back.
 Section 5.2 of vos/NODES.md has the parts of the dialogue and their usual order. This code depends
 neither on the order nor on any single question. It answers what is asked, and gives up when the
 node does not accept an answer. Answers, sizes and words of the node put the dialogue into one of
-the five stages of answers.py: TYPED, ASKED, AGREED, CLAIMED, COMPLETED.
+the five stages of file_get_replies.py: TYPED, ASKED, AGREED, CLAIMED, COMPLETED.
 
 An answer about the receiver is *taken* when the node has echoed it, asks another question, or says
 anything but its prompt. Until then the answer is *due*. A prompt where an answer is due ends the
@@ -49,7 +49,6 @@ from __future__ import annotations
 
 from cucmd.job.failure import Failure
 from cucmd.vos import texts
-from cucmd.vos.answers import NEXT, Answer, Answers, Evidence, Stage
 from cucmd.vos.arguments import encode_line
 from cucmd.vos.command_lines import FileGet, ReceiverAddress
 from cucmd.vos.dialogue_events import (
@@ -70,6 +69,7 @@ from cucmd.vos.file_get_lines import (
     password_failure,
     refusal_failure,
 )
+from cucmd.vos.file_get_replies import NEXT, Answer, Answers, Evidence, Stage
 from cucmd.vos.questions import (
     COMPLETED,
     DIALOGUE,

@@ -24,13 +24,13 @@ import msgspec
 
 from cucmd.vos import texts
 from cucmd.vos.arguments import InvalidArgument, is_path
-from cucmd.vos.cluster import (
+from cucmd.vos.cluster_answers import (
     parse_ha_status,
     parse_network_cluster,
     parse_runtimestate,
     parse_version_active,
 )
-from cucmd.vos.health_records import (
+from cucmd.vos.record_answers import (
     parse_backup_history,
     parse_certificate,
     parse_certificate_list,
@@ -38,8 +38,8 @@ from cucmd.vos.health_records import (
     parse_counters,
     parse_processes,
 )
-from cucmd.vos.services import parse_ntp_status, parse_service_list
-from cucmd.vos.status import parse_machine
+from cucmd.vos.service_answers import parse_ntp_status, parse_service_list
+from cucmd.vos.status_answers import parse_machine
 
 Parser: TypeAlias = Callable[[Iterable[str]], msgspec.Struct]
 

@@ -1,7 +1,7 @@
 """PURE. Recognises a node's questions and pagers, the usual lines of a `file get`, and the prompt.
 
 A question is recognised at the character that completes it, whatever follows. So the events do not
-depend on how the bytes are split. answers.py chooses the answers.
+depend on how the bytes are split. file_get_replies.py chooses the answers.
 
 `admin:` is the prompt only at the very end of what has arrived, and only silence shows that nothing
 follows. So this file never confirms a prompt: it recognises text that may be one, and says how many

@@ -32,7 +32,7 @@ from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Report
 from cucmd.node.resolver import find_zone
-from cucmd.vos.health_records import CertificateList, parse_certificate
+from cucmd.vos.record_answers import CertificateList, parse_certificate
 from cucmd.work import judged
 from cucmd.work.commands import CommandRuns
 from cucmd.work.session import answer, ask, back_at_prompt, logged_in

@@ -13,16 +13,16 @@ from typing import Any
 
 from cucmd import vos
 from cucmd.job.health import BAD, GOOD, LOOK, UNREAD, Finding, Thresholds, may_be_daylight_saving
-from cucmd.vos.cluster import AvailableNode, HighAvailability, ReplicationState
-from cucmd.vos.health_records import (
+from cucmd.vos.cluster_answers import AvailableNode, HighAvailability, ReplicationState
+from cucmd.vos.record_answers import (
     BackupHistory,
     Certificate,
     CertificateList,
     CoreFiles,
     Processes,
 )
-from cucmd.vos.services import NtpStatus, Service, ServiceList
-from cucmd.vos.status import FindZone
+from cucmd.vos.service_answers import NtpStatus, Service, ServiceList
+from cucmd.vos.status_answers import FindZone
 from cucmd.work.verdict import counted
 
 # Of one kind so many are said one by one.

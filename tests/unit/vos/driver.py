@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from cucmd import vos
 from cucmd.vos.dialogue_events import Event
 from cucmd.vos.screen import EscapeFilter, Screen, TerminalToken
+from cucmd.vos.time_window import RelTime
 from cucmd.vos.transcript import Transcript
-from cucmd.vos.window import RelTime
 
 PASSWORD = "hunter2*+"  # of the receiver, so it is known from `file get` on
 ADMIN_PASSWORD = "admin's own"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cucmd.vos import FileGet, InvalidArgument
 from cucmd.vos.arguments import COLUMNS, MAX_LINE, MAX_WORD, check_word
 from cucmd.vos.questions import MAX_PROMPT
-from cucmd.vos.window import AbsTime, RelTime
+from cucmd.vos.time_window import AbsTime, RelTime
 from unit.vos.driver import RECEIVER, REQUEST, at_prompt
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from cucmd.vos.health_records import (
+from cucmd.vos.record_answers import (
     Backup,
     BusyProcess,
     Certificate,

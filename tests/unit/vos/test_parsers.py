@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd import vos
-from cucmd.vos.cluster import ReplicationState, parse_runtimestate
+from cucmd.vos.cluster_answers import ReplicationState, parse_runtimestate
 from cucmd.vos.forms import FORMS
-from cucmd.vos.services import parse_ntp_status
+from cucmd.vos.service_answers import parse_ntp_status
 from unit.vos.outputs import OUTPUTS
 from unit.vos.test_health_records import SAMPLES as RECORDS
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cucmd.job.collect import Collect
 from cucmd.job.duration import next_written_for, parse_last, parse_written_for
 from cucmd.vos import InvalidArgument, make_window, needs_time_zone
-from cucmd.vos.window import AbsTime, RelTime
+from cucmd.vos.time_window import AbsTime, RelTime
 
 NOW = datetime(2026, 11, 25, 10, 15, 59, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")

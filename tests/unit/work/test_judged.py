@@ -7,7 +7,7 @@ import pytest
 from cucmd.job.health import BAD, CHECKS, GOOD, LOOK, ONLY_OF, UNREAD, Finding, Thresholds
 from cucmd.node.resolver import find_zone
 from cucmd.vos import parse_command
-from cucmd.vos.health_records import parse_certificate
+from cucmd.vos.record_answers import parse_certificate
 from cucmd.work.judged import JUDGES, certificate, judge
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
