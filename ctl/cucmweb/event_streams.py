@@ -211,8 +211,8 @@ class EventStream:
         if self._of_all:
             self._listed = await self._list(_UNFINISHED[0])
         else:
-            asked = encoded({"job_id": self.job_id, **self._parameters})
-            self._found = (await self._exchange.daemon.call("Status", asked, Members))["job"]
+            call = encoded({"job_id": self.job_id, **self._parameters})
+            self._found = (await self._exchange.daemon.call("Status", call, Members))["job"]
 
     async def open(self) -> None:
         """Sends the head of the reply, unless it was sent before."""
@@ -291,8 +291,8 @@ class EventStream:
         await self._exchange.channel.send(id_line(self._place or "-") + b"\n")
 
     async def _list(self, status: str, **more: str) -> ListReply:
-        asked = encoded({"status": status, "limit": _LISTED, **more, **self._parameters})
-        return await self._exchange.daemon.call("List", asked, ListReply)
+        call = encoded({"status": status, "limit": _LISTED, **more, **self._parameters})
+        return await self._exchange.daemon.call("List", call, ListReply)
 
     # The events after it
 

@@ -110,9 +110,9 @@ class CaseMethods:
                 deleted = await self._deletions.list_prunable(which)
             else:
                 deleted = await self._deletions.prune(which, f"by {caller}")
-        jobs = tuple(summary_to_wire(one.job) for one in deleted[:MOST_LISTED])
+        jobs = tuple(summary_to_wire(each.job) for each in deleted[:MOST_LISTED])
         more = len(deleted) - len(jobs)
-        return wire.PruneReply(jobs, sum(one.bytes for one in deleted), more)
+        return wire.PruneReply(jobs, sum(each.bytes for each in deleted), more)
 
     async def _held(self, job: Job, parts: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
         """Yields `parts`, and gives way when the job is deleted or retried. If a deletion had to

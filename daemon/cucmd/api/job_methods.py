@@ -59,7 +59,7 @@ class JobMethods:
     """Answers the calls about jobs.
 
     planner      returns the planner; called for each request, since a reload replaces it
-    asked        called with each job whose state was asked for
+    on_status    called with each job whose state a call asks for
     discoveries  returns what nodes have said about their clusters, the newest first
     """
 
@@ -68,7 +68,7 @@ class JobMethods:
         supervisor: Supervisor,
         feed: JobFeed,
         planner: Callable[[], Planner],
-        asked: Callable[[Job], None] = lambda job: None,
+        on_status: Callable[[Job], None] = lambda job: None,
         discoveries: Callable[[], Awaitable[Sequence[StoredDiscovery]]] = no_discoveries,
     ) -> None:
         self._discoveries = discoveries
@@ -76,7 +76,7 @@ class JobMethods:
         self._supervisor = supervisor
         self._planner = planner
         self._feed = feed
-        self._asked = asked
+        self._on_status = on_status
 
     async def start(self, caller: Caller, request: StartRequest) -> wire.StartReply:
         """Plans and starts a job. Returns it, or the job of an earlier call with the same key."""
@@ -137,7 +137,7 @@ class JobMethods:
     async def status(self, caller: Caller, request: requests.StatusRequest) -> wire.JobReply:
         with refusals():
             job = await self._supervisor.find(request.job_id)
-        self._asked(job)
+        self._on_status(job)
         gone = is_gone(job, self._supervisor.directory(job.job_id))
         return wire.JobReply(self._wire(job, gone=gone))
 

@@ -26,7 +26,7 @@ from cucmd.toml_file import wrong_value
 STATUSES = get_args(JobStatus)
 _KINDS = tuple(map(kind_of, KINDS))
 MOST_LISTED = 1000
-_NOTHING = "is missing, as are keep, larger_than and labels; expected one of them"
+_NOTHING = "is missing; expected at least one of older_than, keep, larger_than and labels"
 LONGEST = 128  # characters of an id or key that a caller chooses
 _LONGEST_NAME = 64
 _QUOTES = "'\"`"
@@ -38,12 +38,13 @@ def list_filter(request: ListRequest) -> tuple[int, JobFilter]:
     """Returns how many jobs a list has at most, and which. Raises `InvalidValue`."""
     limit = DEFAULT_LIMIT if request.limit is None else request.limit
     if not 1 <= limit <= MOST_LISTED:
-        raise InvalidValue("limit", f"{limit} is not one of 1 to {MOST_LISTED}")
+        raise InvalidValue("limit", f"{limit}: expected 1 to {MOST_LISTED}")
     if request.status is not None and request.status not in STATUSES:
         expected = ", ".join(STATUSES)
-        raise InvalidValue("status", f"'{request.status[:40]}' is not one of {expected}")
+        raise InvalidValue("status", f"'{request.status[:40]}': expected one of {expected}")
     if request.kind is not None and request.kind not in _KINDS:
-        raise InvalidValue("kind", f"'{request.kind[:40]}' is not one of {', '.join(_KINDS)}")
+        expected = ", ".join(_KINDS)
+        raise InvalidValue("kind", f"'{request.kind[:40]}': expected one of {expected}")
     return limit, JobFilter(
         status=request.status,
         kind=request.kind,
@@ -59,7 +60,7 @@ def prune_rule(request: PruneRequest) -> Prune:
     for name in ("keep", "larger_than"):
         value = getattr(request, name)
         if value is not None and value < 0:
-            raise InvalidValue(name, f"{value} is less than 0")
+            raise InvalidValue(name, f"{value}: expected 0 or more")
     which = Prune(
         keep=request.keep,
         larger_than=request.larger_than,
@@ -76,21 +77,21 @@ def prune_rule(request: PruneRequest) -> Prune:
     return which
 
 
-def short_text(parameter: str, given: str, longest: int = LONGEST) -> str:
+def short_text(parameter: str, text: str, longest: int = LONGEST) -> str:
     """Returns a text that a caller chose to find a call again. Raises `InvalidValue` if it is too
     long or not printable ASCII.
     """
-    if not (given.isascii() and given.isprintable() and 1 <= len(given) <= longest):
+    if not (text.isascii() and text.isprintable() and 1 <= len(text) <= longest):
         expected = f"expected 1 to {longest} printable ASCII characters"
-        raise InvalidValue(parameter, f"{given[:40]!a}: {expected}")
-    return given
+        raise InvalidValue(parameter, f"{text[:40]!a}: {expected}")
+    return text
 
 
-def name_of(asked: OnBehalfOf) -> str:
+def checked_name(person: OnBehalfOf) -> str:
     """Returns the name of the person for whom a call is made. Log lines have it between quotes, so
     it must not contain any. Raises `InvalidValue`.
     """
-    name = short_text("on_behalf_of.name", asked.name, _LONGEST_NAME)
+    name = short_text("on_behalf_of.name", person.name, _LONGEST_NAME)
     if any(quote in name for quote in _QUOTES):
         raise InvalidValue("on_behalf_of.name", f"{name[:40]!a}: expected a name without quotes")
     return name
@@ -102,10 +103,9 @@ def start_key(uid: int, request: KeyedRequest, asked_by: str | None = None) -> S
     asked_by: the person for whom the user makes the call. Each person has keys of their own.
     Raises `InvalidValue`.
     """
-    given = request.start_key
-    if given is None:
+    if request.start_key is None:
         return None
-    key = short_text("start_key", given)
+    key = short_text("start_key", request.start_key)
     # Neither part can contain a line break, so the keys of two people never collide.
     own = key if asked_by is None else f"{asked_by}\n{key}"
     # The fingerprint of the request. It leaves out the password, the request_id and the person.

@@ -137,7 +137,7 @@ def damaged_to_wire(
 def _node(job: Job, node: Node) -> wire.Node:
     state = node.state
     failure = job.failure_of(node)
-    given: dict[str, Any] = (
+    result: dict[str, Any] = (
         {} if node.result is None else {RESULT_MEMBERS[type(node.result)]: node.result}
     )
     return wire.Node(
@@ -164,5 +164,5 @@ def _node(job: Job, node: Node) -> wire.Node:
         gaps=(node.gaps or None) if node.settled else None,
         extent=node.extent if node.settled else None,
         earlier=node.earlier or None,
-        **given,
+        **result,
     )

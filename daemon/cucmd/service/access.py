@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from cucmd.api.refusals import invalid, refusals
-from cucmd.api.request_checks import name_of
+from cucmd.api.request_checks import checked_name
 from cucmd.config.model import AccessSettings
 from cucmd.job.request import Request
 from cucmd.paths import is_private
@@ -124,7 +124,7 @@ class Access(msgspec.Struct, frozen=True):
                 log.warning("refused %s to %s: %s", method.name, caller, why, extra=caller.for_log)
                 raise invalid("on_behalf_of", why)
             with refusals(caller):
-                caller = msgspec.structs.replace(caller, asked_by=name_of(behalf))
+                caller = msgspec.structs.replace(caller, asked_by=checked_name(behalf))
             self.authorize(caller, method, behalf.role)
         # Calls that only look are logged for debugging: a script may make one each second, which
         # would fill the journal.
