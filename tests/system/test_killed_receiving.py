@@ -23,7 +23,7 @@ NODES = 3
 
 
 def receiving(daemon: Daemon) -> list[int]:
-    """Finds the first process, and the processes of connections."""
+    """Returns the fork server, and the processes of connections."""
     return daemon.tree()[1:]
 
 

@@ -166,7 +166,7 @@ def test_process_facts_hold_no_password(daemon: Daemon, jobs: list) -> None:
 def test_worker_memory_holds_no_password(
     daemon: Daemon, jobs: list, target_passwords: Path
 ) -> None:
-    """A forked process begins with the memory of the first process. It learns no password of a
+    """A forked process begins with the memory of the fork server. It learns no password of a
     node, and no login of the receiver before its client presents one.
     """
 

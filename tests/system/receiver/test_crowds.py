@@ -65,8 +65,8 @@ async def test_node_pushes_beside_idle_strangers(
         target = open_target(receiver, address=address)
         with ExitStack() as stack:
             await trio.to_thread.run_sync(connect_all, stack, receiver.port)
-            done = await openssh.sftp(target, f"put {log} a\n")
             assert connected(receiver.port) > receiver.limits.unauthenticated
+            done = await openssh.sftp(target, f"put {log} a\n")
             assert done.returncode == 0, done.stderr
     (file,) = target.target.files()
     assert (file.size, file.closed, target.target.refused) == (SIZE, True, 0)
