@@ -37,11 +37,11 @@ from cucmd.receiver.sftp_packets import (
 from cucmd.receiver.upload import Upload
 
 # Files of one name in one target. No collection has more, and each file tries all names from .2 on.
-_SAME_NAME = 100
+_MAX_SAME_NAME = 100
 
 _NAMES_A_REPLY = 100  # like OpenSSH's server
 
-_ANEW = OpenFlag.TRUNCATE | OpenFlag.EXCLUSIVE
+_NEW_FILE_FLAGS = OpenFlag.TRUNCATE | OpenFlag.EXCLUSIVE
 
 AnswerRequest = Callable[["RequestHandler", int, Fields], bytes]
 
@@ -62,7 +62,7 @@ class RequestHandler:
         self._handles: dict[int, Upload | Listing] = {}
         self._next_handle = 0
         # For each path of the client, the number of the last file and its path on the disk.
-        self._last: dict[str, tuple[int, Parts]] = {}
+        self._last_files: dict[str, tuple[int, Parts]] = {}
 
     def answer(self, packet: memoryview) -> bytes:
         """Returns the reply to a request. Raises Malformed or OSError to end the session."""
@@ -81,8 +81,8 @@ class RequestHandler:
         except Malformed as malformed:
             return status_reply(request, Status.BAD_MESSAGE, str(malformed))
         except OSError as error:
-            self._record(error)
-            status = _ORDINARY.get(error.errno or 0, Status.FAILURE)
+            self._report_error(error)
+            status = _CLIENT_ERRORS.get(error.errno or 0, Status.FAILURE)
             return status_reply(request, status, _reason(error))
 
     def close(self) -> None:
@@ -93,7 +93,7 @@ class RequestHandler:
             try:
                 close()
             except OSError as error:  # go on and close the others
-                self._record(error)
+                self._report_error(error)
 
     def _initialise(self, kind: int) -> bytes:
         if kind != PacketType.INIT:
@@ -101,17 +101,17 @@ class RequestHandler:
         try:
             self._folder.descriptor()  # makes the folder if there is none
         except OSError as error:
-            self._record(error)
+            self._report_error(error)
             raise
         self._initialised = True
         return version_reply()
 
-    def _record(self, error: OSError) -> None:
+    def _report_error(self, error: OSError) -> None:
         """Reports a full disk to the daemon, and logs any other error that no client can cause."""
         if error.errno in FULL_DISK:
-            self._daemon.stop_uploads(Code.DISK_FULL, f"the disk took no more: {_reason(error)}")
-        elif error.errno not in _ORDINARY:
-            self._daemon.log_once("the receiver's disk", _reason(error))
+            self._daemon.stop_uploads(Code.DISK_FULL, f"the disk is full: {_reason(error)}")
+        elif error.errno not in _CLIENT_ERRORS:
+            self._daemon.log_once("error of the receiver's disk", _reason(error))
 
     # Handles.
 
@@ -120,7 +120,7 @@ class RequestHandler:
             reason = f"more than {self._limits.handles} handles are open at once"
             raise RequestRefused(Status.FAILURE, reason)
 
-    def _hold(self, opened: Upload | Listing) -> int:
+    def _add_handle(self, opened: Upload | Listing) -> int:
         self._next_handle = (self._next_handle + 1) & 0x7FFFFFFF
         self._handles[self._next_handle] = opened
         return self._next_handle
@@ -147,9 +147,9 @@ class RequestHandler:
         self._check_handles()
         # Without TRUNCATE, or with EXCLUSIVE, the client means this name and no other. It may want
         # to resume a file, and in a new file beside it the beginning would be missing.
-        names = _SAME_NAME if flags & _ANEW == OpenFlag.TRUNCATE else 1
+        names = _MAX_SAME_NAME if flags & _NEW_FILE_FLAGS == OpenFlag.TRUNCATE else 1
         upload = self._create(parts, names)
-        handle = self._hold(upload)
+        handle = self._add_handle(upload)
         try:
             times = fields.attributes().times
         except Malformed:
@@ -165,7 +165,7 @@ class RequestHandler:
         it is the first of two files of one name, from an earlier run of the node, or incomplete.
         """
         if not parts:
-            raise RequestRefused(Status.FAILURE, "that is the folder itself")
+            raise RequestRefused(Status.FAILURE, "the path is the folder itself")
         if shortage := self._space.current_shortage(self._folder.descriptor()):
             raise self._daemon.stop_uploads(Code.DISK_FULL, shortage)
         for number in range(1, names + 1):
@@ -175,10 +175,10 @@ class RequestHandler:
             except FileExistsError:
                 continue
             assert file is not None
-            self._last["/".join(parts)] = file, stored
+            self._last_files["/".join(parts)] = file, stored
             sync_name = partial(self._folder.sync_directory, parts[:-1])
             return Upload(descriptor, file, self._daemon, self._space, sync_name)
-        raise RequestRefused(Status.FAILURE, "there is a file of that name")
+        raise RequestRefused(Status.FAILURE, "a file of that name exists")
 
     def _close(self, request: int, fields: Fields) -> bytes:
         opened = self._handles.pop(handle_of(fields.string()), None)
@@ -195,7 +195,7 @@ class RequestHandler:
 
     def _stat(self, request: int, fields: Fields) -> bytes:
         parts = self._path(fields)
-        _, stored = self._last.get("/".join(parts), (None, parts))
+        _, stored = self._last_files.get("/".join(parts), (None, parts))
         return attrs_reply(request, self._folder.stat(stored))
 
     def _fstat(self, request: int, fields: Fields) -> bytes:
@@ -204,7 +204,7 @@ class RequestHandler:
     def _setstat(self, request: int, fields: Fields) -> bytes:
         parts = self._path(fields)
         wanted = fields.attributes()
-        number, stored = self._last.get("/".join(parts), (None, parts))
+        number, stored = self._last_files.get("/".join(parts), (None, parts))
         _check_size(wanted.size, self._folder.stat(stored).size)
         if wanted.times and number is not None:
             self._daemon.report_time(number, wanted.times[1])
@@ -225,7 +225,7 @@ class RequestHandler:
         if listings >= self._limits.listings:
             reason = f"more than {self._limits.listings} folders are open at once"
             raise RequestRefused(Status.FAILURE, reason)
-        return handle_reply(request, self._hold(self._folder.entries(parts)))
+        return handle_reply(request, self._add_handle(self._folder.entries(parts)))
 
     def _readdir(self, request: int, fields: Fields) -> bytes:
         listing = self._handles.get(handle_of(fields.string()))
@@ -287,7 +287,7 @@ _REFUSALS: dict[int, tuple[Status, str]] = {
 
 # Errors that a client can cause, and their status. Version 3 of the protocol has no status for most
 # of them. OpenSSH's `put -r` goes on after FAILURE for a directory that exists.
-_ORDINARY: dict[int, Status] = {
+_CLIENT_ERRORS: dict[int, Status] = {
     errno.ENOENT: Status.NO_SUCH_FILE,
     errno.EACCES: Status.PERMISSION_DENIED,
     errno.EPERM: Status.PERMISSION_DENIED,

@@ -23,11 +23,11 @@ from cucmd.receiver.sftp_requests import RequestHandler
 # Replies are collected while more requests arrive, because each piece that we send wakes the client
 # and its `ssh`. After so many bytes of requests the replies are sent. This is half of the window,
 # so that the client never waits for them.
-_FLUSH_REQUEST_BYTES = 1024 * 1024
+_MAX_REQUESTS = 1024 * 1024
 
 # Bytes of replies after which they are sent. A READDIR of 30 bytes gets a reply of up to 60 KB, so
 # the next replies are not made before the client can have read the first.
-_FLUSH_REPLY_BYTES = 64 * 1024
+_MAX_REPLIES = 64 * 1024
 
 
 class SftpSession(asyncssh.SSHServerSession[bytes]):
@@ -40,7 +40,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._buffer = PacketBuffer()
         self._packets: deque[memoryview] = deque()
         self._replies = bytearray()  # replies that are not sent yet
-        self._answered_bytes = 0  # bytes of the requests for these replies
+        self._answered = 0  # bytes of the requests for these replies
         self._received_more = False  # whether data came since the last `_flush_when_idle`
         self._flush_scheduled = False  # whether `_flush_when_idle` will be called
         self._client_is_slow = False  # whether the client has to read earlier replies first
@@ -61,7 +61,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         try:
             self._packets += self._buffer.feed(data)
         except Malformed as error:
-            self._daemon.log_once("cut off: not SFTP", error)
+            self._daemon.log_once("the session ends because of a malformed packet", error)
             self._input_ended = True
         self._answer()
         self._daemon.report_activity()
@@ -99,17 +99,14 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
                 if packet[0] != PacketType.WRITE:
                     self._send()  # this request may take long, so send the earlier replies first
                 self._replies += self._handler.answer(packet)
-                self._answered_bytes += len(packet)
-                if (
-                    len(self._replies) >= _FLUSH_REPLY_BYTES
-                    or self._answered_bytes >= _FLUSH_REQUEST_BYTES
-                ):
+                self._answered += len(packet)
+                if len(self._replies) >= _MAX_REPLIES or self._answered >= _MAX_REQUESTS:
                     self._send()
         except Malformed as error:
-            self._daemon.log_once("cut off: not SFTP", error)
+            self._daemon.log_once("the session ends because of a malformed packet", error)
             self._end()
         except OSError as error:
-            self._daemon.log_once("cannot receive", error, logging.ERROR)
+            self._daemon.log_once("the session ends because of an error", error, logging.ERROR)
             self._end()
         if self._input_ended and not self._packets:
             self._end()
@@ -127,7 +124,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._send()
 
     def _send(self) -> None:
-        replies, self._replies, self._answered_bytes = bytes(self._replies), bytearray(), 0
+        replies, self._replies, self._answered = bytes(self._replies), bytearray(), 0
         if self._channel and replies:
             try:
                 self._channel.write(replies)

@@ -138,6 +138,6 @@ class Upload:
         self._failed = True
         reason = error.strerror or str(error)
         if error.errno in FULL_DISK:
-            return self._daemon.stop_uploads(Code.DISK_FULL, f"the disk took no more: {reason}")
-        self._daemon.log_once("the receiver's disk", reason)
+            return self._daemon.stop_uploads(Code.DISK_FULL, f"the disk is full: {reason}")
+        self._daemon.log_once("error of the receiver's disk", reason)
         return RequestRefused(Status.FAILURE, reason)
