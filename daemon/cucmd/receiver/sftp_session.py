@@ -20,13 +20,13 @@ from cucmd.receiver.daemon_client import DaemonClient
 from cucmd.receiver.sftp_packets import Malformed, PacketBuffer, PacketType
 from cucmd.receiver.sftp_requests import RequestHandler
 
-# Replies are collected while more requests arrive, because each piece that we send wakes the client
-# and its `ssh`. After so many bytes of requests the replies are sent. This is half of the window,
-# so that the client never waits for them.
+# Bytes of requests after which their replies are sent. Until then replies are collected while more
+# requests arrive, because each piece that we send wakes the client and its `ssh`. This is half of
+# the window, so that the client never waits for the replies.
 _MAX_REQUESTS = 1024 * 1024
 
-# Bytes of replies after which they are sent. A READDIR of 30 bytes gets a reply of up to 60 KB, so
-# the next replies are not made before the client can have read the first.
+# Bytes of replies after which they are sent. A READDIR of 30 bytes gets a reply of up to 60 KB. The
+# client can read the first replies before the next ones are made.
 _MAX_REPLIES = 64 * 1024
 
 
