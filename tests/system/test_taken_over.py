@@ -1,4 +1,4 @@
-"""Hostile code in a receiving process of a daemon that runs in the foreground."""
+"""Hostile code in a process of a connection can do no harm, and dies with the daemon."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""The receiver on a port of loopback, with its processes, and clients that push into it."""
+"""Runs the receiver on a port of loopback with its processes, and clients that push into it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from rig import sftp_words as words
 from rig.process import command_line
 from rig.worker_processes import TESTS, descendants, wait_ready
 
-# As OpenSSH needs it to ask a program for a password, and to look at no file of the user's.
+# OpenSSH asks a program for the password, and reads no file of the user.
 SSH_OPTIONS = (
     "-F", "none", "-o", "BatchMode=no", "-o", "StrictHostKeyChecking=no",
     "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "NumberOfPasswordPrompts=1",
@@ -38,14 +38,14 @@ SSH_OPTIONS = (
 
 @pytest.fixture(scope="session")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns where the host keys are: made by the first test, for all of them."""
+    """Returns the folder of the host keys, which the first test makes for all tests."""
     return tmp_path_factory.mktemp("receiver")
 
 
 @pytest.fixture(autouse=True)
 def quiet(tmp_path: Path) -> Iterator[None]:
-    """Nothing is left open: no connection, no file, no thread that does anything."""
-    gc.collect()  # what tests before this one left is closed now, and not in the middle of it
+    """Checks that a test leaves no descriptor, no working thread and no temporary file."""
+    gc.collect()  # otherwise objects of earlier tests might be closed during this test
     descriptors, threads = os.listdir("/proc/self/fd"), working_threads()
     yield
     assert working_threads() <= threads
@@ -54,7 +54,7 @@ def quiet(tmp_path: Path) -> Iterator[None]:
 
 
 def working_threads() -> set[str]:
-    """Trio keeps a thread for a while after its work is done, and names it so."""
+    """Returns the names of all threads, except idle threads that trio keeps for a while."""
     return {thread.name for thread in threading.enumerate() if "Trio thread" not in thread.name}
 
 
@@ -71,7 +71,7 @@ async def workers(tmp_path: Path, role: str) -> AsyncIterator[Workers]:
 
 @pytest.fixture
 def open_with(workers: Workers, state: Path, tmp_path: Path) -> OpenReceiver:
-    """Opens a receiver with these limits, at `host`: `open_with(legacy=True, handles=3)`."""
+    """Returns a function that opens a receiver with given limits: `open_with(handles=3)`."""
 
     @asynccontextmanager
     async def opener(
@@ -86,7 +86,7 @@ def open_with(workers: Workers, state: Path, tmp_path: Path) -> OpenReceiver:
 
 
 def connections(port: int) -> int:
-    """Counts those that are open at the port, accepted or not."""
+    """Returns how many connections to the port are open, accepted or not."""
     found = 0
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _, local, _, state, *_ = line.split()
@@ -106,13 +106,13 @@ def of_receiving() -> Callable[[], list[int]]:
 
 @pytest.fixture
 def role() -> str:
-    """Names what a process does in place of receiving, of `rig.worker_roles`; "": it receives."""
+    """Returns what the processes do, from `rig.worker_roles`. With "" they receive files."""
     return ""
 
 
 @pytest.fixture
 def resident() -> Callable[[], int]:
-    """Counts the bytes of memory of the fork server and its workers."""
+    """Returns a function that counts the bytes of memory of the fork server and its workers."""
 
     def of_all() -> int:
         statm = [Path(f"/proc/{pid}/statm").read_text() for pid in receiving()]
@@ -133,7 +133,7 @@ async def receiver(open_with: OpenReceiver) -> AsyncIterator[Receiver]:
 
 
 class Target:
-    """An upload target with what a client needs to push into it."""
+    """Holds an upload target, and what a client needs to push into it."""
 
     def __init__(
         self, receiver: Receiver, folder: Path, quota: Quota | None, address: str = ""
@@ -228,7 +228,7 @@ def openssh(tmp_path: Path) -> OpenSsh:
 
 
 class Raw:
-    """An SFTP channel on which any bytes may be sent."""
+    """Sends any bytes on an SFTP channel, and reads the replies."""
 
     def __init__(self, channel: paramiko.Channel) -> None:
         self.channel = channel
@@ -238,7 +238,7 @@ class Raw:
         self.channel.sendall(data)
 
     def reply(self) -> words.Reply:
-        """Returns the next one. Raises EOFError at the end."""
+        """Returns the next reply. Raises EOFError at the end."""
         while len(self._received) < 4 or len(self._received) < 4 + int.from_bytes(
             self._received[:4], "big"
         ):
@@ -290,7 +290,7 @@ def raw_sftp(target: Target) -> Iterator[Raw]:
 
 
 class Paramiko:
-    """What this file offers of paramiko; `run` runs a function in a thread and waits."""
+    """Offers the functions of this file that use paramiko, and runs a function in a thread."""
 
     transport_of, logged_in, raw_sftp = (
         staticmethod(transport_of),
@@ -310,7 +310,7 @@ def other() -> Paramiko:
 
 @pytest.fixture
 def until() -> Any:
-    """`await until(lambda: ...)`: for what is announced by nobody."""
+    """Returns a function that polls a condition, for changes that nobody announces."""
 
     async def wait(condition: Callable[[], bool], within: float = 10) -> None:
         with trio.fail_after(within):

@@ -1,4 +1,4 @@
-"""Each connection has a process, wherever it comes from, and nothing else is lost with that."""
+"""Each connection has a process of its own, whose end fails no other login."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many at once: nodes behind one address, and strangers beside them; and nodes of IPv6."""
+"""Many nodes behind one address push at once, beside strangers; and a node pushes over IPv6."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trio
 
-# 200 is what a large cluster has; each is an `sftp` of its own.
+# Each node is an `sftp` process. A large cluster has 200.
 NODES = int(os.environ.get("CUCMD_NODES", "12"))
 STRANGERS = 448
 SIZE = 3_000_000
@@ -60,7 +60,7 @@ async def test_node_pushes_beside_idle_strangers(
             source = (f"127.0.{number % 100}.9", 0)
             stack.enter_context(socket.create_connection(("127.0.0.1", port), 60, source))
 
-    # None of them is cut because of its age, however slow this machine is.
+    # The long login timeout keeps the strangers connected, however slow this machine is.
     async with open_with(login_timeout=600) as receiver:
         target = open_target(receiver, address=address)
         with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""What was cut off stays incomplete, and a target that was revoked takes nothing more."""
+"""A push that is cut off leaves an incomplete file, and a revoked target takes no more."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture
 def large(tmp_path: Path) -> Path:
-    """Sparse, so that it costs nothing but its way here."""
+    """Returns a large sparse file, which takes no space on the disk."""
     path = tmp_path / "large"
     with path.open("wb") as file:
         file.truncate(3_000_000_000)
@@ -32,7 +32,7 @@ def large(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def pushing(target: Any, openssh: Any, large: Path, until: Any) -> Any:
-    """`await pushing(nursery)` returns sftp's process once its file is on the way."""
+    """Returns a function that starts sftp, and returns its process when the file is on the way."""
 
     async def start(nursery: trio.Nursery) -> trio.Process:
         batch = large.with_name("batch")
@@ -52,7 +52,7 @@ def pushing(target: Any, openssh: Any, large: Path, until: Any) -> Any:
 
 
 def kill_children(pid: int) -> None:
-    """Kills the ssh of sftp, so that the connection just ends."""
+    """Kills the ssh process of sftp, so that the connection just ends."""
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         os.kill(int(child), signal.SIGKILL)
 
@@ -89,7 +89,7 @@ async def test_revoked_login_writes_nothing_more(
 async def test_file_is_measured_while_disk_hangs(
     receiver: Any, open_target: Any, other: Any, until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It hangs the daemon too, which makes the next file for the process that is killed."""
+    """The disk also hangs while the daemon opens the next file for the process that is killed."""
     hangs, goes_on = trio.Event(), threading.Event()
     token = trio.lowlevel.current_trio_token()
 

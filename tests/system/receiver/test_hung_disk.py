@@ -1,4 +1,4 @@
-"""A disk that hangs keeps who writes to it in the kernel, where no signal ends it."""
+"""While a disk hangs, no signal ends a process that writes to it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ async def test_cancel_fails_no_other_node(
     large: Path,
     tmp_path: Path,
 ) -> None:
-    """Both write to a disk that is slow for as long as the cancel takes, as one with snapshots."""
+    """Two logins write to a disk that hangs during the cancel, as it does while a snapshot is made.
+    """
     with large.open("wb") as file:
         file.truncate(8 * MIB)
     with disk_that_can_hang(tmp_path / "hangs", 64) as disk:
@@ -43,7 +44,7 @@ async def test_cancel_fails_no_other_node(
                 await until(lambda: sum(map(waits_for_a_disk, receiving())) == 2, 30)
                 began = trio.current_time()
                 await ends.target.aclose()
-                await trio.sleep_until(began + 2.5)  # which was seen
+                await trio.sleep_until(began + 2.5)  # a real disk hung for so long
         assert stays.target.refusal is None
         assert [file.closed for file in stays.target.files()] == [True]
         assert [file.closed for file in ends.target.files()] == [False]

@@ -1,4 +1,4 @@
-"""What a node's visit took is free once it is over: its files above all, and its process."""
+"""The memory and the process of an upload target are freed when it is closed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A login opens an SFTP session and nothing else that SSH can do."""
+"""A login can open an SFTP session, and can use no other feature of SSH."""
 
 from __future__ import annotations
 

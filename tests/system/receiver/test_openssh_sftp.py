@@ -1,4 +1,4 @@
-"""OpenSSH's own sftp pushes, as a node does: what arrives is whole, and nothing else goes."""
+"""OpenSSH's sftp pushes as a node does, with every login method, key and legacy algorithm."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ async def test_only_cbc_gets_empty_packets(
     open_with: Any, open_target: Any, openssh: Any, log: Path, cipher: str, says_them: bool
 ) -> None:
     async with open_with(legacy=True) as receiver:
-        verbose = ["-v"] * 9  # the first ones lift it from QUIET
+        verbose = ["-v"] * 9  # the first options only undo LogLevel=QUIET
         done = await openssh.sftp(
             open_target(receiver), f"put {log} a\n", f"-oCiphers={cipher}", *verbose
         )

@@ -1,4 +1,4 @@
-"""Clients that are not OpenSSH: their habits differ, and what they push is whole all the same."""
+"""paramiko pushes a file, and is refused everything else."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What a process that receives may open: what is new, in the folder of the login it presents.
-
-In a file of its own, with a role in place of the daemon's.
-"""
+"""A process can open only new files, in the folder of the login that it has presented."""
 
 from __future__ import annotations
 
@@ -42,7 +39,7 @@ async def test_login_opens_only_new_files(
 async def test_without_login_nothing_is_opened(
     receiver: Any, folder: Path, until: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A process that was taken over could open a file for each login that it knew."""
+    """A process that hostile bytes have taken over could otherwise open files for any login."""
     target = receiver.open_upload_target(folder, name="one")
     async with connect_and_tell(receiver, target, password="another"):
         await until(lambda: "has no login" in caplog.text)

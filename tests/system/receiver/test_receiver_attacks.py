@@ -1,4 +1,4 @@
-"""Violations of the protocol are refused or bounded, and end one connection at the most."""
+"""A client that violates the protocol, or reads no reply, loses its own connection only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture
 async def alive(target: Any, openssh: Any) -> Any:
-    """After the attack the next push into the same target is whole."""
+    """Checks that the next push into the same target succeeds after the attack."""
     yield
     if not target.target.revoked:
         done = await openssh.sftp(target, "put /etc/hostname after\n")
@@ -42,7 +42,7 @@ async def test_impossible_length_ends_the_session(target: Any, other: Any, lengt
 async def test_unread_replies_are_bounded(
     target: Any, other: Any, until: Any, connected: Any, resident: Any
 ) -> None:
-    """It opens a listing of 60 KB, reads it, closes it, a thousand times; and takes no reply."""
+    """The client asks for listings of 60 KB again and again, and reads no reply."""
     target.folder.mkdir()
     for number in range(200):
         (target.folder / f"{'x' * 250}{number}").touch()

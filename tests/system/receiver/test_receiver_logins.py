@@ -1,4 +1,4 @@
-"""Who may log in: a live node run with its own login, and nobody else, however often they try."""
+"""Only a node run with its own login can log in, and wrong logins are limited."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def test_wrong_logins_are_delayed(
 ) -> None:
     async with open_with(wrong_login_delay=0.1) as receiver:
         target = open_target(receiver)
-        with trio.fail_after(20):  # were all eight to wait in turn, it would be 25 s
+        with trio.fail_after(20):  # delays that added up over all logins would take 25 s
             for _ in range(4):
                 began = trio.current_time()
                 # Two tries: password, and keyboard-interactive.
@@ -117,6 +117,6 @@ async def test_login_has_few_connections(target: Any, other: Any, until: Any) ->
         return entered
 
     assert await other.run(enter) == 4
-    await until(lambda: target.target.refused == 2)  # else the failure would not name our limit
+    await until(lambda: target.target.refused == 2)  # the failure of a node names this limit
     await until(lambda: not target.target.connections)
     assert await other.run(enter) == 4, "and again, once they are gone"

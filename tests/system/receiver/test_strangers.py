@@ -1,4 +1,4 @@
-"""What a peer may do to the receiver before it has logged in, and what it costs its neighbours."""
+"""Attacks before the login fail no push of a node."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def test_flood_before_login_is_not_read(
 ) -> None:
     def flood(connection: socket.socket) -> None:
         connection.setblocking(False)
-        with suppress(BlockingIOError):  # then as much as both kernels hold is not read
+        with suppress(BlockingIOError):  # raised when the buffers of both kernels are full
             while True:
                 connection.send(attackers.IGNORE * 5000)
 
@@ -71,12 +71,12 @@ async def test_attack_fails_no_push(
             assert done.returncode == 0, done.stderr
     assert [(file.size, file.closed) for file in target.target.files()] == [(2_000_000, True)] * 3
     assert target.target.refused == 0
-    # The kernel holds what is not read, and the end behind it: until the login timeout.
+    # The receiver does not read the rest, nor the end behind it, until the login timeout.
     await until(lambda: not connected(receiver.port), receiver.limits.login_timeout + 10)
 
 
 class Entered:
-    """A context manager that was entered in another thread: starting a process waits for it."""
+    """Enters a context manager in another thread, because starting a process blocks."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._inner = make()

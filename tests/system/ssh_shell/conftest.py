@@ -1,4 +1,4 @@
-"""SSH servers in this process, through the same bridge: nodes with and without faults."""
+"""Runs SSH servers in this process as nodes, with and without faults, on the same bridge."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ USERNAME, PASSWORD = "administrator", "Sw0rdf1sh-%s-\N{SNOWMAN}"  # of the lab
 
 @dataclass
 class Node:
-    """One simulated node: how it authenticates, and what happened to it."""
+    """Describes a simulated node: how it authenticates, and what has happened to it."""
 
     methods: tuple[str, ...] = ("password",)
-    # What keyboard-interactive asks, challenge by challenge: (prompt, echo) pairs.
+    # The challenges of keyboard-interactive, each a list of (prompt, echo).
     challenges: Sequence[Sequence[tuple[str, bool]]] = ((("Password: ", False),),)
     opens_session: bool = True
     opens_pty: bool = True
@@ -42,7 +42,7 @@ class Node:
 
 
 class Prompt(asyncssh.SSHServerSession[bytes]):
-    """The node's end of a shell: sends what the test wants, and keeps what it receives."""
+    """Runs the node's end of a shell, which the test controls."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -166,7 +166,7 @@ async def serve(
 
 @asynccontextmanager
 async def raw_peer(handler: Callable[[trio.SocketStream], Awaitable[None]]) -> AsyncIterator[int]:
-    """Runs a TCP server that is no SSH server; yields its port."""
+    """Runs a TCP server that is not an SSH server, and yields its port."""
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(trio.serve_tcp, handler, 0)
         yield listeners[0].socket.getsockname()[1]
@@ -174,13 +174,13 @@ async def raw_peer(handler: Callable[[trio.SocketStream], Awaitable[None]]) -> A
 
 
 def open_sockets() -> int:
-    """Sockets of this process, whoever owns them."""
+    """Returns how many sockets this process has."""
     names = (f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd"))
     return sum(os.path.islink(name) and "socket:" in os.readlink(name) for name in names)
 
 
 def sockets_to(port: int) -> int:
-    """Sockets of this process that are ours towards a node at that port, and not the node's."""
+    """Returns how many of our own sockets are connected to the node at this port."""
     inodes = set()
     for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
@@ -191,7 +191,7 @@ def sockets_to(port: int) -> int:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Lets both loops run until a condition of this process holds; no time passes for it."""
+    """Lets both loops run until a condition holds. No virtual time passes."""
     with trio.fail_after(10):
         while not condition():
             await run_callbacks()
@@ -217,7 +217,7 @@ def known(tmp_path: Path) -> KnownHosts:
 
 @pytest.fixture
 def connect(known: KnownHosts) -> Callable[..., Awaitable[Shell]]:
-    """Opens a shell on a port of loopback; everything else has a default."""
+    """Returns a function that opens a shell on a port of loopback, with defaults for the rest."""
 
     async def opener(port: int, **given: Any) -> Shell:
         with trio.fail_after(30):
@@ -238,7 +238,7 @@ def connect(known: KnownHosts) -> Callable[..., Awaitable[Shell]]:
 
 @pytest.fixture
 def ssh() -> Any:
-    """What this file offers besides fixtures."""
+    """Returns the functions and classes of this file for tests."""
 
     class Offer:
         node, serve, raw_peer = staticmethod(Node), staticmethod(serve), staticmethod(raw_peer)

@@ -1,4 +1,4 @@
-"""The bridge: an error in an asyncio callback is logged, and ends nothing else."""
+"""Errors and cancels between the asyncio loop and trio."""
 
 import asyncio
 import logging
@@ -95,7 +95,7 @@ async def test_asyncssh_dumps_no_packets():
 
 
 async def test_cancel_survives_a_thread(bridge):
-    """asyncssh prepares a connection in a thread; what comes next may be a node that is silent."""
+    """asyncssh prepares a connection in a thread, and may then wait for a silent node."""
     started, go_on = trio.Event(), threading.Event()
     token = trio.lowlevel.current_trio_token()
 

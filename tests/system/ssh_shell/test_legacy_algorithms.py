@@ -1,6 +1,6 @@
-"""Old nodes: every algorithm that we offer really connects, and the legacy ones only on demand.
+"""Every algorithm that we offer works, and the legacy ones only if they are allowed.
 
-This is what a new bound of `cryptography` must pass first.
+Run this before the bound of `cryptography` is raised.
 """
 
 import pytest
@@ -29,7 +29,7 @@ NODE_12_5 = {
     ],
     "mac_algs": ["hmac-sha2-256", "hmac-sha2-512", "hmac-sha1"],
 }
-# The oldest: what OpenSSH 5.3 was before its CTR ciphers were used.
+# The oldest nodes: OpenSSH 5.3 before it used CTR ciphers.
 NODE_OLD = {
     "kex_algs": ["diffie-hellman-group-exchange-sha1", "diffie-hellman-group1-sha1"],
     "encryption_algs": ["aes128-cbc", "3des-cbc"],

@@ -1,4 +1,4 @@
-"""Looking at a node's host keys: all of them, proved, and without a word of a login."""
+"""The scan returns all host keys of a node, and begins no login."""
 
 import pytest
 

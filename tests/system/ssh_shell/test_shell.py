@@ -1,4 +1,4 @@
-"""A shell on a node: bytes arrive both ways, and a quit is distinguished from a lost connection."""
+"""Reading from and writing to a node's shell, also if the node is hostile or frozen."""
 
 import socket
 import time
@@ -65,7 +65,7 @@ async def test_unread_packet_counts_as_come(node, connect, ssh):
     node.sessions[0].send(more)
     in_the_kernel = time.monotonic() + 10
     while not shell.has_come and time.monotonic() < in_the_kernel:
-        pass  # and the loop stands still
+        pass  # the event loop does not run meanwhile
     assert shell.has_come
     assert await shell.receive() == more
     assert not shell.has_come
@@ -112,8 +112,8 @@ async def test_node_that_reads_nothing_is_cut(node, connect, ssh, monkeypatch):
     before = ssh.open_sockets()
     begin = link.Link.__init__
 
-    # So that the kernel holds little of what nobody reads. Not at the node's end: what comes after
-    # a window has shrunk is dropped, and the node's own questions wait with it.
+    # A small buffer makes the kernel hold few of the bytes that the node does not read. It must be
+    # our buffer: a small receive buffer of the node would also delay its requests.
     def begin_small(self, sock, opener):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         begin(self, sock, opener)

@@ -1,4 +1,4 @@
-"""Cancelled at any moment, opening or closing a shell leaves nothing open on either side."""
+"""A cancel at any step of opening or closing a shell leaves no socket on either side."""
 
 import pytest
 import trio
@@ -7,7 +7,7 @@ from cucmd.ssh.bridge import run_callbacks
 
 
 class CancelAfter(trio.abc.Instrument):
-    """Cancels a scope after that many steps of the scheduler, whichever task takes them."""
+    """Cancels a scope after so many steps of trio's scheduler."""
 
     def __init__(self, scope, steps):
         self.scope, self.left = scope, steps
@@ -19,7 +19,7 @@ class CancelAfter(trio.abc.Instrument):
 
 
 async def cancelled_after(steps, proc):
-    """Runs `proc`, cancelled after so many steps; whether it came to its end before."""
+    """Runs `proc` with a cancel after so many steps. Returns whether it ended before the cancel."""
     with trio.CancelScope() as scope:
         instrument = CancelAfter(scope, steps)
         trio.lowlevel.add_instrument(instrument)
@@ -31,7 +31,7 @@ async def cancelled_after(steps, proc):
 
 
 async def gone(ssh, node, before):
-    """Waits for the node's side too, which closes its socket some turns after ours."""
+    """Waits until the node's side has closed its socket too, some turns after ours."""
     await ssh.until(lambda: node.connections == 0 and ssh.open_sockets() == before)
 
 
@@ -51,7 +51,7 @@ async def test_cancel_at_every_step_of_opening(bridge, connect, ssh, method):
             finished = await cancelled_after(steps, open_and_close)
             assert ssh.sockets_to(node.port) == 0, f"cancelled after {steps} steps"
             await gone(ssh, node, before)
-        assert steps > 50  # that it was many different moments
+        assert steps > 50  # so the cancels came at many different moments
 
 
 async def test_cancel_at_every_step_of_closing(node, connect, ssh):

@@ -1,4 +1,4 @@
-"""Closing: in order if the node plays along, bounded if not, and no socket is left either way."""
+"""A shell is closed in order, or cut when the grace period ends, and leaves no socket."""
 
 import trio
 import trio.testing
@@ -16,7 +16,7 @@ async def test_close_sends_eof_and_disconnect(node, connect, ssh):
 
 
 async def test_grace_period_ends_the_wait(node, connect, ssh, mock_clock):
-    """Virtual time does not go on by itself: who waits for longer waits for ever."""
+    """Virtual time passes only by `jump`, so a longer wait than the grace period would hang."""
     before = ssh.open_sockets()
     shell = await connect(node.port)
     transport = node.sessions[0].channel.get_connection()._transport

@@ -1,4 +1,4 @@
-"""Every way in which a connection fails has its code, and a message that names where and why."""
+"""Each way in which a connection fails has its code, and a message with address and reason."""
 
 import pytest
 import trio

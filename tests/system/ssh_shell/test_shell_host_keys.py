@@ -1,4 +1,4 @@
-"""Host keys: remembered at first sight, refused when changed, before a password is sent."""
+"""The first host key is saved, and a changed one is refused before the password is sent."""
 
 import asyncssh
 import pytest

@@ -1,4 +1,4 @@
-"""Logging in: both ways in which nodes ask for a password, and what they do when it is wrong."""
+"""Logins by both methods, refused passwords, and secrets in texts."""
 
 import logging
 import traceback
@@ -69,7 +69,7 @@ def attempts(node):
 async def test_expired_password_is_named(bridge, connect, ssh):
     async with ssh.serve(ssh.node(password_expired=True)) as node:
         failure = await refusal(connect, node.port)
-    assert failure.message.endswith("Your password has expired.")  # as the node put it
+    assert failure.message.endswith("Your password has expired.")  # the words of the node
     assert node.events.count("password") == 1
 
 

@@ -1,4 +1,4 @@
-"""The receiver's request handler and a client, without a network between them."""
+"""Connects a client to the receiver's request handler, without a network."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from rig.sftp_client import Client, received_by
 
 @pytest.fixture
 def make_client(tmp_path: Path) -> Iterator[Callable[..., Client]]:
-    """Opens a session of a login with these limits: `make_client(quota, handles=3)`.
+    """Returns a function that opens a session with given limits: `make_client(quota, handles=3)`.
 
-    Called again, it makes another connection of the same login.
+    A second call makes another connection of the same login.
     """
     clients: list[Client] = []
     logins: list[LoginFiles] = []

@@ -14,7 +14,7 @@ from cucmd.receiver.limits import ReceiverLimits, RequestRefused, Status
 LIMITS = ReceiverLimits()
 CORPUS = sorted(Path(__file__).with_name("corpus").joinpath("paths").iterdir())
 
-# Pieces that paths are attacked with, besides any bytes at all.
+# Typical pieces of an attack, and any bytes.
 PIECES = st.one_of(
     st.sampled_from([b"/", b"..", b".", b"//", b"\x00", b"\n", b"\x1b[2J", b"\\", b"~", b"a"]),
     st.binary(max_size=8),

@@ -1,4 +1,4 @@
-"""A connection has limits beyond those of asyncssh."""
+"""A client that makes asyncssh hold too much is cut."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cucmd.receiver.messages import Admitted
 
 
 async def connection(unread: int = 0, deferred: int = 0, variables: int = 0) -> Connection:
-    """Makes one that has logged in and has opened its session, with asyncssh's side of it."""
+    """Returns a connection that has logged in and opened its session, with a fake of asyncssh."""
     login = Mock(log_in=lambda *_: Admitted("job/node"))
     made = Connection(login, ReceiverLimits(), FreeSpace(0, 0.0), lambda: None)
     ssh = Mock(_deferred_packets=[b""] * deferred)

@@ -1,4 +1,4 @@
-"""What a node does with its login does not decide how long the log becomes."""
+"""A node does not decide how many lines it gets in the log."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""No link or other entry in the target leads out of it."""
+"""Links and other entries in the target do not lead out of it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(params=["link to a folder", "link to a file", "dangling link", "pipe", "hard link"])
 def trap(request: pytest.FixtureRequest, client: Any, outside: Path) -> bytes:
-    """The name of an entry in the target that a client did not create: a link or a pipe."""
+    """Makes a link or a pipe in the target, and returns its name."""
     path = client.folder / "trap"
     match request.param:
         case "link to a folder":
@@ -55,7 +55,7 @@ def test_nothing_outside_is_changed(client: Any, outside: Path, trap: bytes) -> 
     client.on_path(PacketType.OPENDIR, trap)
     assert contents(outside) == before
     assert (outside / "secret").stat().st_mtime_ns == times
-    # What the client wrote under the name of the trap has a name of its own.
+    # The client's file got a name of its own.
     assert (client.folder / "trap.2").read_bytes() == b"overwritten"
 
 

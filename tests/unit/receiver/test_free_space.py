@@ -1,4 +1,4 @@
-"""The floor of free space: read rarely while there is much, for every block below it."""
+"""A part of the disk stays free, and the disk is looked at rarely while much is free."""
 
 from __future__ import annotations
 

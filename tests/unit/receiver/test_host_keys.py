@@ -1,4 +1,4 @@
-"""The receiver's host keys: made once, complete, readable by the daemon only, and then kept."""
+"""The receiver's host keys are made once, and never replaced."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RSA, ECDSA = "receiver_host_key_rsa", "receiver_host_key_ecdsa"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with keys; an RSA key takes its time."""
+    """Makes keys once for all tests, because an RSA key takes long."""
     folder = tmp_path_factory.mktemp("keys")
     load_host_keys(folder)
     return folder
@@ -55,7 +55,7 @@ def test_damaged_key_is_not_replaced(made: Path, tmp_path: Path, content: bytes)
         load_host_keys(tmp_path)
     assert path.read_bytes() == content
     path.unlink()
-    assert len(load_host_keys(tmp_path)) == 2  # as was said
+    assert len(load_host_keys(tmp_path)) == 2  # as the message advises
 
 
 def test_wrong_key_type_is_named(made: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""However many connections are refused, the log gets a line a minute."""
+"""However many connections are refused, the log gets one line a minute."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Frames of SFTP: the same packets at every split of the bytes; every length is checked."""
+"""SFTP packets are the same at every split of the bytes, and every length is checked."""
 
 from __future__ import annotations
 

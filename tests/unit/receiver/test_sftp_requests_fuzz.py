@@ -1,7 +1,7 @@
-"""Any packets: the handler answers or ends, writes only below the target, and leaves nothing open.
+"""Any packets are answered or end the session, and change nothing outside of the target.
 
-What the fuzzer found once is kept in `corpus/packets`. A longer run:
-`pytest tests/unit/receiver/test_requests_fuzz.py --hypothesis-profile=long`.
+Streams that the fuzzer has found are kept in `corpus/packets`. A longer run:
+`pytest tests/unit/receiver/test_sftp_requests_fuzz.py --hypothesis-profile=long`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ATTRIBUTES = st.one_of(
     st.binary(max_size=20),
 )
 KINDS = st.sampled_from(PacketType)
-# Sense, half sense and nonsense, so that deep states are reached and shallow ones not forgotten.
+# Valid, half valid and invalid packets, so that deep states are reached as well as shallow ones.
 PACKETS = st.one_of(
     st.builds(words.open_file, NUMBERS, PATHS | st.binary(max_size=300), st.just(words.PUT)),
     st.builds(words.open_file, NUMBERS, PATHS, st.integers(0, 0x7F)),

@@ -1,4 +1,4 @@
-"""An SFTP session between asyncssh and the disk: no byte is lost, and memory is bounded."""
+"""An SFTP session loses no byte, and holds few replies for a slow client."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class DaemonClient:
 
 
 class Channel:
-    """What asyncssh has of the session. most: bytes of replies, after which it is paused."""
+    """Stands for asyncssh's channel. most: bytes of replies after which it pauses the session."""
 
     def __init__(self) -> None:
         self.paused = False
@@ -129,7 +129,7 @@ async def test_queued_packets_are_handled_at_end(rig: Rig) -> None:
 @pytest.mark.long
 @in_asyncio
 async def test_slow_client_is_paused(rig: Rig) -> None:
-    """A READDIR is answered with two thousand times its length."""
+    """The reply to a READDIR is two thousand times as long as the request."""
     rig.handler.reply, rig.channel.most = bytes(60_000), 200_000
     rig.hear(*[b"x"] * 1000)
     assert rig.channel.paused

@@ -1,4 +1,4 @@
-"""Which connections may log in while many want to."""
+"""Which connections may log in while many others wait."""
 
 from __future__ import annotations
 

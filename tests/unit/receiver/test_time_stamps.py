@@ -1,6 +1,4 @@
-"""The time stamp that a client gives a file is recorded, whenever and in whichever way. The time on
-the disk stays that of the arrival.
-"""
+"""The time stamp of a client is recorded, and the time on the disk stays that of the arrival."""
 
 from __future__ import annotations
 

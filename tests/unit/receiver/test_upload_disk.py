@@ -1,4 +1,4 @@
-"""A disk that is full or fails leaves files incomplete, and nothing open."""
+"""A disk that is full or fails leaves files incomplete, and no descriptor open."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_failed_sync_leaves_file_incomplete(client: Any, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def late_error(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Lets the next close after the call fail as if an earlier write was not stored."""
+    """Returns a function that makes the next close fail, as if an earlier write was not stored."""
     close = os.close
 
     def fails_once(descriptor: int) -> None:
@@ -64,7 +64,7 @@ def late_error(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 def test_failed_close_leaves_file_incomplete(
     client: Any, late_error: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What is closed before, once its name is on the disk, is the folder of the file.
+    # The error starts after the sync of the folder, which closes a descriptor too.
     monkeypatch.setattr(TargetFolder, "sync_directory", lambda *_: late_error())
     handle = client.open(b"a").handle
     client.write(handle, 0, b"1")
@@ -77,7 +77,7 @@ def test_session_end_closes_all_files(client: Any, late_error: Callable[[], None
     for name in (b"a", b"b", b"c"):
         client.write(client.open(name).handle, 0, b"1")
     late_error()
-    client.handler.close()  # that no descriptor is left is seen to by the fixture
+    client.handler.close()  # the fixture checks that no descriptor is left
     assert not client.received.any_open
     assert [file.closed for file in client.received.files()] == [False] * 3
 

@@ -1,4 +1,4 @@
-"""What a client may not have without end: bytes, files, handles, listings."""
+"""Bytes, handles, listings and folders of a client are limited."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_closed_handle_is_free_again(make_client: Make) -> None:
 
 
 def test_few_folders_are_open(make_client: Make) -> None:
-    """Each open listing keeps the entries that were not sent yet; a client has one open."""
+    """Each open listing holds the entries that were not sent yet. A usual client has one."""
     client = make_client(listings=2)
     first = client.on_path(PacketType.OPENDIR, b"/").handle
     assert client.on_path(PacketType.OPENDIR, b"/nothing").status == Status.NO_SUCH_FILE
@@ -72,7 +72,7 @@ def test_few_folders_are_open(make_client: Make) -> None:
 
 
 def test_folders_of_all_connections_count(make_client: Make) -> None:
-    """A process that was taken over could ask for folders without end, on each connection."""
+    """A hostile process could otherwise make folders without end on each connection."""
     first, second = make_client(directories=2), make_client(directories=2)
     for path in (b"a", b"a", b"b"):  # one is there already, and takes nothing
         first.mkdir(path)
@@ -81,7 +81,7 @@ def test_folders_of_all_connections_count(make_client: Make) -> None:
     assert not (second.folder / "c").exists()
 
 
-def test_only_what_came_is_counted_once_a_login_has_ended(make_client: Make) -> None:
+def test_unused_quota_is_given_back(make_client: Make) -> None:
     quota = Quota(Allowance(100 * MIB), Allowance(100 * MIB))
     client = make_client(quota)
     assert client.write(client.open(b"a").handle, 0, b"1").status == Status.OK

@@ -1,4 +1,4 @@
-"""Files from open to close, and what else a client may do with them."""
+"""A file from open to close, and requests that are refused."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_only_creating_is_allowed(client: Any, flags: int) -> None:
     "flags", [OpenFlag.WRITE | OpenFlag.CREATE, words.PUT | OpenFlag.EXCLUSIVE]
 )
 def test_appending_is_refused(client: Any, flags: int) -> None:
-    """OpenSSH's `reput` would write the rest only, into a file of its own."""
+    """OpenSSH's `reput` would write only the rest, into a new file."""
     client.write(client.open(b"a").handle, 0, b"half")
     assert client.open(b"a", flags).status == Status.FAILURE
     assert client.open(b"b", flags).kind == PacketType.HANDLE

@@ -26,8 +26,8 @@ def sha(content: bytes) -> str:
 @pytest.mark.parametrize(
     "offset",
     [
-        *(0, 3),  # over what came, or over some of it
-        *(5, 1000, 16 * MIB + 1, 2**62, 2**64 - 1),  # behind a gap
+        *(0, 3),  # overwrites the file, or a part of it
+        *(5, 1000, 16 * MIB + 1, 2**62, 2**64 - 1),  # leaves a gap
     ],
 )
 def test_block_must_follow(client: Any, offset: int) -> None:
@@ -63,7 +63,7 @@ WRITES = st.lists(st.tuples(st.sampled_from((0, 0, 0, -1, 1)), st.binary(max_siz
 def test_only_consecutive_writes_are_whole(
     writes: list[tuple[int, bytes]],
 ) -> None:
-    """`writes`: how far each is from the end of what came, and what it writes."""
+    """writes: for each, its distance from the end of the file so far, and its bytes."""
     content, whole = b"", True
     with tempfile.TemporaryDirectory() as folder:
         limits = ReceiverLimits()

@@ -1,4 +1,4 @@
-"""Host keys that are cheap to make, as no private key exists of them, and hashed names."""
+"""Makes public host keys without private ones, which is quick, and hashed names."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ def blob(*parts: bytes) -> str:
 
 @pytest.fixture
 def make_key() -> Callable[[int], PublicKey]:
-    """`make_key(1)` is always the same key, and another than `make_key(2)`."""
+    """Returns a function that makes the same key for the same number."""
 
     def make(number: int, algorithm: str = "ssh-ed25519") -> PublicKey:
         key = bytes([number]) * 32
@@ -29,7 +29,7 @@ def make_key() -> Callable[[int], PublicKey]:
 
 @pytest.fixture
 def hashed() -> Callable[[str], str]:
-    """Gives a name as `ssh-keygen -H` writes it."""
+    """Returns a function that hashes a name like `ssh-keygen -H`."""
 
     def write(name: str) -> str:
         code = hmac.new(b"salt", name.encode(), hashlib.sha1).digest()

@@ -1,4 +1,4 @@
-"""Algorithms: SHA-1 and CBC only where configured; the type of a known host key comes first."""
+"""SHA-1 and CBC are legacy algorithms, and the type of a known host key comes first."""
 
 import pytest
 

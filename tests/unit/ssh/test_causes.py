@@ -1,4 +1,4 @@
-"""Causes of a failed connection: each has its code, and its text can be shown on a terminal."""
+"""Each error of a connection has its code, and a text that is safe on a terminal."""
 
 import errno
 import socket

@@ -1,4 +1,4 @@
-"""The output of a shell: in order and bounded; a slow reader pauses the channel."""
+"""The output of a shell stays in order, and a slow reader pauses the channel."""
 
 import asyncssh
 import pytest
@@ -11,7 +11,7 @@ from cucmd.vos.secrets import Secrets
 
 
 class Channel:
-    """asyncssh's channel, as far as an inbox needs it."""
+    """Stands for asyncssh's channel."""
 
     def __init__(self) -> None:
         self.reading = True

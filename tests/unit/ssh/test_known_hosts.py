@@ -1,4 +1,4 @@
-"""Host keys of nodes: remembered, refused, forgotten; and the file is always complete."""
+"""Host keys are remembered, compared and forgotten, and the file is always complete."""
 
 import errno
 import os
@@ -142,7 +142,7 @@ def test_check_and_add_are_atomic(known, make_key):
         assert logins[0].result().code == "host_key_changed"
 
 
-def test_of_several_keys_all_are_added_or_none(known, make_key):
+def test_all_keys_are_added_or_none(known, make_key):
     with pytest.raises(ValueError, match="ssh-rsa"):
         known.add("node.example", str(make_key(1)), "ssh-rsa none")
     assert known.entries() == ()
@@ -150,7 +150,7 @@ def test_of_several_keys_all_are_added_or_none(known, make_key):
     assert [line.algorithm for _, line in known.entries()] == ["ssh-ed25519", "ssh-rsa"]
 
 
-def test_forget_returns_how_many_keys_and_leaves_the_others(known, make_key):
+def test_forget_counts_keys_of_node(known, make_key):
     known.path.write_text(
         "# kept as it is\n"
         f"node.example,other.example {make_key(1)}\n"
@@ -173,7 +173,7 @@ def test_forget_returns_how_many_keys_and_leaves_the_others(known, make_key):
 
 
 def test_forget_changes_nothing_but_the_name(known, make_key):
-    """A person or another program writes such lines: comments, TABs, CRLF, no end of line."""
+    """Lines of people and other programs have comments, TABs, CRLF, or no end of line."""
     before, after = (
         f"# by hand\r\n\nnode.example,{name}other.example\t{make_key(1)} of Anna, 2024 \r\n"
         f"  [10.0.0.1]:2022,third.example  {make_key(2)} pub\n@cert-authority * {make_key(3)} ca"

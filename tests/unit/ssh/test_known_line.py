@@ -1,4 +1,4 @@
-"""Lines of known_hosts files: those of OpenSSH are parsed, and nothing else is taken for a key."""
+"""Lines of OpenSSH are parsed, and nothing else is taken for a key."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cucmd.ssh.known_line import host_name, node_name, parse_key, parse_line
 
-# Made by ssh-keygen; the fingerprint is what `ssh-keygen -l` says of it.
+# Made by ssh-keygen.
 KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIIu0oJPSLpuIOD9zAu9HVEFaFwyNWvMC1iDLQDgX3iDP"
 LINE = f"node.example,192.0.2.5 ssh-ed25519 {KEY} made by hand"
 

@@ -1,4 +1,4 @@
-"""A login: when the password is sent, how often, and to which prompts."""
+"""When the password is sent, how often, and to which prompts."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +27,7 @@ def known(tmp_path) -> KnownHosts:
 
 @pytest.fixture
 def login(known, phases, monkeypatch) -> NodeLogin:
-    # Keys of ours instead of asyncssh's.
+    # The test passes our keys instead of asyncssh's.
     monkeypatch.setattr(login_module, "public_key", lambda key: key)
     address, credentials = ("node.example", 22), ("administrator", SECRET)
     return NodeLogin(address, credentials, Policy(), known, Steps(phases.append), str)
@@ -47,7 +47,7 @@ def test_key_is_saved_when_authentication_begins(login, known, phases, make_key)
 
 
 def offer(login: NodeLogin, *methods: str) -> None:
-    """Sets what the server can continue with, by its last USERAUTH_FAILURE."""
+    """Sets the methods with which the server can continue."""
     login.connection = SimpleNamespace(
         get_server_auth_methods=lambda: list(methods),
         get_extra_info={}.get,

@@ -1,4 +1,4 @@
-"""trio-asyncio on Python 3.14: the names that it needs are added, and nothing changes elsewhere."""
+"""On Python 3.14 the names that trio-asyncio needs are added, and elsewhere nothing changes."""
 
 import _asyncio
 import asyncio
@@ -16,7 +16,7 @@ MODULE = ModuleType("trio_asyncio")
 
 
 def version_0_16() -> ModuleType:
-    """trio-asyncio 0.16: it needs both names."""
+    """Stands for trio-asyncio 0.16, which needs both names."""
     assert issubclass(asyncio.events.BaseDefaultEventLoopPolicy, object)
     assert issubclass(asyncio.AbstractChildWatcher, object)
     return MODULE
@@ -32,7 +32,7 @@ def a_release_that_needs_another_name() -> ModuleType:
 
 @pytest.fixture
 def asyncio_of_314(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """The names as 3.14 has them, on any Python; restored afterwards."""
+    """Gives asyncio the names of 3.14 during a test, on any Python."""
     if not ON_314:
         policy = asyncio.events.BaseDefaultEventLoopPolicy
         monkeypatch.setattr(asyncio.events, "_BaseDefaultEventLoopPolicy", policy, raising=False)
@@ -43,7 +43,7 @@ def asyncio_of_314(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 class Loop:
-    """A loop, as far as a handle needs it."""
+    """Stands for an asyncio loop."""
 
     def get_debug(self) -> bool:
         return False

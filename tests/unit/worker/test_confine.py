@@ -1,4 +1,4 @@
-"""What `cucmd check` says of a kernel that lacks something to confine processes by."""
+"""`cucmd check` prints which protections the kernel lacks."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The program that filters the system calls of forked processes, run as the kernel runs it."""
+"""The filter of system calls, run by an interpreter as the kernel would run it."""
 
 import errno
 import fcntl
