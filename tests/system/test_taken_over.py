@@ -19,6 +19,12 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
         yield daemon
 
 
+def is_alive(pid: int) -> bool:
+    """Returns whether the process runs. A zombie does not, whoever has to reap it."""
+    status = read_status(pid)
+    return bool(status) and "State:\tZ" not in status
+
+
 @contextmanager
 def has_tried(daemon: Daemon) -> Iterator[None]:
     with daemon.stranger():
@@ -43,4 +49,4 @@ def test_workers_die_with_the_daemon(daemon: Daemon) -> None:
         _, *others = daemon.tree()
         assert len(others) == 2
         daemon.kill()
-    wait_until(lambda: not any(map(read_status, others)))
+    wait_until(lambda: not any(map(is_alive, others)))
