@@ -30,7 +30,7 @@ async def test_cancel_fails_no_other_node(
     large: Path,
     tmp_path: Path,
 ) -> None:
-    """Two logins write to a disk that hangs during the cancel, as it does while a snapshot is made."""
+    """The disk of two logins hangs during the cancel, as it does while a snapshot is made."""
     with large.open("wb") as file:
         file.truncate(8 * MIB)
     with disk_that_can_hang(tmp_path / "hangs", 64) as disk:
