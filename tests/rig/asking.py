@@ -6,14 +6,14 @@ from cucmd.job.job import Job
 from cucmd.job.work import StartRequest
 from cucmd.job.work_request import Collection, How, Packets, Tail
 from cucmd.plan.planner import Planned, Planner
-from cucmd.plan.resolve import below
+from cucmd.plan.resolve import errors_below
 from cucmd.protocol.jobs import RetryRequest
 from cucmd.store import StoredDiscovery
 
 
 def plan(planner: Planner, request: StartRequest, found: Sequence[StoredDiscovery] = ()) -> Planned:
     member, work = request.work()
-    with below(member, work):
+    with errors_below(member, work):
         return planner.plan(request.nodes, request.login, work, request, found)
 
 

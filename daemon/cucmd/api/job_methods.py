@@ -32,7 +32,7 @@ from cucmd.jobs.job_feed import JobFeed
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.plan import labels
 from cucmd.plan.planner import MOST_NODES, Planned, Planner
-from cucmd.plan.resolve import below
+from cucmd.plan.resolve import errors_below
 from cucmd.plan.targets import needs_discoveries
 from cucmd.protocol import jobs as wire
 from cucmd.protocol import requests
@@ -97,7 +97,7 @@ class JobMethods:
         discoveries: Sequence[StoredDiscovery] = ()
         if needs_discoveries(request.nodes, request.discovered):
             discoveries = await self._discoveries()
-        with below(member, work):
+        with errors_below(member, work):
             names, login = request.nodes, request.login
             plan = partial(self._planner().plan, names, login, work, request, discoveries)
             job, tasks = await self._with_login(login, plan)
@@ -156,7 +156,7 @@ class JobMethods:
 
     async def label(self, caller: Caller, request: requests.LabelRequest) -> wire.JobReply:
         def change(job: Job) -> Job:
-            return replace(job, labels=labels.changed(job.labels, request.labels))
+            return replace(job, labels=labels.apply_change(job.labels, request.labels))
 
         with refusals(caller):
             return wire.JobReply(self._wire(await self._supervisor.relabel(request.job_id, change)))

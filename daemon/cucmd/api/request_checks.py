@@ -16,7 +16,7 @@ from cucmd.job.status import JobStatus
 from cucmd.job.work import KINDS, StartRequest, kind_of
 from cucmd.job.work_request import Login
 from cucmd.plan import labels
-from cucmd.plan.resolve import instant
+from cucmd.plan.resolve import parse_instant
 from cucmd.protocol.cases import PruneRequest
 from cucmd.protocol.jobs import RetryRequest
 from cucmd.protocol.requests import DEFAULT_LIMIT, ListRequest
@@ -49,8 +49,8 @@ def list_filter(request: ListRequest) -> tuple[int, JobFilter]:
         status=request.status,
         kind=request.kind,
         target=request.target,
-        labels=labels.checked(request.labels or {}),
-        since=instant("since", request.since),
+        labels=labels.check_labels(request.labels or {}),
+        since=parse_instant("since", request.since),
         before=request.before,
     )
 
@@ -64,7 +64,7 @@ def prune_rule(request: PruneRequest) -> Prune:
     which = Prune(
         keep=request.keep,
         larger_than=request.larger_than,
-        labels=labels.checked(request.labels or {}),
+        labels=labels.check_labels(request.labels or {}),
     )
     if request.older_than is not None:
         try:

@@ -1,8 +1,8 @@
-"""Makes a job of a request, and a task for each of its nodes.
+"""Makes a job from a request, and a task for each of its nodes.
 
 Whatever can be refused is refused here, before the job exists. Passwords are put into the tasks and
-nowhere else. The login of a node is that of the request, or the credential of the node's cluster,
-which is not sent to a node that it may not be sent to.
+nowhere else. The login of a node comes from the request, or is the credential of the node's
+cluster. A credential is only sent to the nodes that the configuration allows for it.
 """
 
 from __future__ import annotations
@@ -34,25 +34,32 @@ from cucmd.jobs.job_errors import position_of
 from cucmd.node.ports import Credentials, NodeTask, Retry
 from cucmd.node_name import folder_of, marked_nodes, parse_node
 from cucmd.plan import labels
-from cucmd.plan.resolve import check_simultaneous, planned, resolve_concurrency, resolve_timeouts
-from cucmd.plan.targets import expand
+from cucmd.plan.resolve import (
+    check_simultaneous,
+    resolve_concurrency,
+    resolve_timeouts,
+    resolve_work,
+)
+from cucmd.plan.targets import expand_names
 from cucmd.store import StoredDiscovery
 
 log = logging.getLogger(__name__)
 
-# A cluster has at most 21 nodes: this is every cluster of a large company at once.
+# The most nodes of a job. A cluster has at most 21 nodes, so this is enough for all clusters of a
+# large company.
 MOST_NODES = 1000
-LONGEST_NAME = 64  # of a user; a platform administrator's is shorter
-LONGEST_SECRET = 1024  # of a password: it is in memory until its job has ended
-MOST_NAMED = 10  # nodes in a message
-# A job, and the tasks of its nodes in the order of the nodes. None: the node has settled.
+LONGEST_NAME = 64  # characters of a username; that of a platform administrator is shorter
+LONGEST_SECRET = 1024  # characters of a password, which is in memory until its job has ended
+MOST_NAMED = 10  # nodes that a message names
+# A job, and a task for each of its nodes. The task is None for a node that has settled.
 Planned: TypeAlias = tuple[Job, tuple[NodeTask | None, ...]]
 
 
 class Planner:
     """Plans jobs with one configuration. A reload makes a new planner.
 
-    `environ` and `directory` (the folder of a job) are those of the daemon.
+    environ    the environment of the daemon, which names the folder with credentials
+    directory  returns the folder of a job from its id
     """
 
     def __init__(
@@ -70,10 +77,10 @@ class Planner:
         how: work_request.How,
         discoveries: Sequence[StoredDiscovery] = (),
     ) -> Planned:
-        """Plans the job that is asked for, and the tasks of its nodes in the order of the nodes.
+        """Plans the job that is asked for, and the tasks of its nodes.
 
-        `names`: of nodes and clusters. `discoveries`: the newest first; needed where
-        `needs_discoveries` says so.
+        names        of nodes and clusters
+        discoveries  begin with the newest; only needed if `needs_discoveries` says so
 
         Raises `InvalidValue`, `UnknownProfile`, `UnknownCredential`, `CredentialRefused`.
         """
@@ -84,7 +91,7 @@ class Planner:
         job = Job(
             job_id=job_id,
             created_at=now,
-            work=planned(work, self._config, now, job_id, how.timeouts),
+            work=resolve_work(work, self._config, now, job_id, how.timeouts),
             timeouts=resolve_timeouts(how.timeouts, whole.timeouts),
             concurrency=resolve_concurrency(how.concurrency, whole.limits.concurrency),
             nodes=nodes,
@@ -94,7 +101,7 @@ class Planner:
             timeouts_asked=tuple(name for name, value in timeouts.items() if value is not None),
             request_id=how.request_id,
             targets=tuple(dict.fromkeys(names)),
-            labels=labels.checked(how.labels or {}),
+            labels=labels.check_labels(how.labels or {}),
             try_all=bool(how.try_all),
             accept_nodes=bool(how.accept_nodes),
         )
@@ -111,20 +118,23 @@ class Planner:
         how: work_request.How,
         discoveries: Sequence[StoredDiscovery],
     ) -> tuple[Node, ...]:
-        """Finds the nodes that the names stand for. Raises `InvalidValue`."""
+        """Returns the nodes for which the names stand. Raises `InvalidValue`."""
         if len(names) > MOST_NODES:
-            raise InvalidValue("nodes", f"{len(names)} names; at most {MOST_NODES} in a job")
+            reason = f"{len(names)} names were given; a job has at most {MOST_NODES} nodes"
+            raise InvalidValue("nodes", reason)
         if work.one_node:
             for member in ("discovered", "accept_nodes"):
                 if getattr(how, member):
-                    raise InvalidValue(member, "a discovery asks one node, which is named itself")
+                    raise InvalidValue(
+                        member, "has no meaning for a discovery, which asks one node"
+                    )
             clusters = self._config.clusters
             names = [f"{name}:publisher" if name in clusters else name for name in names]
-        nodes = expand(self._config, discoveries, names, how.discovered or ())
+        nodes = expand_names(self._config, discoveries, names, how.discovered or ())
         if work.one_node and len(nodes) != 1:
-            raise InvalidValue("nodes", f"are {len(nodes)} nodes; one says which there are")
+            raise InvalidValue("nodes", f"a discovery asks one node; {len(nodes)} were given")
         if len(nodes) > MOST_NODES:
-            raise InvalidValue("nodes", f"{len(nodes)} nodes; at most {MOST_NODES} in a job")
+            raise InvalidValue("nodes", f"{len(nodes)} nodes; a job has at most {MOST_NODES}")
         marked = marked_nodes([node.node for node in nodes])
         return tuple(replace(node, marked=node.node in marked) for node in nodes)
 
@@ -136,15 +146,15 @@ class Planner:
         login: work_request.Login | None,
         try_all: bool,
     ) -> Planned:
-        """Plans another try of the job, and the tasks of the nodes that are tried: those of these
-        names, or all that did not succeed.
+        """Plans another try of a job, and the tasks of the nodes that are tried again.
 
-        Raises as `plan`, and `UnknownNode`.
+        These are the nodes with these names, or all nodes that did not succeed.
+        Raises what `plan` raises, and `UnknownNode`.
         """
         if names is None:
             tried = {at for at, node in enumerate(job.nodes) if node.status != "succeeded"}
             if not tried:
-                reason = f"those of job {job.job_id} have all succeeded"
+                reason = f"all nodes of job {job.job_id} have succeeded"
                 raise InvalidValue("nodes", f"{reason}; there is nothing to try again")
         else:
             positions = {name: position_of(job, name) for name in names}
@@ -157,7 +167,7 @@ class Planner:
         login = login or work_request.Login()
         if login.password is None and login.credential is None:
             if not job.resumable:
-                reason = "is missing: the password of the job was typed in, and was not kept"
+                reason = "is missing; the password of the job was typed in and was not kept"
                 raise InvalidValue("login", reason)
             login = work_request.Login(login.username or job.username, None, job.credential)
         again = replace(
@@ -170,9 +180,10 @@ class Planner:
         return again, self._tasks(again, login)
 
     def replan(self, job: Job) -> tuple[NodeTask | None, ...] | None:
-        """Plans the tasks of a job that was not finished before a restart. None if it cannot go on.
+        """Plans the tasks of a job that was not finished before a restart.
 
-        A settled node has no task. The credential that it used need not be there any more.
+        Returns None if the job cannot go on. A settled node has no task, so the credential that it
+        has used need not exist any more.
         """
         if not job.survives_restart:
             return None
@@ -184,12 +195,12 @@ class Planner:
             return None
 
     def _tasks(self, job: Job, login: work_request.Login) -> tuple[NodeTask | None, ...]:
-        """Makes the tasks in the order of the nodes; None for one that has settled."""
+        """Makes the tasks of the nodes. The task is None for a node that has settled."""
         logins = Logins(self._config, self._environ, login)
         logins.check_accepted(job)
         whole = self._config.for_job([node.named_by or node.node for node in job.nodes])
         allowance = Allowance(whole.limits.job_bytes, job.quota_bytes)
-        # They hold on every node; the others are those of its cluster.
+        # The timeouts of the request hold on every node. The others are those of its cluster.
         overrides = work_request.Timeouts(
             **{name: getattr(job.timeouts, name) for name in job.timeouts_asked}
         )
@@ -207,7 +218,7 @@ class Planner:
                 node=node.node,
                 host=host,
                 port=port,
-                login=logins.of(node, settings, accepted=job.accept_nodes),
+                login=logins.find(node, settings, accepted=job.accept_nodes),
                 work=job.work,
                 timeouts=resolve_timeouts(overrides, settings.timeouts),
                 retry=Retry(retry.attempts, retry.base, retry.cap),
@@ -228,9 +239,9 @@ class Planner:
 
 
 class Logins:
-    """Finds the login for each node: that of the request, or the credential of the node's cluster.
+    """Finds the login for each node: from the request, or the credential of the node's cluster.
 
-    Raises `InvalidValue` if the request has none that could be used.
+    Raises `InvalidValue` if the login of the request is wrong.
     """
 
     def __init__(
@@ -241,9 +252,9 @@ class Logins:
         self._login = login
         self._read: dict[str, work_request.Login] = {}
         if login.password is not None and login.credential is not None:
-            raise InvalidValue("login", "has a password and a credential; expected one of them")
+            raise InvalidValue("login", "has a password and a credential; give one of them")
         if login.password is not None and not login.username:
-            raise InvalidValue("login.username", "is missing beside the password")
+            raise InvalidValue("login.username", "is missing; a password needs a username")
         name = login.username or ""
         if len(name) > LONGEST_NAME or not name.isprintable():
             expected = f"expected at most {LONGEST_NAME} printable characters"
@@ -253,12 +264,12 @@ class Logins:
                 reason = f"has more than {LONGEST_SECRET} characters"
                 raise InvalidValue("login.password", reason)
             if not password or any(character in password for character in "\r\n\0"):
-                reason = "is empty or holds a line break; the value is not shown"
+                reason = "is empty or contains a line break; the value is not shown"
                 raise InvalidValue("login.password", reason)
 
     def check_accepted(self, job: Job) -> None:
-        """Raises `InvalidValue` that names the nodes to which a credential may not be sent, and
-        might be if they were accepted: those that a discovery has named.
+        """Raises `InvalidValue` if a credential may not be sent to nodes that a discovery has
+        named, and could be sent if the request accepted these nodes. The error names them.
         """
         if self._login.password is not None or job.accept_nodes:
             return
@@ -276,14 +287,16 @@ class Logins:
             named = ", ".join(nodes[:MOST_NAMED])
             more = f" and {len(nodes) - MOST_NAMED} more" if nodes[MOST_NAMED:] else ""
             reason = (
-                f"is tied to other nodes than {named}{more}, which a discovery has named; "
-                "accept them (--accept-nodes), or put them into the configuration"
+                f"may not be sent to {named}{more}, which a discovery has named; "
+                "accept them (--accept-nodes), or add them to the configuration"
             )
             raise InvalidValue("login.credential", wrong_value(name, reason))
 
-    def of(self, node: Node, settings: ClusterSettings, *, accepted: bool) -> Credentials:
-        """Returns the login for this node. `accepted`: also for one that was named by a node to
-        which the credential may be sent.
+    def find(self, node: Node, settings: ClusterSettings, *, accepted: bool) -> Credentials:
+        """Returns the login for this node.
+
+        With `accepted` a credential is also sent to a node that was named by a node to which it may
+        be sent.
 
         Raises `InvalidValue`, `UnknownCredential`, `CredentialRefused`.
         """
@@ -292,10 +305,10 @@ class Logins:
             return Credentials(login.username or "", login.password)
         name = login.credential or settings.credential
         if name is None:
-            raise InvalidValue("login", "has neither a password nor a credential")
-        takers = (node.node, node.named_by if accepted else None)
-        if not any(self._config.may_send(name, taker) for taker in takers if taker):
-            reason = f"is tied to other nodes than {node.node} by the configuration"
+            raise InvalidValue("login", "has no password and no credential; give one of them")
+        allowed_by = (node.node, node.named_by if accepted else None)
+        if not any(self._config.may_send(name, allowed) for allowed in allowed_by if allowed):
+            reason = f"may not be sent to {node.node}; the configuration ties it to other nodes"
             raise InvalidValue("login.credential", wrong_value(name, reason))
         if name not in self._read:
             try:
@@ -307,6 +320,6 @@ class Logins:
         read = self._read[name]
         username = login.username or read.username
         if not username:
-            raise InvalidValue("login.username", f"is missing, and credential '{name}' has none")
-        assert read.password is not None, "a credential has one"
+            raise InvalidValue("login.username", f"is missing; credential '{name}' has none either")
+        assert read.password is not None, "every credential has a password"
         return Credentials(username, read.password)

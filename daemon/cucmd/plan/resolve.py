@@ -1,11 +1,10 @@
-"""PURE. Checks the fields of a request, and takes from profile and configuration what it leaves
-open.
+"""PURE. Checks the fields of a request, and fills in what the request leaves open.
 
-The request comes before the profile, and the profile before the defaults. Whichever of them a value
-is from, it has been checked.
+The request comes before the profile, and the profile before the defaults of the configuration. The
+values of profile and configuration were checked when the configuration was read.
 
-All paths of a job are below one location. A path may name it as it stands after `file get`
-(`activelog/cm/trace`); one that names another than the rest is refused.
+All paths of a job are below one location. A path may begin with its location, as after `file get`
+(`activelog/cm/trace`). A path with another location than the rest is refused.
 """
 
 from __future__ import annotations
@@ -37,24 +36,24 @@ from cucmd.vos.command_lines import PREFIX as CAPTURE_PREFIX
 from cucmd.vos.command_lines import capture_line
 from cucmd.vos.forms import LONGEST_TAIL, SNAPSHOT, parse_command, parse_tail
 
-MOST_SAID = 8  # paths of a profile in a message
-# RFC 3339. The zone is required: a local time could be that of the client or of the daemon.
+MOST_NAMED = 8  # paths of a profile that a message names
+# RFC 3339. The zone is required, since a local time could be that of the client or of the daemon.
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
     r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
 
 
-def planned(  # noqa: PLR0911  a case for each kind that the configuration decides something of
+def resolve_work(  # noqa: PLR0911  a case for each kind that needs the configuration
     work: WorkRequest,
     config: Config,
     now: datetime,
     job_id: str,
     timeouts: work_request.Timeouts | None = None,
 ) -> Work:
-    """Resolves what is done on the nodes of the job of that id, as it is stored.
+    """Returns what is done on the nodes of the job with this id, as it is stored.
 
-    Raises `InvalidValue` with the field of `work` that is wrong, and `UnknownProfile`.
+    Raises `InvalidValue` with the wrong field of `work`, and `UnknownProfile`.
     """
     match work:
         case work_request.Files():
@@ -65,26 +64,28 @@ def planned(  # noqa: PLR0911  a case for each kind that the configuration decid
         case work_request.Commands(lines):
             return Run(resolve_commands(lines), None if timeouts is None else timeouts.command)
         case work_request.HealthChecks(only):
-            return _health(config, resolve_checks(only))
+            return _resolve_health(config, resolve_checks(only))
         case work_request.Packets():
             return resolve_capture(work, f"{CAPTURE_PREFIX}{job_id}")
         case work_request.Tail():
             return resolve_follow(work)
         case work_request.Discovery():
             return Discover()
-        case _:  # the configuration decides nothing of it
-            (kind,) = (one for one in KINDS if kind_of(one) == REQUEST_MEMBERS[type(work)])
+        case _:  # the other kinds need nothing of the configuration
+            (kind,) = (kind for kind in KINDS if kind_of(kind) == REQUEST_MEMBERS[type(work)])
             given = {name: value for name, value in asdict(work).items() if value is not None}
             return cast("Work", kind(**given))
 
 
-def _health(config: Config, only: tuple[str, ...] = ()) -> HealthCheck:
+def _resolve_health(config: Config, only: tuple[str, ...] = ()) -> HealthCheck:
     return HealthCheck(only, Thresholds(**asdict(config.health)))
 
 
 @contextmanager
-def below(member: str, work: WorkRequest) -> Iterator[None]:
-    """Names a wrong field of `work` by its place in the request, where `member` has it."""
+def errors_below(member: str, work: WorkRequest) -> Iterator[None]:
+    """Makes an `InvalidValue` of the body name a wrong field of `work` by its place in the request,
+    within `member`.
+    """
     names = () if isinstance(work, work_request.Files) else work.__struct_fields__
     try:
         yield
@@ -95,11 +96,12 @@ def below(member: str, work: WorkRequest) -> Iterator[None]:
 
 
 def resolve_collection(files: work_request.Files, config: Config, now: datetime) -> Collect:
-    """Resolves what to collect, from request, profile and defaults.
+    """Returns what to collect, from request, profile and defaults.
 
-    The window of the profile is used only if the request has no part of one. A `last` is given the
-    hours before `now` (aware), so that the job can ask for them again later. Without a
-    `written_for` of all paths those of the profile have what it says, and others the usual.
+    The window of the profile is used only if the request has no part of a window. A `last` is
+    resolved to the time before `now` (aware), so that a retry asks for the same window. Without a
+    `written_for` in the request, the paths of the profile have the value of the profile, and other
+    paths have the usual value.
     Raises `InvalidValue` and `UnknownProfile`.
     """
     request = files.collection
@@ -108,26 +110,27 @@ def resolve_collection(files: work_request.Files, config: Config, now: datetime)
     elif request.paths is not None:
         profile = Profile("")
     else:
-        raise InvalidValue("collection", "names neither a profile nor paths; expected one of them")
-    # A request says whether there is one, the profile also which.
+        raise InvalidValue("collection", "has no profile and no paths; give one of them")
+    # A request says whether there is a snapshot. A profile also says which.
     snapshot = files.snapshot is not False and (profile.snapshot or files.snapshot)
-    last, since, until = _window(request, profile, now)
-    location, paths = _paths(files, profile)
-    of_all = _given(files.written_for, "written_for", rules.check_written_for)
+    last, since, until = _resolve_window(request, profile, now)
+    location, paths = _resolve_paths(files, profile)
+    of_all = _check_field(files.written_for, "written_for", rules.check_written_for)
     usual = zip(profile.paths, profile.written_for, strict=False)
     known = dict(usual) if request.paths is None else {}
     return Collect(
         paths=paths,
         profile=request.profile,
         location=location,
-        match=_given(request.match, "collection.match", rules.check_argument) or profile.match,
+        match=_check_field(request.match, "collection.match", rules.check_argument)
+        or profile.match,
         recurs=profile.recurs if request.recurs is None else request.recurs,
         compress=profile.compress if request.compress is None else request.compress,
         last=last,
         since=since,
         until=until,
         snapshot=SNAPSHOT if snapshot is True else (),
-        health=_health(config) if snapshot == "health" else None,
+        health=_resolve_health(config) if snapshot == "health" else None,
         written_for=tuple(of_all or known.get(path, USUAL_WRITTEN_FOR) for path in paths),
         unverified=()
         if request.paths is not None
@@ -135,10 +138,10 @@ def resolve_collection(files: work_request.Files, config: Config, now: datetime)
     )
 
 
-def _given(text: str | None, field: str, rule: Callable[[str], str]) -> str | None:
-    """Checks a field of the request, and returns it in the form that `rule` gives it, or None.
+def _check_field(text: str | None, field: str, rule: Callable[[str], str]) -> str | None:
+    """Returns what `rule` makes of a field of the request, or None if the request lacks the field.
 
-    Raises `InvalidValue`.
+    Raises `InvalidValue` if the rule raises `ValueError`.
     """
     if text is None:
         return None
@@ -148,14 +151,14 @@ def _given(text: str | None, field: str, rule: Callable[[str], str]) -> str | No
         raise InvalidValue(field, wrong_value(text, str(error))) from None
 
 
-def _paths(files: work_request.Files, profile: Profile) -> tuple[str, tuple[str, ...]]:
+def _resolve_paths(files: work_request.Files, profile: Profile) -> tuple[str, tuple[str, ...]]:
     """Returns (location, paths). Raises `InvalidValue`."""
     request, only, added = files.collection, files.only, files.added_paths
-    named = _given(request.location, "collection.location", rules.check_location)
-    placed = list(_placed(request.paths, "collection.paths"))
-    placed += _placed(added, "added_paths")
+    named = _check_field(request.location, "collection.location", rules.check_location)
+    placed = list(_split_paths(request.paths, "collection.paths"))
+    placed += _split_paths(added, "added_paths")
     if named is None and request.paths is None:
-        named = profile.location  # of the paths of the profile
+        named = profile.location  # because the paths are those of the profile
     owns = [own for *_, own, _ in placed]
     location, wrong = rules.common_location(named, profile.location, owns)
     if wrong is not None:
@@ -163,24 +166,24 @@ def _paths(files: work_request.Files, profile: Profile) -> tuple[str, tuple[str,
         raise InvalidValue(field, wrong_value(written, rules.location_mismatch(location)))
     paths = [path for *_, path in placed]
     if request.paths is None:
-        # The paths of the profile, or those that have one of the names, in their order.
+        # All paths of the profile, or those that have one of the names, in their order.
         if only is not None and not 1 <= len(only) <= rules.MOST_PATHS:
             raise InvalidValue("only", f"has {len(only)} names; expected 1 to {rules.MOST_PATHS}")
         for position, name in enumerate(only or ()):
-            if not any(_has_name(path, name) for path in profile.paths):
-                there = ", ".join(profile.paths[:MOST_SAID])
-                more = len(profile.paths) - MOST_SAID
-                there += f" and {more} more" if more > 0 else ""
-                reason = f"is in no path of profile {profile.name!r}; it has {there}"
+            if not any(_path_has_name(path, name) for path in profile.paths):
+                known = ", ".join(profile.paths[:MOST_NAMED])
+                more = len(profile.paths) - MOST_NAMED
+                known += f" and {more} more" if more > 0 else ""
+                reason = f"is in no path of profile {profile.name!r}; its paths are {known}"
                 raise InvalidValue(f"only[{position}]", wrong_value(name, reason))
         chosen = [
             path
             for path in profile.paths
-            if only is None or any(_has_name(path, name) for name in only)
+            if only is None or any(_path_has_name(path, name) for name in only)
         ]
         paths = [*chosen, *paths]
     elif only is not None:
-        reason = "leaves out paths of a profile; this collects the paths that are given"
+        reason = "selects paths of a profile; here the paths of the request are collected"
         raise InvalidValue("only", reason)
     if len(paths) > rules.MOST_PATHS:
         field = "collection.paths" if added is None else "added_paths"
@@ -189,8 +192,13 @@ def _paths(files: work_request.Files, profile: Profile) -> tuple[str, tuple[str,
     return location, rules.distinct_paths(paths)
 
 
-def _placed(paths: Sequence[str] | None, field: str) -> Iterator[tuple[str, str, str | None, str]]:
-    """Yields (field, as it was written, location that it names, path) of each."""
+def _split_paths(
+    paths: Sequence[str] | None, field: str
+) -> Iterator[tuple[str, str, str | None, str]]:
+    """Yields (field, text, location, path) for each path. A text without a location has None.
+
+    Raises `InvalidValue`.
+    """
     if paths is None:
         return
     if not 1 <= len(paths) <= rules.MOST_PATHS:
@@ -204,28 +212,29 @@ def _placed(paths: Sequence[str] | None, field: str) -> Iterator[tuple[str, str,
         yield where, written, location, path
 
 
-def _has_name(path: str, name: str) -> bool:
-    """Says whether the name is a part of the path: `sdl`, `ccm/sdl` and `cm/trace/ccm/sdl` are
-    names of `cm/trace/ccm/sdl`. A `*` at the end of the path does not count, nor does case.
+def _path_has_name(path: str, name: str) -> bool:
+    """Says whether the name is a part of the path. For example `sdl`, `ccm/sdl` and
+    `cm/trace/ccm/sdl` are names of `cm/trace/ccm/sdl`. A `*` at the end of the path and the case of
+    letters do not count.
     """
-    parts = _parts(path)
-    wanted = _parts(name)
+    parts = _split_path(path)
+    wanted = _split_path(name)
     starts = range(len(parts) - len(wanted) + 1)
     return bool(wanted) and any(parts[at : at + len(wanted)] == wanted for at in starts)
 
 
-def _parts(path: str) -> list[str]:
-    """Splits a path; of `install` the one path is `*`, which is its own name."""
+def _split_path(path: str) -> list[str]:
+    """Splits a path into its parts. The only path of `install` is `*`, and is its own name."""
     return [part.rstrip("*") or part for part in path.lower().split("/") if part]
 
 
-def _window(
+def _resolve_window(
     request: work_request.Collection, profile: Profile, now: datetime
 ) -> tuple[str | None, datetime | None, datetime | None]:
-    """Returns (last, since, until)."""
-    last = _given(request.last, "collection.last", rules.check_window)
-    since = instant("collection.since", request.since)
-    until = instant("collection.until", request.until)
+    """Returns (last, since, until) from the request, or from the profile if it has no window."""
+    last = _check_field(request.last, "collection.last", rules.check_window)
+    since = parse_instant("collection.since", request.since)
+    until = parse_instant("collection.until", request.until)
     if last is not None and (since or until):
         raise InvalidValue("collection.last", "expected either last, or since and until")
     if since is not None and until is not None and since >= until:
@@ -239,26 +248,26 @@ def _window(
     return (last, since, until) if last is None else (last, now - parse_last(last), now)
 
 
-def instant(field: str, text: str | None) -> datetime | None:
-    """Reads an RFC 3339 time as a datetime in UTC."""
+def parse_instant(field: str, text: str | None) -> datetime | None:
+    """Parses an RFC 3339 time as a datetime in UTC. Raises `InvalidValue`."""
     if text is None:
         return None
     expected = 'expected a time with its zone, such as "2026-03-01T08:00:00Z"'
     if not _RFC3339.fullmatch(text):
         raise InvalidValue(field, wrong_value(text, expected))
     try:
-        # Out of range in the calendar (ValueError), or only once it is in UTC (OverflowError).
+        # ValueError: the calendar has no such date. OverflowError: UTC would be out of range.
         instant = datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise InvalidValue(field, wrong_value(text, f"{expected}; {error}")) from None
-    # The node takes two digits of the year. There was no node before 2001.
+    # A node takes two digits of the year, and there was no node before 2001.
     if not 2001 <= instant.year <= 2099:
         raise InvalidValue(field, wrong_value(text, "expected a year from 2001 to 2099"))
     return instant
 
 
 def resolve_timeouts(request: work_request.Timeouts | None, base: Timeouts) -> Timeouts:
-    """Merges timeouts of the request over `base`. Raises `InvalidValue` for `timeouts.FIELD`."""
+    """Returns `base` with the timeouts of the request. Raises `InvalidValue`."""
     if request is None:
         return base
     own = {field: seconds for field, seconds in asdict(request).items() if seconds is not None}
@@ -268,12 +277,12 @@ def resolve_timeouts(request: work_request.Timeouts | None, base: Timeouts) -> T
     return timeouts
 
 
-# Each is typed on every node; what needs more is more than one question.
+# The most commands of a job. Each is typed on every node.
 MOST_COMMANDS = 20
 
 
 def resolve_commands(lines: Sequence[str]) -> tuple[str, ...]:
-    """Returns the lines to type. Raises `InvalidValue` for `lines`, or one of them."""
+    """Returns the command lines to type. Raises `InvalidValue` for `lines` or one of its items."""
     if not 1 <= len(lines) <= MOST_COMMANDS:
         raise InvalidValue("lines", f"has {len(lines)} commands; expected 1 to {MOST_COMMANDS}")
     typed: list[str] = []
@@ -286,7 +295,7 @@ def resolve_commands(lines: Sequence[str]) -> tuple[str, ...]:
 
 
 def resolve_checks(only: Sequence[str] | None) -> tuple[str, ...]:
-    """Puts the names of checks in the order in which they are shown. Raises `InvalidValue`."""
+    """Returns the names of checks in the order in which they are shown. Raises `InvalidValue`."""
     if only is None:
         return ()
     if not only:
@@ -310,16 +319,16 @@ def resolve_concurrency(request: int | None, base: int) -> int:
     return request
 
 
-# An idle session of a node ends after 30 minutes (vos/NODES.md, section 1), and nothing is typed
-# while a capture runs.
+# Seconds that a capture may last. An idle session of a node ends after 30 minutes (vos/NODES.md,
+# section 1), and nothing is typed while a capture runs.
 LONGEST = 1200.0
 SHORTEST = 1.0
 
 
 def resolve_capture(request: work_request.Packets, name: str) -> Capture:
-    """Returns what to capture, into a file of that name. Raises `InvalidValue`."""
+    """Returns what to capture into a file of this name. Raises `InvalidValue`."""
     default = Capture(name)
-    duration = _duration(request.duration, default.duration, LONGEST)
+    duration = _resolve_duration(request.duration, default.duration, LONGEST)
     what = Capture(
         name=name,
         interface=default.interface if request.interface is None else request.interface,
@@ -338,11 +347,11 @@ def resolve_capture(request: work_request.Packets, name: str) -> Capture:
 
 
 def resolve_follow(request: work_request.Tail) -> Follow:
-    """Resolves what to follow. A folder need not end in "/". Raises `InvalidValue`."""
+    """Returns what to follow. A folder need not end in "/". Raises `InvalidValue`."""
     recent = bool(request.recent)
     path = request.path.rstrip("/") + "/" if recent else request.path
     what = Follow(path, recent=recent)
-    what = replace(what, duration=_duration(request.duration, what.duration, LONGEST_TAIL))
+    what = replace(what, duration=_resolve_duration(request.duration, what.duration, LONGEST_TAIL))
     _check_tail("path", path, what)
     if request.regexp is None:
         return what
@@ -352,7 +361,7 @@ def resolve_follow(request: work_request.Tail) -> Follow:
 
 
 def _check_tail(field: str, value: str, what: Follow) -> None:
-    """Checks that it can be typed with that value. Raises `InvalidValue`."""
+    """Raises `InvalidValue` if the command line cannot be typed with this value of the field."""
     try:
         check_word(field, value)
         parse_tail(what.line)
@@ -361,8 +370,8 @@ def _check_tail(field: str, value: str, what: Follow) -> None:
         raise InvalidValue(field, wrong_value(value, reason)) from None
 
 
-def _duration(request: float | None, usual: float, longest: float) -> float:
-    """Returns the duration in seconds. Raises `InvalidValue`."""
+def _resolve_duration(request: float | None, usual: float, longest: float) -> float:
+    """Returns the duration in seconds, or `usual` without one. Raises `InvalidValue`."""
     duration = usual if request is None else request
     if not SHORTEST <= duration <= longest:  # `not` also refuses NaN
         expected = f"expected {SHORTEST:g} to {longest:g} seconds ({longest / 60:g} minutes)"
@@ -371,9 +380,9 @@ def _duration(request: float | None, usual: float, longest: float) -> float:
 
 
 def check_simultaneous(job: Job, tasks: Sequence[NodeTask | None], connections: int) -> None:
-    """Checks that all nodes can begin at once and take the whole duration. Raises `InvalidValue`.
+    """Raises `InvalidValue` unless all nodes can begin at once and run for the whole duration.
 
-    connections: to nodes, that the daemon has at once.
+    connections  the most connections to nodes that the daemon has at the same time
     """
     nodes, most = len(job.nodes), min(job.concurrency, connections)
     if nodes > most:

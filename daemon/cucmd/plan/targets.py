@@ -1,15 +1,15 @@
-"""PURE. Says what the names of a request stand for: nodes, clusters, and parts of clusters.
+"""PURE. Finds the nodes for which the names of a request stand.
 
     name              stands for
     a node            itself
-    NAME              the nodes of that cluster of the configuration
+    NAME              the nodes of the cluster NAME of the configuration
     NAME:publisher    its publisher
-    NAME:subscribers  its nodes but the publisher and those of IM and Presence
+    NAME:subscribers  its other nodes, without those of IM and Presence
     NAME:cups         its nodes of IM and Presence
 
-A node that only a discovery has named is taken where the request says so for that name
-(`discovered`), and then it is known who has named it. Such a name may be that of a node that was
-asked, too.
+A node that only a discovery has named is included if the request lists the name in `discovered`.
+Then the node remembers which node has named it. Such a name may also be that of a node that was
+asked in a discovery.
 """
 
 from __future__ import annotations
@@ -24,37 +24,40 @@ from cucmd.plan.known_clusters import (
     PUBLISHER,
     KnownCluster,
     NodeKey,
-    asked_cluster,
-    discoveries_by_key,
-    keys_of,
-    known_cluster,
+    configured_cluster,
+    discovered_cluster,
+    index_discoveries,
+    node_keys,
 )
 from cucmd.store import StoredDiscovery
 
 PARTS = ("publisher", "subscribers", "cups")
-CUPS = "cups"  # IM and Presence, in the word of a node
+CUPS = "cups"  # what a node calls the product IM and Presence
 
 
 def split_part(name: str) -> tuple[str, str | None]:
-    """Returns (cluster, part of it), or (name, None). No port is such a word."""
+    """Returns (cluster, part of the cluster), or (name, None) for other names.
+
+    A port is a number, so it cannot be taken for a part.
+    """
     cluster, _, part = name.rpartition(":")
     return (cluster, part) if part in PARTS else (name, None)
 
 
 def needs_discoveries(names: Sequence[str], discovered: Sequence[str] | None) -> bool:
-    """Says whether what nodes have said of their clusters decides what the names stand for."""
+    """Says whether discoveries are needed to find the nodes for which the names stand."""
     return bool(discovered) or any(split_part(name)[1] for name in names)
 
 
-def expand(
+def expand_names(
     config: Config,
     discoveries: Sequence[StoredDiscovery],
     names: Sequence[str],
     discovered: Sequence[str] = (),
 ) -> tuple[Node, ...]:
-    """Returns the nodes of a request, each once, in the order of the names. Raises `InvalidValue`.
+    """Returns the nodes of a request, each once, in the order of the names.
 
-    `discoveries`: the newest first. Only those of the clusters that are named are looked at.
+    `discoveries` begin with the newest. Raises `InvalidValue`.
     """
     if not names:
         raise InvalidValue("nodes", "is empty; expected a node or a cluster")
@@ -62,27 +65,27 @@ def expand(
     for position, name in enumerate(discovered):
         if name not in bases:
             raise InvalidValue(f"discovered[{position}]", wrong_value(name, "is not one of nodes"))
-    by_asked = discoveries_by_key(discoveries)
+    by_asked = index_discoveries(discoveries)
     nodes: dict[NodeKey, Node] = {}
-    for name in dict.fromkeys(names):  # once: to repeat a name must not cost work
+    for name in dict.fromkeys(names):  # each name once, so that repeated names cost nothing
         try:
-            for node in _nodes(config, by_asked, name, discovered):
+            for node in _find_nodes(config, by_asked, name, discovered):
                 key = node_key(*parse_node(node.node))
                 before = nodes.setdefault(key, node)
                 if before.named_by is not None and node.named_by is None:
                     nodes[key] = node
-        except (InvalidNode, _Unknown) as error:
+        except (InvalidNode, _UnknownName) as error:
             raise InvalidValue(
                 f"nodes[{names.index(name)}]", wrong_value(name, str(error))
             ) from None
     return tuple(nodes.values())
 
 
-class _Unknown(Exception):
-    """Says why nothing is known that the name could stand for."""
+class _UnknownName(Exception):
+    """Says why it is not known what a name stands for."""
 
 
-def _nodes(
+def _find_nodes(
     config: Config,
     by_asked: Mapping[NodeKey, StoredDiscovery],
     name: str,
@@ -95,32 +98,33 @@ def _nodes(
         return [Node(member) for member in configured.members] if configured else [Node(name)]
     cluster: KnownCluster | None = None
     if base in config.clusters:
-        cluster = known_cluster(config.clusters[base], by_asked)
-    elif found := [by_asked[key] for key in keys_of(base) if key in by_asked]:
-        cluster = asked_cluster(found[0])
+        cluster = configured_cluster(config.clusters[base], by_asked)
+    elif found := [by_asked[key] for key in node_keys(base) if key in by_asked]:
+        cluster = discovered_cluster(found[0])
     if cluster is None or (with_found and cluster.discovery is None):
-        raise _Unknown("there is no such cluster" if part and not with_found else _NOT_ASKED)
+        raise _UnknownName("there is no such cluster" if part and not with_found else _NOT_ASKED)
     if part == CUPS and cluster.discovery is None:
-        raise _Unknown(_NOT_ASKED)
+        raise _UnknownName(_NOT_ASKED)
     nodes = [node for node in cluster.nodes if node.configured or with_found or not cluster.name]
-    chosen = [node for node in nodes if part is None or _is_of(part, node, cluster)]
+    chosen = [node for node in nodes if part is None or _is_in_part(part, node, cluster)]
     if not chosen:
-        raise _Unknown("the cluster has no such node; name one of its nodes")
+        raise _UnknownName("the cluster has no such node; give the name of a node")
     asked = cluster.discovery.asked if cluster.discovery else None
-    known = set(keys_of(asked)) if asked else set()  # the node that was asked was named by a person
+    # The node that was asked was named by a person, not by the discovery.
+    known = set(node_keys(asked)) if asked else set()
     return [
         Node(
-            one.node,
-            named_by=None if one.configured or known.issuperset(keys_of(one.node)) else asked,
+            node.node,
+            named_by=None if node.configured or known.issuperset(node_keys(node.node)) else asked,
         )
-        for one in chosen
+        for node in chosen
     ]
 
 
-_NOT_ASKED = "which nodes that are is not known; ask first: cucmctl discover"
+_NOT_ASKED = "its nodes are not known; run cucmctl discover first"
 
 
-def _is_of(part: str, node: ClusterNode, cluster: KnownCluster) -> bool:
+def _is_in_part(part: str, node: ClusterNode, cluster: KnownCluster) -> bool:
     is_publisher = node.node == cluster.publisher or (
         cluster.publisher is None and node.member is not None and node.member.role == PUBLISHER
     )

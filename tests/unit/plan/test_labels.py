@@ -3,12 +3,12 @@
 import pytest
 
 from cucmd.config import InvalidValue
-from cucmd.plan.labels import MOST, changed, checked
+from cucmd.plan.labels import MOST, apply_change, check_labels
 
 
 def test_labels_are_taken_as_they_are() -> None:
     given = {"case": "698123456", "keep": "yes", "a/b.c-d_E": "ünï = code "}
-    assert checked(given) == given
+    assert check_labels(given) == given
 
 
 @pytest.mark.parametrize(
@@ -29,13 +29,13 @@ def test_a_label_that_cannot_be_typed_or_shown_is_refused(
     label: tuple[str, str], parameter: str
 ) -> None:
     with pytest.raises(InvalidValue) as caught:
-        checked(dict([label]))
+        check_labels(dict([label]))
     assert caught.value.parameter == parameter
 
 
 def test_a_change_adds_replaces_and_removes() -> None:
     before = {"case": "1", "site": "bern"}
-    assert changed(before, {"case": "2", "site": "", "keep": "x", "gone": ""}) == {
+    assert apply_change(before, {"case": "2", "site": "", "keep": "x", "gone": ""}) == {
         "case": "2",
         "keep": "x",
     }
@@ -44,7 +44,10 @@ def test_a_change_adds_replaces_and_removes() -> None:
 
 def test_a_job_has_only_so_many_labels() -> None:
     many = {f"k{number}": "x" for number in range(MOST)}
-    assert checked(many) == many
-    for wrong in (lambda: checked({**many, "more": "x"}), lambda: changed(many, {"more": "x"})):
+    assert check_labels(many) == many
+    for wrong in (
+        lambda: check_labels({**many, "more": "x"}),
+        lambda: apply_change(many, {"more": "x"}),
+    ):
         with pytest.raises(InvalidValue, match=str(MOST)):
             wrong()

@@ -13,7 +13,7 @@ from cucmd.job.node import Node
 from cucmd.job.work import StartRequest
 from cucmd.job.work_request import Collection, Login
 from cucmd.plan.planner import Planner
-from cucmd.plan.targets import expand
+from cucmd.plan.targets import expand_names
 from cucmd.protocol.jobs import RetryRequest
 from cucmd.store import StoredDiscovery
 from rig.asking import plan as planned_by
@@ -53,7 +53,7 @@ def test_the_configuration_alone_decides_where_nothing_else_is_asked_for(
     name: str, nodes: list[str], tmp_path: Path
 ) -> None:
     for discoveries in ([], [FOUND]):
-        targets = expand(config(tmp_path, WITH_NODES), discoveries, [name], [])
+        targets = expand_names(config(tmp_path, WITH_NODES), discoveries, [name], [])
         assert names_of(targets) == nodes
         assert {target.named_by for target in targets} == {None}
 
@@ -68,32 +68,32 @@ def test_the_configuration_alone_decides_where_nothing_else_is_asked_for(
     ],
 )
 def test_with_what_a_discovery_has_found(name: str, nodes: list[str], tmp_path: Path) -> None:
-    targets = expand(config(tmp_path, WITH_NODES), [FOUND], [name], ["berlin"])
+    targets = expand_names(config(tmp_path, WITH_NODES), [FOUND], [name], ["berlin"])
     assert names_of(targets) == nodes
     new = [target.node for target in targets if target.named_by == "pub"]
     assert new == [node for node in nodes if node == "10.0.0.3"]
 
 
 def test_a_node_that_was_asked_stands_for_its_cluster_where_the_request_says_so() -> None:
-    targets = expand(Config(), [FOUND], ["PUB", "other"], ["PUB"])
+    targets = expand_names(Config(), [FOUND], ["PUB", "other"], ["PUB"])
     assert targets == (
         Node("pub"),
         Node("10.0.0.2", named_by="pub"),
         Node("10.0.0.3", named_by="pub"),
         Node("other"),
     )
-    assert names_of(expand(Config(), [FOUND], ["pub:cups"], ["pub"])) == ["10.0.0.3"]
-    assert expand(Config(), [FOUND], ["pub"], []) == (Node("pub"),)
+    assert names_of(expand_names(Config(), [FOUND], ["pub:cups"], ["pub"])) == ["10.0.0.3"]
+    assert expand_names(Config(), [FOUND], ["pub"], []) == (Node("pub"),)
 
 
 def test_order_is_kept_and_nodes_named_twice_are_taken_once(tmp_path: Path) -> None:
     names = ["SUB1.example.org:22", "berlin", "x", "x", "10.0.0.1", "10.0.0.1:22"]
-    targets = expand(config(tmp_path, WITH_NODES), [], names)
+    targets = expand_names(config(tmp_path, WITH_NODES), [], names)
     assert names_of(targets) == ["SUB1.example.org:22", "pub", "gone", "x", "10.0.0.1"]
 
 
 def test_a_node_that_is_named_by_the_request_too_is_no_stranger() -> None:
-    targets = expand(Config(), [FOUND], ["pub", "10.0.0.3:22", "10.0.0.2"], ["pub"])
+    targets = expand_names(Config(), [FOUND], ["pub", "10.0.0.3:22", "10.0.0.2"], ["pub"])
     assert targets == (Node("pub"), Node("10.0.0.2"), Node("10.0.0.3:22"))
 
 
@@ -120,7 +120,7 @@ def test_what_stands_for_nothing_is_refused(
 ) -> None:
     of_bern = '[clusters.bern]\npublisher = "b"\n'
     with pytest.raises(InvalidValue) as caught:
-        expand(config(tmp_path, ONLY_PUBLISHER + of_bern), [FOUND], names, discovered)
+        expand_names(config(tmp_path, ONLY_PUBLISHER + of_bern), [FOUND], names, discovered)
     assert caught.value.parameter == parameter
 
 
