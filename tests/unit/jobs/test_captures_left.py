@@ -36,7 +36,7 @@ async def lost(task: NodeTask, report: Report) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("seconds", [30, 3600])
-async def test_a_node_that_fails_while_it_may_run_is_named(
+async def test_failure_names_running_capture(
     tmp_path: Path, autojump_clock: MockClock, seconds: float
 ) -> None:
     async with supervisor_harness(tmp_path) as harness:
@@ -48,9 +48,7 @@ async def test_a_node_that_fails_while_it_may_run_is_named(
 
 
 @pytest.mark.parametrize("ignores", [False, True])
-async def test_a_stop_of_the_daemon_ends_it_and_says_what_is_known(
-    tmp_path: Path, autojump_clock: MockClock, ignores: bool
-) -> None:
+async def test_stop_ends_capture(tmp_path: Path, autojump_clock: MockClock, ignores: bool) -> None:
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours = {"a": ready_after(0, stops_within=5, ignores=ignores)}
         job_id = await start(harness, "a", credential="ops", resumable=True)
@@ -81,7 +79,7 @@ def killed(job: Job, captured: Captured | None) -> Job:
         (Captured(NAME, NOW, NOW, 3, "duration"), False),
     ],
 )
-async def test_after_a_kill_a_node_on_which_it_may_run_is_named(
+async def test_kill_leaves_capture_named(
     tmp_path: Path, captured: Captured | None, named: bool
 ) -> None:
     async with supervisor_harness(tmp_path) as harness:
@@ -122,23 +120,7 @@ def ends_as(name: str, *, running: bool) -> Behaviour:
     return behaviour
 
 
-async def test_a_retry_that_does_not_come_to_capture_names_the_one_of_before(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours = {"a": lost}
-        job_id = await start(harness, "a")
-        await closed(harness, job_id)
-        job = await retried(harness, job_id, fails_with(Code.CONNECT_TIMEOUT))
-    shown = failed(job)
-    assert shown.code == Code.CONNECT_TIMEOUT
-    assert NAME in (shown.hint or "")
-    assert job.names_left_running(job.nodes[0]) == (NAME,)
-
-
-async def test_the_captures_of_all_tries_that_may_run_are_named(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
+async def test_captures_of_all_tries_are_named(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours = {"a": ends_as(NAME, running=True)}
         job_id = await start(harness, "a")
@@ -157,21 +139,7 @@ async def test_the_captures_of_all_tries_that_may_run_are_named(
     assert fifth.status == "succeeded"
 
 
-async def test_a_kill_in_a_retry_leaves_both_named(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        job = harness.job("a", work=WORK)
-        left = killed(job, Captured(NAME, NOW, running=True))
-        again = left.fail_unsettled(NOW, failure(Code.INTERRUPTED, "x")).retry(frozenset({0}))
-        await harness.store.add_job(again)
-        running = killed(again, Captured(f"{NAME}_2", NOW, running=True))
-        await harness.store.save(again, running)
-        await harness.supervisor.recover(lambda _: None)
-        ended = await harness.ended(job.job_id)
-    assert ended.names_left_running(ended.nodes[0]) == (NAME, f"{NAME}_2")
-    assert all(f"/{name}.cap" in failed(ended).message for name in (NAME, f"{NAME}_2"))
-
-
-def test_a_failure_names_a_capture_once_it_is_given_up() -> None:
+def test_only_given_up_captures_are_named() -> None:
     job = job_with(Captured(NAME, NOW, running=True))
     assert (job.names_left_running(job.nodes[0]), failed(job).message) == ((), "late")
     # It was cut off by a kill while it was being ended, and the next start has closed the job.

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from cucmd.cases.archive import Archive
 from cucmd.failure import Code
 from cucmd.job.node import Failed
 from cucmd.job.run import Run
@@ -39,30 +38,7 @@ async def run_job(harness: SupervisorHarness, *nodes: str) -> str:
     return await harness.start(*nodes, work=WORK, credential="ops", resumable=True)
 
 
-async def test_output_is_on_record_once_the_node_has_ended(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours["a"] = one_output
-        job = await harness.ended(await run_job(harness, "a"))
-        (file,) = await harness.store.files(job.job_id)
-    assert (file.path, file.complete, file.attempt) == (f"a/{NAME}", True, 1)
-    assert (job.nodes[0].files_received, job.nodes[0].bytes_received) == (1, 14)
-
-
-async def test_output_is_in_an_export_under_its_own_name(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours["a"] = one_output
-        job = await harness.ended(await run_job(harness, "a"))
-        directory = harness.supervisor.directory(job.job_id)
-        archive = Archive(harness.store, job, directory, nodes=None, incomplete=False)
-        found = await archive.measure()
-        tar = b"".join([part.head async for some in archive.parts() for part in some])
-    assert found.files == 1
-    assert f"a/{NAME}".encode() in tar
-    assert b"Commands run by cucmd" in tar
-    assert b"show status" in tar
-
-
-async def test_a_stop_ends_unfinished_nodes_as_interrupted_although_a_login_is_known(
+async def test_stop_interrupts_commands(
     tmp_path: Path,
 ) -> None:
     async with supervisor_harness(tmp_path) as harness:
@@ -83,7 +59,7 @@ async def test_a_stop_ends_unfinished_nodes_as_interrupted_although_a_login_is_k
     assert {file.path: file.complete for file in files} == {f"a/{NAME}": True, f"b/{NAME}": True}
 
 
-async def test_after_a_kill_nothing_is_run_again_and_the_output_on_disk_is_on_record(
+async def test_kill_runs_no_command_again(
     tmp_path: Path,
 ) -> None:
     async with supervisor_harness(tmp_path) as harness:
@@ -106,7 +82,7 @@ async def test_after_a_kill_nothing_is_run_again_and_the_output_on_disk_is_on_re
     assert [one.name for one in path.parent.iterdir()] == [path.name]
 
 
-async def test_a_kill_changes_no_recorded_output(tmp_path: Path) -> None:
+async def test_kill_changes_no_recorded_output(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         job = harness.job("a", work=WORK, retries=1)
         tried = replace(job.nodes[0], attempt=2, attempts_before=1, retries=1)

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import trio
 from msgspec.structs import replace
-from trio.testing import MockClock
 
 from cucmd.config import Limits
 from cucmd.failure import Code
@@ -45,9 +44,7 @@ class HeldWrite:
         return job
 
 
-async def test_a_job_that_is_tried_again_twice_at_once_runs_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_concurrent_retries_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with supervisor_harness(tmp_path) as harness:
         job_id = await failed_job(harness)
         load, asked, go = harness.store.load, trio.Event(), trio.Event()
@@ -82,9 +79,7 @@ async def test_a_job_that_is_tried_again_twice_at_once_runs_once(
         await harness.supervisor.cancel(job_id, None)
 
 
-async def test_a_cancel_while_a_retry_is_written_cancels_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_cancel_during_retry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with supervisor_harness(tmp_path) as harness:
         job_id = await failed_job(harness)
         write = HeldWrite(harness, monkeypatch)
@@ -104,22 +99,7 @@ async def test_a_cancel_while_a_retry_is_written_cancels_it(
         assert (await harness.supervisor.wait_closed(job_id)).status == "cancelled"
 
 
-async def test_retries_that_are_written_have_their_places(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with supervisor_harness(tmp_path, Limits(queued_per_uid=1)) as harness:
-        one, two = await failed_job(harness, uid=1), await failed_job(harness, uid=1)
-        write = HeldWrite(harness, monkeypatch)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(retry, harness, one, 1)
-            await write.written.wait()
-            with pytest.raises(TooManyJobs):
-                await retry(harness, two, 1)
-            write.go.set()
-        await harness.supervisor.cancel(one, None)
-
-
-async def test_a_retry_takes_a_place_of_who_asks_and_not_of_the_owner(tmp_path: Path) -> None:
+async def test_retry_counts_for_its_caller(tmp_path: Path) -> None:
     limits = Limits(queued_per_uid=1, jobs=1)
     async with supervisor_harness(tmp_path, limits) as harness:
         of_the_first = [await failed_job(harness, uid=1) for _ in range(3)]
@@ -135,7 +115,7 @@ async def test_a_retry_takes_a_place_of_who_asks_and_not_of_the_owner(tmp_path: 
             await harness.supervisor.cancel(job_id, None)
 
 
-async def test_labels_that_are_set_at_once_are_all_kept(tmp_path: Path) -> None:
+async def test_concurrent_labels_are_kept(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         job_id = await failed_job(harness)
 
@@ -154,7 +134,7 @@ async def test_labels_that_are_set_at_once_are_all_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stored", [False, True])
-async def test_a_label_that_is_set_while_a_job_is_closed_is_kept_and_the_job_is_closed(
+async def test_label_during_close_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: bool
 ) -> None:
     """`stored`: whether the mark of its close is on disk when the label comes."""
@@ -184,25 +164,8 @@ async def test_a_label_that_is_set_while_a_job_is_closed_is_kept_and_the_job_is_
         assert await harness.store.unclosed_jobs() == ()
 
 
-async def test_a_label_waits_no_longer_for_a_close_than_a_grace_lasts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
-) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        refused = trio.Event()
-
-        async def refuse(job_id: str, ended_at: float | None) -> Job | None:
-            refused.set()
-            raise StoreFailed("the disk is full")
-
-        monkeypatch.setattr(harness.store, "close_job", refuse)
-        job_id = await harness.start("a")
-        await refused.wait()
-        with trio.fail_after(600), pytest.raises(JobInUse):
-            await harness.supervisor.relabel(job_id, lambda job: job)
-
-
 @pytest.mark.parametrize("change", ["retry", "delete"])
-async def test_what_reads_a_job_once_it_is_closed_is_told_of_a_change_that_waits_for_that(
+async def test_close_is_announced_before_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     async with supervisor_harness(tmp_path) as harness:
@@ -233,9 +196,7 @@ async def test_what_reads_a_job_once_it_is_closed_is_told_of_a_change_that_waits
         assert told[:2] == ["closed", "changing"]
 
 
-async def test_a_job_whose_end_could_not_be_saved_is_closed_once_it_can(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_close_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with supervisor_harness(tmp_path) as harness:
         close, refused = harness.store.close_job, trio.Event()
 

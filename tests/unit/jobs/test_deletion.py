@@ -1,28 +1,21 @@
 """Jobs are deleted by name and after a stop in the middle; files first, record last."""
 
-import logging
 import os
-import threading
 from pathlib import Path
 
 import pytest
 import trio
 
-from cucmd.api import case_methods
 from cucmd.cases.files import Stopped
 from cucmd.config import Retention
-from cucmd.job.job import Job
 from cucmd.jobs import deletion
 from cucmd.jobs.deletion import EVERY, RetentionTask
-from cucmd.jobs.job_errors import Draining, FilesDeleted, JobInUse, UnknownJob
-from cucmd.protocol.cases import PruneRequest
-from cucmd.store import JobRow, StoreFailed
-from cucmd.varlink import Caller
-from rig.supervised import hang
+from cucmd.jobs.job_errors import Draining, JobInUse, UnknownJob
+from cucmd.store import StoreFailed
 from unit.jobs.deletions import EVERYTHING, opened
 
 
-async def test_a_job_is_deleted_with_its_directory(tmp_path: Path) -> None:
+async def test_delete_removes_record_and_directory(tmp_path: Path) -> None:
     async with opened(tmp_path) as harness:
         first, second = await harness.job(), await harness.job()
         deleted = await harness.deletions.delete(first, record=True)
@@ -32,7 +25,7 @@ async def test_a_job_is_deleted_with_its_directory(tmp_path: Path) -> None:
             await harness.deletions.delete(first, record=True)
 
 
-async def test_the_record_stays_where_only_files_are_deleted(tmp_path: Path) -> None:
+async def test_deleting_files_keeps_record(tmp_path: Path) -> None:
     async with opened(tmp_path) as harness:
         job_id = await harness.job()
         for _ in range(2):
@@ -41,32 +34,7 @@ async def test_the_record_stays_where_only_files_are_deleted(tmp_path: Path) -> 
             assert (await harness.supervisor.find(job_id)).files_deleted
 
 
-async def test_a_job_without_files_is_not_tried_again(tmp_path: Path) -> None:
-    async def plan(job: Job) -> tuple[Job, list]:
-        raise AssertionError(job)
-
-    async with opened(tmp_path) as harness:
-        job_id = await harness.job()
-        await harness.deletions.delete(job_id, record=False)
-        with pytest.raises(FilesDeleted):
-            await harness.supervisor.retry(job_id, plan)
-
-
-async def test_a_job_that_runs_is_not_deleted(tmp_path: Path) -> None:
-    async with opened(tmp_path) as harness:
-        harness.supervised.behaviours = {"b": hang}
-        job_id = await harness.supervised.start("b")
-        await harness.supervised.running(job_id)
-        with pytest.raises(JobInUse):
-            await harness.deletions.delete(job_id, record=True)
-        assert await harness.deletions.prune(EVERYTHING) == []
-        newer = await harness.job()
-        await harness.deletions.apply_retention(Retention(jobs=1))
-        assert [row.job_id for row in await harness.store.newest(9)] == [newer, job_id]
-        await harness.supervisor.cancel(job_id, None)
-
-
-async def test_a_job_that_is_read_is_not_deleted(tmp_path: Path) -> None:
+async def test_job_being_read_is_not_deleted(tmp_path: Path) -> None:
     async with opened(tmp_path) as harness:
         job_id = await harness.job()
         with harness.supervisor.holds.reading(job_id):
@@ -77,9 +45,7 @@ async def test_a_job_that_is_read_is_not_deleted(tmp_path: Path) -> None:
         assert await harness.left() == [job_id]
 
 
-async def test_a_job_that_is_deleted_is_neither_read_nor_labelled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_job_being_deleted_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened(tmp_path) as harness:
         job_id = await harness.job()
         refused: list[str] = []
@@ -96,7 +62,7 @@ async def test_a_job_that_is_deleted_is_neither_read_nor_labelled(
         assert refused == [job_id]
 
 
-async def test_a_caller_that_goes_away_does_not_end_it(tmp_path: Path) -> None:
+async def test_deletion_outlives_its_caller(tmp_path: Path) -> None:
     async with opened(tmp_path) as harness:
         job_id = await harness.job()
         begin = harness.store.begin_deletion
@@ -111,7 +77,7 @@ async def test_a_caller_that_goes_away_does_not_end_it(tmp_path: Path) -> None:
         assert await harness.left() == []
 
 
-async def test_what_a_stop_has_left_is_deleted_by_the_next_start(
+async def test_next_start_finishes_deletion(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(directory: Path, _: object) -> None:
@@ -133,7 +99,7 @@ async def test_what_a_stop_has_left_is_deleted_by_the_next_start(
         assert await again.store.begun_deletions() == ()
 
 
-async def test_a_daemon_that_stops_deletes_nothing(tmp_path: Path) -> None:
+async def test_stopping_daemon_deletes_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path) as harness:
         ids = [await harness.job() for _ in range(2)]
         harness.deletions.stop()
@@ -146,87 +112,7 @@ async def test_a_daemon_that_stops_deletes_nothing(tmp_path: Path) -> None:
         assert await harness.store.begun_deletions() == ()
 
 
-async def test_one_directory_that_cannot_be_removed_does_not_keep_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    remove = deletion.remove_directory
-
-    async with opened(tmp_path) as harness:
-        _, second, third = [await harness.job() for _ in range(3)]
-
-        def refuse_second(directory: Path, stopped: object) -> None:
-            if directory.name == second:
-                raise PermissionError(13, "Permission denied", str(directory))
-            remove(directory, stopped)
-
-        monkeypatch.setattr(deletion, "remove_directory", refuse_second)
-        await harness.deletions.apply_retention(Retention(jobs=1))
-        assert await harness.left() == [second, third]
-        await harness.deletions.finish_interrupted()
-        with pytest.raises(PermissionError):
-            await harness.deletions.prune(EVERYTHING)
-        assert await harness.left() == [second]
-        assert second in caplog.text
-        errors = [record for record in caplog.records if record.levelname == "ERROR"]
-        assert all(second in record.getMessage() for record in errors)
-
-
-@pytest.mark.parametrize("stopped", [False, True])
-async def test_what_was_deleted_before_an_error_is_in_the_log_and_by_whom(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    stopped: bool,
-) -> None:
-    caplog.set_level(logging.INFO, "cucmd.jobs.deletion")
-    remove = deletion.remove_directory
-    async with opened(tmp_path) as harness:
-        first, second, third = [await harness.job() for _ in range(3)]
-
-        def refuse_second(directory: Path, stop: threading.Event) -> None:
-            if directory.name == second:
-                raise Stopped if stopped else PermissionError("not ours")
-            remove(directory, stop)
-
-        monkeypatch.setattr(deletion, "remove_directory", refuse_second)
-        with pytest.raises(Draining if stopped else PermissionError):
-            await harness.deletions.prune(EVERYTHING, "by uid 1000")
-    records = [record for record in caplog.records if record.levelno == logging.INFO]
-    assert [record.args for record in records] == [
-        (job_id, "by uid 1000") for job_id in ([third] if stopped else [third, first])
-    ]
-    assert not any(hasattr(record, "uid") for record in records)  # as LogLimit would need it
-
-
-async def test_the_reply_to_a_prune_is_limited_and_says_how_many_more_there_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(case_methods, "MOST_LISTED", 2)
-    caller = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
-    async with opened(tmp_path) as harness:
-        cases = case_methods.CaseMethods(harness.supervisor, harness.store, harness.deletions)
-        ids = [await harness.job() for _ in range(3)]
-        for dry_run in (True, False):
-            request = PruneRequest(keep=0, dry_run=dry_run)
-            reply = await cases.prune(caller, request)
-            assert [job.job_id for job in reply.jobs] == [ids[2], ids[1]]
-            assert [job.nodes_succeeded for job in reply.jobs] == [1, 1]
-            assert reply.more == 1
-        assert await harness.left() == []
-
-
-async def test_many_deleted_jobs_are_kept_without_their_nodes(tmp_path: Path) -> None:
-    async with opened(tmp_path) as harness:
-        await harness.job()
-        for deleted in (
-            await harness.deletions.list_prunable(EVERYTHING),
-            await harness.deletions.prune(EVERYTHING),
-        ):
-            assert [isinstance(one.job, JobRow) for one in deleted] == [True]
-            assert deleted[0].job.job.nodes == ()
-
-
-async def test_a_failing_store_deletes_no_file(tmp_path: Path) -> None:
+async def test_failing_store_deletes_no_file(tmp_path: Path) -> None:
     async def refuse(*_: object, **__: object) -> int:
         raise StoreFailed("a full disk")
 
@@ -238,7 +124,7 @@ async def test_a_failing_store_deletes_no_file(tmp_path: Path) -> None:
         assert (harness.directory(job_id) / "a" / "files" / "x.txt").exists()
 
 
-async def test_retention_is_applied_after_each_job_and_once_an_hour(
+async def test_retention_after_job_and_hourly(
     tmp_path: Path, mock_clock: trio.testing.MockClock
 ) -> None:
     """The clock is moved by the test alone: what is deleted in threads takes its time."""
@@ -278,7 +164,7 @@ async def test_retention_is_applied_after_each_job_and_once_an_hour(
 
 
 @pytest.mark.parametrize("by_rule", [False, True])
-async def test_a_deletion_ends_guests(tmp_path: Path, by_rule: bool) -> None:
+async def test_deletion_ends_guests(tmp_path: Path, by_rule: bool) -> None:
     async with opened(tmp_path) as harness, trio.open_nursery() as nursery:
         job_id = await harness.job()
         ended = trio.Event()
@@ -296,11 +182,3 @@ async def test_a_deletion_ends_guests(tmp_path: Path, by_rule: bool) -> None:
             await harness.deletions.delete(job_id, record=True)
         await ended.wait()
         assert await harness.left() == []
-
-
-async def test_no_guest_comes_meanwhile(tmp_path: Path) -> None:
-    async with opened(tmp_path) as harness:
-        holds = harness.supervisor.holds
-        job_id = await harness.job()
-        with holds.changing(job_id), pytest.raises(JobInUse), holds.reading_as_guest(job_id):
-            pass

@@ -4,7 +4,6 @@ Time is real here, because the store works in threads: a clock that jumps while 
 tasks are blocked would jump while they write.
 """
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -71,7 +70,7 @@ class Saves:
         await self._save(job_id, files)
 
 
-async def test_nodes_that_end_together_are_saved_once_each(tmp_path: Path) -> None:
+async def test_each_node_is_saved_once(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         saves, ends = Saves(harness.store), trio.Event()
         names = [f"n{number:02}" for number in range(40)]
@@ -84,17 +83,7 @@ async def test_nodes_that_end_together_are_saved_once_each(tmp_path: Path) -> No
         assert len(await harness.store.files(job_id)) == 80
 
 
-async def test_when_a_node_is_shown_as_ended_its_files_are_on_record(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        names = [f"n{number}" for number in range(5)]
-        harness.behaviours = dict.fromkeys(names, brings(3))
-        job_id = await harness.start(*names, concurrency=1)
-        for number in range(5):
-            job = await harness.until(job_id, lambda job, number=number: len(ended(job)) > number)
-            assert set(ended(job)) <= set(await recorded(harness, job_id))
-
-
-async def test_files_that_could_not_be_saved_are_saved_with_those_of_the_next_node(
+async def test_next_node_saves_unsaved_files(
     tmp_path: Path,
 ) -> None:
     async with supervisor_harness(tmp_path) as harness:
@@ -108,18 +97,7 @@ async def test_files_that_could_not_be_saved_are_saved_with_those_of_the_next_no
         assert await recorded(harness, job.job_id) == ["a", "b"]
 
 
-async def test_files_that_could_not_be_saved_are_saved_after_the_last_node(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        saves = Saves(harness.store, failing=3)
-        harness.behaviours["a"] = brings(1)
-        job_id = await harness.start("a")
-        assert await harness.closed() == ()
-        assert len(saves.made) == 4
-        assert [file.node for file in await harness.store.files(job_id)] == ["a"]
-        assert await recorded(harness, job_id) == ["a"]
-
-
-async def test_files_of_a_full_disk_are_recorded_once_it_has_space(
+async def test_full_disk_is_retried_at_end(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with supervisor_harness(tmp_path) as harness:
@@ -131,7 +109,7 @@ async def test_files_of_a_full_disk_are_recorded_once_it_has_space(
         assert len([one for one in caplog.records if one.levelname == "ERROR"]) == 1
 
 
-async def test_a_job_that_waits_for_disk_space_does_not_delay_the_next_job(tmp_path: Path) -> None:
+async def test_full_disk_delays_no_other_job(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path, Limits(jobs=1)) as harness:
         Saves(harness.store, failing=1_000_000)
         harness.behaviours = {"a": brings(1), "d": hang}
@@ -142,7 +120,7 @@ async def test_a_job_that_waits_for_disk_space_does_not_delay_the_next_job(tmp_p
             await harness.running(await harness.start("d"))
 
 
-async def test_a_stop_does_not_wait_for_disk_space(
+async def test_stop_does_not_wait_for_space(
     tmp_path: Path,
 ) -> None:
     async with supervisor_harness(tmp_path) as harness:
@@ -162,50 +140,7 @@ async def test_a_stop_does_not_wait_for_disk_space(
         assert await again.store.unclosed_jobs() == ()
 
 
-async def test_a_removed_directory_is_not_waited_for(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        ends = trio.Event()
-        harness.behaviours["a"] = brings(1, ends)
-        job_id = await harness.start("a")
-        await harness.running(job_id)
-        shutil.rmtree(tmp_path / "jobs" / job_id)
-        ends.set()
-        with trio.fail_after(20):
-            assert await harness.closed() == ()
-    assert not [one for one in caplog.records if one.levelname == "ERROR"]
-
-
-async def test_the_files_of_a_cancelled_node_are_on_record_once_its_connection_is_closed(
-    tmp_path: Path,
-) -> None:
-    closed = trio.Event()
-
-    async def closes_slowly(task: NodeTask, report: Report) -> tuple[str, ...]:
-        await brings(1)(task, report)
-        try:
-            await trio.sleep_forever()
-        finally:
-            with trio.CancelScope(shield=True):
-                await closed.wait()
-        raise AssertionError
-
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours["a"] = closes_slowly
-        job_id = await harness.start("a")
-        await harness.running(job_id)
-        await harness.supervisor.cancel(job_id, None)
-        seen = statuses(await harness.supervisor.find(job_id))
-        closed.set()
-        await harness.closed()
-        assert seen == ["cancelled"]
-        assert await recorded(harness, job_id) == ["a"]
-
-
-async def test_after_a_defect_the_files_do_not_count_as_recorded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_defect_leaves_job_unclosed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def defect(*_: object) -> None:
         raise ZeroDivisionError("a defect")
 

@@ -66,7 +66,7 @@ async def start_and_look(state: Path) -> None:
 @pytest.mark.long
 @tries(40)
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
-def test_with_one_flipped_bit_the_daemon_starts_and_lists(place: float, bit: int) -> None:
+def test_start_with_flipped_bit(place: float, bit: int) -> None:
     damaged = bytearray(whole())
     at = int(place * len(damaged))
     assume(at not in VERSION)

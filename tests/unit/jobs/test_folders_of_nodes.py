@@ -8,19 +8,15 @@ from pathlib import Path
 import pytest
 
 from cucmd.config import Config
-from cucmd.job.collect import Collect
 from cucmd.job.job import Job
-from cucmd.job.node import Node
-from cucmd.job.timeouts import Timeouts
 from cucmd.job.work import StartRequest
 from cucmd.job.work_request import Collection, Login
 from cucmd.node.ports import NodeTask, Report
 from cucmd.plan.planner import Planner
-from cucmd.store import open_store
 from rig.asking import plan as planned_by
 from rig.inspection import manifest
 from rig.scripted_target import Target
-from rig.supervised import NOW, SupervisorHarness, planned, statuses, supervisor_harness
+from rig.supervised import SupervisorHarness, planned, statuses, supervisor_harness
 
 LOGIN = Login("administrator", "secret")
 
@@ -65,7 +61,7 @@ async def collected(harness: SupervisorHarness, *nodes: str) -> Job:
     return await harness.ended(job.job_id)
 
 
-async def test_nodes_with_names_of_ours_leave_the_manifest_and_their_neighbours_alone(
+async def test_nodes_named_like_our_files(
     tmp_path: Path,
 ) -> None:
     async with supervisor_harness(tmp_path) as harness:
@@ -77,32 +73,3 @@ async def test_nodes_with_names_of_ours_leave_the_manifest_and_their_neighbours_
         "@manifest.json/files/core.1",
         "cucm-pub/files/core.1",
     ]
-
-
-async def test_nodes_whose_names_differ_only_in_a_colon_have_folders_of_their_own(
-    tmp_path: Path,
-) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        job = await collected(harness, "cucm:1", "cucm_1", "cucm_2")
-    assert statuses(job) == ["succeeded"] * 3
-    assert {line["node"]: line["path"] for line in manifest(tmp_path / "jobs" / job.job_id)} == {
-        "cucm:1": "@cucm@1/files/core.1",
-        "cucm_1": "@cucm_1/files/core.1",
-        "cucm_2": "cucm_2/files/core.1",
-    }
-
-
-@pytest.mark.parametrize("marked", [True, False])
-async def test_a_restart_finds_the_folder_of_a_node(tmp_path: Path, marked: bool) -> None:
-    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a", marked=marked),))
-    async with open_store(tmp_path / "cucmd.db") as store:
-        await store.add_job(job)
-        await store.save(job, job.begin(NOW))
-    path = f"{'@a' if marked else 'a'}/files/core.1"
-    part = tmp_path / "jobs" / job.job_id / path
-    part.parent.mkdir(parents=True)
-    part.write_bytes(b"part")
-    async with supervisor_harness(tmp_path) as harness:
-        await harness.supervisor.recover(lambda job: None)
-        (found,) = await harness.store.files(job.job_id)
-    assert found.path == path

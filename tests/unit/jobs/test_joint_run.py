@@ -6,7 +6,6 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from cucmd.failure import Code
 from cucmd.jobs.joint_run import JointRun
 from cucmd.node.ports import READY_WITHIN
 
@@ -40,21 +39,17 @@ async def play(
     return {name: None if time is None else time - began for name, time in nodes.began.items()}
 
 
-async def test_all_begin_once_the_last_is_ready(autojump_clock: MockClock) -> None:
+async def test_all_begin_with_the_last(autojump_clock: MockClock) -> None:
     began = await play(Nodes("a", "b", "c"), {"a": 0, "b": 20, "c": 3})
     assert began == {"a": at(20), "b": at(20), "c": at(20)}
 
 
-async def test_one_node_alone_begins_at_once(autojump_clock: MockClock) -> None:
-    assert await play(Nodes("a"), {"a": 5}) == {"a": at(5)}
-
-
-async def test_a_node_that_is_not_ready_in_time_is_late(autojump_clock: MockClock) -> None:
+async def test_late_node(autojump_clock: MockClock) -> None:
     began = await play(Nodes("a", "b", "c"), {"a": 10, "b": 40, "c": 10 + READY_WITHIN + 1})
     assert began == {"a": at(10 + READY_WITHIN), "b": at(10 + READY_WITHIN), "c": None}
 
 
-async def test_nobody_waits_for_a_node_that_has_left(autojump_clock: MockClock) -> None:
+async def test_left_node_is_not_waited_for(autojump_clock: MockClock) -> None:
     nodes = Nodes("a", "b", "c")
 
     async def fail() -> None:
@@ -65,15 +60,7 @@ async def test_nobody_waits_for_a_node_that_has_left(autojump_clock: MockClock) 
     assert began == {"a": at(7), "b": at(7)}
 
 
-async def test_a_node_that_left_before_anybody_was_ready(autojump_clock: MockClock) -> None:
-    nodes = Nodes("a", "b")
-    nodes.joint_run.leave("a")
-    nodes.joint_run.leave("a")
-    assert not nodes.joint_run.has_begun
-    assert await play(nodes, {"b": 2}) == {"b": at(2)}
-
-
-async def test_a_node_that_is_cancelled_while_it_waits_holds_nobody(
+async def test_cancelled_node_is_not_waited_for(
     autojump_clock: MockClock,
 ) -> None:
     nodes = Nodes("a", "b")
@@ -84,7 +71,7 @@ async def test_a_node_that_is_cancelled_while_it_waits_holds_nobody(
     assert await play(nodes, {"b": READY_WITHIN}) == {"b": at(READY_WITHIN)}
 
 
-async def test_when_all_that_wait_have_gone_the_next_waits_its_whole_time(
+async def test_time_starts_anew_without_ready_nodes(
     autojump_clock: MockClock,
 ) -> None:
     nodes = Nodes("a", "b", "c")
@@ -94,7 +81,7 @@ async def test_when_all_that_wait_have_gone_the_next_waits_its_whole_time(
     assert began == {"b": at(30), "c": at(30)}
 
 
-async def test_a_stop_ends_all_that_run_and_those_that_come_later(
+async def test_stop_ends_working_nodes(
     autojump_clock: MockClock,
 ) -> None:
     joint_run = JointRun(("a", "b", "c"))
@@ -116,7 +103,7 @@ async def test_a_stop_ends_all_that_run_and_those_that_come_later(
     assert (len(ended), joint_run.stop()) == (3, 0)
 
 
-async def test_a_stop_ends_what_is_done_before_a_node_begins_and_no_other(
+async def test_stop_ends_preparing_nodes(
     autojump_clock: MockClock,
 ) -> None:
     joint_run = JointRun(("a", "b", "c"))
@@ -136,37 +123,3 @@ async def test_a_stop_ends_what_is_done_before_a_node_begins_and_no_other(
         assert joint_run.stop() == 1
         nursery.start_soon(come, "c", 0)
     assert done == ["a"]
-
-
-async def test_what_has_ended_on_its_nodes_has_begun() -> None:
-    joint_run = JointRun(("a",))
-    assert not joint_run.has_begun
-    with joint_run.working("a"):
-        pass
-    assert (joint_run.has_begun, joint_run.stop()) == (True, 0)
-
-
-async def test_a_scope_is_left_by_its_own_deadline_and_by_a_cancel_from_outside(
-    autojump_clock: MockClock,
-) -> None:
-    joint_run = JointRun(("a",))
-    with joint_run.until_stopped() as scope:
-        scope.deadline = trio.current_time() + 5
-        await trio.sleep_forever()
-    assert not joint_run.stopped
-    with trio.move_on_after(5) as outer, joint_run.until_stopped():
-        await trio.sleep_forever()
-    assert outer.cancelled_caught
-    assert joint_run.stop() == 0
-
-
-async def test_a_node_captures_under_the_first_of_its_names() -> None:
-    joint_run = JointRun(("a", "b", "c"))
-    here, there = ("192.0.2.9", 22), ("192.0.2.9", 2022)
-    assert joint_run.refuse_second_name("a", here) is None
-    assert joint_run.refuse_second_name("a", here) is None
-    assert joint_run.refuse_second_name("c", there) is None
-    refused = joint_run.refuse_second_name("b", here)
-    assert refused is not None
-    assert (refused.code, refused.retryable) == (Code.COMMAND_REFUSED, False)
-    assert " a:" in refused.message

@@ -9,43 +9,7 @@ from cucmd.config import Limits
 from cucmd.jobs.services import Slots
 
 
-async def test_a_node_has_no_more_sessions_than_allowed_over_all_jobs() -> None:
-    slots = Slots(Limits(sessions_per_node=2))
-    inside, most = 0, 0
-
-    async def work() -> None:
-        nonlocal inside, most
-        async with slots.session(("cucm-pub", 22), 2):
-            inside += 1
-            most = max(most, inside)
-            await wait_all_tasks_blocked()
-            inside -= 1
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(7):
-            nursery.start_soon(work)
-    assert most == 2
-
-
-async def test_no_more_connections_at_once_than_allowed_over_all_nodes() -> None:
-    slots = Slots(Limits(connections=2))
-    inside, most = 0, 0
-
-    async def work(host: str) -> None:
-        nonlocal inside, most
-        async with slots.session((host, 22), 1):
-            inside += 1
-            most = max(most, inside)
-            await wait_all_tasks_blocked()
-            inside -= 1
-
-    async with trio.open_nursery() as nursery:
-        for host in ("a", "b", "c", "d"):
-            nursery.start_soon(work, host)
-    assert most == 2
-
-
-async def test_a_task_that_waits_for_a_busy_node_takes_no_connection() -> None:
+async def test_waiting_for_busy_node_takes_no_connection() -> None:
     """Of two connections the busy node has one: exactly one more is left for the others."""
     slots = Slots(Limits(connections=2, sessions_per_node=1))
     reached: list[str] = []
@@ -63,7 +27,7 @@ async def test_a_task_that_waits_for_a_busy_node_takes_no_connection() -> None:
     assert reached == ["busy", "other"]
 
 
-async def test_an_idle_node_is_forgotten() -> None:
+async def test_idle_node_is_forgotten() -> None:
     slots = Slots(Limits())
 
     async def visit(number: int) -> None:
@@ -78,23 +42,7 @@ async def test_an_idle_node_is_forgotten() -> None:
     assert len(gc.get_objects()) - before < 500
 
 
-async def test_a_cancelled_wait_takes_no_slot(autojump_clock: trio.testing.MockClock) -> None:
-    slots = Slots(Limits(sessions_per_node=1))
-
-    async def wait_in_vain() -> None:
-        with trio.move_on_after(1) as scope:
-            async with slots.session(("a", 22), 1):
-                raise AssertionError("there was no place")
-        assert scope.cancelled_caught
-
-    async with slots.session(("a", 22), 1), trio.open_nursery() as nursery:
-        nursery.start_soon(wait_in_vain)
-    with trio.fail_after(1):
-        async with slots.session(("a", 22), 1):
-            pass
-
-
-async def test_limits_can_change_while_jobs_run() -> None:
+async def test_limits_change_while_jobs_run() -> None:
     slots = Slots(Limits(jobs=1))
     entered = trio.Event()
 

@@ -35,15 +35,6 @@ async def logs_in(task: NodeTask, report: Report) -> tuple[str, ...]:
     return ()
 
 
-async def logs_in_and_works(task: NodeTask, report: Report) -> tuple[str, ...]:
-    report.phase(Phase.LOGIN)
-    report.password()
-    await trio.sleep(1)
-    report.authenticated()
-    await trio.sleep(10)
-    return ()
-
-
 def codes(job: Job) -> list[str | None]:
     return [node.state.failure.code if node.status == "failed" else None for node in job.nodes]
 
@@ -55,7 +46,7 @@ async def run(harness: SupervisorHarness, concurrency: int, **fields: object) ->
 
 
 @pytest.mark.parametrize("concurrency", [1, 8, 40])
-async def test_a_wrong_password_is_tried_on_two_nodes(tmp_path: Path, concurrency: int) -> None:
+async def test_wrong_password_reaches_two_nodes(tmp_path: Path, concurrency: int) -> None:
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours = dict.fromkeys(MANY, fails_with(Code.AUTH_FAILED))
         job = await run(harness, concurrency)
@@ -65,61 +56,7 @@ async def test_a_wrong_password_is_tried_on_two_nodes(tmp_path: Path, concurrenc
         assert all("not tried" in node.state.failure.message for node in job.nodes[2:])
 
 
-@pytest.mark.parametrize("concurrency", [1, 8, 40])
-async def test_one_node_with_another_password_does_not_stop_the_others(
-    tmp_path: Path, concurrency: int, autojump_clock: MockClock
-) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours = dict.fromkeys(MANY, logs_in)
-        harness.behaviours["n0"] = fails_with(Code.AUTH_FAILED)
-        job = await run(harness, concurrency)
-        assert codes(job) == ["auth_failed", *[None] * 11]
-
-
-async def test_try_all_holds_nothing_back(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours = dict.fromkeys(MANY, fails_with(Code.AUTH_FAILED))
-        await run(harness, 4, try_all=True)
-        assert sorted(harness.contacted) == sorted(MANY)
-
-
-async def test_the_others_go_on_when_the_first_is_logged_in_and_not_when_it_is_done(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours = dict.fromkeys(MANY, logs_in_and_works)
-        began = trio.current_time()
-        await run(harness, 40)
-        # One login alone, then all the others at once.
-        assert trio.current_time() - began == pytest.approx(1 + 11, abs=1)
-
-
-@pytest.mark.parametrize("code", [Code.CONNECT_TIMEOUT, Code.HOST_KEY_CHANGED, Code.NOT_A_NODE])
-async def test_a_node_that_fails_for_another_reason_passes_the_turn(
-    tmp_path: Path, code: Code, autojump_clock: MockClock
-) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours = dict.fromkeys(MANY, logs_in)
-        harness.behaviours |= dict.fromkeys(MANY[:5], fails_with(code))
-        job = await run(harness, 8)
-        assert codes(job) == [code.value] * 5 + [None] * 7
-        assert harness.contacted[:6] == MANY[:6]
-
-
-async def test_a_node_that_hangs_passes_the_turn_and_ends_at_its_own_deadline(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours = dict.fromkeys(MANY, logs_in)
-        harness.behaviours["n0"] = hang
-        job = await run(harness, 8, timeouts=Timeouts(node=5))
-        # The deadline of the others has not run while they waited.
-        assert codes(job) == ["node_timeout", *[None] * 11]
-
-
-async def test_it_is_known_what_nodes_wait_for_and_since_when(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
+async def test_waiting_is_shown(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours = dict.fromkeys(("n0", "n1"), hang)
         job_id = await harness.start("n0", "n1", "n2", concurrency=8, try_all=False)
@@ -133,27 +70,7 @@ async def test_it_is_known_what_nodes_wait_for_and_since_when(
         await harness.supervisor.cancel(job_id, None)
 
 
-async def test_nodes_that_wait_end_with_their_job(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours["n0"] = hang
-        job = await run(harness, 8, timeouts=Timeouts(job=NEXT_AFTER / 2))
-        assert codes(job) == ["job_timeout"] * len(MANY)
-        assert harness.contacted == ["n0"]
-
-
-async def test_a_cancel_of_the_one_that_tries_passes_the_turn(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours["n0"] = hang
-        job_id = await harness.start(*MANY, concurrency=8, try_all=False)
-        await harness.running(job_id)
-        await harness.supervisor.cancel(job_id, ["n0"])
-        job = await harness.ended(job_id)
-        assert statuses(job) == ["cancelled", *["succeeded"] * 11]
-
-
-async def test_a_cancel_of_one_that_waits_is_at_once(tmp_path: Path) -> None:
+async def test_cancel_of_waiting_node(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours["n0"] = hang
         job_id = await harness.start(*MANY, concurrency=8, try_all=False)
@@ -164,21 +81,6 @@ async def test_a_cancel_of_one_that_waits_is_at_once(tmp_path: Path) -> None:
         await harness.supervisor.cancel(job_id, None)
         await harness.ended(job_id)
         assert harness.contacted == ["n0"]
-
-
-async def test_each_login_is_tried_for_itself(tmp_path: Path) -> None:
-    def two_logins(task: NodeTask) -> NodeTask:
-        name = "x" if int(task.node[1:]) % 2 else "y"
-        return replace(task, login=Credentials(name, "secret"))
-
-    async with supervisor_harness(tmp_path) as harness:
-        _each(harness, two_logins)
-        harness.behaviours = {
-            name: fails_with(Code.AUTH_FAILED) for name in MANY if int(name[1:]) % 2
-        }
-        job = await run(harness, 8)
-        assert codes(job) == [None, "auth_failed"] * 6
-        assert [name for name in harness.contacted if int(name[1:]) % 2] == ["n1", "n3"]
 
 
 # The cluster of the last six nodes. None: they are given by address, and not in the configuration.
@@ -194,7 +96,7 @@ def _of_two_clusters(harness: SupervisorHarness, others: str | None) -> None:
 
 @OTHERS
 @pytest.mark.parametrize("concurrency", [1, 8, 40])
-async def test_a_login_is_guarded_on_each_cluster(
+async def test_clusters_are_tried_separately(
     tmp_path: Path, concurrency: int, others: str | None, autojump_clock: MockClock
 ) -> None:
     async with supervisor_harness(tmp_path) as harness:
@@ -206,21 +108,7 @@ async def test_a_login_is_guarded_on_each_cluster(
         assert sorted(set(harness.contacted)) == sorted(MANY[:8])
 
 
-@OTHERS
-@pytest.mark.parametrize("concurrency", [1, 8, 40])
-async def test_refusals_fail_no_other_cluster(
-    tmp_path: Path, concurrency: int, others: str | None, autojump_clock: MockClock
-) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        _of_two_clusters(harness, others)
-        harness.behaviours = dict.fromkeys(MANY[:6], fails_with(Code.AUTH_FAILED))
-        harness.behaviours |= dict.fromkeys(MANY[6:], logs_in)
-        job = await run(harness, concurrency)
-        assert codes(job) == ["auth_failed"] * 6 + [None] * 6
-        assert sorted(set(harness.contacted)) == sorted([*MANY[:2], *MANY[6:]])
-
-
-async def test_a_credential_that_has_worked_on_the_cluster_is_not_held_back(
+async def test_working_credential_is_not_limited(
     tmp_path: Path,
 ) -> None:
     def named(task: NodeTask) -> NodeTask:
@@ -314,7 +202,7 @@ class Account:
 
 @pytest.mark.parametrize("right", [True, False])
 @pytest.mark.parametrize("kinds", list(itertools.permutations(KINDS)))
-async def test_no_account_sees_a_third_login(
+async def test_no_account_sees_third_login(
     kinds: tuple[str, ...], autojump_clock: MockClock, *, right: bool
 ) -> None:
     account = Account((*kinds, "refuses", "healthy"), right=right)
@@ -324,9 +212,7 @@ async def test_no_account_sees_a_third_login(
 
 
 @pytest.mark.parametrize("right", [True, False])
-async def test_nodes_that_ask_late_and_together_are_postponed(
-    autojump_clock: MockClock, *, right: bool
-) -> None:
+async def test_simultaneous_nodes_are_postponed(autojump_clock: MockClock, *, right: bool) -> None:
     account = Account(["slow"] * 6, right=right)
     await account.run()
     assert account.seen == 2
@@ -337,7 +223,7 @@ async def test_nodes_that_ask_late_and_together_are_postponed(
 
 @pytest.mark.parametrize("after", [0, 1])
 @pytest.mark.parametrize("place", range(6))
-async def test_a_healthy_node_is_found_without_a_timeout(
+async def test_healthy_node_is_found_soon(
     after: int, place: int, autojump_clock: MockClock
 ) -> None:
     kinds = ["hangs before"] * (5 - after) + ["hangs after"] * after
@@ -349,7 +235,7 @@ async def test_a_healthy_node_is_found_without_a_timeout(
     assert account.worked_at - began <= place * (NEXT_AFTER + 0.5) + 1
 
 
-async def test_what_two_nodes_have_not_answered_is_not_tried_on_a_third(
+async def test_silent_nodes_count_as_refusals(
     autojump_clock: MockClock,
 ) -> None:
     account = Account(["hangs after", "hangs after", "healthy"], right=True)
@@ -363,7 +249,7 @@ async def test_what_two_nodes_have_not_answered_is_not_tried_on_a_third(
     assert "0 and 1" in str(account.failures["2"])
 
 
-def test_a_node_that_loses_the_connection_gets_the_password_twice() -> None:
+def test_lost_connection_gets_password_twice() -> None:
     task = _task("secret")
     trials = LoginTrials([task], WorkingLogins(), try_all=False)
     for _ in range(2):
@@ -373,9 +259,7 @@ def test_a_node_that_loses_the_connection_gets_the_password_twice() -> None:
     assert caught.value.failure.code == Code.CONNECTION_LOST, "as the attempts before"
 
 
-async def test_a_node_that_is_postponed_is_contacted_again(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
+async def test_postponed_node_is_contacted_again(tmp_path: Path, autojump_clock: MockClock) -> None:
     async def slow(task: NodeTask, report: Report) -> tuple[str, ...]:
         await trio.sleep(NEXT_AFTER * (5 - int(task.node[1:])))  # all ask at about the same time
         report.password()
@@ -388,14 +272,6 @@ async def test_a_node_that_is_postponed_is_contacted_again(
         job = await harness.ended(await harness.start(*MANY[:4], concurrency=8, try_all=False))
         assert codes(job) == [None] * 4
         assert len(harness.contacted) > 4
-
-
-def test_another_password_of_the_same_credential_has_not_worked() -> None:
-    task = _task("secret")
-    trusted = WorkingLogins()
-    trusted.add(task)
-    assert trusted.has(task)
-    assert not trusted.has(_task("another"))
 
 
 def _task(password: str, node: str = "a") -> NodeTask:

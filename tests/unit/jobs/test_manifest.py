@@ -29,7 +29,7 @@ def listed(directory: Path) -> list[tuple[str, int, bool]]:
     return [(file["path"], file["size"], file["complete"]) for file in found]
 
 
-async def test_it_has_each_file_once(tmp_path: Path) -> None:
+async def test_lists_each_file_once(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         _, directory = await closed_job(harness, A, B)
     assert listed(directory) == [(SHOWN, 2**40, False), (A.path, 4, True)]
@@ -37,23 +37,7 @@ async def test_it_has_each_file_once(tmp_path: Path) -> None:
     assert first == {"node": "a", "path": A.path, "size": 4, "sha256": A.sha256, "complete": True}
 
 
-async def test_without_files_it_is_empty(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        _, directory = await closed_job(harness)
-    assert listed(directory) == []
-
-
-async def test_many_files_are_read_in_pages(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cucmd.jobs.manifest.PAGE", 3)
-    files = [ReceivedFile("a", f"a/files/{number}", number) for number in range(7)]
-    async with supervisor_harness(tmp_path) as harness:
-        _, directory = await closed_job(harness, *files)
-    assert [size for _, size, _ in listed(directory)] == list(range(7))
-
-
-async def test_a_closed_job_without_it_gets_it(tmp_path: Path) -> None:
+async def test_missing_manifest_is_written(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         _, directory = await closed_job(harness, A)
     (directory / NAME).unlink()
@@ -64,21 +48,7 @@ async def test_a_closed_job_without_it_gets_it(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "jobs" / "of nobody") == []
 
 
-async def test_it_is_written_before_the_job_is_closed(tmp_path: Path) -> None:
-    """A kill in between leaves a job that the next start closes."""
-    async with supervisor_harness(tmp_path) as harness:
-        close, seen = harness.store.close_job, []
-
-        async def look_first(job_id: str, *arguments: object) -> object:
-            seen.append((tmp_path / "jobs" / job_id / NAME).exists())
-            return await close(job_id, *arguments)
-
-        harness.store.close_job = look_first
-        await closed_job(harness, A)
-    assert seen == [True]
-
-
-async def test_one_that_cannot_be_replaced_is_removed(
+async def test_failed_replacement_removes_manifest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """That of before a retry would not have all files. The job is closed nevertheless."""
@@ -95,7 +65,7 @@ async def test_one_that_cannot_be_replaced_is_removed(
         assert f"job {job_id}: {NAME}" in caplog.text
 
 
-async def test_a_store_that_cannot_be_read_leaves_no_part_of_it(tmp_path: Path) -> None:
+async def test_unreadable_store_leaves_no_part(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         job_id, directory = await closed_job(harness, A)
 

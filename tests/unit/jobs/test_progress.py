@@ -3,11 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import trio
-from msgspec.structs import replace
 
 from cucmd.job.node import Node
 from cucmd.jobs.node_work import NodeProgress
-from cucmd.received_file import ReceivedFile
 
 BEGAN = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
@@ -46,7 +44,7 @@ class Watched:
         return self.node
 
 
-async def test_a_node_is_heard_by_what_it_says_and_by_what_it_sends(
+async def test_heard_at_follows_session_and_target(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     watched = Watched()
@@ -67,18 +65,7 @@ async def test_a_node_is_heard_by_what_it_says_and_by_what_it_sends(
     assert watched.look().heard_at == BEGAN + timedelta(seconds=45)
 
 
-async def test_a_file_that_we_write_is_seen_to_grow() -> None:
-    watched = Watched()
-    shown = []
-    for size in (5, 9):
-        watched.progress.report_size(size)
-        shown.append((watched.look().files_received, watched.node.bytes_received))
-    watched.progress.add_own_file(ReceivedFile("a", "a/output/1", 9, complete=True))
-    shown.append((watched.look().files_received, watched.node.bytes_received))
-    assert shown == [(0, 5), (0, 9), (1, 9)]
-
-
-async def test_nothing_changes_while_a_node_is_silent(
+async def test_silent_node_stays_unchanged(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     watched = Watched()
@@ -89,36 +76,3 @@ async def test_nothing_changes_while_a_node_is_silent(
         await trio.sleep(0.5)
         watched.ahead += timedelta(days=2)  # somebody sets the clock
         assert watched.look() is before
-
-
-async def test_another_attempt_is_heard_from_its_beginning(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    watched = Watched()
-    watched.progress.attempt(1)
-    watched.progress.session(Heard())
-    await trio.sleep(60)
-    watched.progress.attempt(2)
-    assert watched.look().heard_at == BEGAN + timedelta(seconds=60)
-
-
-async def test_the_size_is_known_once_all_commands_have_announced_theirs(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    watched = Watched()
-    watched.progress.attempt(1)
-    watched.progress.upload_target(Heard())
-    watched.progress.report_announced(2, 20, all_of_them=False)
-    assert not watched.look().all_announced
-    watched.progress.report_announced(3, 30, all_of_them=True)
-    assert watched.look().all_announced
-    watched.progress.attempt(2)
-    assert not watched.node.all_announced
-
-
-async def test_a_node_that_has_ended_stays_as_it_was_heard() -> None:
-    watched = Watched()
-    watched.progress.attempt(1)
-    watched.node = replace(watched.node.cancel(BEGAN), heard_at=BEGAN)
-    watched.progress.session(Heard())
-    assert watched.look().heard_at == BEGAN

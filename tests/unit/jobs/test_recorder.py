@@ -37,7 +37,7 @@ class SlowStore:
         self.saved.append((before, after))
 
 
-async def test_a_state_is_published_only_once_it_is_durable() -> None:
+async def test_only_durable_states_are_published() -> None:
     store, feed = SlowStore(), JobFeed()
     store.may_save = trio.Event()
     recorder = Recorder(QUEUED, store, feed)
@@ -63,7 +63,7 @@ async def test_a_state_is_published_only_once_it_is_durable() -> None:
             nursery.cancel_scope.cancel()
 
 
-async def test_each_save_goes_from_the_last_durable_state_to_the_newest() -> None:
+async def test_save_takes_newest_state() -> None:
     store = SlowStore()
     store.may_save = trio.Event()
     recorder = Recorder(QUEUED, store, JobFeed())
@@ -81,7 +81,7 @@ async def test_each_save_goes_from_the_last_durable_state_to_the_newest() -> Non
     assert store.saved == [(QUEUED, first), (first, second)]
 
 
-async def test_a_failed_save_is_raised_by_durable_and_tried_again(
+async def test_failed_save_is_tried_again(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = SlowStore(failures=2)
@@ -99,7 +99,7 @@ async def test_a_failed_save_is_raised_by_durable_and_tried_again(
     assert "disk is full" in caplog.text
 
 
-async def test_watchers_get_one_change_when_saving_fails_and_one_when_it_works_again(
+async def test_watchers_learn_of_failed_save(
     autojump_clock: MockClock,
 ) -> None:
     feed = JobFeed()
@@ -117,33 +117,7 @@ async def test_watchers_get_one_change_when_saving_fails_and_one_when_it_works_a
     assert received == [("queued", "database or disk is full"), ("cancelled", None)]
 
 
-async def test_the_last_state_is_saved_before_the_recorder_ends_even_when_cancelled() -> None:
-    store = SlowStore()
-    recorder = Recorder(QUEUED, store, JobFeed())
-    with trio.CancelScope() as scope:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(recorder.run)
-            scope.cancel()
-            recorder.changed(QUEUED.cancel(NOW))
-            recorder.finish()
-    assert [after.status for _, after in store.saved] == ["cancelled"]
-
-
-async def test_an_ended_job_is_saved_when_the_disk_has_space_again(
-    autojump_clock: MockClock,
-) -> None:
-    store = SlowStore(failures=3)
-    recorder = Recorder(QUEUED, store, JobFeed())
-    with trio.fail_after(60):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(recorder.run)
-            cancelled = QUEUED.cancel(NOW)
-            recorder.changed(cancelled)
-            recorder.finish()
-    assert store.saved == [(QUEUED, cancelled)]
-
-
-async def test_a_stop_does_not_wait_for_a_disk_that_stays_full(autojump_clock: MockClock) -> None:
+async def test_stop_does_not_wait_for_space(autojump_clock: MockClock) -> None:
     store = SlowStore(failures=1_000_000)
     recorder = Recorder(QUEUED, store, JobFeed())
     with trio.fail_after(5):
@@ -155,7 +129,7 @@ async def test_a_stop_does_not_wait_for_a_disk_that_stays_full(autojump_clock: M
     assert store.saved == []
 
 
-async def test_what_changes_within_a_moment_is_saved_together(autojump_clock: MockClock) -> None:
+async def test_close_changes_share_a_save(autojump_clock: MockClock) -> None:
     """Of many nodes that log in, each changes several times: that costs no save each."""
     many, changes = 100, 6
     store = SlowStore()
@@ -172,7 +146,7 @@ async def test_what_changes_within_a_moment_is_saved_together(autojump_clock: Mo
     assert len(store.saved) <= changes * many * 0.001 / GATHER + 2
 
 
-async def test_who_waits_for_a_save_does_not_wait_for_what_follows(
+async def test_durable_begins_save_at_once(
     autojump_clock: MockClock,
 ) -> None:
     recorder = Recorder(QUEUED, SlowStore(), JobFeed())

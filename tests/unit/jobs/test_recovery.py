@@ -11,10 +11,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from cucmd.cases import files as case_files
 from cucmd.failure import Code
 from cucmd.job.collect import Collect
-from cucmd.job.discover import Discover
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
@@ -27,11 +25,10 @@ from cucmd.node_name import InvalidNode
 from cucmd.received_file import ReceivedFile
 from cucmd.store import StoreFailed, open_store
 from rig.inspection import manifest
-from rig.scripted_target import Target
-from rig.supervised import NOW, hang, statuses, supervisor_harness
+from rig.supervised import NOW, statuses, supervisor_harness
 
 
-async def test_recovery_interrupts_a_job_without_its_password(tmp_path: Path) -> None:
+async def test_job_without_password_is_interrupted(tmp_path: Path) -> None:
     async with open_store(tmp_path / "cucmd.db") as store:
         job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"), Node("b")))
         await store.add_job(job)
@@ -45,56 +42,7 @@ async def test_recovery_interrupts_a_job_without_its_password(tmp_path: Path) ->
         assert (job.status, harness.contacted) == ("partial", [])
 
 
-async def test_recovery_records_the_files_of_a_job_that_ended_just_before_the_stop(
-    tmp_path: Path,
-) -> None:
-    job_id = await cut_off(tmp_path)
-    async with supervisor_harness(tmp_path) as again:
-        await again.supervisor.recover(again.tasks)
-        (row,) = await again.store.files(job_id)
-    assert (row.path, row.size, row.complete) == ("a/files/192.0.2.9/core.1", 4, False)
-    assert "core.1" in (tmp_path / "jobs" / job_id / "manifest.json").read_text()
-
-
-async def test_a_job_that_was_stopped_has_all_of_its_files_in_the_manifest(
-    tmp_path: Path,
-) -> None:
-    """It ran when the daemon was stopped for an upgrade."""
-    job_id = "0a1b2c3d4e5f"
-    job = Job(job_id, NOW, Collect(("x",)), Timeouts(), 8, (Node("a"), Node("b"), Node("c")))
-    listed, unlisted = (
-        ReceivedFile(node, f"{node}/files/core.1", 4, "00", closed=True, complete=True)
-        for node in ("a", "b")
-    )
-    async with open_store(tmp_path / "cucmd.db") as store:
-        await store.add_job(job)
-        after = job.begin(NOW).replace_node(0, Node("a").begin(NOW, 1).succeed(NOW), NOW)
-        await store.save(job, after)
-        await store.save_files(job_id, [listed, unlisted])
-    folder = tmp_path / "jobs" / job_id
-    folder.mkdir(parents=True)
-    line = {"node": "a", "path": listed.path, "size": 4, "sha256": "00", "complete": True}
-
-    async def brings_one(task: NodeTask, report: Report) -> tuple[str, ...]:
-        target = Target(task.node, f"{task.folder.name}/files/")
-        report.upload_target(target)
-        target.store("core.2", 4)
-        report.complete_files(target.files())
-        return ()
-
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours = {"c": brings_one}
-        await harness.supervisor.recover(harness.tasks)
-        assert (await harness.ended(job_id)).status == "succeeded"
-    assert [file["path"] for file in manifest(folder)] == [
-        "a/files/core.1",
-        "b/files/core.1",
-        "c/files/core.2",
-    ]
-    assert manifest(folder)[0] == line
-
-
-async def test_what_a_restart_could_not_put_on_record_is_tried_again_at_the_end(
+async def test_unsaved_files_are_tried_again(
     tmp_path: Path,
 ) -> None:
     job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"), Node("b")))
@@ -120,7 +68,7 @@ async def test_what_a_restart_could_not_put_on_record_is_tried_again_at_the_end(
 
 
 @pytest.mark.long
-async def test_a_restart_has_one_page_and_one_node_in_memory(tmp_path: Path) -> None:
+async def test_one_node_is_in_memory(tmp_path: Path) -> None:
     """The job has 25 nodes; all names together were 2 GB for a large one."""
     nodes = tuple(Node(f"n{number:02}") for number in range(25))
     job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, nodes)
@@ -150,41 +98,13 @@ async def test_a_restart_has_one_page_and_one_node_in_memory(tmp_path: Path) -> 
     assert most < names
 
 
-@pytest.mark.parametrize("page", [1, 2, 3, 4, 5, 100])
-async def test_files_are_recovered_alike_whatever_the_size_of_a_page(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: int
-) -> None:
-    monkeypatch.setattr(case_files, "PAGE", page)
-    nodes = tuple(Node(name) for name in ("b", "a", "c", "d"))
-    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, nodes)
-    stored = [
-        ReceivedFile(node, f"{node}/files/{name}", 4, "00", complete=True)
-        for node in ("a", "c")
-        for name in ("0", "z")
-    ]
-    for node in ("a", "b", "c"):
-        push(tmp_path / node)
-    async with open_store(tmp_path / "cucmd.db") as store:
-        await store.add_job(job)
-        await store.save_files(job.job_id, stored)
-        recovered = await recover_files(store, job, tmp_path)
-        rows = await store.files(job.job_id)
-        again = await recover_files(store, job, tmp_path)
-    assert recovered == again == ({"a": 12, "b": 4, "c": 12}, True)
-    assert [(row.path[0], row.complete) for row in rows] == [
-        *(("a", done) for done in (True, False, True)),
-        ("b", False),
-        *(("c", done) for done in (True, False, True)),
-    ]
-
-
 def push(folder: Path) -> None:
     part = folder / "files" / "192.0.2.9" / "core.1"
     part.parent.mkdir(parents=True)
     part.write_bytes(b"part")
 
 
-async def test_the_files_of_every_job_that_was_stopped_in_its_grace_are_recorded(
+async def test_files_of_job_killed_in_grace(
     tmp_path: Path,
 ) -> None:
     """However many others have ended since."""
@@ -216,17 +136,7 @@ async def test_the_files_of_every_job_that_was_stopped_in_its_grace_are_recorded
     assert (row.path, row.complete) == ("slow/files/192.0.2.9/core.1", False)
 
 
-async def test_a_file_that_appears_after_a_job_was_closed_is_not_recorded(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        job_id = await harness.start("a")
-        await harness.ended(job_id)
-    push(tmp_path / "jobs" / job_id / "a")
-    async with supervisor_harness(tmp_path) as again:
-        await again.supervisor.recover(again.tasks)
-        assert await again.store.files(job_id) == ()
-
-
-async def test_a_folder_that_cannot_be_read_is_read_again_at_the_next_start(
+async def test_unreadable_folder_is_read_next_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     job_id = await cut_off(tmp_path)
@@ -258,39 +168,7 @@ async def cut_off(tmp_path: Path) -> str:
     return job.job_id
 
 
-async def test_a_resumed_job_stays_open_if_its_directory_could_not_be_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"), Node("b")))
-    async with open_store(tmp_path / "cucmd.db") as store:
-        await store.add_job(job)
-        await store.save(job, job.cancel(NOW, frozenset({0})))
-    push(tmp_path / "jobs" / job.job_id / "a")
-    forbid_looking(monkeypatch)
-    async with supervisor_harness(tmp_path) as again:
-        await again.supervisor.recover(again.tasks)
-        await again.ended(job.job_id)
-    monkeypatch.undo()
-    async with supervisor_harness(tmp_path) as again:
-        await again.supervisor.recover(again.tasks)
-        (row,) = await again.store.files(job.job_id)
-        assert (row.node, row.complete) == ("a", False)
-        assert await again.store.unclosed_jobs() == ()
-
-
-async def test_a_job_whose_row_contradicts_itself_is_left_alone(tmp_path: Path) -> None:
-    job = Job("bad1", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),))
-    async with open_store(tmp_path / "cucmd.db") as store:
-        await store.add_job(job)
-        await store.save(job, job.cancel(NOW))
-    with closing(sqlite3.connect(tmp_path / "cucmd.db")) as raw, raw:
-        raw.execute("UPDATE job SET status = 'queued'")
-    async with supervisor_harness(tmp_path) as again:
-        await again.supervisor.recover(again.tasks)
-        assert (again.supervisor.live_count, again.contacted) == (0, [])
-
-
-async def test_a_damaged_row_of_one_job_does_not_prevent_the_others(
+async def test_damaged_row_stops_no_other_job(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ended = await cut_off(tmp_path)
@@ -310,7 +188,7 @@ async def test_a_damaged_row_of_one_job_does_not_prevent_the_others(
 
 
 @pytest.mark.parametrize("errors", [1, 2, 3, 9])
-async def test_a_job_whose_files_the_store_cannot_read_is_looked_at_again_and_else_ends(
+async def test_store_that_fails_at_start(
     tmp_path: Path, autojump_clock: trio.testing.MockClock, errors: int
 ) -> None:
     """One error is none; where it stays, the job ends, and its files are looked at then; if that
@@ -324,10 +202,10 @@ async def test_a_job_whose_files_the_store_cannot_read_is_looked_at_again_and_el
     async with supervisor_harness(tmp_path) as harness:
         read, failures = harness.store.files, [StoreFailed("disk I/O error")] * errors
 
-        async def fails(*arguments: object) -> tuple[ReceivedFile, ...]:
+        async def fails(*arguments: object, **more: object) -> tuple[ReceivedFile, ...]:
             if failures:
                 raise failures.pop()
-            return await read(*arguments)
+            return await read(*arguments, **more)
 
         harness.store.files = fails
         await harness.supervisor.recover(harness.tasks)
@@ -349,7 +227,7 @@ async def test_a_job_whose_files_the_store_cannot_read_is_looked_at_again_and_el
         assert (row.node, row.complete) == ("a", False)
 
 
-async def test_a_job_that_cannot_be_planned_ends_as_interrupted(tmp_path: Path) -> None:
+async def test_unplannable_job_is_interrupted(tmp_path: Path) -> None:
     job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),))
     async with open_store(tmp_path / "cucmd.db") as store:
         await store.add_job(job)
@@ -361,24 +239,3 @@ async def test_a_job_that_cannot_be_planned_ends_as_interrupted(tmp_path: Path) 
         await harness.supervisor.recover(damaged)
         found = await harness.ended(job.job_id)
     assert found.nodes[0].state.failure.code == Code.INTERRUPTED
-
-
-async def test_after_a_restart_each_job_goes_on_with_its_own_kind_of_work(tmp_path: Path) -> None:
-    works: dict[str, object] = {}
-
-    async def note(task: NodeTask, report: Report) -> tuple[str, ...]:
-        works[task.node] = task.work
-        return ()
-
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours = {"a": hang, "b": hang}
-        asking = await harness.start("a", work=Discover(), credential="ops", resumable=True)
-        collecting = await harness.start("b", credential="ops", resumable=True)
-        await harness.running(asking)
-        await harness.running(collecting)
-    async with supervisor_harness(tmp_path) as again:
-        again.behaviours = {"a": note, "b": note}
-        await again.supervisor.recover(again.tasks)
-        assert statuses(await again.ended(asking)) == ["succeeded"]
-        assert statuses(await again.ended(collecting)) == ["succeeded"]
-    assert works == {"a": Discover(), "b": Collect(("syslog",))}

@@ -1,19 +1,13 @@
 """Nodes of a job that has ended are tried again, in the same job."""
 
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import pytest
-import trio
-from msgspec.structs import replace
 
 from cucmd.failure import Code
-from cucmd.job.collect import Collect
 from cucmd.job.job import Job
-from cucmd.job.node import ImpossibleTransition, Node
-from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.job_errors import Draining, JobInUse
+from cucmd.job.node import ImpossibleTransition
 from cucmd.node.ports import NodeTask, Report
 from cucmd.received_file import ReceivedFile
 from cucmd.store import StartKey, StoreFailed
@@ -42,7 +36,7 @@ async def retry(
     return await harness.supervisor.retry(job_id, harness.again(*positions or (1,)), key)
 
 
-async def test_what_failed_is_tried_again_and_what_succeeded_is_not(tmp_path: Path) -> None:
+async def test_only_failed_nodes_are_tried(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         job_id = await failed_job(harness)
         before = await harness.supervisor.wait_closed(job_id)
@@ -59,7 +53,7 @@ async def test_what_failed_is_tried_again_and_what_succeeded_is_not(tmp_path: Pa
         assert (await harness.store.load(job_id)) == closed
 
 
-async def test_a_cancelled_job_is_tried_again(tmp_path: Path) -> None:
+async def test_cancelled_job_is_tried(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours = {"a": hang, "b": hang}
         job_id = await harness.start("a", "b")
@@ -71,36 +65,7 @@ async def test_a_cancelled_job_is_tried_again(tmp_path: Path) -> None:
         assert (await harness.ended(job_id)).status == "succeeded"
 
 
-async def test_a_job_that_runs_is_not_tried_again(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours = {"a": hang}
-        job_id = await harness.start("a", "b")
-        await harness.running(job_id)
-        with pytest.raises(JobInUse):
-            await retry(harness, job_id)
-        await harness.supervisor.cancel(job_id, None)
-
-
-async def test_of_two_retries_at_once_one_is_refused(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        job_id = await failed_job(harness)
-        outcomes: list[str] = []
-
-        async def try_it() -> None:
-            try:
-                await retry(harness, job_id)
-                outcomes.append("tried")
-            except (JobInUse, ImpossibleTransition) as error:
-                outcomes.append(type(error).__name__)
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(try_it)
-            nursery.start_soon(try_it)
-        assert sorted(outcomes) == ["JobInUse", "tried"]
-        await harness.ended(job_id)
-
-
-async def test_the_same_key_gets_the_first_reply(tmp_path: Path) -> None:
+async def test_key_retries_once(tmp_path: Path) -> None:
     key = StartKey(1000, "again", "d")
     async with supervisor_harness(tmp_path) as harness:
         job_id = await failed_job(harness)
@@ -111,28 +76,7 @@ async def test_the_same_key_gets_the_first_reply(tmp_path: Path) -> None:
         assert (await retry(harness, job_id, key=key)).retries == job.retries == 1
 
 
-async def test_a_job_that_is_read_is_not_tried_again(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        job_id = await failed_job(harness)
-        await harness.supervisor.wait_closed(job_id)
-        with harness.supervisor.holds.reading(job_id), pytest.raises(JobInUse):
-            await retry(harness, job_id)
-
-
-async def test_what_reads_a_job_without_a_hold_is_told_of_a_retry(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        job_id = await failed_job(harness)
-        await harness.supervisor.wait_closed(job_id)
-        told: list[str] = []
-        harness.supervisor.on_changing = told.append
-        with harness.supervisor.holds.reading(job_id), pytest.raises(JobInUse):
-            await retry(harness, job_id)
-        assert told == []
-        await retry(harness, job_id)
-        assert told == [job_id]
-
-
-async def test_a_retry_that_is_refused_leaves_a_job_that_is_looked_at(tmp_path: Path) -> None:
+async def test_refused_retry_announces_close(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         job_id = await failed_job(harness)
         await harness.supervisor.wait_closed(job_id)
@@ -143,20 +87,7 @@ async def test_a_retry_that_is_refused_leaves_a_job_that_is_looked_at(tmp_path: 
         assert closed == [job_id]
 
 
-async def test_a_retry_of_a_job_that_runs_has_nobody_look_at_its_files(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours = {"a": hang}
-        job_id = await harness.start("a")
-        await harness.running(job_id)
-        closed: list[str] = []
-        harness.supervisor.on_closed = closed.append
-        with pytest.raises(JobInUse):
-            await retry(harness, job_id, 0)
-        assert closed == []
-        await harness.supervisor.cancel(job_id, None)
-
-
-async def test_a_retry_that_cannot_be_stored_has_not_happened(tmp_path: Path) -> None:
+async def test_unsaved_retry_has_no_effect(tmp_path: Path) -> None:
     async def refuse(*_: object) -> None:
         raise StoreFailed("a full disk")
 
@@ -172,19 +103,8 @@ async def test_a_retry_that_cannot_be_stored_has_not_happened(tmp_path: Path) ->
         await harness.ended(job_id)
 
 
-async def test_a_daemon_that_stops_takes_no_retry(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        job_id = await failed_job(harness)
-        await harness.supervisor.wait_closed(job_id)
-        await harness.supervisor.drain()
-        with pytest.raises(Draining):
-            await retry(harness, job_id)
-
-
 @pytest.mark.parametrize("resumable", [True, False])
-async def test_a_stop_in_a_retry_is_accounted_for_by_the_next_start(
-    tmp_path: Path, resumable: bool
-) -> None:
+async def test_stop_during_retry(tmp_path: Path, resumable: bool) -> None:
     async with supervisor_harness(tmp_path) as harness:
         job_id = await failed_job(harness, resumable=resumable)
         harness.behaviours = {"b": hang}
@@ -197,7 +117,7 @@ async def test_a_stop_in_a_retry_is_accounted_for_by_the_next_start(
         assert (await again.supervisor.wait_closed(job_id)).retries == 1
 
 
-async def test_each_file_has_the_attempt_in_which_it_came(tmp_path: Path) -> None:
+async def test_files_have_their_attempt(tmp_path: Path) -> None:
     async def sends(task: NodeTask, report: Report) -> tuple[str, ...]:
         path = f"{task.node}/files/{task.first_attempt}.txt"
         file = ReceivedFile(task.node, path, 1, "00", closed=True)
@@ -223,7 +143,7 @@ async def test_each_file_has_the_attempt_in_which_it_came(tmp_path: Path) -> Non
         ]
 
 
-async def test_after_a_restart_a_retry_counts_the_bytes_of_its_own_attempts(
+async def test_restart_counts_bytes_of_retry(
     tmp_path: Path,
 ) -> None:
     async def sends(task: NodeTask, report: Report) -> tuple[str, ...]:
@@ -254,17 +174,3 @@ async def test_after_a_restart_a_retry_counts_the_bytes_of_its_own_attempts(
             await again.supervisor.recover(partial(counted, again))
             await again.running(job_id)
     assert figures == [[0, 1000], [0, 1000]]
-
-
-def test_only_what_did_not_succeed_can_be_tried_again() -> None:
-    now = datetime(2026, 11, 26, tzinfo=UTC)
-    job = Job("x", now, Collect(("x",)), Timeouts(), 1, (Node("a"), Node("b")))
-    with pytest.raises(ImpossibleTransition):
-        job.retry(frozenset({0}))
-    job = job.begin(now)
-    ended = job.replace_node(0, job.nodes[0].begin(now, 1).succeed(now), now).cancel(now)
-    again = ended.retry(frozenset({1}))
-    assert statuses(again) == ["succeeded", "pending"]
-    assert replace(again.nodes[1], retries=0, earlier=()) == Node("b")
-    with pytest.raises(ImpossibleTransition):
-        ended.retry(frozenset({0}))

@@ -15,7 +15,7 @@ from cucmd.failure import Code, failure
 from cucmd.job.job import Job
 from cucmd.job.node import Phase
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.job_errors import AmbiguousJob, Draining, TooManyJobs, UnknownJob, UnknownNode
+from cucmd.jobs.job_errors import Draining, TooManyJobs, UnknownJob, UnknownNode
 from cucmd.jobs.job_run import JobRun
 from cucmd.node.ports import NodeTask, Report
 from cucmd.store import StoreFailed
@@ -23,15 +23,7 @@ from rig.scripted_target import Target
 from rig.supervised import fails_with, hang, statuses, supervisor_harness
 
 
-async def test_nodes_fail_and_succeed_on_their_own(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours["b"] = fails_with(Code.AUTH_FAILED)
-        job = await harness.ended(await harness.start("a", "b", "c"))
-        assert statuses(job) == ["succeeded", "failed", "succeeded"]
-        assert job.status == "partial"
-
-
-async def test_an_ended_job_leaves_only_a_count_in_memory(tmp_path: Path) -> None:
+async def test_ended_job_leaves_memory(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         await harness.ended(await harness.start("a"))
         while harness.supervisor.live_count:
@@ -41,9 +33,7 @@ async def test_an_ended_job_leaves_only_a_count_in_memory(tmp_path: Path) -> Non
         assert not any(isinstance(one, JobRun) for one in gc.get_objects())
 
 
-async def test_a_defect_on_one_node_is_internal_and_stays_there(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_defect_fails_one_node(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def defect(task: NodeTask, report: Report) -> tuple[str, ...]:
         raise ZeroDivisionError("a defect")
 
@@ -64,7 +54,7 @@ async def test_a_defect_on_one_node_is_internal_and_stays_there(
         (OSError("no number"), Code.INTERNAL, "no number: state directory"),
     ],
 )
-async def test_an_error_of_the_disk_is_in_the_message(
+async def test_disk_error_is_in_message(
     tmp_path: Path, error: OSError, code: Code, message: str
 ) -> None:
     async def refused(task: NodeTask, report: Report) -> tuple[str, ...]:
@@ -76,7 +66,7 @@ async def test_an_error_of_the_disk_is_in_the_message(
     assert (why.code, message in why.message) == (code, True)
 
 
-async def test_concurrency_limits_the_nodes_at_once(tmp_path: Path) -> None:
+async def test_concurrency_limits_nodes(tmp_path: Path) -> None:
     inside, most = 0, 0
     released = trio.Event()
 
@@ -99,7 +89,7 @@ async def test_concurrency_limits_the_nodes_at_once(tmp_path: Path) -> None:
     assert most == 3
 
 
-async def test_one_user_cannot_fill_the_queue(tmp_path: Path) -> None:
+async def test_queue_limit_of_one_user(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path, Limits(jobs=1, queued=10, queued_per_uid=2)) as harness:
         harness.behaviours["a"] = hang
         first = await harness.start("a", uid=1000)
@@ -116,62 +106,7 @@ async def test_one_user_cannot_fill_the_queue(tmp_path: Path) -> None:
         await harness.ended(other)
 
 
-async def test_jobs_that_run_do_not_count_as_waiting(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path, Limits(jobs=5, queued_per_uid=1)) as harness:
-        harness.behaviours = dict.fromkeys("abcde", hang)
-        for node in harness.behaviours:
-            await harness.running(await harness.start(node, uid=1000))
-        assert harness.supervisor.live_count == 5
-
-
-async def test_jobs_over_the_limit_queue_and_then_run(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path, Limits(jobs=1)) as harness:
-        harness.behaviours["a"] = hang
-        first, second = await harness.start("a"), await harness.start("b")
-        await harness.running(first)
-        assert (await harness.supervisor.find(second)).status == "queued"
-        await harness.supervisor.cancel(first, None)
-        assert (await harness.ended(second)).status == "succeeded"
-
-
-async def test_the_queue_is_limited(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path, Limits(jobs=1, queued=1)) as harness:
-        harness.behaviours["a"] = hang
-        await harness.start("a")
-        await harness.start("a")
-        with pytest.raises(TooManyJobs) as caught:
-            await harness.start("a")
-        assert (caught.value.limit, caught.value.maximum) == ("jobs", 2)
-
-
-async def test_cancel_of_a_queued_job_contacts_no_node(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path, Limits(jobs=1)) as harness:
-        harness.behaviours["a"] = hang
-        await harness.start("a")
-        queued = await harness.start("b")
-        job, changed = await harness.supervisor.cancel(queued, None)
-        assert (job.status, changed) == ("cancelled", True)
-        assert "b" not in harness.contacted
-
-
-async def test_cancel_of_one_node_lets_the_others_finish(tmp_path: Path) -> None:
-    released = trio.Event()
-
-    async def wait(task: NodeTask, report: Report) -> tuple[str, ...]:
-        await released.wait()
-        return ()
-
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours = {"a": hang, "b": wait}
-        job_id = await harness.start("a", "b")
-        await harness.running(job_id, nodes=2)
-        job, _ = await harness.supervisor.cancel(job_id, ["a"])
-        assert statuses(job) == ["cancelled", "running"]
-        released.set()
-        assert (await harness.ended(job_id)).status == "partial"
-
-
-async def test_a_node_that_ends_while_it_is_cancelled_stays_cancelled(tmp_path: Path) -> None:
+async def test_cancelled_node_stays_cancelled(tmp_path: Path) -> None:
     cancelled = trio.Event()
 
     async def stubborn(task: NodeTask, report: Report) -> tuple[str, ...]:
@@ -197,7 +132,7 @@ RECORD, TASK = "on record", "the task ended"
 @pytest.mark.parametrize(
     ("hangs", "in_turn"), [(False, [RECORD, TASK]), (True, [TASK, RECORD])], ids=["", "hangs"]
 )
-async def test_tasks_end_once_a_cancel_is_on_record_and_soon_if_it_is_not(
+async def test_cancel_is_saved_before_tasks_end(
     tmp_path: Path, autojump_clock: MockClock, hangs: bool, in_turn: list[str]
 ) -> None:
     happened: list[str] = []
@@ -232,7 +167,7 @@ async def test_tasks_end_once_a_cancel_is_on_record_and_soon_if_it_is_not(
         assert happened[:2] == in_turn
 
 
-async def test_a_state_that_could_not_be_saved_is_not_shown(tmp_path: Path) -> None:
+async def test_unsaved_state_is_not_shown(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours["a"] = hang
         job_id = await harness.start("a")
@@ -253,24 +188,7 @@ async def test_a_state_that_could_not_be_saved_is_not_shown(tmp_path: Path) -> N
         assert statuses(await harness.ended(job_id)) == ["cancelled"]
 
 
-async def test_a_job_that_is_being_closed_is_none_that_a_stop_interrupts(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        close, go_on = harness.store.close_job, trio.Event()
-
-        async def close_late(job_id: str, ended_at: float | None) -> Job | None:
-            await go_on.wait()
-            return await close(job_id, ended_at)
-
-        harness.store.close_job = close_late
-        harness.behaviours = {"b": hang, "c": hang}
-        await harness.ended(await harness.start("a"))
-        running = [await harness.start("b"), await harness.start("c")]
-        assert [job.job_id for job in harness.supervisor.unfinished] == running
-        assert harness.supervisor.live_count == 3
-        go_on.set()
-
-
-async def test_unknown_jobs_and_nodes_are_named(tmp_path: Path) -> None:
+async def test_unknown_job_and_node(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         with pytest.raises(UnknownJob) as unknown:
             await harness.supervisor.cancel("beef", None)
@@ -281,18 +199,7 @@ async def test_unknown_jobs_and_nodes_are_named(tmp_path: Path) -> None:
         assert caught.value.node == "z"
 
 
-async def test_a_job_is_found_by_a_prefix_that_fits_only_it(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        first = await harness.start("a")
-        assert (await harness.supervisor.find(first[:12])).job_id == first
-        await harness.start("a")
-        with pytest.raises(AmbiguousJob):
-            await harness.supervisor.find("0000")
-        with pytest.raises(UnknownJob):
-            await harness.supervisor.find("000")
-
-
-async def test_each_node_has_its_own_deadline(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_node_timeout(tmp_path: Path, autojump_clock: MockClock) -> None:
     ended: dict[str, float] = {}
 
     async def late(task: NodeTask, report: Report) -> tuple[str, ...]:
@@ -315,9 +222,7 @@ async def test_each_node_has_its_own_deadline(tmp_path: Path, autojump_clock: Mo
         assert ended["a"] - started == pytest.approx(20, abs=1)
 
 
-async def test_the_job_has_a_deadline_over_all_nodes(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
+async def test_job_timeout(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours["b"] = hang
         timeouts = Timeouts(job=20, node=40_000)
@@ -330,7 +235,7 @@ async def test_the_job_has_a_deadline_over_all_nodes(
 
 
 @pytest.mark.parametrize("timeouts", [Timeouts(node=20), Timeouts(job=20)], ids=["node", "job"])
-async def test_a_refused_upload_comes_before_an_expired_deadline(
+async def test_refused_upload_is_reported_first(
     tmp_path: Path, autojump_clock: MockClock, timeouts: Timeouts
 ) -> None:
     full = failure(Code.DISK_FULL, "less than 1 GiB is free")
@@ -349,7 +254,7 @@ async def test_a_refused_upload_comes_before_an_expired_deadline(
         assert job.nodes[1].state.failure.code in {Code.NODE_TIMEOUT, Code.JOB_TIMEOUT}
 
 
-async def test_a_stop_keeps_resumable_jobs_and_ends_the_others(tmp_path: Path) -> None:
+async def test_stop_and_resume(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours = {"a": hang, "b": hang}
         typed = await harness.start("a")
@@ -370,7 +275,7 @@ async def test_a_stop_keeps_resumable_jobs_and_ends_the_others(tmp_path: Path) -
         assert (await again.supervisor.find(typed)).status == "failed"
 
 
-async def test_a_defect_outside_the_nodes_ends_the_job_as_internal(
+async def test_defect_ends_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def defect(*_: object) -> None:
@@ -385,9 +290,7 @@ async def test_a_defect_outside_the_nodes_ends_the_job_as_internal(
     assert "a defect" in caplog.text
 
 
-async def test_the_lines_of_a_job_are_those_of_its_user(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_log_lines_have_uid(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """So that a handler can limit them: a user can let thousands of nodes fail in a second."""
     caplog.set_level(logging.INFO)
     async with supervisor_harness(tmp_path) as harness:

@@ -6,11 +6,6 @@ from cucmd.config import InvalidValue
 from cucmd.plan.labels import MOST, apply_change, check_labels
 
 
-def test_labels_are_taken_as_they_are() -> None:
-    given = {"case": "698123456", "keep": "yes", "a/b.c-d_E": "ünï = code "}
-    assert check_labels(given) == given
-
-
 @pytest.mark.parametrize(
     ("label", "parameter"),
     [
@@ -25,15 +20,13 @@ def test_labels_are_taken_as_they_are() -> None:
         (("case", "x" * 201), "labels.case"),
     ],
 )
-def test_a_label_that_cannot_be_typed_or_shown_is_refused(
-    label: tuple[str, str], parameter: str
-) -> None:
+def test_wrong_label(label: tuple[str, str], parameter: str) -> None:
     with pytest.raises(InvalidValue) as caught:
         check_labels(dict([label]))
     assert caught.value.parameter == parameter
 
 
-def test_a_change_adds_replaces_and_removes() -> None:
+def test_apply_change() -> None:
     before = {"case": "1", "site": "bern"}
     assert apply_change(before, {"case": "2", "site": "", "keep": "x", "gone": ""}) == {
         "case": "2",
@@ -42,7 +35,7 @@ def test_a_change_adds_replaces_and_removes() -> None:
     assert before == {"case": "1", "site": "bern"}
 
 
-def test_a_job_has_only_so_many_labels() -> None:
+def test_number_of_labels() -> None:
     many = {f"k{number}": "x" for number in range(MOST)}
     assert check_labels(many) == many
     for wrong in (

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from cucmd.api.refusals import refusals
 from cucmd.config import Config, InvalidValue, UnknownCredential, load
 from cucmd.job.collect import PathSize, Sizes
-from cucmd.job.discover import Discover
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.work import StartRequest
@@ -28,13 +27,8 @@ def request(*nodes: str, login: Login = LOGIN, timeouts: Timeouts | None = None)
     return StartRequest(nodes, login, Collection(paths=("x",)), timeouts=timeouts)
 
 
-def test_every_task_has_the_time_of_the_request() -> None:
-    job, tasks = planned_by(PLANNER, request("a", "b"))
-    assert [task.asked_at for task in tasks] == [job.created_at] * 2
-
-
-def test_a_request_with_too_many_nodes_is_refused_before_they_are_parsed() -> None:
-    with pytest.raises(InvalidValue, match="1001 names; at most 1000") as caught:
+def test_too_many_nodes() -> None:
+    with pytest.raises(InvalidValue, match="1001 names were given") as caught:
         planned_by(PLANNER, request(*["no name"] * (MOST_NODES + 1)))
     assert caught.value.parameter == "nodes"
 
@@ -48,16 +42,14 @@ def test_a_request_with_too_many_nodes_is_refused_before_they_are_parsed() -> No
         ({"discovery": Discovery(), "dry_run": Estimate(Collection())}, "dry_run"),
     ],
 )
-def test_a_start_that_has_not_one_kind_of_work_names_the_member(
-    work: dict[str, object], wrong: str
-) -> None:
+def test_exactly_one_kind_of_work(work: dict[str, object], wrong: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011  its arguments are what is asserted
         StartRequest(("a",), LOGIN, **work).work()
     assert caught.value.args[0] == wrong
 
 
 @pytest.mark.parametrize(("member", "value"), [("discovered", ("a",)), ("accept_nodes", True)])
-def test_a_discovery_takes_no_nodes_of_another(member: str, value: object) -> None:
+def test_discovery_takes_no_discovered_nodes(member: str, value: object) -> None:
     asked = StartRequest(("a",), LOGIN, discovery=Discovery(), **{member: value})
     with pytest.raises(InvalidValue) as caught:
         planned_by(PLANNER, asked)
@@ -65,7 +57,7 @@ def test_a_discovery_takes_no_nodes_of_another(member: str, value: object) -> No
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\x1b[31m", "x" * 65])
-def test_a_user_is_a_short_name(name: str) -> None:
+def test_username(name: str) -> None:
     with pytest.raises(InvalidValue, match="at most 64 printable") as caught:
         planned_by(PLANNER, request("a", login=Login(name, "secret")))
     assert caught.value.parameter == "login.username"
@@ -103,9 +95,7 @@ def with_first_done(job: Job) -> Job:
     return job.begin(now).replace_node(0, Node("a").begin(now, 1).succeed(now), now)
 
 
-def test_the_credential_of_a_settled_node_is_not_needed_for_a_resume(
-    two_clusters: Planner, tmp_path: Path
-) -> None:
+def test_settled_node_needs_no_credential(two_clusters: Planner, tmp_path: Path) -> None:
     """Its password may have been removed since. The other nodes are resumed."""
     job, _ = planned_by(two_clusters, request("a", "b", login=Login()))
     (tmp_path / "berlin.password").unlink()
@@ -115,7 +105,7 @@ def test_the_credential_of_a_settled_node_is_not_needed_for_a_resume(
 
 
 @pytest.mark.parametrize(("fits", "left"), [(True, 60), (None, 60), (False, 100)])
-def test_what_nodes_would_send_counts_against_the_quota_of_a_resumed_dry_run(
+def test_quota_of_resumed_dry_run(
     two_clusters: Planner, tmp_path: Path, fits: bool | None, left: int
 ) -> None:
     """Those that have ended count. One that was at work is asked again."""
@@ -130,9 +120,7 @@ def test_what_nodes_would_send_counts_against_the_quota_of_a_resumed_dry_run(
     assert task.quota.job.left == left
 
 
-def test_a_job_is_not_resumed_if_one_node_has_no_password(
-    two_clusters: Planner, tmp_path: Path
-) -> None:
+def test_resume_needs_all_passwords(two_clusters: Planner, tmp_path: Path) -> None:
     job, _ = planned_by(two_clusters, request("a", "b", login=Login()))
     (tmp_path / "bern.password").unlink()
     assert two_clusters.replan(with_first_done(job)) is None
@@ -142,7 +130,7 @@ def test_a_job_is_not_resumed_if_one_node_has_no_password(
     ("login", "cluster"),
     [(Login(), "bern"), (Login(credential="bern"), None)],
 )
-def test_an_error_of_a_clusters_credential_names_the_cluster(
+def test_credential_error_names_cluster(
     two_clusters: Planner, tmp_path: Path, login: Login, cluster: str | None
 ) -> None:
     (tmp_path / "bern.password").unlink()
@@ -164,7 +152,7 @@ def test_an_error_of_a_clusters_credential_names_the_cluster(
         (Timeouts(command=500), [500, 500]),  # what the file says by the restart
     ],
 )
-def test_after_a_restart_a_node_has_the_timeouts_it_had_at_the_start(
+def test_restart_keeps_timeouts(
     two_clusters: Planner,
     tmp_path: Path,
     asked: Timeouts | None,
@@ -185,35 +173,20 @@ clusters = ["bern"]
 
 
 @pytest.mark.parametrize("nodes", [("evil",), ("a",), ("b", "evil"), ("b:2022",)])
-def test_a_tied_credential_is_not_sent_elsewhere(
+def test_tied_credential_is_not_sent_elsewhere(
     two_clusters: Planner, tmp_path: Path, nodes: tuple[str, ...]
 ) -> None:
-    with pytest.raises(InvalidValue, match="tied to other nodes") as caught:
+    with pytest.raises(InvalidValue, match="may not be sent") as caught:
         planned_by(planner(tmp_path, TIED), request(*nodes, login=Login(credential="bern")))
     assert caught.value.parameter == "login.credential"
 
 
-def test_a_tied_credential_is_sent_to_its_cluster(two_clusters: Planner, tmp_path: Path) -> None:
-    tied = planner(tmp_path, TIED)
-    for login in (Login(), Login(credential="bern")):
-        _, (task,) = planned_by(tied, request("b", login=login))
-        assert task.login.password == "secret of bern"
-
-
-def test_a_job_is_not_resumed_where_its_credential_is_tied_elsewhere_by_now(
-    two_clusters: Planner, tmp_path: Path
-) -> None:
+def test_resume_checks_tied_credential(two_clusters: Planner, tmp_path: Path) -> None:
     job, _ = planned_by(two_clusters, request("evil", login=Login(credential="bern")))
     assert planner(tmp_path, TIED).replan(job) is None
 
 
-def test_a_job_knows_what_was_asked_for() -> None:
-    asked = replace(request("a", "b", "a"), labels={"case": "1"})
-    job, _ = planned_by(PLANNER, asked)
-    assert (job.targets, job.labels) == (("a", "b"), {"case": "1"})
-
-
-def test_a_last_becomes_the_hours_before_the_request() -> None:
+def test_last_becomes_a_window() -> None:
     asked = replace(request("a"), collection=Collection(paths=("x",), last="2h"))
     job, _ = planned_by(PLANNER, asked)
     assert (job.work.last, job.work.until) == ("2h", job.created_at)
@@ -224,15 +197,7 @@ def discovery(publisher: str, login: Login = LOGIN) -> StartRequest:
     return StartRequest((publisher,), login, discovery=Discovery())
 
 
-def test_a_discovery_is_a_job_on_one_node() -> None:
-    job, (task,) = planned_by(PLANNER, discovery("pub:2022"))
-    assert (job.work, job.kind, job.targets) == (Discover(), "discover", ("pub:2022",))
-    assert [node.node for node in job.nodes] == ["pub:2022"]
-    assert task is not None
-    assert (task.work, task.host, task.port) == (Discover(), "pub", 2022)
-
-
-def test_a_discovery_of_a_cluster_asks_its_publisher_with_its_login(tmp_path: Path) -> None:
+def test_discovery_asks_publisher(tmp_path: Path) -> None:
     named_credential(tmp_path, "ops", "administrator", "secret of ops")
     more = '[clusters.paris]\npublisher = "pub"\ncredential = "ops"\nanswer = 9\n'
     job, (task,) = planned_by(planner(tmp_path, more), discovery("paris", Login()))
@@ -241,19 +206,3 @@ def test_a_discovery_of_a_cluster_asks_its_publisher_with_its_login(tmp_path: Pa
     assert task is not None
     assert (task.login.password, task.cluster) == ("secret of ops", "paris")
     assert (job.resumable, task.timeouts.answer) == (True, 9)
-
-
-@pytest.mark.parametrize("name", ["berlin", "", "a b", "a/b", "x:0"])
-def test_a_discovery_needs_a_node(name: str, two_clusters: Planner) -> None:
-    with pytest.raises(InvalidValue) as caught:
-        planned_by(two_clusters, discovery(name))
-    assert caught.value.parameter == "nodes[0]"
-
-
-def test_a_discovery_goes_on_after_a_restart(two_clusters: Planner) -> None:
-    job, _ = planned_by(two_clusters, discovery("a", Login()))
-    again = two_clusters.replan(job)
-    assert again is not None
-    assert [task.work for task in again if task] == [Discover()]
-    typed, _ = planned_by(two_clusters, discovery("a"))
-    assert two_clusters.replan(typed) is None

@@ -5,14 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cucmd.config import Config, InvalidValue, Profile, UnknownProfile
+from cucmd.config import Config, InvalidValue, Profile
 from cucmd.config.model import HealthSettings
 from cucmd.job import timeouts as in_force
 from cucmd.job.collect import Collect
 from cucmd.job.health import HealthCheck, Thresholds
 from cucmd.job.work_request import Collection, Files, Timeouts
 from cucmd.plan.resolve import resolve_collection, resolve_concurrency, resolve_timeouts
-from cucmd.vos.forms import SNAPSHOT, parse_command
 
 CONFIG = Config(
     profiles={
@@ -52,11 +51,11 @@ def chosen(*, only=None, added=None, config=TROUBLE, **request):
         (("cisco", "cisco*"), ("syslog/Cisco*",)),
     ],
 )
-def test_only_the_paths_of_a_profile_that_are_named(only, paths):
+def test_only_selects_paths(only, paths):
     assert chosen(profile="calls", only=only).paths == paths
 
 
-def test_a_path_that_is_named_in_the_request_is_expected_to_be_there():
+def test_requested_paths_are_not_unverified():
     profile = Profile("calls", "", ("a", "b"), unverified=("b",))
     config = Config(profiles={"calls": profile})
     assert chosen(profile="calls", config=config).unverified == ("b",)
@@ -64,11 +63,7 @@ def test_a_path_that_is_named_in_the_request_is_expected_to_be_there():
     assert chosen(profile="calls", paths=["b"], config=config).unverified == ()
 
 
-def test_the_one_path_of_a_profile_may_be_a_star():
-    assert chosen(profile="installs", only=("*",)).paths == ("*",)
-
-
-def test_paths_are_added_to_those_of_a_profile_or_of_the_request():
+def test_added_paths():
     added = chosen(profile="calls", only=("syslog",), added=("core", "/syslog/Cisco*"))
     assert added.paths == ("syslog/Cisco*", "core")
     assert added.profile == "calls"
@@ -81,20 +76,15 @@ def test_paths_are_added_to_those_of_a_profile_or_of_the_request():
     ("request_", "where"),
     [
         ({"paths": ("activelog/cm/trace",)}, ("activelog", ("cm/trace",))),
-        ({"paths": ("activelog /cm/trace/", "core")}, ("activelog", ("cm/trace/", "core"))),
         ({"paths": ("install  *", "install/a")}, ("install", ("*", "a"))),
-        ({"paths": ("a",), "added": ("activelog a",)}, ("activelog", ("a",))),
         ({"paths": ("a", "tftp/b"), "location": "tftp"}, ("tftp", ("a", "b"))),
         ({"profile": "installs", "only": ("*",), "added": ("install/a",)}, ("install", ("*", "a"))),
         ({"profile": "installs", "paths": ("activelog/a",)}, ("activelog", ("a",))),
         ({"paths": ("/install/a", "installs/b")}, ("activelog", ("/install/a", "installs/b"))),
-        ({"paths": ("install",)}, ("activelog", ("install",))),
         ({"paths": ("/var/log/active/cm/a", "b")}, ("activelog", ("cm/a", "b"))),
-        ({"paths": ("/var/log/inactive//cm/a*",)}, ("inactivelog", ("cm/a*",))),
-        ({"paths": ("/var/log/x",)}, ("activelog", ("/var/log/x",))),
     ],
 )
-def test_a_path_may_name_its_location(request_, where):
+def test_location_in_path(request_, where):
     found = chosen(**request_)
     assert (found.location, found.paths) == where
 
@@ -103,49 +93,29 @@ def test_a_path_may_name_its_location(request_, where):
     ("request_", "parameter"),
     [
         ({"paths": ("install/a", "b")}, "collection.paths[1]"),
-        ({"paths": ("install/a", "tftp/b")}, "collection.paths[1]"),
         ({"paths": ("install/a",), "location": "tftp"}, "collection.paths[0]"),
         ({"profile": "calls", "added": ("core", "install *")}, "added_paths[1]"),
         ({"paths": ("activelog ",)}, "collection.paths[0]"),
-        ({"paths": ("/var/log/active",)}, "collection.paths[0]"),
         ({"paths": ("/var/log/active/../x",)}, "collection.paths[0]"),
-        ({"paths": ("/var/log/active/a", "/var/log/inactive/b")}, "collection.paths[1]"),
-        ({"paths": ("activelog/",)}, "collection.paths[0]"),
-        ({"paths": ("activelog a b",)}, "collection.paths[0]"),
-        ({"paths": ("activelog ../a",)}, "collection.paths[0]"),
         ({"paths": ("activelog a\nfile delete",)}, "collection.paths[0]"),
         ({"profile": "calls", "added": ()}, "added_paths"),
-        ({"profile": "calls", "added": ("a?",)}, "added_paths[0]"),
         ({"profile": "calls", "added": tuple(map(str, range(98)))}, "added_paths"),
         ({"added": ("a",)}, "collection"),
         ({"profile": "calls", "only": ()}, "only"),
         ({"profile": "calls", "only": ("sdl", "sd")}, "only[1]"),
-        ({"profile": "calls", "only": ("",)}, "only[0]"),
         ({"profile": "calls", "only": ("x" * 10_000,)}, "only[0]"),
         ({"paths": ("sdl",), "only": ("sdl",)}, "only"),
-        ({"paths": ("sdl",), "profile": "calls", "only": ("sdl",)}, "only"),
     ],
 )
-def test_what_is_not_below_one_location_or_of_the_profile_is_refused(request_, parameter):
+def test_wrong_paths(request_, parameter):
     with pytest.raises(InvalidValue) as caught:
         chosen(**request_)
     assert caught.value.parameter == parameter
     assert len(caught.value.reason) < 500
 
 
-def test_a_snapshot_is_taken_if_the_request_or_else_the_profile_says_so():
-    plain, asked = Collection(paths=("a",)), Collection(profile="p")
-    config = Config(profiles={"p": Profile("p", "", ("a",), snapshot=True)})
-    assert resolve_collection(Files(plain), config, NOW).snapshot == ()
-    assert resolve_collection(Files(plain, snapshot=True), config, NOW).snapshot == SNAPSHOT
-    assert resolve_collection(Files(asked), config, NOW).snapshot == SNAPSHOT
-    assert resolve_collection(Files(asked, snapshot=False), config, NOW).snapshot == ()
-    for line in SNAPSHOT:
-        assert parse_command(line).line == line
-
-
 @pytest.mark.parametrize("asked", [None, True, False])
-def test_a_profile_says_that_its_snapshot_is_a_look_at_the_health(asked):
+def test_snapshot_is_health_check(asked):
     profile = Profile("p", "", ("a",), snapshot="health")
     config = Config(profiles={"p": profile}, health=HealthSettings(stratum=7))
     files = Files(Collection(profile="p"), snapshot=asked)
@@ -158,13 +128,7 @@ def test_a_profile_says_that_its_snapshot_is_a_look_at_the_health(asked):
         assert planned.commands_kept == HealthCheck().commands_kept
 
 
-def test_paths_alone_have_plain_defaults():
-    assert resolved(paths=("cm/trace/ccm/sdl",)) == Collect(
-        ("cm/trace/ccm/sdl",), written_for=("1h",)
-    )
-
-
-def test_a_profile_alone_gives_everything():
+def test_profile_alone():
     assert resolved(profile="installs") == Collect(
         ("*",),
         "installs",
@@ -179,7 +143,7 @@ def test_a_profile_alone_gives_everything():
     )
 
 
-def test_options_of_the_request_win_over_the_profile():
+def test_request_wins_over_profile():
     assert resolved(
         profile="installs",
         paths=("core",),
@@ -210,7 +174,7 @@ WRITTEN = Config(
 )
 
 
-def test_for_how_long_files_are_written_is_of_the_profile_else_an_hour():
+def test_written_for():
     of_profile = {"sdl": "2h", "syslog/m*": "always"}
     assert written_for(profile="p") == of_profile
     assert written_for(profile="p", only=("syslog",)) == {"syslog/m*": "always"}
@@ -220,14 +184,7 @@ def test_for_how_long_files_are_written_is_of_the_profile_else_an_hour():
     assert written_for("1d", profile="p") == {"sdl": "1d", "syslog/m*": "1d"}
 
 
-@pytest.mark.parametrize("text", ["", "now", "0h", "1.5h", "1h" * 40])
-def test_no_time_for_which_files_are_written(text):
-    with pytest.raises(InvalidValue) as caught:
-        written_for(text, profile="p")
-    assert caught.value.parameter == "written_for"
-
-
-def test_any_window_of_the_request_replaces_the_profiles():
+def test_window_of_request_replaces_profile():
     since = resolved(profile="installs", since="2026-03-01T08:00:00Z")
     assert (since.last, since.until) == (None, None)
     until = resolved(profile="installs", until="2026-03-01T08:00:00Z")
@@ -244,17 +201,13 @@ def test_any_window_of_the_request_replaces_the_profiles():
         ("2026-03-01T08:00:00.123456789Z", datetime(2026, 3, 1, 8, 0, 0, 123456, tzinfo=UTC)),
     ],
 )
-def test_times_are_turned_into_utc(text, utc):
+def test_times_become_utc(text, utc):
     since = resolved(paths=("a",), since=text).since
     assert since == utc
     assert since.tzinfo is UTC
 
 
-def test_paths_named_twice_are_collected_once():
-    assert resolved(paths=("b", "a", "b")).paths == ("b", "a")
-
-
-def test_a_path_that_is_written_in_two_ways_is_collected_once():
+def test_equal_paths_are_collected_once():
     ways = ("/cm/trace", "a", "cm/trace", "cm/trace/", "cm//trace", "/a")
     assert resolved(paths=ways).paths == ("/cm/trace", "a")
     config = Config(profiles={"p": Profile("p", "", ("a", "/a", "b*", "b"))})
@@ -267,16 +220,13 @@ def test_a_path_that_is_written_in_two_ways_is_collected_once():
     [
         ({"paths": ("a", "")}, "collection.paths[1]", "''"),
         ({"paths": ("a\nfile delete",)}, "collection.paths[0]", r"'a\nfile delete'"),
-        ({"paths": ("a\x1b[2J",)}, "collection.paths[0]", r"'a\x1b[2J'"),
         ({"paths": ("x" * 10_000,)}, "collection.paths[0]", "'xxx"),
-        ({"paths": ("..",)}, "collection.paths[0]", "'..'"),
         ({"paths": ("a",), "location": "activlog"}, "collection.location", "'activlog'"),
         ({"paths": ("a",), "match": "a b"}, "collection.match", "'a b'"),
-        ({"paths": ("a",), "match": ""}, "collection.match", "''"),
         ({"paths": ("a",), "last": "2 h"}, "collection.last", "'2 h'"),
     ],
 )
-def test_a_value_against_a_rule_is_refused_with_field_and_value(request_, parameter, shown):
+def test_value_that_breaks_a_rule(request_, parameter, shown):
     with pytest.raises(InvalidValue) as caught:
         resolved(**request_)
     assert caught.value.parameter == parameter
@@ -288,7 +238,7 @@ def test_a_value_against_a_rule_is_refused_with_field_and_value(request_, parame
 @pytest.mark.parametrize(
     ("request_", "parameter", "reason"),
     [
-        ({}, "collection", "neither a profile nor paths"),
+        ({}, "collection", "no profile and no paths"),
         ({"paths": ()}, "collection.paths", "has 0 paths"),
         ({"paths": ("a",) * 101}, "collection.paths", "expected 1 to 100"),
         (
@@ -297,9 +247,7 @@ def test_a_value_against_a_rule_is_refused_with_field_and_value(request_, parame
             "either last, or since and until",
         ),
         ({"paths": ("a",), "since": "yesterday"}, "collection.since", "with its zone"),
-        ({"paths": ("a",), "since": "2026-03-01T08:00:00"}, "collection.since", "with its zone"),
         ({"paths": ("a",), "since": "2026-02-30T08:00:00Z"}, "collection.since", "'2026-02-30T"),
-        ({"paths": ("a",), "until": "2026-03-01T08:00:60Z"}, "collection.until", "'2026-03-01T"),
         ({"paths": ("a",), "until": "0001-01-01T00:00:00+12:00"}, "collection.until", "expected"),
         ({"paths": ("a",), "until": "2000-12-31T00:00:00Z"}, "collection.until", "2001 to 2099"),
         (
@@ -313,7 +261,7 @@ def test_a_value_against_a_rule_is_refused_with_field_and_value(request_, parame
         ),
     ],
 )
-def test_an_invalid_request_is_refused_with_field_and_reason(request_, parameter, reason):
+def test_invalid_request(request_, parameter, reason):
     with pytest.raises(InvalidValue) as caught:
         resolved(**request_)
     assert caught.value.parameter == parameter
@@ -321,22 +269,17 @@ def test_an_invalid_request_is_refused_with_field_and_reason(request_, parameter
     assert caught.value.reason.isprintable()
 
 
-def test_a_window_that_has_not_begun_is_refused():
+def test_window_in_the_future():
     request = Collection(paths=("a",), since="2026-03-01T08:00:00Z")
     resolve_collection(Files(request), CONFIG, datetime(2026, 3, 1, 8, tzinfo=UTC))
     with pytest.raises(InvalidValue, match="in the future"):
         resolve_collection(Files(request), CONFIG, datetime(2026, 3, 1, 7, 59, tzinfo=UTC))
 
 
-def test_unknown_profile():
-    with pytest.raises(UnknownProfile):
-        resolved(profile="none", paths=("a",))
-
-
 # Timeouts
 
 
-def test_timeouts_of_the_request_win():
+def test_timeouts_of_request_win():
     base = in_force.Timeouts(stall=50.0)
     assert resolve_timeouts(None, base) is base
     assert resolve_timeouts(Timeouts(), base) == base
@@ -356,7 +299,7 @@ def test_timeouts_of_the_request_win():
         ({"connect": 9.0, "command": 8.0}, "timeouts.command", ["8", "9"]),
     ],
 )
-def test_an_error_of_timeouts_names_the_field_of_the_request(request_, parameter, values):
+def test_wrong_timeouts_name_field(request_, parameter, values):
     with pytest.raises(InvalidValue) as caught:
         resolve_timeouts(Timeouts(**request_), in_force.Timeouts())
     assert caught.value.parameter == parameter
