@@ -23,7 +23,7 @@ _LONGEST_SLUG = 60
 
 
 class WorkRequest(msgspec.Struct, frozen=True):
-    """The base of what is asked for.
+    """Holds what a caller asks to be done. This is the base of all such structs.
 
     one_node  the work is about one node; if a cluster is named, about its publisher
     """
@@ -32,7 +32,7 @@ class WorkRequest(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """The base of what a kind of work returns for a node besides files.
+    """Holds what a kind of work returns for a node besides files. This is the base of such structs.
 
     changes_after_end  the result may change after the node has settled
     """

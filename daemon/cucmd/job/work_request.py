@@ -63,7 +63,7 @@ class Login(Struct, frozen=True):
 
 
 class Timeouts(Struct, frozen=True, omit_defaults=True):
-    """Holds deadlines in seconds. For an absent one the configuration decides."""
+    """Holds deadlines in seconds. If a deadline is absent, the configuration decides."""
 
     connect: float | None = None
     login: float | None = None

@@ -263,9 +263,7 @@ class JobRun:
             self.joint_run.leave(self.job.nodes[position].node)
 
     async def _contact(self, task: NodeTask, report: NodeProgress) -> Notes | Failure:
-        """Does the work on the node, once a session on it is free. Returns the node's notes, or its
-        failure.
-        """
+        """Works on the node once a session on it is free. Returns the notes, or the failure."""
         ending: Notes | Failure | None = None  # stays None if the node is cancelled
         try:
             address = await self._services.locate(task.host, task.port)

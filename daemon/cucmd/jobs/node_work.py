@@ -1,4 +1,4 @@
-"""Does the work on one node, and keeps what the work reports to its job.
+"""Runs the work on one node, and keeps what the work reports to its job.
 
 `do_work` turns whatever goes wrong on a node into a failure of that node, so that no other node is
 affected. Only a cancel and `Postponed` leave it as exceptions.
@@ -41,7 +41,7 @@ ChangeNode: TypeAlias = Callable[[Callable[[Node], Node]], None]
 
 
 async def do_work(work: WorkOnNode, task: NodeTask, progress: NodeProgress) -> Notes | Failure:
-    """Does the work on the node. Returns its notes, or why it failed.
+    """Works on the node. Returns the notes, or why the work failed.
 
     Raises nothing but `trio.Cancelled` and `Postponed`.
     """

@@ -95,7 +95,7 @@ async def recover_jobs(
 
 
 async def _recover_or_log(store: Store, job: Job, directory: Path) -> RecoveredFiles | None:
-    """Does the same as `recover_files`, but returns None if the store cannot be read.
+    """Calls `recover_files`. Returns None if the store cannot be read.
 
     This is logged. The next start looks at the files again.
     """

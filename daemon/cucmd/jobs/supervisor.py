@@ -332,7 +332,7 @@ class Supervisor:
         return self._live.get(job_id)
 
     async def _wait_for_run(self, job_id: str) -> JobRun | None:
-        """Does the same as `run_of`, and waits for a job that is being started or tried again."""
+        """Returns what `run_of` returns, but first waits for a start or a retry of the job."""
         await self._places.wait_until_stored(job_id)
         return self._live.get(job_id)
 
