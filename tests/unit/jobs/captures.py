@@ -14,7 +14,6 @@ from rig.supervised import (
 
 NAME = "cucmd_0a1b2c3d4e5f"
 WORK = Capture(NAME)
-FILE = f"files/192.0.2.9/1/platform/cli/{NAME}.cap"
 
 
 def ready_after(seconds: float, *, stops_within: float = 0.0, ignores: bool = False) -> Behaviour:

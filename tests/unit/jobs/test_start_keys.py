@@ -62,26 +62,6 @@ async def test_key_with_other_parameters(tmp_path: Path) -> None:
             await started(harness, key(digest="x"))
 
 
-async def test_labels_of_running_and_ended_job(tmp_path: Path) -> None:
-    def label(job: Job) -> Job:
-        return msgspec.structs.replace(job, labels={**job.labels, "case": "1"})
-
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours["b"] = hang
-        ended, running = await harness.start("a"), await harness.start("b")
-        await harness.ended(ended)
-        while harness.supervisor.live_count > 1:
-            await trio.testing.wait_all_tasks_blocked()
-        await harness.running(running)
-        for job_id in (ended, running):
-            before = await harness.supervisor.find(job_id)
-            after = await harness.supervisor.relabel(job_id, label)
-            assert after.labels == {"case": "1"}
-            assert await harness.store.load(job_id) == await harness.supervisor.find(job_id)
-            assert after.revision > before.revision or job_id == ended
-        await harness.supervisor.cancel(running, None)
-
-
 async def test_refused_label_is_not_set_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

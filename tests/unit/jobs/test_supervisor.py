@@ -3,6 +3,7 @@
 import errno
 import gc
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -299,3 +300,25 @@ async def test_log_lines_have_uid(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     lines = [one for one in caplog.records if one.name == "cucmd.jobs.recorder"]
     assert len(lines) == 2
     assert all(line.uid == 61001 for line in lines)
+
+
+async def test_folders_are_synced_before_contact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync, synced, at_contact = os.fsync, set(), set()
+
+    def watched(descriptor: int) -> None:
+        synced.add(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    async def contacted(task: NodeTask, report: Report) -> tuple[str, ...]:
+        at_contact.update(synced)
+        return ()
+
+    monkeypatch.setattr(os, "fsync", watched)
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours["a"] = contacted
+        job_id = await harness.start("a")
+        await harness.ended(job_id)
+    job = tmp_path / "jobs" / job_id
+    assert {job.parent, job, job / "a"} <= at_contact

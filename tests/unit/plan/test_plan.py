@@ -186,13 +186,6 @@ def test_resume_checks_tied_credential(two_clusters: Planner, tmp_path: Path) ->
     assert planner(tmp_path, TIED).replan(job) is None
 
 
-def test_last_becomes_a_window() -> None:
-    asked = replace(request("a"), collection=Collection(paths=("x",), last="2h"))
-    job, _ = planned_by(PLANNER, asked)
-    assert (job.work.last, job.work.until) == ("2h", job.created_at)
-    assert job.work.since == job.created_at - timedelta(hours=2)
-
-
 def discovery(publisher: str, login: Login = LOGIN) -> StartRequest:
     return StartRequest((publisher,), login, discovery=Discovery())
 
