@@ -38,11 +38,15 @@ class Collection(Struct, frozen=True):
     # of this name, not the location.
     paths: tuple[str, ...] | None = None
     location: str | None = None
+    # A pattern for the names of files.
     match: str | None = None
+    # Also collects from subfolders.
     recurs: bool | None = None
+    # The nodes pack the files before they send them.
     compress: bool | None = None
     # A duration before the request, such as "30m", "2h" or "3d".
     last: str | None = None
+    # RFC 3339 times with a zone.
     since: str | None = None
     until: str | None = None
 
@@ -65,14 +69,21 @@ class Login(Struct, frozen=True):
 class Timeouts(Struct, frozen=True, omit_defaults=True):
     """Holds deadlines in seconds. If a deadline is absent, the configuration decides."""
 
+    # Until SSH answers.
     connect: float | None = None
+    # From the connection to the first prompt of the node.
     login: float | None = None
     # For the answer to a plain command such as "show status".
     answer: float | None = None
+    # For each "file get", and for each of commands.
     command: float | None = None
+    # For a transfer in which no byte comes.
     stall: float | None = None
+    # For all work on a node.
     node: float | None = None
+    # For the whole job.
     job: float | None = None
+    # For closing a session cleanly.
     grace: float | None = None
 
 
