@@ -87,8 +87,8 @@ async def recover_jobs(
     for job_id in ended:
         with _errors_logged(job_id):
             stored = await _read_with_retries(partial(store.load, job_id))
-            left = None if stored is None else await _recover_or_log(store, stored, jobs / job_id)
-            if left is not None and left.recorded:
+            files = None if stored is None else await _recover_or_log(store, stored, jobs / job_id)
+            if files is not None and files.recorded:
                 await write_manifest(store, job_id, jobs / job_id)
                 await store.close_job(job_id)
     await write_missing_manifests(store, jobs)

@@ -41,13 +41,13 @@ def known_clusters(
     ordered by the name of the node that was asked. `discoveries` begin with the newest.
     """
     by_asked = index_discoveries(discoveries)
-    taken: set[str] = set()
+    with_cluster: set[str] = set()
     for cluster in config.clusters.values():
         keys = (key for name in cluster.members for key in node_keys(name))
-        taken.update(by_asked[key].asked for key in keys if key in by_asked)
+        with_cluster.update(by_asked[key].asked for key in keys if key in by_asked)
         yield configured_cluster(cluster, by_asked)
     for discovery in sorted(by_asked.values(), key=lambda found: found.asked):
-        if discovery.asked not in taken:
+        if discovery.asked not in with_cluster:
             yield discovered_cluster(discovery)
 
 
@@ -81,8 +81,8 @@ def configured_cluster(
         )
         for name in cluster.members
     ]
-    taken = {node.member for node in nodes}
-    nodes += [ClusterNode(member.node, False, member) for member in found if member not in taken]
+    known = {node.member for node in nodes}
+    nodes += [ClusterNode(member.node, False, member) for member in found if member not in known]
     return KnownCluster(cluster.name, cluster.publisher, tuple(nodes), last)
 
 

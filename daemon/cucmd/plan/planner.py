@@ -199,7 +199,7 @@ class Planner:
         logins = Logins(self._config, self._environ, login)
         logins.check_accepted(job)
         whole = self._config.for_job([node.named_by or node.node for node in job.nodes])
-        allowance = Allowance(whole.limits.job_bytes, job.quota_bytes)
+        of_job = Allowance(whole.limits.job_bytes, job.quota_bytes)
         # The timeouts of the request hold on every node. The others are those of its cluster.
         overrides = work_request.Timeouts(
             **{name: getattr(job.timeouts, name) for name in job.timeouts_asked}
@@ -212,7 +212,7 @@ class Planner:
                 continue
             host, port = parse_node(node.node)
             settings = self._config.for_node(node.node, node.named_by)
-            own = Allowance(settings.limits.node_bytes, node.bytes_received)
+            of_node = Allowance(settings.limits.node_bytes, node.bytes_received)
             task = NodeTask(
                 job_id=job.job_id,
                 node=node.node,
@@ -228,7 +228,7 @@ class Planner:
                 host_keys=settings.ssh.host_keys,
                 legacy_algorithms=settings.ssh.legacy_algorithms,
                 sessions=settings.limits.sessions_per_node,
-                quota=Quota(own, allowance),
+                quota=Quota(of_node, of_job),
                 asked_at=job.created_at,
                 credential=(job.credential or settings.credential) if job.resumable else None,
                 cluster=settings.name or None,

@@ -115,9 +115,9 @@ def resolve_collection(files: work_request.Files, config: Config, now: datetime)
     snapshot = files.snapshot is not False and (profile.snapshot or files.snapshot)
     last, since, until = _resolve_window(request, profile, now)
     location, paths = _resolve_paths(files, profile)
-    of_all = _check_field(files.written_for, "written_for", rules.check_written_for)
-    usual = zip(profile.paths, profile.written_for, strict=False)
-    known = dict(usual) if request.paths is None else {}
+    of_request = _check_field(files.written_for, "written_for", rules.check_written_for)
+    of_profile = zip(profile.paths, profile.written_for, strict=False)
+    known = dict(of_profile) if request.paths is None else {}
     return Collect(
         paths=paths,
         profile=request.profile,
@@ -131,7 +131,7 @@ def resolve_collection(files: work_request.Files, config: Config, now: datetime)
         until=until,
         snapshot=SNAPSHOT if snapshot is True else (),
         health=_resolve_health(config) if snapshot == "health" else None,
-        written_for=tuple(of_all or known.get(path, USUAL_WRITTEN_FOR) for path in paths),
+        written_for=tuple(of_request or known.get(path, USUAL_WRITTEN_FOR) for path in paths),
         unverified=()
         if request.paths is not None
         else tuple(path for path in paths if path in profile.unverified),
@@ -159,8 +159,8 @@ def _resolve_paths(files: work_request.Files, profile: Profile) -> tuple[str, tu
     placed += _split_paths(added, "added_paths")
     if named is None and request.paths is None:
         named = profile.location  # because the paths are those of the profile
-    owns = [own for *_, own, _ in placed]
-    location, wrong = rules.common_location(named, profile.location, owns)
+    locations = [place for *_, place, _ in placed]
+    location, wrong = rules.common_location(named, profile.location, locations)
     if wrong is not None:
         field, written, *_ = placed[wrong]
         raise InvalidValue(field, wrong_value(written, rules.location_mismatch(location)))
@@ -270,9 +270,9 @@ def resolve_timeouts(request: work_request.Timeouts | None, base: Timeouts) -> T
     """Returns `base` with the timeouts of the request. Raises `InvalidValue`."""
     if request is None:
         return base
-    own = {field: seconds for field, seconds in asdict(request).items() if seconds is not None}
-    timeouts = replace(base, **own)
-    if own and (wrong := rules.wrong_timeout(timeouts, own)):
+    given = {field: seconds for field, seconds in asdict(request).items() if seconds is not None}
+    timeouts = replace(base, **given)
+    if given and (wrong := rules.wrong_timeout(timeouts, given)):
         raise InvalidValue(f"timeouts.{wrong[0]}", wrong[1])
     return timeouts
 
@@ -329,7 +329,7 @@ def resolve_capture(request: work_request.Packets, name: str) -> Capture:
     """Returns what to capture into a file of this name. Raises `InvalidValue`."""
     default = Capture(name)
     duration = _resolve_duration(request.duration, default.duration, LONGEST)
-    what = Capture(
+    capture = Capture(
         name=name,
         interface=default.interface if request.interface is None else request.interface,
         host=request.host,
@@ -340,31 +340,32 @@ def resolve_capture(request: work_request.Packets, name: str) -> Capture:
         delete=bool(request.delete),
     )
     try:
-        capture_line(what)
+        capture_line(capture)
     except InvalidArgument as error:
         raise InvalidValue(error.field, wrong_value(error.value, error.reason)) from None
-    return what
+    return capture
 
 
 def resolve_follow(request: work_request.Tail) -> Follow:
     """Returns what to follow. A folder need not end in "/". Raises `InvalidValue`."""
     recent = bool(request.recent)
     path = request.path.rstrip("/") + "/" if recent else request.path
-    what = Follow(path, recent=recent)
-    what = replace(what, duration=_resolve_duration(request.duration, what.duration, LONGEST_TAIL))
-    _check_tail("path", path, what)
+    default = Follow(path)
+    duration = _resolve_duration(request.duration, default.duration, LONGEST_TAIL)
+    follow = Follow(path, recent=recent, duration=duration)
+    _check_tail("path", path, follow)
     if request.regexp is None:
-        return what
-    what = replace(what, regexp=request.regexp)
-    _check_tail("regexp", request.regexp, what)
-    return what
+        return follow
+    follow = replace(follow, regexp=request.regexp)
+    _check_tail("regexp", request.regexp, follow)
+    return follow
 
 
-def _check_tail(field: str, value: str, what: Follow) -> None:
+def _check_tail(field: str, value: str, follow: Follow) -> None:
     """Raises `InvalidValue` if the command line cannot be typed with this value of the field."""
     try:
         check_word(field, value)
-        parse_tail(what.line)
+        parse_tail(follow.line)
     except InvalidArgument as error:
         reason = error.reason.removeprefix(f"PATH {value!r}: ")
         raise InvalidValue(field, wrong_value(value, reason)) from None
