@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import tracemalloc
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -28,12 +29,21 @@ from rig.inspection import manifest
 from rig.supervised import NOW, statuses, supervisor_harness
 
 
-async def test_job_without_password_is_interrupted(tmp_path: Path) -> None:
+async def stored(tmp_path: Path, *nodes: str, change: Callable[[Job], Job] | None = None) -> Job:
+    """Stores a job as a stop of the daemon has left it, with `change` saved last."""
+    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, tuple(map(Node, nodes)))
     async with open_store(tmp_path / "cucmd.db") as store:
-        job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"), Node("b")))
         await store.add_job(job)
-        after = job.begin(NOW).replace_node(0, Node("a").begin(NOW, 1).succeed(NOW), NOW)
-        await store.save(job, after)
+        if change is not None:
+            await store.save(job, change(job))
+    return job
+
+
+async def test_job_without_password_is_interrupted(tmp_path: Path) -> None:
+    done = Node("a").begin(NOW, 1).succeed(NOW)
+    job = await stored(
+        tmp_path, "a", "b", change=lambda job: job.begin(NOW).replace_node(0, done, NOW)
+    )
     async with supervisor_harness(tmp_path) as harness:
         await harness.supervisor.recover(lambda job: None)
         job = await harness.ended(job.job_id)
@@ -45,9 +55,7 @@ async def test_job_without_password_is_interrupted(tmp_path: Path) -> None:
 async def test_unsaved_files_are_tried_again(
     tmp_path: Path,
 ) -> None:
-    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"), Node("b")))
-    async with open_store(tmp_path / "cucmd.db") as store:
-        await store.add_job(job)
+    job = await stored(tmp_path, "a", "b")
     folder = tmp_path / "jobs" / job.job_id
     push(folder / "a")
 
@@ -160,10 +168,7 @@ def forbid_looking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def cut_off(tmp_path: Path) -> str:
     """Stores a job that was stopped with its end saved and a file that is not on record."""
-    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),))
-    async with open_store(tmp_path / "cucmd.db") as store:
-        await store.add_job(job)
-        await store.save(job, job.cancel(NOW))
+    job = await stored(tmp_path, "a", change=lambda job: job.cancel(NOW))
     push(tmp_path / "jobs" / job.job_id / "a")
     return job.job_id
 
@@ -191,13 +196,8 @@ async def test_damaged_row_stops_no_other_job(
 async def test_store_that_fails_at_start(
     tmp_path: Path, autojump_clock: trio.testing.MockClock, errors: int
 ) -> None:
-    """One error is none; where it stays, the job ends, and its files are looked at then; if that
-    fails too, the next start does.
-    """
-    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),))
-    async with open_store(tmp_path / "cucmd.db") as store:
-        await store.add_job(job)
-        await store.save(job, job.begin(NOW))
+    """If the error stays, the job ends, and its files are looked at then or at the next start."""
+    job = await stored(tmp_path, "a", change=lambda job: job.begin(NOW))
     push(tmp_path / "jobs" / job.job_id / "a")
     async with supervisor_harness(tmp_path) as harness:
         read, failures = harness.store.files, [StoreFailed("disk I/O error")] * errors
@@ -228,9 +228,7 @@ async def test_store_that_fails_at_start(
 
 
 async def test_unplannable_job_is_interrupted(tmp_path: Path) -> None:
-    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),))
-    async with open_store(tmp_path / "cucmd.db") as store:
-        await store.add_job(job)
+    job = await stored(tmp_path, "a")
 
     def damaged(_job: Job) -> list[NodeTask]:
         raise InvalidNode("no name of a node")
