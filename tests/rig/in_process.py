@@ -7,7 +7,7 @@ from typing import Any
 
 import trio
 
-from cucmd.reading.node import NodeReading
+from cucmd.reading.node_traces import NodeReading
 from cucmd.worker.frames import ProcessLimits, ReadTraces, TracePage, TracesRead, encode_frame
 
 
@@ -52,5 +52,5 @@ class _Worker:
             await self._made_by.before([name for _, name in files])
         reading = NodeReading(asked)
         for path, name in files:
-            reading.look(path, name)
+            reading.read_file(path, name)
         return TracesRead(reading.covered())

@@ -28,7 +28,7 @@ from typing import Any
 import trio
 from msgspec import _utils
 
-from cucmd.cases import sending
+from cucmd.cases import export_sender
 from cucmd.jobs import deletion, job_run
 from cucmd.main import main
 from cucmd.node.ports import NodeTask, UploadTarget
@@ -152,7 +152,7 @@ if __name__ == "__main__":
     if "CUCMD_TEST_KILLED" in os.environ:
         killing(Store, *os.environ["CUCMD_TEST_KILLED"].split())
     if "CUCMD_TEST_UNREAD" in os.environ:
-        sending.SECONDS = float(os.environ["CUCMD_TEST_UNREAD"])
+        export_sender.SECONDS = float(os.environ["CUCMD_TEST_UNREAD"])
     if "CUCMD_TEST_STRUCTS" in os.environ:
         noting_structs(Path(os.environ["CUCMD_TEST_STRUCTS"]))
     if "CUCMD_TEST_DEFECT" in os.environ:

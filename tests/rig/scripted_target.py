@@ -8,8 +8,8 @@ import trio
 
 from cucmd.job.failure import Failure
 from cucmd.node.file_writer import AppendedFile
-from cucmd.reading.packets import count_or_why
-from cucmd.reading.whole import read_file
+from cucmd.reading.completeness import read_file
+from cucmd.reading.packets import count_packets_at
 from cucmd.received_file import FileRead, PacketCount, ReceivedFile
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ class Readers:
         await trio.lowlevel.checkpoint()
         counts: list[PacketCount] = []
         for path in paths:
-            counts.append(count_or_why(path, most - sum(one.count for one in counts)))
+            counts.append(count_packets_at(path, most - sum(one.count for one in counts)))
         return counts
 
     async def read_to_end(

@@ -237,7 +237,7 @@ def test_collection_works_with_hardening(host: Host, lab: Lab) -> None:
     assert int(process["CapBnd"], 16) == 0
 
 
-RECEIVES, READS = "cucmd.receiver.receiving:receive", "cucmd.reading.node:read_traces"
+RECEIVES, READS = "cucmd.receiver.receiving:receive", "cucmd.reading.node_traces:read_traces"
 REACHING = "/opt/reaching"
 # The same unit with another program.
 IN_PLACE = f"""\

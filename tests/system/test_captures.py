@@ -11,7 +11,7 @@ from cucmctl import Client
 from cucmd.job import work_request
 from cucmd.job.work_request import Login, Timeouts
 from cucmd.protocol.jobs import Job
-from cucmd.reading.packets import count_or_why
+from cucmd.reading.packets import count_packets_at
 from cucmd.received_file import PacketCount
 from rig.asking import with_how
 from rig.credentials import login_options
@@ -67,7 +67,7 @@ def test_two_nodes_capture_together(daemon: Daemon, make_lab: MakeLab) -> None:
             path = cap_of(client, job, one.node)
             assert path.name == f"{job.capture.name}.cap"
             assert "." not in job.capture.name
-            assert count_or_why(path, 100_000) == PacketCount(end.packets)
+            assert count_packets_at(path, 100_000) == PacketCount(end.packets)
             assert end.packets > 100
         wait_until(lambda: lab.report()["connections_now"] == 0)
         report = lab.report()
@@ -186,7 +186,10 @@ def test_capture_from_start_to_export(tmp_path: Path, daemon: Daemon, make_lab: 
     out = tmp_path / "x"
     exported = daemon.ctl("export", job_id, "--format", "dir", "-o", str(out))
     assert exported.returncode == 0, exported.stderr
-    assert [count_or_why(path, 100_000).count for path in sorted(out.rglob("*.cap"))] == [40, 40]
+    assert [count_packets_at(path, 100_000).count for path in sorted(out.rglob("*.cap"))] == [
+        40,
+        40,
+    ]
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["job"]["work"]["name"] == as_json["capture"]["name"]
     listed = json.loads(daemon.ctl("--json", "list", "--kind", "capture").stdout)

@@ -14,7 +14,7 @@ import pytest
 from cucmctl import Client
 from cucmd.job.work_request import Login, Packets
 from cucmd.protocol.jobs import Job
-from cucmd.reading.packets import count_or_why
+from cucmd.reading.packets import count_packets_at
 from cucmd.received_file import PacketCount as Counted
 from rig.daemon import Daemon
 from rig.jobs import statuses, until
@@ -83,7 +83,7 @@ def test_tcpdump_reads_captured_files(daemon: Daemon, make_node: MakeNode) -> No
             packets = read(path)
             assert len(packets) > 10
             assert all(f"127.0.0.1.{port}: UDP, length 560" in line for line in packets)
-            assert count_or_why(path, 100_000) == Counted(len(packets))
+            assert count_packets_at(path, 100_000) == Counted(len(packets))
             assert one.capture.packets == len(packets)
         for one in nodes:  # and the node has removed the file
             assert list((one.root / "platform" / "cli").iterdir()) == []

@@ -13,7 +13,7 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.cases.coverage import TRACES
+from cucmd.cases.coverage_reader import TRACES
 from cucmd.received_file import Contents, FileRead, PacketCount, ReceivedFile
 from cucmd.service.readers import ROLES, Readers
 from cucmd.worker.workers import open_workers
@@ -171,16 +171,16 @@ async def test_slow_traces_leave_coverage_unknown(
     """The lines jump across midnight in turns, so that the reader reads all of them, which takes 10
     s.
     """
-    monkeypatch.setattr("cucmd.cases.coverage._SECONDS", 1)
+    monkeypatch.setattr("cucmd.cases.coverage_reader._SECONDS", 1)
     head = f"28131994.000 |{NOW:%H:%M:%S}.000 |FileHead |UTC:+00:00,Date: {NOW:%Y/%m/%d}, x\n"
     lines = b"28131995.000 |00:00:30.000 |\n28131995.000 |23:59:30.000 |\n" * 3_000_000
-    traces = {TRACES: "cucmd.reading.node:read_traces"}
+    traces = {TRACES: "cucmd.reading.node_traces:read_traces"}
     async with open_workers(tmp_path, traces) as workers, opened(tmp_path, workers) as cases:
         await cases.job(succeeded("odd"), succeeded("pub"))
         await cases.file("odd/SDL.txt.gz", gzip.compress(head.encode() + lines, 1))
         await cases.file("pub/a.log", log4j("12:00", "15:10"))
         said = await cases.looked_at()
-    assert said["pub"].extent == WHOLE
+    assert said["pub"].coverage == WHOLE
     assert said["odd"].coverage is not None
     assert said["odd"].coverage.startswith("coverage unknown")
     assert "takes longer" in said["odd"].coverage

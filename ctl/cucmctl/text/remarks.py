@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from functools import lru_cache
 from itertools import chain
 
 from cucmctl.cli.printer import visible
 from cucmctl.text.kind_text import KindText, text_of
-from cucmctl.text.window import minute, span
+from cucmctl.text.window import minute
 from cucmd.job.coverage import format_missing
 from cucmd.job.duration import longest_written_for
-from cucmd.job.work_request import Collection
 from cucmd.protocol.jobs import Job, Node
 
 # The number of nodes that are named on a terminal; a pipe gets all names.
@@ -40,13 +38,10 @@ def remarks(job: Job, *, columns: int | None = None, ascii_only: bool = False) -
     """
     mark = "" if columns is None else "x " if ascii_only else "✗ "
     all_names = columns is None
-    collection, text = job.collection, text_of(job)
+    text = text_of(job)
     by_node = chain(
         ((node, _gaps_of(node, all_names=all_names)) for node in job.nodes),
-        (
-            (node, chain(_remarks_of(node, text, mark), _coverage_of(node, collection)))
-            for node in job.nodes
-        ),
+        ((node, _remarks_of(node, text, mark)) for node in job.nodes),
     )
     for line in _grouped(by_node, all_names=all_names, marks=(GAP, mark)):
         yield from wrapped(line, columns)
@@ -124,6 +119,8 @@ def _remarks_of(node: Node, kind: KindText, mark: str) -> Iterator[tuple[str, st
     yield from _notes_of(node)
     for still in kind.may_still_run(node):
         yield still, ""
+    if node.coverage and not node.gaps:  # gaps come before everything else (`_gaps_of`)
+        yield visible(node.coverage), ""
 
 
 def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
@@ -147,29 +144,6 @@ def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
         hint = f"files that are written to for longer come with {option}"
     for at, text in enumerate(texts, 1):
         yield GAP + visible(text), hint if at == len(texts) else ""
-
-
-def _coverage_of(node: Node, collection: Collection) -> Iterator[tuple[str, str]]:
-    """Yields what the files of a node cover, in the time zone of the reader.
-
-    If the moments are not known, the daemon's text is used, which is in the node's own time.
-    """
-    extent = node.extent
-    if extent is not None:
-        texts = list(extent.besides)
-        if extent.since is not None:
-            ends = (extent.since, extent.until)
-            whole = ends == (_moment(collection.since), _moment(collection.until))
-            of = "the window" if whole else span(*ends, node.zone)
-            texts.insert(0, f"covers {of}")
-    else:
-        texts = [node.coverage] if node.coverage and not node.gaps else []
-    if texts:
-        yield visible("; ".join(texts)), ""
-
-
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
 
 
 def describe_waiting(node: Node) -> str:

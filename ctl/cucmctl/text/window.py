@@ -15,14 +15,8 @@ def window(since: str, until: str | None, zone: str | None = None) -> str:
     since, until  times in RFC 3339, as on the socket
     zone          name of the nodes' time zone
     """
-    end = None if until is None else datetime.fromisoformat(until)
-    return span(datetime.fromisoformat(since), end, zone)
-
-
-def span(since: datetime, until: datetime | None, zone: str | None = None) -> str:
-    """Returns the same text for `datetime` values."""
-    begin = since.astimezone()
-    end = begin if until is None else until.astimezone()
+    begin = datetime.fromisoformat(since).astimezone()
+    end = begin if until is None else datetime.fromisoformat(until).astimezone()
     if until is None:
         text = f"{_day(begin)} {_clock(begin)} {begin:%Z} on"
     else:

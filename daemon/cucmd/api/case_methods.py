@@ -18,8 +18,14 @@ from msgspec.structs import replace
 from cucmd.api.refusals import refusals, refusals_of_files
 from cucmd.api.request_checks import MOST_LISTED, prune_rule
 from cucmd.api.wire import file_to_wire, summary_to_wire
-from cucmd.cases.files import folder, nodes_by_name, pages
-from cucmd.cases.output import PrintedFile, follow_outputs, printed, read_output, read_transcript
+from cucmd.cases.files import file_pages, node_folder, nodes_by_name
+from cucmd.cases.output import (
+    OutputFile,
+    follow_outputs,
+    list_outputs,
+    read_output,
+    read_transcript,
+)
 from cucmd.config import InvalidValue
 from cucmd.job.job import Job
 from cucmd.job.node import Node
@@ -55,7 +61,7 @@ class CaseMethods:
         with refusals():
             job, names = await job_and_nodes(self._supervisor, request.job_id, request.nodes)
             nodes = nodes_by_name(job, names)
-            reading = self._held(job, pages(self._store, job.job_id, nodes))
+            reading = self._held(job, file_pages(self._store, job.job_id, nodes))
             async with aclosing(reading) as all_pages:
                 async for page in all_pages:
                     files = tuple(file_to_wire(file, node) for file, node in page)
@@ -84,7 +90,7 @@ class CaseMethods:
         with refusals_of_files():
             job = await self._supervisor.find(request.job_id)
             node = job.nodes[position_of(job, request.node)]
-            path = self._supervisor.directory(job.job_id) / folder(node) / "transcript.log"
+            path = self._supervisor.directory(job.job_id) / node_folder(node) / "transcript.log"
 
             def grows() -> bool:
                 return bool(request.follow) and self._works_on(job, node.node)
@@ -145,13 +151,13 @@ class CaseMethods:
         for node in nodes:
             run = self._supervisor.run_of(job.job_id)
             written = () if run is None else run.outputs_so_far(positions[node.node])
-            for file in await printed(self._store, job, node, directory, written=written):
+            for file in await list_outputs(self._store, job, node, directory, written=written):
                 async with aclosing(self._pieces(job, node, file)) as pieces:
                     async for piece in pieces:
                         yield piece
 
     async def _pieces(
-        self, job: Job, node: Node, file: PrintedFile
+        self, job: Job, node: Node, file: OutputFile
     ) -> AsyncGenerator[wire.CommandOutput, None]:
         """Yields the output of one command in pieces. The last piece has the parsed fields of the
         whole output, or why there are none, if outputs of this command can be parsed.
@@ -189,7 +195,7 @@ class CaseMethods:
             async for piece in kept:
                 yield piece
         paths = {
-            (node.node, number): directory / folder(node) / job.work.output_of(number, first)
+            (node.node, number): directory / node_folder(node) / job.work.output_of(number, first)
             for node in nodes
             if (first := first_attempts.get(node.node)) is not None
             for number in range(1, len(lines) + 1)
@@ -201,7 +207,7 @@ class CaseMethods:
                 if ended:  # find out whether the command came to its end
                     now = await self._supervisor.find(job.job_id)
                     ended_node = nodes_by_name(now, (node,))[node]
-                    found = await printed(self._store, now, ended_node, directory)
+                    found = await list_outputs(self._store, now, ended_node, directory)
                     complete = any(file.path == path and file.complete for file in found)
                 line = lines[number - 1]
                 yield wire.CommandOutput(node, number, line, text, ended, complete)

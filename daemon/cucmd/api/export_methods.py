@@ -16,11 +16,11 @@ from cucmd.api.case_methods import job_and_nodes
 from cucmd.api.refusals import refusals_of_files
 from cucmd.api.wire import damaged_to_wire, wrong_to_wire
 from cucmd.cases.archive import Archive
-from cucmd.cases.coverage import Coverage
+from cucmd.cases.coverage_reader import CoverageReader
 from cucmd.cases.damaged import DamagedFiles
-from cucmd.cases.files import is_gone, nodes_by_name
+from cucmd.cases.export_sender import ExportSender
+from cucmd.cases.files import is_directory_gone, nodes_by_name
 from cucmd.cases.names import export_name
-from cucmd.cases.sending import Sender
 from cucmd.cases.verify import Verifier
 from cucmd.job.job import Job
 from cucmd.job.request import Request
@@ -47,10 +47,10 @@ class ExportMethods:
         self,
         supervisor: Supervisor,
         store: Store,
-        coverage: Coverage,
+        coverage: CoverageReader,
         *,
         damaged: DamagedFiles,
-        sender: Sender,
+        sender: ExportSender,
         verifier: Verifier,
         is_operator: Callable[[Caller, Request], bool],
     ) -> None:
@@ -74,9 +74,9 @@ class ExportMethods:
             with holds.reading(job_id) if operator else holds.reading_as_guest(job_id):
                 directory = self._supervisor.directory(job_id)
                 job = await self._closed(job_id)
-                if is_gone(job, directory):
+                if is_directory_gone(job, directory):
                     raise FilesDeleted(job_id)
-                job = await self._coverage.with_coverage(job, _WAIT_FOR_COVERAGE)
+                job = await self._coverage.wait_for_coverage(job, _WAIT_FOR_COVERAGE)
                 if request.suspect:
                     nodes, suspect = nodes_by_name(job, names), frozenset(request.suspect)
                     checking = self._verifier.verify(job_id, directory, nodes, suspect)

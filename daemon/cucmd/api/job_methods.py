@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from cucmd.api.refusals import refusals, traced
 from cucmd.api.request_checks import list_filter, start_key
 from cucmd.api.wire import changed_to_wire, job_to_wire, summary_to_wire
-from cucmd.cases.files import is_gone
+from cucmd.cases.files import is_directory_gone
 from cucmd.config import InvalidValue
 from cucmd.config.config_thread import ConfigThread
 from cucmd.job.job import Job
@@ -138,7 +138,7 @@ class JobMethods:
         with refusals():
             job = await self._supervisor.find(request.job_id)
         self._on_status(job)
-        gone = is_gone(job, self._supervisor.directory(job.job_id))
+        gone = is_directory_gone(job, self._supervisor.directory(job.job_id))
         return wire.JobReply(self._wire(job, gone=gone))
 
     async def list(self, caller: Caller, request: requests.ListRequest) -> wire.ListReply:

@@ -9,8 +9,8 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from cucmd.cases.documents import moment, shown
-from cucmd.cases.files import counts, name_of
+from cucmd.cases.documents import printable_path, utc_from_seconds
+from cucmd.cases.files import is_counted, name_on_node
 from cucmd.job import work_request
 from cucmd.job.job import End, Job, JobEnded
 from cucmd.job.node import Node, Running
@@ -87,19 +87,19 @@ def summary_to_wire(job: Job | JobRow) -> wire.JobSummary:
     """Returns a job as a list has it."""
     fields = asdict(summarise(job) if isinstance(job, Job) else job)
     detail: Job = fields.pop("job")
-    shown = detail.work.job_members()
+    printable_path = detail.work.job_members()
     return wire.JobSummary(
         **fields,
         started_at=detail.started_at,
         owner=detail.uid,
         targets=detail.targets[:MOST_TARGETS] or None,
-        collection=shown.get("collection", work_request.Collection()),
+        collection=printable_path.get("collection", work_request.Collection()),
         labels=detail.labels or None,
         revision=detail.revision,
         kind=detail.kind,
         ran_before=detail.ran_before or None,
         commands=detail.work.commands_kept[:MOST_COMMANDS] or None,
-        capture=shown.get("capture"),
+        capture=printable_path.get("capture"),
         asked_by=detail.asked_by,
     )
 
@@ -107,18 +107,18 @@ def summary_to_wire(job: Job | JobRow) -> wire.JobSummary:
 def file_to_wire(file: ReceivedFile, node: Node) -> wire_cases.File:
     return wire_cases.File(
         node=file.node,
-        path=shown(name_of(file, node)),
+        path=printable_path(name_on_node(file, node)),
         size=file.size,
         complete=file.complete,
-        exported=file.complete and counts(file, node),
+        exported=file.complete and is_counted(file, node),
         sha256=file.sha256 or None,
         attempt=file.attempt,
-        modified=moment(file.modified),
+        modified=utc_from_seconds(file.modified),
     )
 
 
 def wrong_to_wire(file: ReceivedFile, node: Node, wrong: str) -> wire_cases.WrongFile:
-    return wire_cases.WrongFile(file.node, shown(name_of(file, node)), wrong)
+    return wire_cases.WrongFile(file.node, printable_path(name_on_node(file, node)), wrong)
 
 
 def damaged_to_wire(
@@ -162,7 +162,6 @@ def _node(job: Job, node: Node) -> wire.Node:
         zone=node.zone,
         may_run=job.names_left_running(node) if job.work.simultaneous else None,
         gaps=(node.gaps or None) if node.settled else None,
-        extent=node.extent if node.settled else None,
         earlier=node.earlier or None,
         **result,
     )

@@ -1,15 +1,15 @@
 """Lists, exports, checks and deletes the files of jobs that have ended.
 
-    files.py      the files of a job: a page at a time, which of them count, their removal
-    verify.py     the files on disk, compared with their checksums, by a process that reads them
-    damaged.py    PURE  which files were found to differ
-    coverage.py   what the files cover of the window that was asked for: by processes that read them
-    output.py     the transcript of a node, also while it grows, and what commands have printed
-    retention.py  PURE  which jobs are deleted without being named
-    archive.py    a job as one tar: what is in it, how long it will be, its parts
-    sending.py    sends that tar, by a process that has the connection of the client
-    names.py      PURE  the names of these files, which any system can unpack
-    documents.py  PURE  the documents in it: summary.txt, SHA256SUMS, manifest.json
+    files.py            the files of a job: lists them by pages, says which count, removes them
+    verify.py           compares the files on disk with their checksums, in a process
+    damaged.py          PURE  remembers which files were found to differ
+    coverage_reader.py  has processes read what the files cover of the window of a job
+    output.py           reads the transcript of a node and the output of commands while they grow
+    retention.py        PURE  chooses the jobs that a rule or a request deletes
+    archive.py          a job as one tar: its content, its length, its parts
+    export_sender.py    has a process send that tar over the connection of the client
+    names.py            PURE  names for the files in the tar that any system can unpack
+    documents.py        PURE  the documents in the tar: summary.txt, SHA256SUMS, manifest.json
 
-Nothing here holds all files of a job in memory; a job may have 100,000.
+Nothing here holds all files of a job in memory, since a job may have 100,000.
 """

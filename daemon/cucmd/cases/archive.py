@@ -1,14 +1,15 @@
-"""Makes one tar of a job: says what is in it and how long it will be, and gives its parts.
+"""Makes one tar of a job: its content, its length, and its parts.
 
-The length is told before the first byte, and a tar that is not whole never has it. So the files are
-looked at twice, a page at a time: `measure` adds up, and finds what is missing or has another size
-while an error can still be told; `parts` says what is sent (`sending.py`).
+The length is told before the first byte, and a tar that was cut off never has it. So the files are
+looked at twice, a page at a time. `measure` adds up the sizes, and finds files that are missing or
+have another size while an error can still be reported. `parts` then says what is sent
+(`export_sender.py`).
 
-    summary.txt         what a person reads first
-    SHA256SUMS          before the files, so that they can be checked as they pass
-    manifest.json       the job, its nodes, all files
+    summary.txt           what a person reads first
+    SHA256SUMS            before the files, so that they can be checked as they pass
+    manifest.json         the job, its nodes, all files
     transcripts/NODE.log
-    NODE/...            the files, as the node named them, but for what names.py says
+    NODE/...              the files, named as on the node, but portably (names.py)
 """
 
 from __future__ import annotations
@@ -26,18 +27,19 @@ import trio
 
 from cucmd.cases import documents
 from cucmd.cases.documents import ExportedNode
-from cucmd.cases.files import Page, counts, folder, name_of, nodes_by_name, pages
-from cucmd.cases.names import portable
+from cucmd.cases.files import Page, file_pages, is_counted, name_on_node, node_folder, nodes_by_name
+from cucmd.cases.names import portable_name
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.received_file import GONE, NOT_REGULAR, ReceivedFile, other_size
 from cucmd.store import Store
 from cucmd.worker.frames import ExportPart
 
-DOCUMENTS = ("summary.txt", "SHA256SUMS", "manifest.json")
-# Two blocks of zeros; not padded to a record of 20 blocks, which no reader needs.
+SUMMARY, MANIFEST = "summary.txt", "manifest.json"
+DOCUMENTS = (SUMMARY, "SHA256SUMS", MANIFEST)
+# Two blocks of zeros. The tar is not padded to a record of 20 blocks, which no reader needs.
 _END = bytes(2 * tarfile.BLOCKSIZE)
-# Bytes of a list of parts: a frame of a worker has at most four times as many.
+# The most bytes in a list of parts. A frame of a worker may have four times as many.
 _MOST_LISTED = 256 * 1024
 
 
@@ -46,10 +48,10 @@ class UnknownFile(Exception):
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """Says what a tar will have. `length`: bytes that are sent of it. `files`, `size`: how many
-    files are in all of it, and their bytes.
+    """Says what a tar will have.
 
-    `damaged`: for each node, as `ExportedNode` has them.
+    length: bytes that are sent. files, size: how many files the whole tar has, and their bytes,
+    whatever `after` leaves out. damaged: for each node, as in `ExportedNode`.
     """
 
     length: int
@@ -60,8 +62,10 @@ class Measured(msgspec.Struct, frozen=True):
 
 
 class TarEntry(msgspec.Struct, frozen=True):
-    """Describes a file in the tar. `name`: the path in the tar. `size`: bytes. `modified`: seconds
-    since 1970. `path`: below the directory of the job; "" of a document.
+    """Describes a file in the tar.
+
+    name: the path in the tar. size: bytes. modified: seconds since 1970. path: the path below the
+    directory of the job, or "" for a document.
     """
 
     name: str
@@ -70,30 +74,33 @@ class TarEntry(msgspec.Struct, frozen=True):
     path: str = ""
 
     def header(self) -> bytes:
-        """Writes the header in the pax format, which has no limit for names and sizes."""
+        """Returns the header in the pax format, which has no limit for names and sizes."""
         info = tarfile.TarInfo(self.name)
         info.size, info.mtime, info.mode = self.size, self.modified, 0o640
         return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
     def length(self) -> int:
-        """Counts the bytes of header, content and padding."""
+        """Returns the bytes of header, content and padding."""
         return len(self.header()) + self.size + -self.size % tarfile.BLOCKSIZE
 
 
-def exported_name(file: ReceivedFile, node: Node, alike: frozenset[bytes]) -> str:
-    """Returns the name of a file in the archive. `alike`: paths in lower case that several files of
-    the job have.
+def exported_name(file: ReceivedFile, node: Node, paths_alike: frozenset[bytes]) -> str:
+    """Returns the name of a file in the archive.
+
+    paths_alike: the paths, in lower case, that several files of the job have.
     """
-    differs_in_case = bool(alike) and os.fsencode(file.path).lower() in alike
-    return f"{portable(folder(node))}/{portable(name_of(file, node), alike=differs_in_case)}"
+    differs_in_case = bool(paths_alike) and os.fsencode(file.path).lower() in paths_alike
+    name = portable_name(name_on_node(file, node), alike=differs_in_case)
+    return f"{portable_name(node_folder(node))}/{name}"
 
 
 class Archive:
-    """Exports one job, which must be closed. `nodes`: only these. `incomplete`: such files too.
-    `after`: only what is behind the file of this name.
+    """Exports one job, which must be closed. `measure` comes first, then `parts`.
 
-    `measure` first, then `parts`. What is gone, or has another size, is left out, and named in the
-    summary; so are the files that are known to be `damaged`, by path.
+    nodes: only these. incomplete: also files that are not complete. after: only what comes after
+    the file with this name. damaged: files that are known to be damaged, by path.
+
+    Files that are damaged, gone, or of another size are left out and named in the summary.
     """
 
     def __init__(
@@ -114,11 +121,11 @@ class Archive:
         self._incomplete = incomplete
         self._damaged = dict(damaged or {})
         self._after = after
-        self._behind = True  # what comes next
-        self._alike: frozenset[bytes] = frozenset()  # paths in lower case
-        # Of nodes of which all attempts count: what came in each, below the folder of the attempt.
-        self._complete: dict[str, set[str]] = {}
-        self._cut: dict[str, set[str]] = {}
+        self._reached = True  # whether the file of `after` was passed
+        self._paths_alike: frozenset[bytes] = frozenset()  # in lower case
+        # The names of the files that came, by node, where all attempts of the node count.
+        self._complete_names: dict[str, set[str]] = {}
+        self._incomplete_names: dict[str, set[str]] = {}
         self._figures = {name: ExportedNode() for name in self._nodes}
         self._checksums_length = 0
         self._manifest_length = 0
@@ -126,24 +133,24 @@ class Archive:
         self._modified = int((job.completed_at or job.created_at).timestamp())
 
     async def measure(self) -> Measured:
-        """Raises `UnknownFile` for that of `after`, `OSError`, `StoreFailed`."""
-        self._behind = self._after is None
-        self._alike = await self._store.paths_alike(self._job.job_id)
-        sent = [self._is_behind(name) for name in DOCUMENTS]  # how long they are, shows at the end
+        """Adds up what is sent. Raises `OSError`, `StoreFailed`, and `UnknownFile` for `after`."""
+        self._reached = self._after is None
+        self._paths_alike = await self._store.paths_alike(self._job.job_id)
+        sent = [self._is_sent(name) for name in DOCUMENTS]  # their lengths are known at the end
         self._transcripts = await trio.to_thread.run_sync(self._find_transcripts)
-        length = sum(one.length() for one in self._transcripts if self._is_behind(one.name))
-        async with aclosing(pages(self._store, self._job.job_id, self._nodes)) as all_pages:
+        length = sum(entry.length() for entry in self._transcripts if self._is_sent(entry.name))
+        async with aclosing(file_pages(self._store, self._job.job_id, self._nodes)) as all_pages:
             async for page in all_pages:
                 length += await trio.to_thread.run_sync(self._measure_page, page)
-        if not self._behind and self._after is not None:
+        if not self._reached and self._after is not None:
             raise UnknownFile(self._after)
-        for name, cut in self._cut.items():
-            self._figures[name].left_out = len(cut - self._complete.get(name, set()))
+        for name, cut in self._incomplete_names.items():
+            self._figures[name].left_out = len(cut - self._complete_names.get(name, set()))
         self._manifest_length += len(self._manifest_beginning()) + len(documents.MANIFEST_END)
         documents_sent = compress(self._documents(), sent)
         figures = self._figures.values()
         return Measured(
-            length + sum(one.length() for one in documents_sent) + len(_END),
+            length + sum(entry.length() for entry in documents_sent) + len(_END),
             sum(one.files for one in figures),
             sum(one.size for one in figures),
             sum(one.left_out for one in figures),
@@ -152,18 +159,17 @@ class Archive:
 
     async def parts(self) -> AsyncGenerator[list[ExportPart], None]:
         """Yields the parts of the tar, in lists that each fit in a frame. Raises `StoreFailed`."""
-        self._behind = self._after is None
-        contents = (self._summary(), self._checksums(), self._manifest())
-        for entry, content in zip(self._documents(), contents, strict=True):
-            if not self._is_behind(entry.name):
+        self._reached = self._after is None
+        for entry in self._documents():
+            if not self._is_sent(entry.name):
                 continue
             yield [ExportPart(entry.header())]
-            async with aclosing(content) as pieces:
+            async with aclosing(self._content(entry.name)) as pieces:
                 async for piece in pieces:
                     for first in range(0, len(piece), _MOST_LISTED):
                         yield [ExportPart(piece[first : first + _MOST_LISTED])]
             yield [ExportPart(bytes(-entry.size % tarfile.BLOCKSIZE))]
-        for some in self._parts_of(self._transcripts):
+        for some in self._parts_of_entries(self._transcripts):
             yield some
         async with aclosing(self._pages()) as all_pages:
             async for page in all_pages:
@@ -173,11 +179,11 @@ class Archive:
 
     # What is in it
 
-    def _is_behind(self, name: str) -> bool:
-        """Says whether a file is behind that of `after`. To be asked of each, in their order."""
-        behind = self._behind
-        self._behind = behind or name == self._after
-        return behind
+    def _is_sent(self, name: str) -> bool:
+        """Says whether a file comes after the file of `after`. Call it for each file in order."""
+        is_after = self._reached
+        self._reached = is_after or name == self._after
+        return is_after
 
     def _documents(self) -> tuple[TarEntry, ...]:
         summary = len(documents.summary(self._job, self._figures))
@@ -187,28 +193,30 @@ class Archive:
 
     async def _pages(self) -> AsyncGenerator[Page, None]:
         """Yields the files that are exported."""
-        async with aclosing(pages(self._store, self._job.job_id, self._nodes)) as all_pages:
+        async with aclosing(file_pages(self._store, self._job.job_id, self._nodes)) as all_pages:
             async for page in all_pages:
                 yield [(file, node) for file, node in page if self._is_exported(file, node)]
 
     def _is_exported(self, file: ReceivedFile, node: Node) -> bool:
-        wanted = counts(file, node) and (file.complete or self._incomplete)
+        wanted = is_counted(file, node) and (file.complete or self._incomplete)
         return wanted and file.path not in self._damaged
 
     def _entry(self, file: ReceivedFile, node: Node) -> TarEntry:
         modified = self._modified if file.modified is None else file.modified
-        return TarEntry(exported_name(file, node, self._alike), file.size, modified, file.path)
+        return TarEntry(
+            exported_name(file, node, self._paths_alike), file.size, modified, file.path
+        )
 
     def _find_transcripts(self) -> list[TarEntry]:
-        """Finds the transcripts of the nodes. A node that was never reached has none."""
+        """Returns the transcripts of the nodes. A node that was never reached has none."""
         found = []
         for node in self._nodes.values():
-            path = f"{folder(node)}/transcript.log"
+            path = f"{node_folder(node)}/transcript.log"
             try:
                 size = (self._directory / path).lstat().st_size
             except FileNotFoundError:
                 continue
-            name = portable(f"transcripts/{folder(node)}.log")
+            name = portable_name(f"transcripts/{node_folder(node)}.log")
             found.append(TarEntry(name, size, self._modified, path))
         return found
 
@@ -218,23 +226,24 @@ class Archive:
     # In a worker thread, a page at a time
 
     def _measure_page(self, page: Page) -> int:
-        """Returns how many bytes are sent of the files."""
+        """Counts the files of a page. Returns how many bytes of the tar are sent for them."""
         for file, node in page:
-            if counts(file, node) and (file.complete or self._incomplete):
+            if is_counted(file, node) and (file.complete or self._incomplete):
                 known = self._damaged.get(file.path)
                 if wrong := known or _wrong_on_disk(self._directory / file.path, file.size):
                     self._damaged[file.path] = wrong
-                    name = documents.shown(name_of(file, node))
+                    name = documents.printable_path(name_on_node(file, node))
                     self._figures[file.node].damaged[name] = wrong
-            if counts(file, node):
-                # A node makes a folder `IP/DATE` for each command, and pushes its own into it. A
-                # file that two attempts left incomplete counts once, and not at all if one has it.
-                name = name_of(file, node)
+            if is_counted(file, node):
+                # A node makes a folder `IP/DATE` for each command and pushes its own folders into
+                # it. A file that two attempts left incomplete is counted once, and not at all if
+                # one attempt has it complete.
+                name = name_on_node(file, node)
                 name = name.split("/", 2)[2] if name.count("/") > 1 else name
                 if not file.complete and not self._incomplete:
-                    self._cut.setdefault(file.node, set()).add(name)
+                    self._incomplete_names.setdefault(file.node, set()).add(name)
                 elif file.complete and node.attempt > 1:
-                    self._complete.setdefault(file.node, set()).add(name)
+                    self._complete_names.setdefault(file.node, set()).add(name)
         exported = [(file, node) for file, node in page if self._is_exported(file, node)]
         self._manifest_length += len(
             documents.manifest_files(self._named(exported), first=not self._manifest_length)
@@ -244,26 +253,25 @@ class Archive:
             entry, figures = self._entry(file, node), self._figures[file.node]
             figures.files += 1
             figures.size += file.size
-            if entry.name != (given := f"{folder(node)}/{name_of(file, node)}"):
-                figures.renamed.append((documents.shown(given), entry.name))
-            if file.sha256:
-                self._checksums_length += len(documents.checksum_line(file, entry.name))
-            if self._is_behind(entry.name):
+            if entry.name != (given := f"{node_folder(node)}/{name_on_node(file, node)}"):
+                figures.renamed.append((documents.printable_path(given), entry.name))
+            self._checksums_length += len(documents.checksum_line(file, entry.name))
+            if self._is_sent(entry.name):
                 length += entry.length()
         return length
 
     def _named(self, page: Page) -> list[tuple[ReceivedFile, Node, str]]:
-        return [(file, node, exported_name(file, node, self._alike)) for file, node in page]
+        return [(file, node, exported_name(file, node, self._paths_alike)) for file, node in page]
 
     def _parts_of_files(self, page: Page) -> list[list[ExportPart]]:
-        return self._parts_of([self._entry(file, node) for file, node in page])
+        return self._parts_of_entries([self._entry(file, node) for file, node in page])
 
-    def _parts_of(self, entries: Sequence[TarEntry]) -> list[list[ExportPart]]:
-        """Makes the parts of those that are sent, in lists that each fit in a frame."""
+    def _parts_of_entries(self, entries: Sequence[TarEntry]) -> list[list[ExportPart]]:
+        """Returns the parts of the entries that are sent, in lists that each fit in a frame."""
         lists: list[list[ExportPart]] = []
         left = 0
         for entry in entries:
-            if not self._is_behind(entry.name):
+            if not self._is_sent(entry.name):
                 continue
             path = os.fsencode(self._directory / entry.path)
             part = ExportPart(entry.header(), path, entry.size)
@@ -274,30 +282,26 @@ class Archive:
             left -= len(part.head) + len(path)
         return lists
 
-    # Bytes of the documents
-
-    async def _summary(self) -> AsyncGenerator[bytes, None]:
-        yield documents.summary(self._job, self._figures)
-
-    async def _checksums(self) -> AsyncGenerator[bytes, None]:
-        async with aclosing(self._pages()) as all_pages:
-            async for page in all_pages:
-                lines = [
-                    documents.checksum_line(file, name)
-                    for file, _, name in self._named(page)
-                    if file.sha256
-                ]
-                yield b"".join(lines)
-
-    async def _manifest(self) -> AsyncGenerator[bytes, None]:
-        yield self._manifest_beginning()
+    async def _content(self, document: str) -> AsyncGenerator[bytes, None]:
+        """Yields the bytes of a document, in pieces. Raises `StoreFailed`."""
+        if document == SUMMARY:
+            yield documents.summary(self._job, self._figures)
+            return
+        if document == MANIFEST:
+            yield self._manifest_beginning()
         first = True
         async with aclosing(self._pages()) as all_pages:
             async for page in all_pages:
-                piece = documents.manifest_files(self._named(page), first=first)
-                first = first and not piece
+                named = self._named(page)
+                if document == MANIFEST:
+                    piece = documents.manifest_files(named, first=first)
+                    first = first and not piece
+                else:
+                    lines = (documents.checksum_line(file, name) for file, _, name in named)
+                    piece = b"".join(lines)
                 yield piece
-        yield documents.MANIFEST_END
+        if document == MANIFEST:
+            yield documents.MANIFEST_END
 
 
 def _wrong_on_disk(path: Path, size: int) -> str | None:

@@ -1,6 +1,6 @@
 """PURE. Makes the documents beside the files of a case: summary.txt, SHA256SUMS, manifest.json.
 
-They are made of pieces, so that none is in memory as a whole but the summary, and the same job
+All but the summary are made in pieces, so that they are never in memory as a whole. The same job
 gives the same bytes each time.
 """
 
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from cucmd.cases.files import folder, name_of
+from cucmd.cases.files import name_on_node, node_folder
 from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.kind import format_utc
@@ -22,9 +22,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ExportedNode(msgspec.Struct):
-    """Says what is exported of one node. `left_out`: files that are not complete. `damaged`: those
-    that are not as they were received, by path, with what is wrong; they are left out too.
-    `renamed`: how the node has named a file, and how it is named here.
+    """Counts what is exported of one node.
+
+    left_out: the number of files that are left out because they are not complete. damaged: files
+    that are left out because they are not as they were received: what is wrong, by path. renamed:
+    files that have another name in the export: (name on the node, name in the export).
     """
 
     files: int = 0
@@ -38,16 +40,18 @@ class ExportedNode(msgspec.Struct):
 
 
 def checksum_line(file: ReceivedFile, name: str) -> bytes:
-    """Writes a line as `sha256sum` does. `name`: that in the archive, with nothing that is to be
-    escaped.
+    """Returns a line as `sha256sum` writes it, or nothing if the checksum of the file is not known.
+
+    name: the name in the archive, which has no character that would have to be escaped.
     """
-    return f"{file.sha256}  {name}\n".encode()
+    return f"{file.sha256}  {name}\n".encode() if file.sha256 else b""
 
 
 # manifest.json
 
 
 def manifest_beginning(job: Job, figures: dict[str, ExportedNode]) -> bytes:
+    """Returns the beginning of the manifest: the job and its nodes. figures: by node name."""
     nodes = []
     for node in job.nodes:
         if node.node not in figures:
@@ -84,12 +88,12 @@ def manifest_beginning(job: Job, figures: dict[str, ExportedNode]) -> bytes:
 
 
 def manifest_files(files: Sequence[tuple[ReceivedFile, Node, str]], *, first: bool) -> bytes:
-    """Returns a piece of the list of files, each with its name in the archive. `first`: no piece
-    with a file came before it.
+    """Returns a piece of the list of files. files: each with its name in the archive. first:
+    whether no file came before this piece.
     """
     lines = []
     for file, node, name in files:
-        path = shown(f"{folder(node)}/{name_of(file, node)}")
+        path = printable_path(f"{node_folder(node)}/{name_on_node(file, node)}")
         of_file = {
             "node": file.node,
             "path": path,
@@ -98,7 +102,7 @@ def manifest_files(files: Sequence[tuple[ReceivedFile, Node, str]], *, first: bo
             "sha256": file.sha256,
             "complete": file.complete,
             "attempt": file.attempt,
-            "modified": moment(file.modified),
+            "modified": utc_from_seconds(file.modified),
         }
         lines.append(_encode(of_file))
     return (b"\n" if first else b",\n") + b",\n".join(lines) if lines else b""
@@ -107,12 +111,12 @@ def manifest_files(files: Sequence[tuple[ReceivedFile, Node, str]], *, first: bo
 MANIFEST_END = b"\n]}\n"
 
 
-def moment(seconds: int | None) -> datetime | None:
+def utc_from_seconds(seconds: int | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def shown(path: str) -> str:
-    """Returns a path as text of UTF-8, which a path on disk need not be."""
+def printable_path(path: str) -> str:
+    """Returns a path as valid UTF-8, which a path on disk need not be."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
@@ -120,32 +124,21 @@ def shown(path: str) -> str:
 
 
 def summary(job: Job, figures: dict[str, ExportedNode]) -> bytes:
-    """Returns what a person at the vendor reads first."""
-    return ("\n".join(_summary_lines(job, figures)) + "\n").encode("utf-8", "backslashreplace")
-
-
-def _summary_lines(job: Job, figures: dict[str, ExportedNode]) -> Iterator[str]:
-    yield f"{job.work.title} by cucmd, job {job.job_id}: {job.status}"
-    yield ""
+    """Returns summary.txt, which a person at the vendor reads first."""
+    lines = [f"{job.work.title} by cucmd, job {job.job_id}: {job.status}", ""]
     facts = [("Targets", ", ".join(job.targets))] if job.targets else []
     facts += [*sorted(job.labels.items()), *job.work.request_facts(job.created_at)]
     facts.append(("Started", format_utc(job.first_started_at or job.started_at)))
     facts.append(("Ended", format_utc(job.completed_at)))
-    for name, value in facts:
-        yield f"{name + ':':<12}{value}"
-    left_out = sum(one.left_out for one in figures.values())
-    if left_out:
-        yield ""
-        yield f"{_counted(left_out)} left out of this archive: not complete."
+    lines += [f"{name + ':':<12}{value}" for name, value in facts]
+    if left_out := sum(one.left_out for one in figures.values()):
+        lines += ["", f"{_number_of_files(left_out)} left out of this archive: not complete."]
     if damaged := sum(len(one.damaged) for one in figures.values()):
-        yield ""
-        yield f"{_counted(damaged)} left out of this archive: not as received."
+        lines += ["", f"{_number_of_files(damaged)} left out of this archive: not as received."]
     if renamed := [names for one in figures.values() for names in one.renamed]:
-        yield ""
-        yield f"{_counted(len(renamed))} renamed, so that any system can unpack all: %XX is a byte."
-        for given, name in renamed:
-            yield f"  {given!r} is {name}"
-    yield ""
+        why = "renamed, so that any system can unpack all: %XX is a byte."
+        lines += ["", f"{_number_of_files(len(renamed))} {why}"]
+        lines += [f"  {given!r} is {name}" for given, name in renamed]
     rows = [("NODE", "STATUS", "FILES", "BYTES")]
     nodes = [node for node in job.nodes if node.node in figures]
     rows += [
@@ -153,21 +146,21 @@ def _summary_lines(job: Job, figures: dict[str, ExportedNode]) -> Iterator[str]:
         for node in nodes
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for name, status, count, size in rows:
-        yield (
-            f"{name:<{widths[0]}}  {status:<{widths[1]}}  {count:>{widths[2]}}  {size:>{widths[3]}}"
-        )
+    lines.append("")
+    lines += [
+        f"{name:<{widths[0]}}  {status:<{widths[1]}}  {count:>{widths[2]}}  {size:>{widths[3]}}"
+        for name, status, count, size in rows
+    ]
     if isinstance(job.work, Collect) and any(node.coverage is None for node in nodes):
-        yield ""
-        yield "What the files cover of the window had not been looked at when this was made."
+        not_read = "What the files cover of the window had not been looked at when this was made."
+        lines += ["", not_read]
     remarks = [line for node in nodes for line in _remarks(job, node, figures[node.node])]
     results = [(node.node, node.result) for node in job.nodes]
     remarks += [f"{name}: {line}" for name, line in job.work.compare_nodes(results)]
     if remarks:
-        yield ""
-        yield from remarks
-    yield ""
-    yield "SHA256SUMS has the checksums of the files: sha256sum -c SHA256SUMS"
+        lines += ["", *remarks]
+    lines += ["", "SHA256SUMS has the checksums of the files: sha256sum -c SHA256SUMS", ""]
+    return "\n".join(lines).encode("utf-8", "backslashreplace")
 
 
 def _remarks(job: Job, node: Node, figures: ExportedNode) -> Iterator[str]:
@@ -182,16 +175,16 @@ def _remarks(job: Job, node: Node, figures: ExportedNode) -> Iterator[str]:
         yield f"{node.node}: {node.coverage}"
     for line in node.result.summary_lines() if node.result is not None else ():
         yield f"{node.node}: {line}"
-    if isinstance(node.state, Cancelled):  # else its failure or its notes have them
+    if isinstance(node.state, Cancelled):  # otherwise its failure or its notes say so
         for line in job.work.lines_if_cancelled(node.may_run):
             yield f"{node.node}: {line}"
     for note in node.notes:
         yield f"{node.node}: note: {note}"
     if figures.left_out:
-        yield f"{node.node}: {_counted(figures.left_out)} did not come completely"
+        yield f"{node.node}: {_number_of_files(figures.left_out)} did not come completely"
     for path, wrong in figures.damaged.items():
         yield f"{node.node}: {path} {wrong}"
 
 
-def _counted(files: int) -> str:
+def _number_of_files(files: int) -> str:
     return "1 file" if files == 1 else f"{files} files"

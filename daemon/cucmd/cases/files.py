@@ -1,8 +1,8 @@
-"""Lists the files of a job, a page at a time, says which of them count, and removes them all.
+"""Lists the files of a job by pages, says which of them count, and removes them all.
 
-Of a node that succeeded, the files of its last attempt count; of another node all. An attempt that
-failed left files behind that the one after it has collected again, under other paths, since a node
-makes a new folder for each command.
+If a node succeeded, only the files of its last attempt count; otherwise all files of the node do. A
+failed attempt leaves files behind which the next attempt collects again under other paths, since a
+node makes a new folder for each command.
 """
 
 from __future__ import annotations
@@ -22,51 +22,53 @@ from cucmd.node_name import folder_of
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store
 
-# Files in memory at once: about 1 MB.
+# The number of files in memory at once, which take about 1 MB.
 PAGE = 1000
 Page: TypeAlias = list[tuple[ReceivedFile, Node]]
 
 
 def nodes_by_name(job: Job, names: Sequence[str] | None) -> dict[str, Node]:
-    """Returns the nodes of a job by name, or those of them that are named."""
+    """Returns the nodes of a job by name, or only those in `names`."""
     return {node.node: node for node in job.nodes if names is None or node.node in names}
 
 
-def counts(file: ReceivedFile, node: Node) -> bool:
-    """Says whether the file belongs to what was collected from the node."""
+def is_counted(file: ReceivedFile, node: Node) -> bool:
+    """Says whether the file counts as collected from the node."""
     return not isinstance(node.state, Succeeded) or file.attempt == node.attempt
 
 
-def is_gone(job: Job, directory: Path) -> bool:
-    """Says whether somebody has removed what a closed job collected, and not by a call.
+def is_directory_gone(job: Job, directory: Path) -> bool:
+    """Says whether the files of a closed job were removed by other means than a call to the daemon.
 
-    Asked at each `Status`. A thread for it would cost ten times as much as the kernel's answer,
-    which is from memory mostly.
+    Each `Status` asks this. A thread for it would cost ten times as much as the kernel's answer,
+    which mostly comes from memory.
     """
     if not job.closed or not any(node.files_received for node in job.nodes):
         return False
     return not directory.exists()
 
 
-def folder(node: Node) -> str:
-    """Returns the node's folder, in the directory of the job and in an export."""
+def node_folder(node: Node) -> str:
+    """Returns the name of the node's folder in the directory of the job and in an export."""
     return folder_of(node.node, marked=node.marked)
 
 
-def name_of(file: ReceivedFile, node: Node) -> str:
-    """Returns the file's path below the folder of the node: as the node named it, or what a command
-    has printed as `output/001-show-status.txt`.
+def name_on_node(file: ReceivedFile, node: Node) -> str:
+    """Returns the file's path below the folder of the node: the name that the node gave it, or
+    `output/001-show-status.txt` for the output of a command.
     """
-    return file.path.removeprefix(f"{folder(node)}/").removeprefix("files/")
+    return file.path.removeprefix(f"{node_folder(node)}/").removeprefix("files/")
 
 
 def is_output(file: ReceivedFile, node: Node) -> bool:
-    """Says whether a command has printed it; the others were pushed."""
-    return file.path.startswith(f"{folder(node)}/{OUTPUT}/")
+    """Says whether the file is the output of a command. The node pushed all other files."""
+    return file.path.startswith(f"{node_folder(node)}/{OUTPUT}/")
 
 
-async def pages(store: Store, job_id: str, nodes: Mapping[str, Node]) -> AsyncGenerator[Page, None]:
-    """Yields all files of these nodes, by node and path, with their nodes. Raises `StoreFailed`."""
+async def file_pages(
+    store: Store, job_id: str, nodes: Mapping[str, Node]
+) -> AsyncGenerator[Page, None]:
+    """Yields all files of these nodes, with their nodes, by node and path. Raises `StoreFailed`."""
     one_node = len(nodes) == 1
     after = (next(iter(nodes)) if one_node else "", "")
     while page := await store.files(job_id, after, PAGE, one_node=one_node):
@@ -75,18 +77,19 @@ async def pages(store: Store, job_id: str, nodes: Mapping[str, Node]) -> AsyncGe
 
 
 class Stopped(Exception):
-    """The daemon stops. What is left is removed after the next start."""
+    """The daemon stops. What is left of the directory is removed after the next start."""
 
 
 def remove_directory(directory: Path, stopped: threading.Event) -> None:
-    """Removes the directory of a job. Returns once it is gone for good; one that is not there is
-    fine. For a worker thread.
+    """Removes the directory of a job, which is durably gone on return. Call it in a worker thread.
 
-    Nothing outside of it is touched. Every name is removed within an open directory, and a link is
-    removed and not followed, wherever it points and whoever changes the tree meanwhile.
-    Raises `Stopped` soon after `stopped` is set, and `OSError` with what is left.
+    A missing directory is no error. Nothing outside the directory is touched: each name is removed
+    relative to an open directory, and a link is removed and never followed, whoever changes the
+    tree meanwhile.
+
+    Raises `Stopped` soon after `stopped` is set, and `OSError` if something could not be removed.
     """
-    with suppress(FileNotFoundError):  # of the directory itself
+    with suppress(FileNotFoundError):  # the directory itself is missing
         for _, folders, files, descriptor in os.fwalk(directory, topdown=False, onerror=_raise):
             for name in (*files, *folders):
                 if stopped.is_set():
@@ -98,7 +101,7 @@ def remove_directory(directory: Path, stopped: threading.Event) -> None:
 
 
 def _remove(name: str, descriptor: int | None) -> None:
-    """Removes a file, a link or an empty directory, if it is there."""
+    """Removes a file, a link or an empty directory, unless it is gone already."""
     with suppress(FileNotFoundError):
         try:
             os.unlink(name, dir_fd=descriptor)

@@ -1,8 +1,8 @@
-"""Reads what was said on a node, and what its commands have printed, on disk and while it grows.
+"""Reads the transcript of a node and the output of its commands, also while these files grow.
 
-It is read in pieces of whole lines, so that no character is cut in two. An output is read once it
-is on record, which it is when its node has ended; and before that, where whoever runs the job says
-that it is whole, or where it is followed.
+Files are read in pieces of whole lines, so that no character is cut in two. An output is read once
+it is on record, which it is when its node has ended. Before that, an output is read if the running
+job says that it is whole, or if it is being followed.
 """
 
 from __future__ import annotations
@@ -16,52 +16,53 @@ from typing import TypeAlias
 import msgspec
 import trio
 
-from cucmd.cases.files import PAGE, counts, folder
+from cucmd.cases.files import PAGE, is_counted, node_folder
 from cucmd.job.job import Job
 from cucmd.job.kind import OUTPUT
 from cucmd.job.node import Node
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store
 
-# The name of a node, and the number of an output of it.
-Which: TypeAlias = tuple[str, int]
+# The name of a node, and the number of one of its outputs.
+OutputKey: TypeAlias = tuple[str, int]
 _PIECE = 128 * 1024
-# Seconds between two looks at a transcript that grows: nobody reads faster.
+# Seconds between two looks at a file that grows. Nobody reads faster than that.
 _EVERY = 0.25
 
 
 async def read_transcript(path: Path, grows: Callable[[], bool]) -> AsyncGenerator[str, None]:
-    """Yields its text, piece by piece, until its end; and on as long as `grows()`.
+    """Yields the text of a transcript to its end, and what is added as long as `grows()` is true.
 
-    Nothing for a file that does not exist. Raises `OSError`.
+    Yields nothing if the file does not exist. Raises `OSError`.
     """
     async with aclosing(follow_outputs({("", 0): path}, lambda _: grows())) as pieces:
-        async for _, text, _ in pieces:
+        async for _key, text, _is_last in pieces:
             if text:
                 yield text
 
 
 async def follow_outputs(
-    paths: Mapping[Which, Path], grows: Callable[[str], bool]
-) -> AsyncGenerator[tuple[Which, str, bool], None]:
-    """Yields the text of these outputs as they grow, and with each piece whether it is the last of
-    its output; an empty one may be. Raises `OSError`.
+    paths: Mapping[OutputKey, Path], grows: Callable[[str], bool]
+) -> AsyncGenerator[tuple[OutputKey, str, bool], None]:
+    """Yields texts of these outputs while they grow: (output, text, whether it is the last text).
 
-    grows: whether the node of that name may still print.
+    The last text of an output may be empty. grows: says whether the node of that name may still
+    print. Raises `OSError`.
     """
-    files = {which: _Growing(path) for which, path in paths.items()}
+    files = {key: _Growing(path) for key, path in paths.items()}
     while files:
         quiet = True
-        for which, file in tuple(files.items()):
-            # Asked before the look: what came before its end is then in it.
-            growing = grows(which[0])
+        for key, file in tuple(files.items()):
+            # Asked before the file is read, so that the text has all that came before the node's
+            # end.
+            growing = grows(key[0])
             text = await file.more()
             quiet = quiet and text is None
             if text:
-                yield which, text, False
+                yield key, text, False
             elif text is None and not growing:
-                del files[which]
-                yield which, file.rest(), True
+                del files[key]
+                yield key, file.rest(), True
         if quiet and files:
             await trio.sleep(_EVERY)
 
@@ -75,7 +76,9 @@ class _Growing:
         self._rest = b""
 
     async def more(self) -> str | None:
-        """Reads what came since; "": no whole line. None: nothing. Raises `OSError`."""
+        """Reads what was added; "" if no line is whole yet, None if nothing came. Raises
+        `OSError`.
+        """
         piece = await trio.to_thread.run_sync(_read, self._path, self._offset)
         if not piece:
             return None
@@ -86,7 +89,7 @@ class _Growing:
         return (lines + newline).decode(errors="replace")
 
     def rest(self) -> str:
-        """Returns the beginning of a line that has no end."""
+        """Returns the last line if it was not ended."""
         return self._rest.decode(errors="replace")
 
 
@@ -101,10 +104,10 @@ def _read(path: Path, offset: int) -> bytes:
         os.close(descriptor)
 
 
-class PrintedFile(msgspec.Struct, frozen=True):
-    """Describes the output of one command on one node. `path`: of the file; its text is masked.
+class OutputFile(msgspec.Struct, frozen=True):
+    """Describes the output of one command on one node. Passwords in its text are masked.
 
-    `complete`: the command came to its end.
+    path: of the file. complete: the command came to its end.
     """
 
     number: int
@@ -112,23 +115,23 @@ class PrintedFile(msgspec.Struct, frozen=True):
     complete: bool
 
 
-async def printed(
+async def list_outputs(
     store: Store,
     job: Job,
     node: Node,
     directory: Path,
     *,
     written: Sequence[ReceivedFile] = (),
-) -> list[PrintedFile]:
-    """Lists an output for each command that has one on a node, in the order of the commands. Where
-    several attempts have kept the output of a command, it is the last of those that are complete,
-    or the last of all. Raises `StoreFailed`.
+) -> list[OutputFile]:
+    """Lists one output for each command of a node that has any, in the order of the commands.
 
-    `written`: those that are whole on disk, and need not be on record.
+    Where several attempts have kept the output of a command, the last complete one is listed, or
+    the last one if none is complete. written: outputs that are whole on disk, but need not be on
+    record. Raises `StoreFailed`.
     """
-    outputs = f"{folder(node)}/{OUTPUT}/"
+    outputs = f"{node_folder(node)}/{OUTPUT}/"
     files = {file.path: file for file in written}
-    # Before them are the files that the node pushed, of a job that has collected.
+    # In this order the files that the node pushed come before the outputs, so they are skipped.
     after = (node.node, outputs)
     while page := await store.files(job.job_id, after, PAGE, one_node=True):
         files = {file.path: file for file in page} | files
@@ -136,18 +139,18 @@ async def printed(
     found = {
         int(file.path.removeprefix(outputs).partition("-")[0]): file
         for file in sorted(files.values(), key=lambda one: (one.complete, one.attempt))
-        if file.path.startswith(outputs) and counts(file, node)
+        if file.path.startswith(outputs) and is_counted(file, node)
     }
     return [
-        PrintedFile(number, directory / file.path, file.complete)
+        OutputFile(number, directory / file.path, file.complete)
         for number, file in sorted(found.items())
     ]
 
 
 async def read_output(path: Path) -> AsyncGenerator[tuple[str, bool], None]:
-    """Yields its text, in pieces of whole lines, and with each whether it is the last.
+    """Yields the text in pieces of whole lines, each with whether it is the last piece.
 
-    One piece at least; an empty one for a file that is gone. Raises `OSError`.
+    There is at least one piece, which is empty if the file is gone. Raises `OSError`.
     """
     before: str | None = None
     async with aclosing(read_transcript(path, lambda: False)) as pieces:

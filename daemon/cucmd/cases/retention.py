@@ -1,16 +1,18 @@
-"""PURE. Says which jobs are deleted: by `[retention]` of the configuration, or by a request.
+"""PURE. Chooses the jobs that are deleted: by `[retention]` of the configuration, or by a request.
 
-A job with the label `keep` never is, nor one that somebody holds. It does not count either: the
-limits are for the others.
+A job with the label `keep` is never chosen, and neither is a job that somebody is reading or
+changing. A job with that label does not count towards the limits either.
 
-Setting the wall clock makes no job old: by `days` one is if the daemon has run for as long since
-its end, too, which the store counts by a clock of the kernel that nobody can set (`Store.elapsed`).
-That may be less than the time that has passed, as while the machine is off, and is never more. The
-same count gives the order in which jobs have ended, by which the newest stay.
+Setting the wall clock makes no job old. `days` applies only if the daemon has also run for that
+long since the end of the job. The store counts that time by a clock of the kernel that nobody can
+set (`Store.elapsed`). It may be less than the time that has passed, for example while the machine
+was off, and it is never more. The same count gives the order in which jobs ended, which decides
+which jobs are the newest.
 
-To stop at a jump of the wall clock instead, until somebody calls `prune`, would take more, and hold
-less: the jump must be found, kept over restarts, shown and taken back, while the disk fills; one
-that is made while the daemon does not run is not found; and the order would still need a count.
+The alternative was to notice a jump of the wall clock and to stop until somebody calls `prune`.
+That takes more and protects less. The jump must be found, kept over restarts, shown and taken back,
+while the disk fills. A jump while the daemon does not run is not found. The order of the jobs would
+still need a count.
 """
 
 from __future__ import annotations
@@ -27,10 +29,10 @@ _DAY = 24 * 60 * 60  # seconds
 
 
 class Prune(msgspec.Struct, frozen=True):
-    """A job is deleted if all that is given is true of it.
+    """Says which jobs a request deletes: those for which all of these conditions hold.
 
-    `older_than`: it ended longer ago. `keep`: so many newer jobs with these labels stay.
-    `larger_than`: its files take more bytes. `labels`: it has all of them.
+    older_than: the job ended longer ago. keep: so many newer jobs with these labels stay.
+    larger_than: its files take more bytes. labels: the job has all of them.
     """
 
     older_than: timedelta | None = None
@@ -39,53 +41,53 @@ class Prune(msgspec.Struct, frozen=True):
     labels: Mapping[str, str] = {}
 
 
-def beyond(
+def jobs_beyond_limits(
     jobs: Iterable[ClosedJob],
     now: datetime,
     elapsed: float,
-    held: Callable[[str], bool],
+    is_held: Callable[[str], bool],
     *,
     days: int = 0,
     most: int = 0,
     most_bytes: int = 0,
 ) -> list[ClosedJob]:
-    """Returns those of the closed `jobs`, newest first, that are beyond a limit; 0: no limit.
+    """Returns the closed jobs that are beyond a limit. A limit of 0 does not apply.
 
-    elapsed     that of the store, in seconds
-    held        of an id, whether somebody reads or changes that job
-    days        since the job has ended, by both clocks
-    most        jobs that stay
-    most_bytes  that the files of those take together. The newest stays whatever it takes: nobody
-                has had the time to export it
+    jobs: closed jobs, the newest first. elapsed: the seconds that the store has counted. is_held:
+    says of a job's id whether somebody is reading or changing that job. days: the age at which a
+    job is deleted, by both clocks. most: how many jobs stay. most_bytes: how many bytes the files
+    of the remaining jobs may take together. The newest job stays whatever its size, because nobody
+    has had the time to export it.
     """
     found: list[ClosedJob] = []
-    taken = 0
-    for place, job in enumerate(_deletable(jobs)):
-        taken += job.bytes
-        if held(job.job_id):
+    bytes_so_far = 0
+    for newer, job in enumerate(_deletable(jobs)):
+        bytes_so_far += job.bytes
+        if is_held(job.job_id):
             continue
         age = min((now - job.completed_at).total_seconds(), elapsed - job.ended_after)
         old = bool(days) and age > days * _DAY
-        surplus = bool(most) and place >= most
-        too_much = bool(most_bytes and job.bytes and place) and taken > most_bytes
+        surplus = bool(most) and newer >= most
+        too_much = bool(most_bytes and job.bytes and newer) and bytes_so_far > most_bytes
         if old or surplus or too_much:
             found.append(job)
     return found
 
 
-def pruned(
-    which: Prune, jobs: Iterable[ClosedJob], now: datetime, held: Callable[[str], bool]
+def jobs_to_prune(
+    request: Prune, jobs: Iterable[ClosedJob], now: datetime, is_held: Callable[[str], bool]
 ) -> list[ClosedJob]:
-    """Returns those of the closed `jobs`, newest first, that are to be pruned. `held`: as in
-    `beyond`.
+    """Returns the closed jobs that a request deletes.
+
+    jobs: closed jobs, the newest first. is_held: as in `jobs_beyond_limits`.
     """
-    labelled = [job for job in _deletable(jobs) if which.labels.items() <= job.labels.items()]
+    labelled = [job for job in _deletable(jobs) if request.labels.items() <= job.labels.items()]
     return [
         job
-        for job in labelled[which.keep or 0 :]
-        if (which.older_than is None or now - job.completed_at > which.older_than)
-        and (which.larger_than is None or job.bytes > which.larger_than)
-        and not held(job.job_id)
+        for job in labelled[request.keep or 0 :]
+        if (request.older_than is None or now - job.completed_at > request.older_than)
+        and (request.larger_than is None or job.bytes > request.larger_than)
+        and not is_held(job.job_id)
     ]
 
 

@@ -1,6 +1,6 @@
-"""Compares the files of a job on disk with their checksums, in a process (`reading/exported.py`).
+"""Compares the files of a job on disk with their checksums, in a process (`reading/job_files.py`).
 
-It gives way to everything else, and a cancel kills it.
+The process has a low priority, and a cancel kills it.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ import msgspec
 
 from cucmd.cases.archive import exported_name
 from cucmd.cases.damaged import DamagedFiles
-from cucmd.cases.files import counts, pages
-from cucmd.cases.sending import process_of
+from cucmd.cases.export_sender import file_process
+from cucmd.cases.files import file_pages, is_counted
 from cucmd.job.node import Node
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store
 from cucmd.worker.frames import CheckedFile, CheckFiles, FileChecked
 from cucmd.worker.workers import Workers
 
-# What such a process does, by which the first process knows it.
+# The role by which the worker machinery knows such a process.
 CHECK = "check"
-# Files in one frame: less than the most that a frame may have, also with the longest names.
+# The most files in one frame, so that it fits also with the longest names.
 _IN_A_FRAME = 200
 _CHECKED = msgspec.msgpack.Decoder(FileChecked)
 
 
 class Verifier:
-    """Compares files with their checksums. What is found to be damaged is noted in `damaged`."""
+    """Compares files with their checksums. Damaged files are noted in `damaged`."""
 
     def __init__(self, workers: Workers, store: Store, damaged: DamagedFiles) -> None:
         self._workers = workers
@@ -44,21 +44,23 @@ class Verifier:
         nodes: Mapping[str, Node],
         only: Container[str] | None = None,
     ) -> AsyncGenerator[tuple[ReceivedFile, Node, str | None], None]:
-        """Verifies each complete file that counts, and yields what is wrong with it; None: nothing.
+        """Verifies each complete file that counts, and yields what is wrong with it, or None.
 
-        only: names in an export; None: all. Raises `StoreFailed`, `OSError`.
+        only: the names of files in an export; None for all files.
+
+        Raises `StoreFailed`, `OSError`.
         """
         alike = frozenset[bytes]() if only is None else await self._store.paths_alike(job_id)
         async with (
-            process_of(self._workers, CHECK, directory) as worker,
-            aclosing(pages(self._store, job_id, nodes)) as all_pages,
+            file_process(self._workers, CHECK, directory) as worker,
+            aclosing(file_pages(self._store, job_id, nodes)) as all_pages,
         ):
             async for page in all_pages:
                 asked = [
                     (file, node)
                     for file, node in page
                     if file.complete
-                    and counts(file, node)
+                    and is_counted(file, node)
                     and (only is None or exported_name(file, node, alike) in only)
                 ]
                 for first in range(0, len(asked), _IN_A_FRAME):

@@ -32,29 +32,15 @@ class Gap(msgspec.Struct, frozen=True):
     trace: str | None = None
 
 
-class Extent(msgspec.Struct, frozen=True):
-    """Says from when to when the files of a node cover the time window. The times are the ends of
-    the window. Where the window has no end, they are the first and the last time stamp, by the
-    clock of the node. A time is absent if there are gaps.
-    """
-
-    since: datetime | None = None
-    until: datetime | None = None
-    # Remarks on the files, such as that one of them could not be read.
-    besides: tuple[str, ...] = ()
-
-
 class Covered(msgspec.Struct, frozen=True):
     """Says which part of the time window the files of a node cover.
 
-    text    the same in words
-    gaps    the parts that are missing
-    extent  from when to when the files cover the window; None if only the words can say so
+    text  the same in words
+    gaps  the parts that are missing
     """
 
     text: str
     gaps: tuple[Gap, ...] = ()
-    extent: Extent | None = None
 
 
 def format_missing(seconds: float) -> str:

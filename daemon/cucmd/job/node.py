@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeAlias, cast
 import msgspec
 
 from cucmd.job.attempt import MOST_EARLIER, MOST_MESSAGE, EarlierAttempt
-from cucmd.job.coverage import Covered, Extent, Gap
+from cucmd.job.coverage import Covered, Gap
 from cucmd.job.failure import Failure
 from cucmd.job.kind import Result
 from cucmd.job.status import NodeStatus
@@ -105,10 +105,9 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     heard_at         when the last byte of the node came, or the attempt began
     named_by         the node whose discovery has named this one; None if the request or the
                      configuration has named it
-    coverage         which part of the time window its files cover, in words (cases/coverage.py);
-                     None if this was not examined
+    coverage         which part of the time window its files cover, in words
+                     (cases/coverage_reader.py); None if this was not examined
     gaps             the parts of the window that are missing
-    extent           from when to when the files cover the window
     result           what the work has returned for the node so far; it may change after the node
                      has settled
     may_run          names of what was begun on the node before it was queued last, and may still
@@ -137,7 +136,6 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     result: R | None = None
     may_run: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()
-    extent: Extent | None = None
     earlier: tuple[EarlierAttempt, ...] = ()
 
     @property
@@ -156,7 +154,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     def begin(self, now: datetime, attempt: int) -> Node[R]:
         started = self.state.started_at or now
         state = Running(started, Phase.CONNECT)
-        fresh = {"coverage": None, "gaps": (), "extent": None}
+        fresh = {"coverage": None, "gaps": ()}
         return self._with(state, attempt=attempt, all_announced=False, heard_at=now, **fresh)
 
     def retry(self, retries: int) -> Node[R]:
@@ -220,8 +218,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
 
     def with_coverage(self, what: Covered) -> Node[R]:
         """Returns the node with what its files cover, which is examined after it has settled."""
-        coverage = {"coverage": what.text, "gaps": what.gaps, "extent": what.extent}
-        return msgspec.structs.replace(self, **coverage)
+        return msgspec.structs.replace(self, coverage=what.text, gaps=what.gaps)
 
     def succeed(self, now: datetime, notes: tuple[str, ...] = ()) -> Node[R]:
         if not isinstance(self.state, Running):

@@ -14,7 +14,7 @@ from msgspec.structs import asdict
 from cucmd.job.capture import Capture, Captured
 from cucmd.job.check import Check, Checked
 from cucmd.job.collect import Collect, DryRun, Sizes
-from cucmd.job.coverage import Extent, Gap
+from cucmd.job.coverage import Gap
 from cucmd.job.discover import Discover, Found
 from cucmd.job.follow import Follow
 from cucmd.job.health import Health, HealthCheck
@@ -134,9 +134,6 @@ class NodeResults(Struct, frozen=True, kw_only=True):
     # Of a collection, once its coverage is known: what is certainly missing, the first 20 gaps.
     # Absent if nothing is missing.
     gaps: tuple[Gap, ...] | None = None
-    # Of a collection, once its coverage is known: the times that coverage has in words. Absent if
-    # it is not known what the files cover.
-    extent: Extent | None = None
 
 
 T = TypeVar("T", bound=Struct)

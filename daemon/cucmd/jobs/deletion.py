@@ -80,7 +80,7 @@ class Deletions:
 
     async def _select(self, which: retention.Prune) -> list[ClosedJob]:
         jobs, now = await self._store.closed_jobs(), datetime.now(UTC)
-        return retention.pruned(which, jobs, now, self._supervisor.holds.is_held)
+        return retention.jobs_to_prune(which, jobs, now, self._supervisor.holds.is_held)
 
     async def prune(
         self, which: retention.Prune, why: str = "by the daemon itself"
@@ -104,7 +104,7 @@ class Deletions:
                     elapsed = await self._store.elapsed()
             jobs, now = await self._store.closed_jobs(), datetime.now(UTC)
             held = self._supervisor.holds.is_held
-            beyond = retention.beyond(jobs, now, elapsed, held, **limits)
+            beyond = retention.jobs_beyond_limits(jobs, now, elapsed, held, **limits)
             await self._delete_all(beyond, "as [retention] says")
 
     async def finish_interrupted(self) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 import trio
 
-from cucmd.cases.documents import shown
+from cucmd.cases.documents import printable_path
 from cucmd.durable import replace_file
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed
@@ -53,7 +53,7 @@ async def write_manifest(store: Store, job_id: str, directory: Path) -> None:
                 yield separator + _encode(
                     {
                         "node": file.node,
-                        "path": shown(file.path),
+                        "path": printable_path(file.path),
                         "size": file.size,
                         "sha256": file.sha256,
                         "complete": file.complete,

@@ -21,7 +21,7 @@ import trio
 from msgspec.structs import replace
 
 from cucmd import durable
-from cucmd.cases.files import pages
+from cucmd.cases.files import file_pages
 from cucmd.config.config_thread import ConfigThread, ReadTimeout
 from cucmd.failure import Code, failure
 from cucmd.job.job import Job
@@ -174,7 +174,7 @@ async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFil
         await trio.to_thread.run_sync(durable.drop_half_written, directory)
         for node in job.nodes:
             stored: set[str] = set()
-            async with aclosing(pages(store, job.job_id, {node.node: node})) as stored_pages:
+            async with aclosing(file_pages(store, job.job_id, {node.node: node})) as stored_pages:
                 async for page in stored_pages:
                     for file, _ in page:
                         stored.add(file.path)

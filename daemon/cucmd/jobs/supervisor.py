@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import trio
 
-from cucmd.cases.files import is_gone
+from cucmd.cases.files import is_directory_gone
 from cucmd.config import Limits
 from cucmd.job.job import Job
 from cucmd.job.work import KINDS, kind_of
@@ -244,7 +244,7 @@ class Supervisor:
         have become known meanwhile. The caller reads the job again then.
         """
         # Otherwise nothing would be left of the nodes that have succeeded.
-        if job.files_deleted or is_gone(job, self.directory(job.job_id)):
+        if job.files_deleted or is_directory_gone(job, self.directory(job.job_id)):
             raise FilesDeleted(job.job_id)
         planned, tasks = await plan(job)
         with self._places.reserve(job.job_id, uid):

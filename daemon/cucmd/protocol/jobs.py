@@ -38,9 +38,8 @@ class Node(NodeResults, frozen=True):
     bytes_received: int
     # How much of the window its files cover, by the time stamps in them: "covers 13:00 to 15:00
     # (Europe/Berlin)", "begins 14:07, 1 h 07 min missing (Europe/Berlin)". Times are in the time
-    # zone of the node; `gaps` and `extent` have them in UTC. It also names paths without files, and
-    # files that are newer than the window. Absent until the files were examined, soon after the job
-    # is closed.
+    # zone of the node; `gaps` have them in UTC. It also names paths without files. Absent until the
+    # files were examined, soon after the job is closed.
     coverage: str | None = None
     # True once the announced numbers include all its commands, so that the files and bytes that are
     # still to come are known. Bytes are counted before compression.

@@ -1,11 +1,13 @@
-"""Reads packet captures as far as it takes to say that one is whole, and how many packets it has.
+"""Reads packet captures as far as is needed to say whether one is whole and how many packets it
+has.
 
 Nothing of a packet is kept in memory, and no file costs more than the packets that were asked for.
-A length that a file claims is skipped, and is compared with the size of the file first.
+The length that a file claims for a packet is compared with the size of the file and then skipped.
 
-The format (that of libpcap, which nodes write) is a header of 24 bytes, then for each packet a
-header of 16 bytes and its bytes. It is of either byte order; the magic says whether times are in
-microseconds or nanoseconds, and the header has the bytes that are kept of a packet at most.
+The format is that of libpcap, which nodes write: a header of 24 bytes, then for each packet a
+header of 16 bytes and the packet's bytes. Either byte order is possible. The magic number tells the
+byte order, and whether times are in microseconds or nanoseconds. The header also has the number of
+bytes that are kept of each packet at most.
 """
 
 from __future__ import annotations
@@ -23,24 +25,28 @@ from cucmd.worker.frames import CountPackets
 
 _HEADER = 24
 _RECORD_HEADER = 16
-# The magic as it is read in big-endian order: the byte order for struct.
+# The magic number as it reads in big-endian order, and the byte order for struct.
 _MAGIC = {0xA1B2C3D4: ">", 0xD4C3B2A1: "<", 0xA1B23C4D: ">", 0x4D3CB2A1: "<"}
 _MAJOR_VERSION = 2
-# Bytes of one packet: libpcap refuses more for every kind of link but USB and D-Bus, and takes
-# this for a header that has none, or more.
+# The largest packet. libpcap refuses more for every kind of link but USB and D-Bus, and assumes
+# this if the header has no limit, or a higher one.
 _LARGEST_PACKET = 256 * 1024
 
 _ASKED = msgspec.msgpack.Decoder(CountPackets)
 
 
-def count_all(channel: Channel) -> None:
-    """Runs as a process that counts the packets of one node."""
+def count_packets_of_node(channel: Channel) -> None:
+    """Runs as a process that counts the packets in the captures of one node."""
     while True:
         asked = channel.receive(_ASKED)
-        channel.send(count_or_why(Path(asked.path), asked.most))
+        channel.send(count_packets_at(Path(asked.path), asked.most))
 
 
-def count_or_why(path: Path, most: int) -> PacketCount:
+def count_packets_at(path: Path, most: int) -> PacketCount:
+    """Counts the packets of the file at `path`, or says why that is not possible.
+
+    most: packets after which counting ends.
+    """
     try:
         with path.open("rb") as file:
             return count_packets(file, most)
@@ -51,25 +57,25 @@ def count_or_why(path: Path, most: int) -> PacketCount:
 
 
 class NotPcap(Exception):
-    """The file is no packet capture. The text begins with a small letter, for a sentence."""
+    """The file is not a packet capture. The text says why, as part of a sentence."""
 
 
-def _read_header(first: bytes) -> tuple[str, int]:
-    """Reads the beginning of a file: 24 bytes, or all of it if it is shorter. Raises `NotPcap`.
+def _read_header(beginning: bytes) -> tuple[str, int]:
+    """Returns the byte order of a capture, for struct, and the most bytes of a packet.
 
-    Returns the byte order, as struct writes it, and the bytes that are kept of a packet at most.
+    beginning: 24 bytes, or the whole file if it is shorter. Raises `NotPcap`.
     """
-    if not first:
+    if not beginning:
         raise NotPcap("it is empty")
-    if len(first) < 4:
-        raise NotPcap(f"it has {len(first)} bytes, too few for the header of a capture")
-    (magic,) = struct.unpack_from(">I", first)
+    if len(beginning) < 4:
+        raise NotPcap(f"it has {len(beginning)} bytes, too few for the header of a capture")
+    (magic,) = struct.unpack_from(">I", beginning)
     if magic not in _MAGIC:
-        raise NotPcap(f"it begins with the bytes {first[:4].hex(' ')}, as no capture does")
-    if len(first) < _HEADER:
-        raise NotPcap(f"its header ends after {len(first)} of {_HEADER} bytes")
+        raise NotPcap(f"it begins with the bytes {beginning[:4].hex(' ')}, as no capture does")
+    if len(beginning) < _HEADER:
+        raise NotPcap(f"its header ends after {len(beginning)} of {_HEADER} bytes")
     order = _MAGIC[magic]
-    major, longest = struct.unpack_from(f"{order}H10xI", first, 4)
+    major, longest = struct.unpack_from(f"{order}H10xI", beginning, 4)
     if major != _MAJOR_VERSION:
         raise NotPcap(f"it is of version {major} of the format, and not {_MAJOR_VERSION}")
     if not 0 < longest <= _LARGEST_PACKET:
@@ -78,7 +84,7 @@ def _read_header(first: bytes) -> tuple[str, int]:
 
 
 def count_packets(file: BinaryIO, most: int) -> PacketCount:
-    """Counts the packets of a file, `most` of them at most: it reads all but their bytes.
+    """Counts the packets of a file, at most `most`, without reading their bytes.
 
     Raises `NotPcap`, `OSError`.
     """

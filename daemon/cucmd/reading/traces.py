@@ -1,7 +1,8 @@
-"""Reads the stamps of one file or archive.
+"""Reads the time stamps of one file or archive.
 
-A file that cannot be read is told apart, one that is read in part has no stamp beyond it, and
-neither raises. How long it may take is for the kernel to say (`worker/confine.py`).
+A file that cannot be read is reported as such. If only part of a file can be read, the stamps
+beyond that part are missing. Neither raises an exception. The kernel limits how long reading may
+take (`worker/confine.py`).
 """
 
 from __future__ import annotations
@@ -14,25 +15,22 @@ from pathlib import Path
 
 import msgspec
 
-from cucmd.reading.covered import Trace, trace_name
 from cucmd.reading.stamps import FirstStamp, LastStamp, Stamp, first_stamp
 from cucmd.reading.unpack import PIECE, TarMembers, is_tar, unpacked
+from cucmd.reading.window_coverage import Trace, trace_name
 
-# Of the beginning of a file, unpacked: the first line with a stamp is in it, or none is.
+# Unpacked bytes from the beginning of a file. A stamp that comes later is not found.
 BEGINNING = 64 * 1024
-# Of a text file that need not be read from its beginning.
+# Bytes at the end of a text file that need not be read from its beginning.
 _TAIL = 256 * 1024
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
-# Traces of one node that are told apart.
-MOST_TRACES = 200
-
 
 class Beginning(msgspec.Struct, frozen=True):
-    """Says what the beginning of a file shows: a first stamp, or, of an archive, its traces.
+    """Says what the beginning of a file shows: a first stamp or, of an archive, its traces.
 
-    Both None: no stamp that is known. `empty`: there is nothing in it. `unread`: it is gone, or
-    cannot be read.
+    If both are None, the file has no stamp in a known form. empty: the file has no content. unread:
+    the file is gone, or cannot be read.
     """
 
     first: FirstStamp | None = None
@@ -41,10 +39,14 @@ class Beginning(msgspec.Struct, frozen=True):
     unread: bool = False
 
 
-def look(path: Path, by: datetime) -> Beginning:
+def read_beginning(path: Path, by: datetime) -> Beginning:
+    """Reads the beginning of a file, or all of an archive.
+
+    by: when the file was collected, by the node's clock or in UTC.
+    """
     try:
         with _opened(path) as (file, size):
-            beginning = _beginning(_chunks(file, 0, min(size, BEGINNING)))
+            beginning = _read_beginning(_chunks(file, 0, min(size, BEGINNING)))
             if not beginning:
                 return Beginning(empty=size == 0)
             if is_tar(beginning):
@@ -56,16 +58,16 @@ def look(path: Path, by: datetime) -> Beginning:
 
 
 def last_stamp(path: Path, first: FirstStamp, by: datetime) -> Stamp | None:
-    """Finds the last stamp of a file, which is read to its end where it must be.
+    """Returns the last stamp of a file, which is read to its end if need be.
 
-    None: it unpacks to too much, or cannot be read.
+    Returns None if the file cannot be read, or has no stamp in what could be read.
     """
     try:
         with _opened(path) as (file, size):
-            if first.form != "sdl" and os.pread(file, 2, 0) != b"\x1f\x8b":
+            if first.format_name != "sdl" and os.pread(file, 2, 0) != b"\x1f\x8b":
                 tail = _chunks(file, max(size - _TAIL, 0), size)
-                return _last(tail, first, by)
-            return _last(unpacked(_chunks(file, 0, size)), first, by)
+                return _read_last_stamp(tail, first, by)
+            return _read_last_stamp(unpacked(_chunks(file, 0, size)), first, by)
     except OSError:
         return None
 
@@ -74,115 +76,105 @@ def last_stamp(path: Path, first: FirstStamp, by: datetime) -> Stamp | None:
 
 
 def _of_archive(file: int, size: int, by: datetime) -> tuple[Trace, ...]:
-    """It is read twice: which file of a trace is the last one is known only at its end."""
+    """Returns the traces in an archive.
+
+    The archive is read twice, since only its end tells which file of a trace is the last.
+    """
     files = Traces()
     tar = TarMembers(unpacked(_chunks(file, 0, size)))
     for name, content in tar:
-        if beginning := _beginning(content):
+        if beginning := _read_beginning(content):
             files.add(name, name.partition("/")[2] or name, first_stamp(beginning, by))
     if not tar.whole:
         for one in files.traces.values():
             one.partial = True
-        return files.all()
+        return files.sorted_traces()
+    last_files = {path: (trace, first) for trace, (path, first) in files.newest.items()}
     for name, content in TarMembers(unpacked(_chunks(file, 0, size))):
-        for trace, (last, first) in files.newest.items():
-            if last == name:
-                files.traces[trace].end = _last(unpacked(content), first, by)
-    return files.all()
-
-
-def trace_of(traces: dict[str, Trace], name: str) -> Trace | None:
-    """Finds or makes the trace of that name; None: there are too many."""
-    if name not in traces and len(traces) >= MOST_TRACES:
-        return None
-    return traces.setdefault(name, Trace(name))
+        if name in last_files:
+            trace, first = last_files[name]
+            files.traces[trace].end = _read_last_stamp(unpacked(content), first, by)
+    return files.sorted_traces()
 
 
 class Traces:
-    """Holds what was found in the files of one node, or of one archive, so far.
+    """Collects what was found in the files of one node, or of one archive, so far.
 
-    newest   of each trace the file with the last of the first stamps
+    newest: for each trace the file that begins last, and its first stamp.
     """
 
     def __init__(self) -> None:
         self.traces: dict[str, Trace] = {}
         self.newest: dict[str, tuple[str, FirstStamp]] = {}
-        self._left_out = Trace("others")
         self._missed: set[str] = set()
 
-    def miss(self, name: str) -> None:
-        """Notes a file that could not be read: what its trace lacks may be in there."""
-        if len(self._missed) < MOST_TRACES:
-            self._missed.add(trace_name(name))
+    def add_unread(self, name: str) -> None:
+        """Adds a file that could not be read. What its trace seems to lack may be in that file."""
+        self._missed.add(trace_name(name))
 
     def add(self, path: str, name: str, first: FirstStamp | None) -> None:
-        """Adds a file. `path`: by which it is found again. `name`: below its push's folders."""
-        trace = trace_of(self.traces, trace_name(name))
-        if trace is not None:
-            trace.file = trace.file or name
-        if trace is None or first is None:
-            (trace or self._left_out).unknown += 1
+        """Adds a file. path: where it can be read again. name: its path below its push's
+        folders.
+        """
+        trace = self._trace(trace_name(name))
+        trace.file = trace.file or name
+        if first is None:
+            trace.unknown += 1
             return
         if trace.begin is None or first.stamp.local < trace.begin.local:
             trace.begin = first.stamp
         newest = self.newest.get(trace.name)
         if newest is None or first.stamp.local >= newest[1].stamp.local:
             self.newest[trace.name] = path, first
-            trace.last_begin = first.stamp
 
     def add_trace(self, one: Trace) -> None:
         """Adds a trace of an archive."""
-        trace = trace_of(self.traces, one.name)
-        if trace is None:
-            self._left_out.unknown += 1
-            return
+        trace = self._trace(one.name)
         trace.unknown += one.unknown
-        # Where the end of one archive is not known, that of another is not the end of all.
+        # If the end of one archive is not known, the end of another is not the end of the trace.
         trace.partial = trace.partial or one.partial or (one.begin is not None and one.end is None)
         if one.begin is not None and (trace.begin is None or one.begin.local < trace.begin.local):
             trace.begin = one.begin
         if one.end is not None and (trace.end is None or one.end.local > trace.end.local):
             trace.end = one.end
-        if one.last_begin is not None and (
-            trace.last_begin is None or one.last_begin.local > trace.last_begin.local
-        ):
-            trace.last_begin = one.last_begin
 
-    def all(self) -> tuple[Trace, ...]:
+    def sorted_traces(self) -> tuple[Trace, ...]:
         for name in self._missed & self.traces.keys():
             self.traces[name].partial = True
-        traces = sorted(self.traces.values(), key=lambda trace: trace.name)
-        return (*traces, self._left_out) if self._left_out.unknown else tuple(traces)
+        return tuple(sorted(self.traces.values(), key=lambda trace: trace.name))
+
+    def _trace(self, name: str) -> Trace:
+        return self.traces.setdefault(name, Trace(name))
 
 
 # Bytes
 
 
-def _beginning(content: Iterator[bytes]) -> bytes:
-    """Unpacks the beginning of a file."""
-    taken = bytearray()
+def _read_beginning(content: Iterator[bytes]) -> bytes:
+    """Returns the unpacked beginning of a file."""
+    unpacked_so_far = bytearray()
     for piece in unpacked(content):
-        taken += piece
-        if len(taken) >= BEGINNING:
+        unpacked_so_far += piece
+        if len(unpacked_so_far) >= BEGINNING:
             break
-    return bytes(taken[:BEGINNING])
+    return bytes(unpacked_so_far[:BEGINNING])
 
 
-def _last(pieces: Iterator[bytes], first: FirstStamp, by: datetime) -> Stamp | None:
+def _read_last_stamp(pieces: Iterator[bytes], first: FirstStamp, by: datetime) -> Stamp | None:
     last = LastStamp(first, by)
     for piece in pieces:
         last.feed(piece)
-        if last.lost:
+        if last.is_lost:
             break
     return last.end()
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[int, int]]:
-    """Yields its descriptor and size. Raises `OSError`.
+    """Yields the descriptor and the size of a file. Raises `OSError`.
 
-    It is closed here and by no generator: where the reading is ended by an exception, that would
-    keep one alive.
+    The descriptor is closed here and not by a generator. If an exception ends the reading, it would
+    keep the generator and the descriptor alive.
     """
     descriptor = os.open(path, _FLAGS)
     try:
@@ -192,7 +184,7 @@ def _opened(path: Path) -> Iterator[tuple[int, int]]:
 
 
 def _chunks(file: int, at: int, end: int) -> Iterator[bytes]:
-    """Yields a file's bytes from `at` to `end`, or to where it ends before. Raises `OSError`."""
+    """Yields a file's bytes from `at` to `end`, or to the end of the file. Raises `OSError`."""
     while at < end:
         chunk = os.pread(file, min(PIECE, end - at), at)
         if not chunk:

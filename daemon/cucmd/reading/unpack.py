@@ -1,7 +1,7 @@
-"""PURE. Reads gzip and tar, in pieces: as much of them as is whole, and no more than asked for.
+"""PURE. Reads gzip and tar in pieces: as much of them as is whole, and no more than is asked for.
 
-Nothing here but `gunzip` raises for what the bytes are, and no piece is larger than `PIECE`,
-however much a gzip unpacks to. What is damaged or cut off ends there.
+Only `gunzip` raises for what the bytes are. No piece is larger than `PIECE`, however much a gzip
+unpacks to. Reading ends where the content is damaged or cut off.
 """
 
 from __future__ import annotations
@@ -13,78 +13,81 @@ from contextlib import suppress
 from itertools import chain
 
 PIECE = 64 * 1024
-_FEW = 4 * 1024
+_SMALL = 4 * 1024
 GZIP = b"\x1f\x8b"
 _BLOCK = tarfile.BLOCKSIZE
-# A longer name is not looked at: no path of a node is so long.
+# Longer names are ignored. No path of a node is so long.
 _MOST_NAME = 4096
 
 
 class NotWhole(Exception):
-    """The file is cut off or damaged. The text says where, and follows its name."""
+    """The file is cut off or damaged. The text follows the name of the file and says where."""
 
 
 def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yields the content of a gzip, or the bytes themselves where they are none.
+    """Yields the content of a gzip, or the bytes themselves if they are no gzip.
 
-    A piece may be empty: what reads it can stop at any of them.
+    A piece may be empty, so that the reader can stop at any time.
     """
     chunks = iter(chunks)
     beginning = next(chunks, b"")
     chunks = chain((beginning,), chunks)
-    return _as_far_as_whole(chunks) if beginning.startswith(GZIP) else chunks
-
-
-def _as_far_as_whole(packed: Iterable[bytes]) -> Iterator[bytes]:
-    # A few at a time: zlib gives nothing of the bytes that came with those that are damaged.
-    few = (chunk[at : at + _FEW] for chunk in packed for at in range(0, len(chunk), _FEW))
+    if not beginning.startswith(GZIP):
+        yield from chunks
+        return
+    # Small pieces, because zlib drops the good bytes that it was given together with damaged ones.
+    small = (chunk[at : at + _SMALL] for chunk in chunks for at in range(0, len(chunk), _SMALL))
     with suppress(NotWhole):
-        yield from gunzip(few)
+        yield from gunzip(small)
 
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yields the content, in pieces that may be empty. Raises `NotWhole`."""
+    """Yields the content in pieces, which may be empty. Raises `NotWhole`."""
     member: zlib._Decompress | None = None
-    ahead = b""  # the first byte of a member, perhaps
+    half_magic = b""  # the first byte of the next member, if only that came
     for chunk in chunks:
-        left = ahead + chunk
-        ahead = b""
+        unread = half_magic + chunk
+        half_magic = b""
         while True:
             if member is None:
-                left = left.lstrip(b"\0")
-                if not left or left == GZIP[:1]:
-                    ahead = left
+                unread = unread.lstrip(b"\0")
+                if not unread or unread == GZIP[:1]:
+                    half_magic = unread
                     yield b""
                     break
-                if not left.startswith(GZIP):
-                    return  # behind a whole member
+                if not unread.startswith(GZIP):
+                    return  # bytes behind a whole member are not part of the gzip
                 member = zlib.decompressobj(wbits=31)
             try:
-                piece = member.decompress(left, PIECE)
+                piece = member.decompress(unread, PIECE)
             except zlib.error as error:
                 raise NotWhole(f"is damaged: {error}") from None
             yield piece
             if member.eof:
-                left, member = member.unused_data, None
+                unread, member = member.unused_data, None
             else:
-                left = member.unconsumed_tail
-                if not left and len(piece) < PIECE:
+                unread = member.unconsumed_tail
+                if not unread and len(piece) < PIECE:
                     break
-    if member is not None or ahead:
+    if member is not None or half_magic:
         raise NotWhole("ends before the end of its gzip")
 
 
 class TarMembers:
-    """Reads the members of a tar, in their order. `whole`: its end was reached."""
+    """Reads the members of a tar in order. whole: the end of the tar was reached."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._source = Source(chunks)
+        self._source = ByteSource(chunks)
         self.whole = False
 
     def __iter__(self) -> Iterator[tuple[str, Iterator[bytes]]]:
-        """Yields (name, content) of each file. What was not read of one is skipped."""
+        """Yields (name, content) of each file. Content that the caller does not read is skipped."""
         name = ""
-        while (info := self._header()) is not None:
+        while True:
+            block = self._source.take(_BLOCK)
+            self.whole = block == bytes(_BLOCK)
+            if (info := parse_header(block)) is None:
+                return
             content = self._source.content(info.size)
             match info.type:
                 case tarfile.REGTYPE | tarfile.AREGTYPE:
@@ -93,25 +96,22 @@ class TarMembers:
                 case tarfile.GNUTYPE_LONGNAME if info.size <= _MOST_NAME:
                     name = _text(b"".join(content))
                 case tarfile.XHDTYPE if info.size <= _MOST_NAME:
-                    name = _pax_path(b"".join(content))
+                    path = b"".join(content).partition(b" path=")[2]
+                    name = _text(path.partition(b"\n")[0])
                 case _:
                     name = ""
             for _ in content:
                 pass
             self._source.take(-info.size % _BLOCK)
 
-    def _header(self) -> tarfile.TarInfo | None:
-        block = self._source.take(_BLOCK)
-        self.whole = block == bytes(_BLOCK)
-        return header(block)
-
 
 def is_tar(beginning: bytes) -> bool:
-    return header(beginning[:_BLOCK]) is not None
+    """Says whether a file with this beginning is a tar."""
+    return parse_header(beginning[:_BLOCK]) is not None
 
 
-class Source:
-    """Takes any number of bytes from chunks. `taken`: how many so far."""
+class ByteSource:
+    """Takes any number of bytes from chunks. taken: how many so far."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
@@ -119,7 +119,7 @@ class Source:
         self._at = 0
         self.taken = 0
 
-    def some(self, most: int) -> bytes:
+    def take_at_most(self, most: int) -> bytes:
         """Returns at least one byte, and at most `most`; empty at the end."""
         while self._at == len(self._chunk):
             chunk = next(self._chunks, None)
@@ -134,31 +134,24 @@ class Source:
     def take(self, size: int) -> bytes:
         """Takes `size` bytes, or what is left."""
         taken = bytearray()
-        while len(taken) < size and (piece := self.some(size - len(taken))):
+        while len(taken) < size and (piece := self.take_at_most(size - len(taken))):
             taken += piece
         return bytes(taken)
 
     def content(self, size: int) -> Iterator[bytes]:
-        """Yields the same, in pieces. One that was left can be gone on with."""
-        while size and (piece := self.some(min(size, PIECE))):
+        """Yields `size` bytes, or what is left, in pieces. The caller may continue later."""
+        while size and (piece := self.take_at_most(min(size, PIECE))):
             size -= len(piece)
             yield piece
 
 
-def header(block: bytes) -> tarfile.TarInfo | None:
-    """Reads a header; None for what is none, as at the end of a tar."""
+def parse_header(block: bytes) -> tarfile.TarInfo | None:
+    """Parses a header. Returns None if the block is not a header, as at the end of a tar."""
     try:
         info = tarfile.TarInfo.frombuf(block, "utf-8", "replace")
     except tarfile.HeaderError:
         return None
     return info if info.size >= 0 else None
-
-
-def _pax_path(records: bytes) -> str:
-    for record in records.split(b"\n"):
-        if (at := record.find(b" path=")) >= 0:
-            return _text(record[at + len(b" path=") :])
-    return ""
 
 
 def _text(name: bytes) -> str:

@@ -23,9 +23,9 @@ from cucmd.api.host_key_methods import HostKeyMethods
 from cucmd.api.job_methods import JobMethods
 from cucmd.api.jobs_interface import jobs_interface
 from cucmd.api.knowledge_methods import CannotReload, KnowledgeMethods
-from cucmd.cases.coverage import TRACES, Coverage
+from cucmd.cases.coverage_reader import TRACES, CoverageReader
 from cucmd.cases.damaged import DamagedFiles
-from cucmd.cases.sending import EXPORT, Sender
+from cucmd.cases.export_sender import EXPORT, ExportSender
 from cucmd.cases.verify import CHECK, Verifier
 from cucmd.config import Config, ConfigError
 from cucmd.failure import CannotStart
@@ -80,9 +80,9 @@ STATUS_EVERY = 5.0  # seconds between updates of what `systemctl status` shows
 SOCKET_MODE = 0o660
 # The role of a worker process -> the function that it runs.
 PROCESSES = {
-    TRACES: "cucmd.reading.node:read_traces",
-    EXPORT: "cucmd.reading.exported:send_tar",
-    CHECK: "cucmd.reading.exported:check_files",
+    TRACES: "cucmd.reading.node_traces:read_traces",
+    EXPORT: "cucmd.reading.job_files:send_tar",
+    CHECK: "cucmd.reading.job_files:check_files",
     RECEIVE: "cucmd.receiver.receiving:receive",
     **ROLES,
 }
@@ -159,21 +159,21 @@ async def _daemon(
                 )
                 await supervisor.recover(current.planner.replan)
                 keys = HostKeyMethods(known_hosts, host_key_scan(current.settings_of))
-                coverage = Coverage(store, supervisor.directory, workers)
+                coverage = CoverageReader(store, supervisor.directory, workers)
                 deletions = Deletions(supervisor, store)
                 retention = RetentionTask(deletions, lambda: current.config.retention)
 
                 def closed(job_id: str) -> None:
-                    coverage.want(job_id)
+                    coverage.queue(job_id)
                     retention.job_closed()
 
                 supervisor.on_closed = closed
-                supervisor.on_changing = coverage.drop
+                supervisor.on_changing = coverage.cancel
                 jobs = JobMethods(
                     supervisor,
                     services.feed,
                     lambda: current.planner,
-                    coverage.want_if_missing,
+                    coverage.queue_if_missing,
                     store.discoveries,
                 )
                 cases = CaseMethods(supervisor, store, deletions)
@@ -183,7 +183,7 @@ async def _daemon(
                     store,
                     coverage,
                     damaged=damaged,
-                    sender=Sender(workers, damaged),
+                    sender=ExportSender(workers, damaged),
                     verifier=Verifier(workers, store, damaged),
                     is_operator=current.is_operator,
                 )

@@ -26,8 +26,8 @@ from cucmd.worker.workers import Workers
 PACKETS, FILES = "packets", "files"
 # role -> the function that the process runs, in the form that `open_workers` expects
 ROLES = {
-    PACKETS: "cucmd.reading.packets:count_all",
-    FILES: "cucmd.reading.whole:read_files",
+    PACKETS: "cucmd.reading.packets:count_packets_of_node",
+    FILES: "cucmd.reading.completeness:read_files",
 }
 
 # The most processes of one role at the same time. With several, a few slow ones do not keep the

@@ -1,20 +1,22 @@
-"""Captures packets on one node: logs in, looks for room, begins together with the other nodes, ends
-it, gets the files, counts their packets, and removes them from the node if that was asked for.
+"""Captures packets on one node: logs in, checks the free space, begins together with the other
+nodes, ends the capture, gets its files, counts their packets, and removes them from the node on
+request.
 
-A capture that began is ended on the node before anything else happens, and where nothing shows that
-it has ended, that is reported.
+Once a capture has begun, it is ended on the node before anything else happens. If nothing shows
+that it has ended, that is reported.
 
 How a capture ends, and what follows
 
     its duration is over        Ctrl-C; the files are got
-    `stop` of the job           the same, not before a second of it: a node that is given Ctrl-C
-                                before it has made its file has none
-    the prompt comes            the count was reached, or the node has ended it; the files are got.
-                                Enter must bring it again: else it was output, and the capture runs
+    `stop` of the job           the same, but not within its first second: a node that gets Ctrl-C
+                                before it has made its file has no file
+    the prompt comes            the count was reached, or the node has ended the capture; the files
+                                are got. Enter must bring the prompt again: otherwise it was output,
+                                and the capture still runs
     a question comes            Ctrl-C; the node fails
-    cancel of job or node,      Ctrl-C, for at most `stop_seconds`, which nothing cuts short;
-    a deadline of either,       nothing is got. Of all but the node's deadline its state has changed
-    a stop of the daemon        before (jobs/job_run.py): who cancels does not wait for this
+    cancel of job or node,      Ctrl-C, for at most `stop_seconds`, which nothing cuts short; no
+    a deadline of either,       file is got. Except for the node's deadline, the node has its final
+    a stop of the daemon        state before that (jobs/job_run.py), so no cancel waits for it
     no prompt after Ctrl-C      the node fails, and the capture may still run
     the connection is lost      the node fails, and the capture may still run
 """
@@ -31,27 +33,28 @@ from cucmd import vos
 from cucmd.failure import Code, NodeFailed, fail, failure, timeout_failure
 from cucmd.job.capture import Capture, Captured
 from cucmd.job.failure import Failure
-from cucmd.job.node import Phase
+from cucmd.job.node import Notes, Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import READY_WITHIN, JointRun, NodeTask, Ports, Report
 from cucmd.work.capture_files import CaptureFiles
-from cucmd.work.session import answer, ask, both_ends, logged_in, refusal
+from cucmd.work.session import ask, first_and_last_lines, logged_in, refusal_text, run_plain_command
 
-# Seconds until the prompt after Ctrl-C: others allow up to 90, and a stop of the daemon waits for
-# this and the grace of the session, before systemd kills it after 60 (systemd/cucmd.service).
+# Seconds until the prompt after Ctrl-C. Other programs allow up to 90 s. A stop of the daemon waits
+# for this and for the grace period of the session, and systemd kills the daemon after 60 s
+# (systemd/cucmd.service).
 STOP_WITHIN, _STOP_AND_GRACE, _SHORTEST_STOP = 45.0, 50.0, 5.0
 
-# Seconds that a capture lasts at least from the echo of its command, which is what a request may
-# ask for, and seconds after which a stop does not wait for the echo any more.
-_SHORTEST, _ECHO_WITHIN = 1.0, 5.0
+# The shortest capture in seconds from the echo of its command, which is also the shortest duration
+# that can be requested; and seconds after which a stop no longer waits for the echo.
+_SHORTEST_CAPTURE, _ECHO_WITHIN = 1.0, 5.0
 
 PARTITION = "logging"
-# Percent. A node refuses a capture from its low water mark less 5 % (V). The mark is a setting, and
-# 90 is what a node takes for it where it cannot read it (V). One whose mark is lower refuses by
-# itself (vos/NODES.md, sections 6.3 and 6.5).
+# Percent. A node refuses a capture from 5 % below its low water mark (V). The mark is a setting,
+# and a node assumes 90 if it cannot read it (V). A node with a lower mark refuses by itself
+# (vos/NODES.md, sections 6.3 and 6.5).
 FULL = 85
 # Bytes of a packet on an Ethernet, and of its header in the file. A network card that joins packets
-# gives larger ones (I).
+# delivers larger ones (I).
 _PACKET, _HEADER = 1514, 16
 
 _FULL_HINT = (
@@ -67,96 +70,99 @@ _ALONE = (
 
 
 def stop_seconds(grace: float) -> float:
-    """Returns how long a node has until it is at its prompt again. grace: for the close of its
-    session.
+    """Returns how many seconds a node has to return to its prompt after Ctrl-C.
+
+    grace: the seconds that closing the session may take afterwards.
     """
     return min(STOP_WITHIN, max(_SHORTEST_STOP, _STOP_AND_GRACE - grace))
 
 
-async def capture(task: NodeTask, what: Capture, ports: Ports, report: Report) -> tuple[str, ...]:
+async def capture(task: NodeTask, request: Capture, ports: Ports, report: Report) -> Notes:
     """Captures packets, and gets the files. Returns notes for the user. Raises `NodeFailed`."""
     joint_run = task.joint_run
     assert joint_run is not None, "jobs/joint_run.py gives it to every task of a capture"
     async with logged_in(task, ports, report) as session:
-        await answer(session, task, vos.PAGER_OFF)
-        status = await ask(session, task, vos.SHOW_STATUS, vos.parse_machine)
-        if full := no_room(status, what):
+        await run_plain_command(session, task, vos.PAGER_OFF)
+        machine = await ask(session, task, vos.SHOW_STATUS, vos.parse_machine)
+        if full := failure_if_no_room(machine, request):
             raise NodeFailed(full)
         if not await joint_run.wait_for_start(task.node):
             raise NodeFailed(timeout_failure(Code.LOGIN_TIMEOUT, READY_WITHIN, _LATE, hint=_ALONE))
         report.phase(Phase.COMMAND)
-        run = _NodeCapture(session, task, what, report, joint_run)
-        said = await run.whole()
-        files = CaptureFiles(session, task, what, ports, report)
-        notes = await files.get(run.captured, said)
+        node_capture = _NodeCapture(session, task, request, report, joint_run)
+        lines = await node_capture.take()
+        files = CaptureFiles(session, task, request, ports, report)
+        notes = await files.get(node_capture.captured, lines)
         report.phase(Phase.CLOSE)
-        earlier = (
+        still_running = (
             f"an earlier capture may still run there, into platform/cli/{name}.cap"
             for name in task.may_run
         )
-        return (*earlier, *notes)
+        return (*still_running, *notes)
 
 
-def no_room(status: vos.Machine, what: Capture) -> Failure | None:
-    """Says why nothing is captured on a node that answers `show status` so. None: it has room.
+def failure_if_no_room(machine: vos.Machine, request: Capture) -> Failure | None:
+    """Returns a failure if the partition has no room for the capture; otherwise None.
 
-    In doubt there is none. A capture that fills the partition makes the node delete its traces,
-    which may be the evidence that somebody is after (vos/NODES.md, section 6.5).
+    When in doubt, nothing is captured. A capture that fills the partition makes the node delete
+    traces, which may be the evidence that somebody is looking for (vos/NODES.md, section 6.5).
     """
-    disks = [disk for disk in status.disks if disk.name == PARTITION]
+    disks = [disk for disk in machine.disks if disk.name == PARTITION]
     if not disks:
         message = f"its answer to 'show status' does not say how full {PARTITION} is"
         return failure(Code.COMMAND_REFUSED, message)
     disk = disks[0]
-    size = largest(what)
-    # Counted as the node does: what is kept for the system is neither used nor free.
+    size = largest_size(request)
+    # This counts as the node does: what is kept for the system is neither used nor free.
     after = 100 if size >= disk.free else (disk.used + size) * 100 // (disk.used + disk.free)
     percent = max(disk.used_percent, after)
     if percent < FULL:
         return None
     free = f"{disk.free // 1024**2} MiB of its logging partition are free"
-    message = f"{free}; with the capture {percent} % of it would be used, and {FULL} % are too much"
+    message = f"{free}; the capture would fill it to {percent} %, and the limit is {FULL} %"
     return failure(Code.COMMAND_REFUSED, f"no packet was captured: {message}", hint=_FULL_HINT)
 
 
-def largest(what: Capture) -> int:
-    """Returns the bytes that the file of a capture has at most, as a rule."""
-    kept = _PACKET if what.size is None else min(what.size, _PACKET)
-    return what.count * (kept + _HEADER)
+def largest_size(request: Capture) -> int:
+    """Returns the most bytes that the file of a capture usually has."""
+    packet_size = _PACKET if request.size is None else min(request.size, _PACKET)
+    return request.count * (packet_size + _HEADER)
 
 
 class _NodeCapture:
-    """Leads the capture on the node, from its command until the node is at its prompt again."""
+    """Runs the capture on the node, from its command until the node is at its prompt again."""
 
     def __init__(
         self,
         session: NodeSession,
         task: NodeTask,
-        what: Capture,
+        request: Capture,
         report: Report,
         joint_run: JointRun,
     ) -> None:
         self._session = session
         self._task = task
-        self._what = what
+        self._request = request
         self._report = report
         self._joint_run = joint_run
         self._mask = task.mask
-        self._said: Sequence[str] = ()
+        self._lines: Sequence[str] = ()
         self._began: float | None = None  # when the node took the command, by trio's clock
-        name = what.name_of(task.first_attempt)
+        name = request.name_of(task.first_attempt)
         self.captured = Captured(name, datetime.now(UTC), running=True)
 
-    async def whole(self) -> tuple[str, ...]:
-        """Returns what the node has said beside the options, once it is at its prompt. Raises
-        `NodeFailed`.
+    async def take(self) -> tuple[str, ...]:
+        """Runs the capture until the prompt. Returns what the node printed besides its options.
+
+        Raises `NodeFailed`.
         """
         with self._joint_run.working(self._task.node):
-            # Before it is typed: after a kill it is in the store that it may run.
-            self._tell(self.captured)
+            # Put on record before the command is typed that the capture may run, so that it is
+            # known after a kill of the daemon.
+            self._report_capture(self.captured)
             try:
                 await self._report.wait_saved()
-                line = vos.capture_line(replace(self._what, name=self.captured.name))
+                line = vos.capture_line(replace(self._request, name=self.captured.name))
                 await self._session.capture(line)
                 how = await self._wait()
             except NodeFailed:
@@ -165,36 +171,39 @@ class _NodeCapture:
             except BaseException:
                 await self._end("cancelled")
                 raise
-            if (wrong := await self._end(how)) is not None:
-                raise NodeFailed(wrong)
-        return vos.strip_capture_options(both_ends(self._said))
+            if (end_unknown := await self._end(how)) is not None:
+                raise NodeFailed(end_unknown)
+        return vos.strip_capture_options(first_and_last_lines(self._lines))
 
     async def _wait(self) -> str:
-        """Waits, and says why it is to end, or has ended. Raises `NodeFailed`."""
+        """Waits for a reason to end the capture, and returns it. Raises `NodeFailed`."""
         sent = trio.current_time()
         try:
             with self._joint_run.until_stopped() as scope:
-                scope.deadline = sent + self._what.duration
-                return await self._until_it_ends(scope, self._what.duration)
+                scope.deadline = sent + self._request.duration
+                return await self._until_it_ends(scope, self._request.duration)
             if not self._joint_run.stopped:
                 return "duration"
             began = sent + _ECHO_WITHIN if self._began is None else self._began
-            with trio.CancelScope(deadline=began + _SHORTEST) as scope:
-                return await self._until_it_ends(scope, _SHORTEST)
+            with trio.CancelScope(deadline=began + _SHORTEST_CAPTURE) as scope:
+                return await self._until_it_ends(scope, _SHORTEST_CAPTURE)
             return "stop"
         finally:
-            if self._began is None:  # a node that echoes nothing
-                self._begin(sent)
+            if self._began is None:  # the node echoes nothing
+                self._note_start(sent)
 
     async def _until_it_ends(self, scope: trio.CancelScope, seconds: float) -> str:
-        """Returns if the node ends it. `seconds`: from its echo to the deadline of the scope."""
+        """Returns once the node has ended the capture. Raises `NodeFailed`.
+
+        seconds: the time from the echo of the command to the new deadline of the scope.
+        """
         while True:
             match await self._session.next_event():
                 case vos.Started():
-                    self._begin(trio.current_time())
+                    self._note_start(trio.current_time())
                     scope.deadline = trio.current_time() + seconds
                 case vos.CommandDone(lines=lines):
-                    self._said = lines
+                    self._lines = lines
                     self._check_not_refused()
                     await self._session.ask_for_prompt()
                 case vos.Prompted():
@@ -205,38 +214,38 @@ class _NodeCapture:
                 case vos.Broken(failure=broken):
                     raise NodeFailed(broken)
 
-    def _begin(self, at: float) -> None:
+    def _note_start(self, at: float) -> None:
         self._began = at
         ago = timedelta(seconds=trio.current_time() - at)
-        self._tell(replace(self.captured, started_at=datetime.now(UTC) - ago))
+        self._report_capture(replace(self.captured, started_at=datetime.now(UTC) - ago))
 
     def _check_not_refused(self) -> None:
-        said = refusal(self._mask, self._said)
-        if said is not None:
-            raise fail(Code.COMMAND_REFUSED, f"the node refused the capture; it said: {said}")
+        lines = refusal_text(self._mask, self._lines)
+        if lines is not None:
+            raise fail(Code.COMMAND_REFUSED, f"the node refused the capture; it said: {lines}")
 
     async def _end(self, how: str) -> Failure | None:
-        """Ends the capture with Ctrl-C, if it runs. Returns why its end is not known, or None.
+        """Ends the capture with Ctrl-C if it runs. Returns why it may still run, or None.
 
-        No cancel cuts this short, since the node would be left with a capture that runs.
+        No cancel cuts this short, since the capture would keep running on the node.
         """
-        wrong: Failure | None = None
+        end_unknown: Failure | None = None
         if self._session.busy:
             seconds = stop_seconds(self._task.timeouts.grace)
-            wrong = timeout_failure(
+            end_unknown = timeout_failure(
                 Code.COMMAND_TIMEOUT, seconds, "waiting for the prompt after Ctrl-C"
             )
             with trio.move_on_after(seconds, shield=True):
                 try:
-                    self._said = await self._session.interrupt() or self._said
-                    wrong = None
+                    self._lines = await self._session.interrupt() or self._lines
+                    end_unknown = None
                 except NodeFailed as error:
-                    wrong = error.failure
+                    end_unknown = error.failure
         now = datetime.now(UTC)
-        ended = replace(self.captured, ended_at=now, how=how, running=wrong is not None)
-        self._tell(ended)
-        return wrong
+        ended = replace(self.captured, ended_at=now, how=how, running=end_unknown is not None)
+        self._report_capture(ended)
+        return end_unknown
 
-    def _tell(self, captured: Captured) -> None:
+    def _report_capture(self, captured: Captured) -> None:
         self.captured = captured
         self._report.result(captured)

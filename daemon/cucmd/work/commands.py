@@ -1,4 +1,6 @@
-"""Holds what kinds of work share that keep the output of commands, as `run` does."""
+"""Runs commands and keeps their output in files, for the kinds of work that do so, such as
+`run`.
+"""
 
 from __future__ import annotations
 
@@ -18,34 +20,34 @@ from cucmd.node.deadlines import form_clock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Receiver, Report
 from cucmd.received_file import ReceivedFile
-from cucmd.work.session import back_at_prompt, refusal
+from cucmd.work.session import refusal_text, return_to_prompt
 
 OUTPUT_MODE = 0o640
-# Bytes of an output that are masked at once; a line has 8 KiB at most.
+# Bytes of an output that are masked before other tasks get a turn. A line has at most 8 KiB.
 _PIECE = 16 * 1024
 
 
 class CommandRuns:
-    """Runs the commands that are kept, on one node. `said`: what the last one has printed, as far
-    as it is read; `cut`: there is more.
+    """Runs the commands of a request on one node, and keeps their output.
 
-    seconds: how long each may take at most; None: as long as its form says.
+    lines: what the last command printed, as far as it is read. is_truncated: the node printed more.
+    seconds: how long each command may take; None means as long as its form says.
     """
 
     def __init__(
         self,
         task: NodeTask,
-        what: Kind,
+        request: Kind,
         session: NodeSession,
         receiver: Receiver,
         report: Report,
         *,
         seconds: float | None = None,
     ) -> None:
-        self.said: Sequence[str] = ()
-        self.cut = False
+        self.lines: Sequence[str] = ()
+        self.is_truncated = False
         self._task = task
-        self._what = what
+        self._request = request
         self._seconds = seconds
         self._session = session
         self._receiver = receiver
@@ -53,11 +55,11 @@ class CommandRuns:
         self._mask = task.mask
 
     async def run(self, number: int) -> Failure | None:
-        """Runs the command of that number. Returns why it failed, if others may still be run.
+        """Runs the command with this number, counted from 1.
 
-        Raises `NodeFailed`.
+        Returns why it failed if others may still be run, otherwise None. Raises `NodeFailed`.
         """
-        command = vos.parse_command(self._what.commands_kept[number - 1])
+        command = vos.parse_command(self._request.commands_kept[number - 1])
         clock = form_clock(command.line, self._seconds or command.seconds)
         await self._session.run(command)
         while True:
@@ -69,35 +71,35 @@ class CommandRuns:
                 raise
             match event:
                 case vos.CommandDone(lines=lines):
-                    self.said = vos.take_parsable(lines)
-                    self.cut = len(self.said) < len(lines)
+                    self.lines = vos.take_parsable(lines)
+                    self.is_truncated = len(self.lines) < len(lines)
                     await self._keep(number, lines, complete=True)
-                    if (said := refusal(self._mask, lines)) is None:
+                    if (refused := refusal_text(self._mask, lines)) is None:
                         return None
-                    message = f"'{command.line}': the node said: {said}"
-                    return failure(Code.COMMAND_REFUSED, message)
+                    problem = f"'{command.line}': the node said: {refused}"
+                    return failure(Code.COMMAND_REFUSED, problem)
                 case vos.StoppedAtQuestion(lines=lines, question=question):
                     await self._keep(number, lines, complete=False)
-                    message = f"'{command.line}': the node asked {question!r}"
-                    message += "; it was ended with Ctrl-C"
-                    if (late := await back_at_prompt(self._session)) is not None:
-                        raise fail(Code.COMMAND_REFUSED, f"{message}, and {late}")
-                    return failure(Code.COMMAND_REFUSED, message)
+                    problem = f"'{command.line}': the node asked {question!r}"
+                    problem += "; it was ended with Ctrl-C"
+                    if (late := await return_to_prompt(self._session)) is not None:
+                        raise fail(Code.COMMAND_REFUSED, f"{problem}, and {late}")
+                    return failure(Code.COMMAND_REFUSED, problem)
                 case vos.Broken(failure=broken):
                     raise NodeFailed(broken)
 
     async def _keep(self, number: int, lines: Sequence[str], *, complete: bool) -> None:
-        """Writes what a command has printed. Raises `NodeFailed`, `OSError`."""
-        text = bytearray()
-        turn = 0
+        """Writes the output of a command to its file. Raises `NodeFailed`, `OSError`."""
+        masked_output = bytearray()
+        last_checkpoint = 0
         for line in lines:
-            text += f"{self._mask(line)}\n".encode()
-            if len(text) > turn + _PIECE:  # others have their turn
-                turn = len(text)
+            masked_output += f"{self._mask(line)}\n".encode()
+            if len(masked_output) > last_checkpoint + _PIECE:
+                last_checkpoint = len(masked_output)
                 await trio.lowlevel.checkpoint()
-        content = bytes(text)
+        content = bytes(masked_output)
         take_quota(self._task, len(content))
-        name = self._what.output_of(number, self._task.first_attempt)
+        name = self._request.output_of(number, self._task.first_attempt)
         path = self._task.folder / name
         digest = await trio.to_thread.run_sync(self._write, path, content)
         self._report.add_own_file(
@@ -113,7 +115,7 @@ class CommandRuns:
         )
 
     def _write(self, path: Path, content: bytes) -> str:
-        """Writes it in a worker thread. Returns the SHA-256. Raises `NodeFailed`, `OSError`."""
+        """Writes the file in a worker thread. Returns its SHA-256. Raises as `_keep` does."""
         path.parent.mkdir(mode=0o750, exist_ok=True)
         descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -126,7 +128,7 @@ class CommandRuns:
 
 
 def take_quota(task: NodeTask, size: int) -> None:
-    """Counts bytes that are to be kept of a node. Raises `NodeFailed` where it may have no more."""
+    """Counts bytes that are to be kept of a node. Raises `NodeFailed` if that exceeds a limit."""
     for limit, allowance in (("node_bytes", task.quota.node), ("job_bytes", task.quota.job)):
         if not allowance.take(size):
             message = f"limits.{limit} = {allowance.size:,} bytes are reached"

@@ -1,25 +1,23 @@
 """Asks a node which nodes its cluster has: logs in, asks, closes.
 
-What a node says of others is not checked. It is kept in its own words, in limited length and
-without secrets, and nothing is done with it here.
+What a node says about other nodes is not checked. It is kept in the node's own words, in limited
+length and with secrets masked, and nothing is done with it here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from cucmd import vos
 from cucmd.failure import Code, NodeFailed, fail
 from cucmd.job.discover import Discover, Found, Member
-from cucmd.job.node import Phase
+from cucmd.job.node import Notes, Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Report
 from cucmd.node_name import address, split_address
-from cucmd.work.session import answer, ask, logged_in
+from cucmd.work.session import ask, logged_in, run_plain_command
 from cucmd.work.verdict import counted
 
-# A cluster has at most 21 nodes. All of them are in the state of a job, which is sent at each
-# change; a node that prints 100,000 must not make that too large.
+# A cluster has at most 21 nodes. The nodes are part of the state of a job, which is sent at each
+# change, and a node that prints 100,000 of them must not make that state too large.
 MOST_MEMBERS = 200
 MOST_UNREAD = 20
 LONGEST_UNREAD = 200
@@ -31,19 +29,17 @@ _OTHER_FORM = (
 )
 
 
-async def discover(task: NodeTask, what: Discover, ports: Ports, report: Report) -> tuple[str, ...]:
-    """Reports the nodes of the cluster. Returns notes for the user. Raises `NodeFailed`.
+async def discover(task: NodeTask, request: Discover, ports: Ports, report: Report) -> Notes:
+    """Reports the nodes of the cluster. Returns notes for the user.
 
-    It fails if there is no node in a form that is known.
+    Raises `NodeFailed`, also if the answer has no node in a form that is known.
     """
     async with logged_in(task, ports, report) as session:
-        await answer(session, task, vos.PAGER_OFF)
+        await run_plain_command(session, task, vos.PAGER_OFF)
         report.phase(Phase.COMMAND)
-        table = await ask(session, task, vos.SHOW_CLUSTER, vos.parse_network_cluster)
-        mask, asked = (
-            task.mask,
-            vos.find_asked_node(table.nodes, task.host, session.shell.peer_address),
-        )
+        cluster = await ask(session, task, vos.SHOW_CLUSTER, vos.parse_network_cluster)
+        asked = vos.find_asked_node(cluster.nodes, task.host, session.shell.peer_address)
+        mask = task.mask
         members = tuple(
             Member(
                 node=task.node if one is asked else _name(one, task),
@@ -54,54 +50,53 @@ async def discover(task: NodeTask, what: Discover, ports: Ports, report: Report)
                 product=mask(one.product),
                 unauthenticated=one.unauthenticated and mask(one.unauthenticated)[:LONGEST_UNREAD],
             )
-            for one in table.nodes[:MOST_MEMBERS]
+            for one in cluster.nodes[:MOST_MEMBERS]
         )
         found = Found(members)
-        # Now, for the second answer may not come.
+        # Report now, since the answer to the second command may never come.
         report.result(found)
         if not found.members:
-            raise _nothing([mask(line)[:LONGEST_UNREAD] for line in table.others[:MOST_UNREAD]])
+            unread = [mask(line)[:LONGEST_UNREAD] for line in cluster.others[:MOST_UNREAD]]
+            if not unread:
+                message = f"nothing could be read of the node's answer to '{vos.SHOW_CLUSTER}'"
+                raise fail(Code.COMMAND_REFUSED, message)
+            message = f"no node in a known form in the answer to '{vos.SHOW_CLUSTER}'"
+            message += f"; the node said: {vos.quote(unread)}"
+            raise fail(Code.COMMAND_REFUSED, message, hint=_OTHER_FORM)
         version, notes = await _version(session, task)
         report.result(Found(found.members, version))
         report.phase(Phase.CLOSE)
         left_out = []
-        if (more := len(table.nodes) - MOST_MEMBERS) > 0:
+        if (more := len(cluster.nodes) - MOST_MEMBERS) > 0:
             left_out.append(f"{more} more nodes were named; the first {MOST_MEMBERS} are kept")
-        if table.others:
-            lines = counted(len(table.others), "line")
-            said = f"{lines} about the cluster in no known form; the transcript has all of them"
-            left_out.append(said)
-        # A start has the notes of the discovery before it, so it says this too.
-        bad = [one for one in found.members if one.unauthenticated]
-        apart = [
+        if cluster.others:
+            lines = counted(len(cluster.others), "line")
+            left_out.append(
+                f"{lines} about the cluster in no known form; the transcript has all of them"
+            )
+        # A start shows the notes of the discovery before it, so these notes are for its user too.
+        unauthenticated_nodes = [one for one in found.members if one.unauthenticated]
+        unauthenticated = [
             f"{one.node}, {one.name}, may be down, or new: {one.unauthenticated}"
-            for one in bad[:MOST_NAMED]
+            for one in unauthenticated_nodes[:MOST_NAMED]
         ]
-        if (more := len(bad) - MOST_NAMED) > 0:
-            apart.append(f"{more} more {'node is' if more == 1 else 'nodes are'} not authenticated")
-        return (*left_out, *apart, *notes)
+        if (more := len(unauthenticated_nodes) - MOST_NAMED) > 0:
+            are = "node is" if more == 1 else "nodes are"
+            unauthenticated.append(f"{more} more {are} not authenticated")
+        return (*left_out, *unauthenticated, *notes)
 
 
 async def _version(session: NodeSession, task: NodeTask) -> tuple[str | None, tuple[str, ...]]:
-    """Asks for (version, notes). The nodes are known by now: nothing fails without a version."""
+    """Returns (version, notes). The nodes are known by now, so a missing version fails nothing."""
     try:
-        said = await ask(session, task, vos.SHOW_VERSION, vos.parse_version_active)
+        answer = await ask(session, task, vos.SHOW_VERSION, vos.parse_version_active)
     except NodeFailed as error:
         return None, (f"its version is not known: {error.failure.message}",)
-    masked = None if said.version is None else task.mask(said.version)
+    masked = None if answer.version is None else task.mask(answer.version)
     return masked, () if masked else ("its version is not known: no line of its answer names one",)
 
 
 def _name(node: vos.ListedNode, task: NodeTask) -> str:
-    """Names a node by its address, with the port of the node that was asked where one was given."""
+    """Names a node by its address, and by the port of the node that was asked if that has one."""
     _, port = split_address(task.node)
     return node.address if port is None else address(node.address, port)
-
-
-def _nothing(unread: Sequence[str]) -> NodeFailed:
-    if not unread:
-        said = f"nothing could be read of the node's answer to '{vos.SHOW_CLUSTER}'"
-        return fail(Code.COMMAND_REFUSED, said)
-    said = f"no node in a known form in the answer to '{vos.SHOW_CLUSTER}'"
-    said += f"; the node said: {vos.quote(unread)}"
-    return fail(Code.COMMAND_REFUSED, said, hint=_OTHER_FORM)

@@ -1,6 +1,6 @@
 """Asks a node for the sizes of a collection: logs in, prepares, sizes each path, closes.
 
-No `file get` here has a receiver, so nothing can be pushed.
+No `file get` gets a receiver here, so nothing can be pushed.
 """
 
 from __future__ import annotations
@@ -10,62 +10,66 @@ from msgspec.structs import replace
 from cucmd import vos
 from cucmd.failure import Code, NodeFailed, fail
 from cucmd.job.collect import Collect, DryRun, PathSize, Sizes
-from cucmd.job.node import Phase
+from cucmd.job.node import Notes, Phase
 from cucmd.node.deadlines import form_clock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Report
 from cucmd.work.collect import (
-    OF_ONE_PATH,
+    PATH_FAILURES,
     NodeClock,
     PathResult,
-    notes_of,
+    file_get_for,
+    name_path,
+    notes_on_paths,
     nothing_matched,
-    of_path,
     prepare,
-    request_for,
 )
-from cucmd.work.session import back_at_prompt, disk_room, logged_in, too_much
+from cucmd.work.session import disk_room, failure_if_too_large, logged_in, return_to_prompt
 
 
-async def dry_run(task: NodeTask, what: DryRun, ports: Ports, report: Report) -> tuple[str, ...]:
-    """Reports the sizes. Returns notes for the user. Raises `NodeFailed`, as `collect` does where
-    nothing matches or a path is refused.
+async def dry_run(task: NodeTask, request: DryRun, ports: Ports, report: Report) -> Notes:
+    """Reports the sizes. Returns notes for the user.
+
+    Raises `NodeFailed` in the same cases as `collect`: if nothing matches, or a path is refused.
     """
     async with logged_in(task, ports, report) as session:
-        clock = await prepare(session, task, what.of, report)
+        collection = request.of
+        clock = await prepare(session, task, collection, report)
         report.phase(Phase.COMMAND)
-        asked = {path: await _ask(session, task, what.of, path, clock) for path in what.of.paths}
-        sizes = tuple(one for one in asked.values() if isinstance(one, PathSize))
-        found = Sizes(sizes, disk_room(task, ports))
-        wrong, left = too_much(task, ports, found.bytes), task.quota.job.left
-        # What would come is taken from the quota of the job, so that the nodes that are asked later
-        # have the rest.
-        if wrong is None:
-            task.quota.job.take(found.bytes)
-            found = replace(found, fits=True)
-        elif what.of.compress:
-            task.quota.job.take(found.bytes if left is None else min(found.bytes, left))
-            found = replace(found, fits=None, why=f"before compression, {wrong.message}")
-        else:
-            found = replace(found, fits=False, why=wrong.message)
-        report.result(found)
-        report.phase(Phase.CLOSE)
-        # A path that has files counts beside those that have none.
-        results = {
-            path: one if isinstance(one, PathResult) else PathResult()
-            for path, one in asked.items()
+        result_of_path = {
+            path: await _ask(session, task, collection, path, clock) for path in collection.paths
         }
-        return (*clock.notes(), *notes_of(results, what.of.unverified))
+        sizes = tuple(result for result in result_of_path.values() if isinstance(result, PathSize))
+        total = Sizes(sizes, disk_room(task, ports))
+        too_large, left = failure_if_too_large(task, ports, total.bytes), task.quota.job.left
+        # The quota of the job is reduced by what would come, so that nodes that are asked later see
+        # what is left.
+        if too_large is None:
+            task.quota.job.take(total.bytes)
+            total = replace(total, fits=True)
+        elif collection.compress:
+            task.quota.job.take(total.bytes if left is None else min(total.bytes, left))
+            total = replace(total, fits=None, why=f"before compression, {too_large.message}")
+        else:
+            total = replace(total, fits=False, why=too_large.message)
+        report.result(total)
+        report.phase(Phase.CLOSE)
+        # A path with files counts as a success next to those without.
+        results = {
+            path: result if isinstance(result, PathResult) else PathResult()
+            for path, result in result_of_path.items()
+        }
+        return (*clock.notes(), *notes_on_paths(results, collection.unverified))
 
 
 async def _ask(
-    session: NodeSession, task: NodeTask, what: Collect, path: str, node_clock: NodeClock
+    session: NodeSession, task: NodeTask, request: Collect, path: str, node_clock: NodeClock
 ) -> PathSize | PathResult:
-    """Asks for the sizes of one path, or says why there are none. Raises `NodeFailed`."""
-    request = request_for(task, what, path, node_clock)
-    clock = form_clock(request.command_line(), task.timeouts.command)
+    """Asks for the sizes of one path. Returns them, or why there are none. Raises `NodeFailed`."""
+    command = file_get_for(task, request, path, node_clock)
+    clock = form_clock(command.command_line(), task.timeouts.command)
     sizes: vos.SizesAnnounced | None = None
-    await session.file_get(request, None)
+    await session.file_get(command, None)
     while True:
         match await session.next_event(clock):
             case vos.SizesAnnounced() as sizes:
@@ -73,14 +77,14 @@ async def _ask(
             case vos.NothingMatched():
                 return PathResult(nothing_matched(path))
             case vos.Broken(failure=broken):
-                if sizes is None and (session.busy or broken.code not in OF_ONE_PATH):
+                if sizes is None and (session.busy or broken.code not in PATH_FAILURES):
                     raise NodeFailed(broken)
                 if sizes is None:
-                    return PathResult(of_path(path, broken))
-                # It asks for a receiver, or does not take `n`.
-                if (wrong := await back_at_prompt(session)) is not None:
-                    raise fail(Code.COMMAND_TIMEOUT, f"{path}: {wrong}")
+                    return PathResult(name_path(path, broken))
+                # The node asks for a receiver, or does not accept `n`.
+                if (late := await return_to_prompt(session)) is not None:
+                    raise fail(Code.COMMAND_TIMEOUT, f"{path}: {late}")
                 return PathSize(path, sizes.files, sizes.bytes)
             case vos.Declined():
-                assert sizes is not None, "it is what a node has announced that is declined"
+                assert sizes is not None, "only an announced transfer is declined"
                 return PathSize(path, sizes.files, sizes.bytes)

@@ -1,12 +1,13 @@
-"""Says whether a node is well: logs in, runs commands that only read, judges their output, closes.
+"""Checks the health of a node: logs in, runs commands that only read, judges their output, closes.
 
-What a command prints is kept as `run` keeps it. A command that is refused, asks something, or takes
-too long is *unread*, and the next is run: where a node of a cluster is down some take minutes. One
-that Ctrl-C does not end fails the node; what was found before it stays.
+The output of each command is kept as `run` keeps it. If a command is refused, asks something, or
+takes too long, its check is *unread* and the next command is run. While a node of a cluster is
+down, some commands take minutes. If Ctrl-C does not end a command, the node fails, and what was
+found before is kept.
 
-The table of the cluster is looked at first of all, since it names the product, and not every
-product has every check (`job.health.ONLY_OF`). A node that does not print it is asked what most
-products have.
+The table of the cluster comes first, since it names the product, and some checks exist only for
+certain products (`job.health.ONLY_OF`). If the node does not print the table, it gets the checks
+that most products have.
 """
 
 from __future__ import annotations
@@ -28,159 +29,161 @@ from cucmd.job.health import (
     Health,
     HealthCheck,
 )
-from cucmd.job.node import Phase
+from cucmd.job.node import Notes, Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Report
 from cucmd.node.resolver import find_zone
 from cucmd.vos.record_answers import CertificateList, parse_certificate
-from cucmd.work import judged
+from cucmd.work import health_findings
 from cucmd.work.commands import CommandRuns
-from cucmd.work.session import answer, ask, back_at_prompt, logged_in
+from cucmd.work.session import ask, logged_in, return_to_prompt, run_plain_command
 
-# A cluster has at most 21 nodes; a node that prints thousands must not make the state large.
+# A cluster has at most 21 nodes. The limit keeps the state small if a node prints thousands.
 _MOST_NAMED = 200
 
 
-async def health(
-    task: NodeTask, what: HealthCheck, ports: Ports, report: Report
-) -> tuple[str, ...]:
-    """Reports what was found, check by check. Returns notes: none. Raises `NodeFailed`."""
+async def health(task: NodeTask, request: HealthCheck, ports: Ports, report: Report) -> Notes:
+    """Reports what was found, check by check. Returns no notes. Raises `NodeFailed`."""
     async with logged_in(task, ports, report) as session:
-        await answer(session, task, vos.PAGER_OFF)
+        await run_plain_command(session, task, vos.PAGER_OFF)
         report.phase(Phase.COMMAND)
-        await look(task, what, session, ports, report)
+        await check_health(task, request, session, ports, report)
         report.phase(Phase.CLOSE)
         return ()
 
 
-async def look(
+async def check_health(
     task: NodeTask,
-    what: HealthCheck,
+    request: HealthCheck,
     session: NodeSession,
     ports: Ports,
     report: Report,
 ) -> None:
     """Runs the commands on a node that is at its prompt. Raises `NodeFailed`."""
-    runs = CommandRuns(task, what, session, ports, report)
-    looked = _Looked(task, what, session, report)
+    runs = CommandRuns(task, request, session, ports, report)
+    findings = _Findings(task, request, session, report)
     mask = task.mask
-    for number, line in enumerate(what.commands_kept, 1):
-        if looked.has(line):
+    for number, line in enumerate(request.commands_kept, 1):
+        if findings.reads_answer(line):
             try:
-                refused = await runs.run(number)
+                failed = await runs.run(number)
             except NodeFailed as error:
-                refused = await _given_up(session, error)
-            why = None if refused is None else refused.message
+                failed = await _why_given_up(session, error)
+            why_unread = None if failed is None else failed.message
             parser = vos.parse_command(line).parser
-            said: msgspec.Struct | None = None
-            if parser and refused is None and any(map(str.strip, runs.said)):
-                # Masked before it is read, since a parser may split a password.
-                lines = [mask(one) for one in runs.said]
-                said = parser(lines)
-            looked.at(line, said, why, cut=runs.cut)
-            if isinstance(said, CertificateList):
-                await _look_at_certificates(session, task, looked, said)
+            answer: msgspec.Struct | None = None
+            if parser and why_unread is None and any(map(str.strip, runs.lines)):
+                # Mask the answer before it is parsed, since a parser may split a password.
+                lines = [mask(one) for one in runs.lines]
+                answer = parser(lines)
+            findings.judge(line, answer, why_unread, truncated=runs.is_truncated)
+            if isinstance(answer, CertificateList):
+                await _check_certificates(session, task, findings, answer)
 
 
-async def _given_up(session: NodeSession, why: NodeFailed) -> Failure:
-    """Says why a command that has taken too long gave nothing. Raises `why` where Ctrl-C does not
-    end it, and what is no such command.
+async def _why_given_up(session: NodeSession, why: NodeFailed) -> Failure:
+    """Ends a command that took too long, and returns that failure.
+
+    Raises `why` for any other failure, and if Ctrl-C does not end the command.
     """
-    if why.failure.code != Code.COMMAND_TIMEOUT or await back_at_prompt(session) is not None:
+    if why.failure.code != Code.COMMAND_TIMEOUT or await return_to_prompt(session) is not None:
         raise why
     return why.failure
 
 
-async def _look_at_certificates(
+async def _check_certificates(
     session: NodeSession,
     task: NodeTask,
-    looked: _Looked,
-    listed: CertificateList,
+    findings: _Findings,
+    certificates: CertificateList,
 ) -> None:
-    """Asks for each certificate that the list names. The names are in no list of ours, so what is
-    said of them is in the transcript. After one that takes too long no other is asked for.
+    """Asks for each certificate that the list names, until one takes too long.
+
+    The names are not in any list of ours, so these answers are kept only in the transcript.
     """
-    for name in judged.own_certificates(listed):
+    for name in health_findings.certificate_names(certificates):
         try:
             line = vos.parse_command(f"show cert own {name}").line
-            said = await ask(session, task, line, parse_certificate)
+            answer = await ask(session, task, line, parse_certificate)
         except vos.InvalidArgument:
-            looked.put(Finding("certificates", UNREAD, f"{name}: no name that is typed"))
+            findings.add(Finding("certificates", UNREAD, f"{name}: no name that is typed"))
         except NodeFailed as error:
-            gone = await _given_up(session, error)
-            looked.put(Finding("certificates", UNREAD, gone.message))
+            timeout = await _why_given_up(session, error)
+            findings.add(Finding("certificates", UNREAD, timeout.message))
             return
         else:
             now = datetime.now(UTC)
-            looked.put(judged.certificate(name, said, looked.thresholds, now))
+            findings.add(health_findings.judge_certificate(name, answer, findings.thresholds, now))
 
 
-class _Looked:
-    """Keeps what was found on a node so far. Each change is reported."""
+class _Findings:
+    """Collects what was found on a node so far. Each change is reported."""
 
     def __init__(
-        self, task: NodeTask, what: HealthCheck, session: NodeSession, report: Report
+        self, task: NodeTask, request: HealthCheck, session: NodeSession, report: Report
     ) -> None:
-        self.thresholds = what.thresholds
-        self._what = what
+        self.thresholds = request.thresholds
+        self._request = request
         self._host, self._peer = task.host, session.shell.peer_address
         self._report = report
-        self._found = Health(clock_within=what.thresholds.clock_seconds)
+        self._found = Health(clock_within=request.thresholds.clock_seconds)
         self._table_seen = False
 
-    def has(self, line: str) -> bool:
-        """Says whether a check that this node has reads the answer to this command."""
-        return any(line in CHECKS[name] for name in self._checks())
+    def reads_answer(self, line: str) -> bool:
+        """Says whether a check that applies to this node reads the answer to this command."""
+        return any(line in CHECKS[name] for name in self._applicable_checks())
 
-    def _checks(self) -> list[str]:
-        """Returns those that were asked for, and that its product and role have, if these are
-        known.
-        """
+    def _applicable_checks(self) -> list[str]:
+        """Returns the requested checks that nodes of this product and role have."""
         product, role = self._found.product, self._found.role
         return [
             name
-            for name in self._what.checks
+            for name in self._request.checks
             if (not self._table_seen or product in ONLY_OF.get(name, (product,)))
             and (name not in OF_PUBLISHER or role in (None, "Publisher"))
         ]
 
-    def at(
-        self, line: str, said: msgspec.Struct | str | None, refused: str | None, *, cut: bool
+    def judge(
+        self, line: str, answer: msgspec.Struct | None, why_unread: str | None, *, truncated: bool
     ) -> None:
-        """Judges the answer to a command. said: what was read of it, or why nothing was; None: it
-        is empty. refused: why there is none. cut: it has more lines.
+        """Judges the answer to a command.
+
+        answer: what was parsed, or None if the answer is empty. why_unread: why there is no answer.
+        truncated: the answer has more lines than were read.
         """
         now = datetime.now(UTC)
         self._table_seen = self._table_seen or line == vos.SHOW_CLUSTER
-        match said:  # what is compared with other nodes
+        match answer:  # these are compared with other nodes
             case vos.ActiveVersion(version=version):
                 self._found = replace(self._found, version=version)
             case vos.Machine():
-                off = vos.find_node_time(said, find_zone).offset(now)
-                seconds = None if off is None else round(off.total_seconds())
+                clock_offset = vos.find_node_time(answer, find_zone).offset(now)
+                seconds = None if clock_offset is None else round(clock_offset.total_seconds())
                 self._found = replace(self._found, clock_ahead=seconds)
             case vos.ClusterTable(nodes=nodes):
-                itself = vos.find_asked_node(nodes, self._host, self._peer)
-                first = sorted(nodes, key=lambda one: one.role != "Publisher")[:_MOST_NAMED]
+                asked = vos.find_asked_node(nodes, self._host, self._peer)
+                publisher_first = sorted(nodes, key=lambda one: one.role != "Publisher")
                 self._found = replace(
                     self._found,
-                    product=(itself and itself.product) or None,
-                    role=itself and itself.role,
-                    address=itself and itself.address,
-                    named=tuple(one.address for one in first) or None,
+                    product=(asked and asked.product) or None,
+                    role=asked and asked.role,
+                    address=asked and asked.address,
+                    named=tuple(one.address for one in publisher_first[:_MOST_NAMED]) or None,
                 )
-        for name in self._checks():
+        for name in self._applicable_checks():
             if line == CHECKS[name][-1]:
-                if refused is not None:
-                    self.put(Finding(name, UNREAD, refused))
+                if why_unread is not None:
+                    self.add(Finding(name, UNREAD, why_unread))
                 else:
-                    most = self.thresholds
-                    if self._found.role == "Subscriber":  # it follows the publisher
-                        most = replace(most, stratum=most.stratum + 1)
-                    found = judged.judge(name, said, most, now, find_zone)
-                    self.put(*(judged.of_beginning(name, found) if cut else found))
+                    thresholds = self.thresholds
+                    if self._found.role == "Subscriber":  # a subscriber follows the publisher
+                        thresholds = replace(thresholds, stratum=thresholds.stratum + 1)
+                    found = health_findings.judge_answer(name, answer, thresholds, now, find_zone)
+                    if truncated:
+                        found = health_findings.findings_if_truncated(name, found)
+                    self.add(*found)
         self._report.result(self._found)
 
-    def put(self, *findings: Finding) -> None:
+    def add(self, *findings: Finding) -> None:
         self._found = replace(self._found, findings=(*self._found.findings, *findings))
         self._report.result(self._found)

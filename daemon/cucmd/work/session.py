@@ -1,9 +1,9 @@
-"""Does what kinds of work share: comes to a node's first prompt, asks, comes back to the prompt,
-and looks whether what a node announces fits here.
+"""Shared by all kinds of work: logs in, runs plain commands, comes back to the prompt, and checks
+whether the files that a node announces fit on the disk and into the limits.
 
-An answer is whole, but for lines that nothing reads (`vos.take_parsable`), or it is `NodeFailed`.
-Of what is announced nothing is refused that may fit: with `compress` a node announces the sizes
-before compression, and what comes may be a tenth of that.
+A command returns its whole answer, except for lines that nothing reads (`vos.take_parsable`), or
+raises `NodeFailed`. Announced files are refused only if they certainly do not fit. With `compress`
+a node announces the sizes before compression, and what comes may be a tenth of that.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from cucmd.work.verdict import counted
 
 T = TypeVar("T")
 
-# Seconds until the prompt after Ctrl-C; a node may need more than 5 (vos/NODES.md, section 6.5).
+# Seconds until the prompt after Ctrl-C. A node may need more than 5 (vos/NODES.md, section 6.5).
 INTERRUPTED_WITHIN = 45.0
-_AT_AN_END = 100  # lines
+_AT_EACH_END = 100
 
 
 @asynccontextmanager
 async def logged_in(
     task: NodeTask, ports: Ports, report: Report, open_shell: OpenShell | None = None
 ) -> AsyncIterator[NodeSession]:
-    """Opens a session at the node's first prompt, in phase `prepare`. It is closed at the end.
+    """Opens a session at the node's first prompt, in phase `prepare`, and closes it at the end.
 
-    open_shell: in place of that of `ports`. Raises `NodeFailed`.
+    open_shell: used in place of that of `ports`. Raises `NodeFailed`.
     """
     async with make_transcript(task, ports) as transcript, AsyncExitStack() as stack:
         opened = open_shell or ports.open_shell
@@ -49,12 +49,13 @@ async def logged_in(
         yield session
 
 
-async def answer(session: NodeSession, task: NodeTask, text: str) -> Sequence[str]:
-    """Runs a plain command, for `timeouts.answer` seconds at most. Returns the lines that the node
-    printed, without echo and pagers, as far as they are read. Raises `NodeFailed`.
+async def run_plain_command(session: NodeSession, task: NodeTask, line: str) -> Sequence[str]:
+    """Runs a command that asks nothing, for at most `timeouts.answer` seconds.
+
+    Returns the lines that the node printed, without echo and pagers. Raises `NodeFailed`.
     """
-    clock = answer_clock(task.timeouts, text)
-    await session.command(text)
+    clock = answer_clock(task.timeouts, line)
+    await session.command(line)
     while True:
         match await session.next_event(clock):
             case vos.CommandDone(lines=lines):
@@ -64,28 +65,28 @@ async def answer(session: NodeSession, task: NodeTask, text: str) -> Sequence[st
 
 
 async def ask(
-    session: NodeSession, task: NodeTask, text: str, parser: Callable[[Sequence[str]], T]
+    session: NodeSession, task: NodeTask, line: str, parser: Callable[[Sequence[str]], T]
 ) -> T:
-    """Runs a plain command, as `answer` does, and reads what the node printed. Raises
-    `NodeFailed`.
-    """
-    return parser(await answer(session, task, text))
+    """Runs a plain command and parses what the node printed. Raises `NodeFailed`."""
+    return parser(await run_plain_command(session, task, line))
 
 
-def refusal(mask: Callable[[str], str], lines: Sequence[str]) -> str | None:
-    """Returns what the node has said to a command, masked and quoted, if it refuses it."""
+def refusal_text(mask: Callable[[str], str], lines: Sequence[str]) -> str | None:
+    """Returns what the node said, masked and quoted, if it refuses the command; otherwise None."""
     if not vos.is_refusal(lines):
         return None
-    return vos.quote([mask(line) for line in both_ends(lines) if line.strip()])
+    return vos.quote([mask(line) for line in first_and_last_lines(lines) if line.strip()])
 
 
-def both_ends(lines: Sequence[str]) -> Sequence[str]:
-    """Returns of many lines those at either end: more than are ever quoted."""
-    return lines if len(lines) <= 2 * _AT_AN_END else (*lines[:_AT_AN_END], *lines[-_AT_AN_END:])
+def first_and_last_lines(lines: Sequence[str]) -> Sequence[str]:
+    """Returns the lines at both ends of a long answer, which are more than are ever quoted."""
+    if len(lines) <= 2 * _AT_EACH_END:
+        return lines
+    return (*lines[:_AT_EACH_END], *lines[-_AT_EACH_END:])
 
 
-async def back_at_prompt(session: NodeSession) -> str | None:
-    """Ends what runs, with Ctrl-C. None: the node is at its prompt; else why it is not.
+async def return_to_prompt(session: NodeSession) -> str | None:
+    """Ends a running command with Ctrl-C. Returns None at the prompt, else why it did not come.
 
     Raises `NodeFailed` (connection_lost).
     """
@@ -96,10 +97,10 @@ async def back_at_prompt(session: NodeSession) -> str | None:
     return f"no prompt came within {INTERRUPTED_WITHIN:g} s of Ctrl-C"
 
 
-def too_much(task: NodeTask, receiver: Receiver, size: int) -> Failure | None:
-    """Says why `size` bytes more of the node do not fit; None: they do.
+def failure_if_too_large(task: NodeTask, receiver: Receiver, size: int) -> Failure | None:
+    """Returns a failure if `size` more bytes of the node do not fit; None if they do.
 
-    What other nodes have announced and not yet sent is not known here.
+    Bytes that other nodes have announced and not yet sent are not known here.
     """
     quota = task.quota
     for name, left in (("node_bytes", quota.node.left), ("job_bytes", quota.job.left)):
@@ -116,23 +117,20 @@ def too_much(task: NodeTask, receiver: Receiver, size: int) -> Failure | None:
 
 
 def disk_room(task: NodeTask, receiver: Receiver) -> int | None:
-    """Returns the bytes that may be written to the disk; None: it does not say."""
-    try:
+    """Returns the bytes that may be written to the disk, or None if the disk does not say."""
+    with suppress(OSError):
         descriptor = os.open(task.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        return receiver.room(descriptor)
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
+        try:
+            return receiver.room(descriptor)
+        finally:
+            os.close(descriptor)
+    return None
 
 
-async def decline(session: NodeSession, seconds: float) -> None:
-    """Answers `n` to the `file get` that runs, and waits for its end, for `seconds` at most.
+async def decline_transfer(session: NodeSession, seconds: float) -> None:
+    """Answers `n` to the running `file get`, and waits for its end, for at most `seconds`.
 
-    Whatever the node does now, it fails: its session is closed next.
+    An error of the node is ignored here, since the session is closed next.
     """
     session.decline()
     with trio.move_on_after(seconds), suppress(NodeFailed):

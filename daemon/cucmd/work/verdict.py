@@ -1,36 +1,38 @@
-"""PURE. Compares what a node announced with what came in, for one `file get`.
+"""PURE. Compares what a node announced with what came, for one `file get`.
 
 A command succeeds only if the client closed every file that it opened, the node said that the
-command is completed, and no fewer files and bytes came than it announced. More may come:
-trace files grow while they are collected.
+command is completed, and no fewer files and bytes came than the node announced. More may come,
+since trace files grow while they are collected.
 
     what                                  outcome
     no 'Transfer completed'               transfer_incomplete
     a file that was not closed            transfer_incomplete
     compressed: no archive, or an empty   transfer_incomplete
     compressed: an archive that is cut    transfer_incomplete, whatever the sizes are
-      or is none
+      or that is no archive
     compressed: fewer files or bytes in   transfer_incomplete (the sizes announced are those before
       the archives than announced         compression)
     a gzip that is cut                    transfer_incomplete; the other files count
     fewer files or bytes than announced   transfer_incomplete
     nothing came, no number announced     transfer_incomplete
-    a size that was not announced         not compared, and `uncompared` says so; where an upload
-                                          was refused, why it was (`collect.py`)
+    a size that was not announced         not compared, with a note (`note_if_not_compared`); if an
+                                          upload was refused, the reason for that (`collect.py`)
     0 files announced, nothing came       no failure here; `collect.py` says no_files_matched
 
-Where no login came of a node that could log in, `collect.py` makes of any of these
-receiver_unreachable or receiver_rejected.
+If the node could have logged in to the receiver and never did, `collect.py` turns any of these
+failures into receiver_unreachable or receiver_rejected.
 
-Only sums are announced, so the growth of one file can hide the truncation of another. Therefore
-each file that says itself where it ends, a gzip, is read to its end (`reading/whole.py`). Of the
-others, and of a gzip that is empty or was cut exactly between two members, the sums are all there
-is. A gzip can be cut on the node too, or be written there still: the hint says so where the sums
-agree to the byte, since then nothing has grown. It is incomplete all the same, for nobody can read
-its end; it is kept, and the other files, and the other paths of the node, count.
+Nodes announce only sums, so the growth of one file can hide the truncation of another. Therefore
+every file that itself tells where it ends, a gzip, is read to its end (`reading/completeness.py`).
+For all other files only the sums can be compared, and so it is for a gzip that is empty or that was
+cut exactly between two members.
 
-The stages of the dialogue that lead here, and what a prompt before a transfer means, are in
-vos/file_get.py.
+A gzip can also be cut on the node itself, or still be written there. The hint says so if the sums
+agree to the byte, since then nothing has grown. The file is incomplete all the same, for nobody can
+read its end. It is kept, and the other files and the other paths of the node count.
+
+The stages of the dialogue that lead here, and what a prompt before a transfer means, are described
+in vos/file_get.py.
 """
 
 from __future__ import annotations
@@ -45,9 +47,10 @@ from cucmd.job.failure import Failure
 from cucmd.received_file import Contents, FileRead, ReceivedFile
 from cucmd.vos import quote
 
-# As nodes name what they have packed. `*.gzo` is a gzip without an end: the node still writes it.
+# The suffixes of what nodes have packed. `*.gzo` is a gzip without an end that the node still
+# writes.
 _GZIP = (".gz", ".tgz")
-# Files whose names a message has.
+# The most files that are named in a message.
 _MOST_NAMED = 3
 
 _PACKED_HINT = (
@@ -65,25 +68,23 @@ _CUT_ON_THE_NODE = (
 
 
 class Announced(msgspec.Struct, frozen=True):
-    """Holds what the node said it would send for a command: files, and bytes before compression."""
+    """Holds what the node announced for a command: files, and bytes before compression."""
 
     files: int | None = None
     size: int | None = None
 
 
-def to_read(files: Sequence[ReceivedFile], *, compressed: bool) -> list[ReceivedFile]:
-    """Returns those of the files that are read: all of a command that packs, else those named as
-    gzip.
-    """
+def files_to_read(files: Sequence[ReceivedFile], *, compressed: bool) -> list[ReceivedFile]:
+    """Returns the files that are read to their end: all if the node packs them, else each gzip."""
     return [file for file in files if compressed or _is_gzip(file)]
 
 
 def _is_gzip(file: ReceivedFile) -> bool:
-    """Says whether it is named as one."""
+    """Says whether the file has the name of a gzip."""
     return file.path.lower().endswith(_GZIP)
 
 
-def judge(
+def compare(
     path: str,
     announced: Announced,
     received: Sequence[ReceivedFile],
@@ -93,8 +94,8 @@ def judge(
 ) -> Failure | None:
     """Returns the failure of one command, or None if everything came.
 
-    `received`: the files that came since the command was typed.
-    `completed`: the node said 'Transfer completed'.
+    received: the files that came since the command was typed. completed: the node said 'Transfer
+    completed'.
     """
     closed = [file for file in received if file.closed]
     cut = [file.path for file in received if not file.closed]
@@ -102,11 +103,11 @@ def judge(
     broken = f"cut off: {', '.join(cut[:_MOST_NAMED])}; " if cut else ""
     came = f"{broken}{counted(len(closed), 'file')}, {counted(size, 'byte')} came"
     if not completed:
-        said = "the node went back to its prompt without 'Transfer completed'"
-        return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {said}; {came}")
+        why = "the node went back to its prompt without 'Transfer completed'"
+        return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {why}; {came}")
     if cut:
         return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {came}")
-    if compressed and not any(file.size for file in closed):  # an archive of nothing has a header
+    if compressed and not any(file.size for file in closed):  # even an empty archive has a header
         what = "only an empty archive came" if closed else "no archive came"
         return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {what}")
     if compressed:
@@ -114,14 +115,14 @@ def judge(
     if announced.files is None and not closed:
         nothing = f"{path}: the node announced no number of files, and nothing came"
         return failure(Code.TRANSFER_INCOMPLETE, nothing)
-    lacks = _lacks(announced, len(closed), size)
-    return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {lacks}") if lacks else None
+    shortfall = _describe_shortfall(announced, len(closed), size)
+    return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {shortfall}") if shortfall else None
 
 
-def _lacks(announced: Announced, files: int, size: int | None) -> str:
-    """Says what came less than was announced: `1 byte short: 1,799,999 of 1,800,000`; "": nothing.
+def _describe_shortfall(announced: Announced, files: int, size: int | None) -> str:
+    """Says how much less came, such as `1 byte short: 1,799,999 of 1,800,000`; "" if nothing.
 
-    size  None: not known
+    size: None if it is not known.
     """
     if announced.files and not files:
         return f"nothing came of {counted(announced.files, 'file')}"
@@ -134,31 +135,30 @@ def _lacks(announced: Announced, files: int, size: int | None) -> str:
 
 
 def counted(number: int, what: str) -> str:
-    """Returns `1 file`, `1,800,000 bytes`."""
+    """Returns the number with its unit, such as `1 file` or `1,800,000 bytes`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def at_most(count: int, texts: Sequence[str], what: str = "") -> list[str]:
-    """Returns so many of the texts, and behind them how many `what` more there are."""
+def shorten(count: int, texts: Sequence[str], what: str = "") -> list[str]:
+    """Returns the first `count` texts, and a text such as "and 3 more notes" for the others."""
     left_out = len(texts) - count
     return [*texts[:count], *([f"and {left_out} more {what}".rstrip()] if left_out > 0 else ())]
 
 
-def uncompared(path: str, announced: Announced, said: Sequence[str]) -> str | None:
-    """Returns a note where a size was not announced, or in words that are not known: what was not
-    announced was not compared. None if both were.
+def note_if_not_compared(path: str, announced: Announced, lines: Sequence[str]) -> str | None:
+    """Returns a note if a size was not announced in known words, so that it was not compared.
 
-    said: lines of the node in which it may stand, masked.
+    lines: masked lines of the node that may have the size.
     """
     sizes = (("number of files", announced.files), ("size in bytes", announced.size))
     missing = " and ".join(what for what, number in sizes if number is None)
     if not missing:
         return None
-    words = f"; it said: {quote(said)}" if said else ""
+    words = f"; it said: {quote(lines)}" if lines else ""
     return f"{path}: not compared, as it was not announced in known words: {missing}{words}"
 
 
-def judge_read(
+def compare_contents(
     path: str,
     announced: Announced,
     received: Sequence[ReceivedFile],
@@ -166,64 +166,66 @@ def judge_read(
     *,
     compressed: bool,
 ) -> tuple[Failure | None, frozenset[str]]:
-    """Returns the failure that reading has shown, and the paths of the files incomplete for it.
+    """Returns the failure that reading the files has shown, and the paths of incomplete files.
 
-    `received`: the files of one command, of which `judge` has said that everything came.
+    received: the files of one command for which `compare` found no failure.
     """
-    wrong: dict[str, str] = {}
+    damage: dict[str, str] = {}
     for file, one in read.items():
         if one.wrong is not None:
-            wrong[file.path] = one.wrong
+            damage[file.path] = one.wrong
         elif compressed and _is_gzip(file) and one.contents is None and one.unread is None:
-            wrong[file.path] = "is no archive"  # it was cut before its first byte, or is damaged
-    unread = {file.path: _unread(one) for file, one in read.items() if one.unread is not None}
-    if wrong:
-        came = Announced(len(received), sum(file.size for file in received))
-        cut_hint = _CUT_ON_THE_NODE if came == announced else _CUT_HINT
+            damage[file.path] = "is no archive"  # cut before its first byte, or damaged
+    unread = {
+        file.path: _describe_unread(one) for file, one in read.items() if one.unread is not None
+    }
+    if damage:
+        received_sum = Announced(len(received), sum(file.size for file in received))
+        cut_hint = _CUT_ON_THE_NODE if received_sum == announced else _CUT_HINT
         hint = _PACKED_HINT if compressed else cut_hint
-        return _not_whole(path, wrong, hint), frozenset((*wrong, *(unread if compressed else ())))
+        return _not_whole(path, damage, hint), frozenset((*damage, *(unread if compressed else ())))
     if not compressed:
         return None, frozenset()
     everything = frozenset(file.path for file in received)
     if unread:
         return _not_whole(path, unread, _PACKED_HINT), everything
     contents = [one.contents or Contents(1, file.size, packed=False) for file, one in read.items()]
-    unpacked = sum(one.files for one in contents)
+    files_in_archive = sum(one.files for one in contents)
     sizes = [one.size for one in contents if one.size is not None]
     total = sum(sizes) if len(sizes) == len(contents) else None
-    if not unpacked:
-        lacks = "only an empty archive came"
+    if not files_in_archive:
+        shortfall = "only an empty archive came"
     elif announced == Announced() and not any(one.packed for one in contents):
-        lacks = "no archive came"
-    elif lacks := _lacks(announced, unpacked, total):
-        lacks = f"the archive is {lacks}"
+        shortfall = "no archive came"
+    elif shortfall := _describe_shortfall(announced, files_in_archive, total):
+        shortfall = f"the archive is {shortfall}"
     else:
         return None, frozenset()
-    return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {lacks}"), everything
+    return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {shortfall}"), everything
 
 
-def _not_whole(path: str, wrong: Mapping[str, str], hint: str) -> Failure:
-    said = [f"{PurePosixPath(file).name} {why}" for file, why in wrong.items()]
-    message = f"{path}: {'; '.join(at_most(_MOST_NAMED, said))}"
+def _not_whole(path: str, damage: Mapping[str, str], hint: str) -> Failure:
+    texts = [f"{PurePosixPath(file).name} {why}" for file, why in damage.items()]
+    message = f"{path}: {'; '.join(shorten(_MOST_NAMED, texts))}"
     return failure(Code.TRANSFER_INCOMPLETE, message, hint=hint)
 
 
 def reading_notes(
     path: str, announced: Announced, read: Mapping[ReceivedFile, FileRead]
 ) -> list[str]:
-    """Returns a note of each file that was not read to its end, and of each archive with whose
-    bytes the size that was announced could not be compared.
+    """Returns a note on each file that was not read to its end, and on each archive whose size
+    could not be compared with the announced size.
     """
     notes = []
     for file, one in read.items():
         name = PurePosixPath(file.path).name
         if one.unread is not None:
-            notes.append(f"{path}: {name} {_unread(one)}")
+            notes.append(f"{path}: {name} {_describe_unread(one)}")
         elif one.contents is not None and one.contents.size is None and announced.size is not None:
             why = "its bytes were not compared with those announced"
             notes.append(f"{path}: {name} has links, or files with holes: {why}")
     return notes
 
 
-def _unread(one: FileRead) -> str:
+def _describe_unread(one: FileRead) -> str:
     return f"was not read to its end: {one.unread}"

@@ -18,7 +18,7 @@ from cucmctl.text import job_list, listing, render
 from cucmd.failure import Code, failure
 from cucmd.job.capture import CaptureSettings
 from cucmd.job.collect import PathSize, Sizes
-from cucmd.job.coverage import Extent, Gap
+from cucmd.job.coverage import Gap
 from cucmd.job.work_request import Collection
 from cucmd.protocol.cases import File
 from cucmd.protocol.jobs import Job, JobSummary, Node
@@ -75,14 +75,14 @@ def status(**layout: Any) -> Iterator[str]:
     late = timedelta(minutes=32, seconds=9)
     begins = Gap("cm/trace/ccm/calllogs", "begin", None, 1929, SINCE + late)
     ends = Gap("cm/trace/ccm/sdl", "end", "6h", 600, UNTIL - timedelta(minutes=10), "sdl/SDL001")
-    unread = ("2 files could not be read",)
+    covers = "covers 23:25 to 00:25 (Europe/Berlin)"
     one = job(
         "partial",
-        node("cucm-pub", extent=Extent(), gaps=(begins,), **came),
-        node("cucm-sub1", extent=Extent(besides=unread), gaps=(begins, ends), **came),
-        node("cucm-sub2", extent=Extent(), gaps=(Gap("cm/trace/ccm/sdl", "all"),)),
-        node("cucm-sub3", extent=Extent(SINCE, UNTIL), **came),
-        node("cucm-sub4", extent=Extent(SINCE, UNTIL), notes=("28 files came",), **came),
+        node("cucm-pub", gaps=(begins,), **came),
+        node("cucm-sub1", gaps=(begins, ends), **came),
+        node("cucm-sub2", gaps=(Gap("cm/trace/ccm/sdl", "all"),)),
+        node("cucm-sub3", coverage=covers, **came),
+        node("cucm-sub4", coverage=covers, notes=("28 files came",), **came),
         node("cucm-sub5", coverage="coverage unknown: 27 files could not be read", **came),
         refused("cucm-sub6"),
         refused("cucm-sub7"),

@@ -1,13 +1,12 @@
 """Remarks about nodes: equal ones share a line, and no line repeats itself."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 
 from cucmctl.text.remarks import fold_equal_failures, without_node_name
-from cucmd.job.coverage import Extent, Gap
+from cucmd.job.coverage import Gap
 from cucmd.job.failure import Failure
-from cucmd.job.work_request import Collection
 from unit.ctl.conftest import remarks_of
 
 
@@ -72,24 +71,11 @@ def test_hints_may_name_their_node(node):
     assert hint.endswith("hostkeys forget a")
 
 
-WINDOW = Collection(since="2020-11-27T22:25:00Z", until="2020-11-27T23:25:00Z")
-SINCE, UNTIL = datetime.fromisoformat(WINDOW.since), datetime.fromisoformat(WINDOW.until)
+UNTIL = datetime(2020, 11, 27, 23, 25, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
-    ("zone", "asked", "said"),
-    [
-        ("UTC", WINDOW, "covers the window"),
-        ("UTC", Collection(since=WINDOW.since), "23:25 to Sat 28 Nov 2020 00:25 CET (22:25 to "),
-        (None, Collection(), "covers Fri 27 Nov 2020 23:25 to Sat 28 Nov 2020 00:25 CET"),
-    ],
-)
-def test_coverage_is_in_local_time(node, in_zone, zone, asked, said):
-    in_zone("Europe/Berlin")
-    one = node("a", "succeeded", zone=zone, coverage="x", extent=Extent(SINCE, UNTIL))
-    (line,) = remarks_of(one, collection=asked)
-    assert said in line
-    assert ("UTC" in line) is ("(" in said)
+def test_coverage_is_the_daemons_line(node):
+    assert remarks_of(node("a", "succeeded", coverage="covers all\x1b")) == ["a: covers all\\x1b"]
 
 
 @pytest.mark.parametrize(
@@ -109,12 +95,12 @@ def test_coverage_is_in_local_time(node, in_zone, zone, asked, said):
 )
 def test_gap_says_how_much_is_missing(node, in_zone, gap, said):
     in_zone("Europe/Berlin")
-    (line,) = remarks_of(node("a", "succeeded", coverage="x", gaps=(gap,), extent=Extent()))
+    (line,) = remarks_of(node("a", "succeeded", coverage="x", gaps=(gap,)))
     assert line.startswith(f"GAP  a: {said}")
 
 
 def test_hint_has_the_longest_option(node):
     gaps = (Gap("a", "all", "1d"), Gap("b", "end", "6h", 60), Gap("c", "all", "1h"))
-    *lines, hint = remarks_of(node("a", "succeeded", gaps=gaps, extent=Extent()))
+    *lines, hint = remarks_of(node("a", "succeeded", gaps=gaps))
     assert len(lines) == 2
     assert hint.endswith(" start --written-for 1d")

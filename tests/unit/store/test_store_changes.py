@@ -12,7 +12,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from cucmd.cases.coverage import add_coverage
+from cucmd.cases.coverage_reader import add_coverage
 from cucmd.job.coverage import Covered
 from cucmd.job.job import Job
 from cucmd.store import Store, open_store

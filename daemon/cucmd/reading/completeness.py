@@ -1,15 +1,15 @@
-"""Reads a gzip, and the tar in it, to their end: whether they are whole, and what they have.
+"""Reads a gzip and the tar in it to their end: says whether they are whole, and what they contain.
 
-    gzip   each of its members, with CRC and length. Zeros behind the last are padding, and other
-           bytes behind a whole member are none of it, both as `gzip -t` has it
-    tar    each header, up to the block of zeros that ends it. Of links, and of files with holes,
-           it does not tell how many bytes they were announced with
+    gzip   Each member is checked by its CRC and length. As with `gzip -t`, zeros behind the last
+           member are padding, and other bytes behind a whole member are not part of the gzip.
+    tar    Each header is read, up to the block of zeros that ends the tar. For links, and for files
+           with holes, the tar does not say with how many bytes the node announced them.
 
-Not seen: a cut exactly between two members of a gzip, and one before the first byte.
+Two cuts cannot be seen: one exactly between two members of a gzip, and one before the first byte.
 
-How long that may take is for the kernel to say (`worker/confine.py`). It takes memory for a piece:
-no name and no extension of a header is kept, and `tarfile` reads single blocks only, since what it
-does on its own with long names, chains of headers and holes has no limit.
+The kernel limits how long reading may take (`worker/confine.py`). Reading takes memory for one
+piece: no name and no extension of a header is kept. `tarfile` reads single blocks only, because
+what it does by itself with long names, chains of headers and holes has no limit.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from typing import BinaryIO
 
 import msgspec
 
-from cucmd.reading.unpack import GZIP, PIECE, NotWhole, Source, gunzip, header
+from cucmd.reading.unpack import GZIP, PIECE, ByteSource, NotWhole, gunzip, parse_header
 from cucmd.received_file import Contents, FileRead
 from cucmd.worker.forked import Channel
 from cucmd.worker.frames import ReadToEnd
 
-_CHUNK = 64 * 1024  # that is read at once
+_CHUNK_SIZE = 64 * 1024  # bytes that are read at once
 _BLOCK = tarfile.BLOCKSIZE
-# A pax header that is longer is not looked at; real ones have a name and some times.
+# Longer pax headers are ignored. Real ones have a name and some times.
 _MOST_PAX = 1024 * 1024
 _PAX_SIZE = re.compile(rb"(?:\A|\n)\d{1,8} size=(\d{1,20})\n")
 
 
 _ASKED = msgspec.msgpack.Decoder(ReadToEnd)
-# No link is followed, and nothing is waited for that is no file.
+# Links are not followed, and O_NONBLOCK keeps a FIFO from blocking the process.
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -50,6 +50,7 @@ def read_files(channel: Channel) -> None:
 
 
 def read_file(path: str, *, archive: bool) -> FileRead:
+    """Reads one file to its end. Returns what is wrong with it, or the contents of an archive."""
     try:
         with open(os.open(path, _FLAGS), "rb", buffering=0) as file:
             try:
@@ -58,7 +59,7 @@ def read_file(path: str, *, archive: bool) -> FileRead:
                 read_gzip(file)
                 return FileRead()
             finally:
-                # What was read only to be checked need not keep other files out of memory.
+                # Pages that were read only for this check must not push other files out of memory.
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     except NotWhole as error:
         return FileRead(wrong=str(error))
@@ -67,44 +68,45 @@ def read_file(path: str, *, archive: bool) -> FileRead:
 
 
 def read_gzip(file: BinaryIO) -> None:
-    """Reads a file to its end if it is a gzip; does not look at what is in it.
+    """Reads a file to its end if it is a gzip, and ignores what is in it.
 
     Raises `NotWhole`, `OSError`.
     """
     chunks = _chunks(file)
-    first = next(chunks, b"")
-    if _may_be_gzip(first):
-        for _ in gunzip(chain((first,), chunks)):
+    beginning = next(chunks, b"")
+    if _may_be_gzip(beginning):
+        for _ in gunzip(chain((beginning,), chunks)):
             pass
 
 
 def read_archive(file: BinaryIO) -> Contents | None:
-    """Reads a tar, packed as gzip or not, to its end. None: the file is neither.
+    """Reads a tar, packed as gzip or not, to its end. Returns None if the file is neither.
 
     A gzip without a tar in it counts as one file. Raises `NotWhole`, `OSError`.
     """
     chunks = _chunks(file)
-    first = next(chunks, b"")
-    packed = _may_be_gzip(first)
-    if not packed and first[:1] in {b"", b"\0"}:  # a tar begins with a name
+    beginning = next(chunks, b"")
+    packed = _may_be_gzip(beginning)
+    if not packed and beginning[:1] in {b"", b"\0"}:  # a tar begins with a name
         return None
-    chunks = chain((first,), chunks)
-    source = Source(gunzip(chunks) if packed else chunks)
+    chunks = chain((beginning,), chunks)
+    source = ByteSource(gunzip(chunks) if packed else chunks)
     found = TarReader(source).read()
     if found is None and not packed:
         return None
-    while source.some(PIECE):
+    while source.take_at_most(PIECE):
         pass
     return found or Contents(1, source.taken)
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    return iter(partial(file.read, _CHUNK), b"")
+    return iter(partial(file.read, _CHUNK_SIZE), b"")
 
 
 def _may_be_gzip(beginning: bytes) -> bool:
-    """Says so also where the file ends within the two bytes that mark a gzip, but not where it is
-    empty.
+    """Says whether a file with this beginning can be a gzip.
+
+    A file that ends within the two bytes that mark a gzip can be one; an empty file cannot.
     """
     return beginning.startswith(GZIP) or beginning == GZIP[:1]
 
@@ -112,27 +114,31 @@ def _may_be_gzip(beginning: bytes) -> bool:
 class TarReader:
     """Counts the files of a tar."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ByteSource) -> None:
         self._source = source
         self._files = 0
         self._size = 0
         self._sizes_known = True
-        self._size_of_next: int | None = None  # by a pax header
+        self._size_of_next: int | None = None  # from a pax header
 
     def read(self) -> Contents | None:
-        """Reads up to the end of the tar. None: it is none. Raises `NotWhole`."""
-        began = False
+        """Reads up to the end of the tar. Returns None if it is no tar. Raises `NotWhole`."""
+        found_header = False
         while (block := self._source.take(_BLOCK)).count(0) < _BLOCK:
-            info = header(block)
-            if info is None and not began:
+            info = parse_header(block)
+            if info is None and not found_header:
                 return None
             if len(block) < _BLOCK:
                 raise NotWhole("ends before the end of its tar")
             if info is None:
                 raise NotWhole("is damaged: a header of its tar")
-            began = True
+            found_header = True
             if info.type == tarfile.XHDTYPE and 0 < info.size <= _MOST_PAX:
-                self._pax(self._source.take(_padded(info.size)))
+                records = self._source.take(_padded(info.size))
+                if found := _PAX_SIZE.search(records):
+                    self._size_of_next = int(found[1])
+                if b"GNU.sparse." in records:
+                    self._sizes_known = False
             elif info.type in _EXTENSIONS:
                 self._skip(info.size)
             else:
@@ -143,7 +149,7 @@ class TarReader:
         size = info.size if self._size_of_next is None else self._size_of_next
         self._size_of_next = None
         if info.type in _NO_CONTENT:
-            size = 0  # whatever it says
+            size = 0  # whatever the header says
         if info.type in _LINKS or info.type in tarfile.REGULAR_TYPES:
             self._files += 1
             self._size += size
@@ -151,14 +157,8 @@ class TarReader:
             self._sizes_known = False
         if info.type == tarfile.GNUTYPE_SPARSE and block[482]:
             while any(self._source.take(_BLOCK)[504:505]):
-                pass  # more holes
+                pass  # each of these blocks lists more holes
         self._skip(size)
-
-    def _pax(self, records: bytes) -> None:
-        if found := _PAX_SIZE.search(records):
-            self._size_of_next = int(found[1])
-        if b"GNU.sparse." in records:
-            self._sizes_known = False
 
     def _skip(self, size: int) -> None:
         for _ in self._source.content(_padded(size)):

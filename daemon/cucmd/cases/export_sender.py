@@ -1,8 +1,8 @@
-"""Sends an export to its client by a process that gets the client's own connection.
+"""Sends an export to its client, by a process that gets the client's own connection.
 
-The process (`reading/exported.py`) may open only what is in the directory of the job. It is told
-what to send, a page at a time, and ends with the export. A client that takes fewer than `LEAST`
-bytes in `SECONDS` loses its export, so that nobody can hold a job for ever.
+The process (`reading/job_files.py`) may open only what is in the directory of the job. The daemon
+tells it what to send, a page at a time, and it ends with the export. A client that reads fewer than
+`LEAST` bytes in `SECONDS` loses its export, so that nobody can hold a job for ever.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from cucmd.worker.frames import (
 from cucmd.worker.process import Worker, WorkerEnded
 from cucmd.worker.workers import Workers
 
-# What such a process does, by which the first process knows it.
+# The role by which the worker machinery knows such a process.
 EXPORT = "export"
 LEAST, SECONDS = 64 * 1024, 60.0
 _LIMITS = ProcessLimits(memory=256 * 1024**2)
@@ -38,17 +38,18 @@ SendParts: TypeAlias = Callable[
     [AsyncGenerator[list[ExportPart], None], trio.abc.Stream], Awaitable[None]
 ]
 
-_TOLD = msgspec.msgpack.Decoder(FromExporting)
+_MESSAGE = msgspec.msgpack.Decoder(FromExporting)
 
 
 class CutOff(Exception):
-    """An export has ended before all of it was sent. The text says why."""
+    """An export ended before all of it was sent. The text says why."""
 
 
 @asynccontextmanager
-async def process_of(workers: Workers, role: str, directory: Path) -> AsyncIterator[Worker]:
-    """Forks a process that may read what is in the directory. Raises `OSError` if there is none, or
-    if it ends before the body does.
+async def file_process(workers: Workers, role: str, directory: Path) -> AsyncIterator[Worker]:
+    """Forks a process that may read what is in the directory.
+
+    Raises `OSError` if no process can be had, or if it ends before the body of the context does.
     """
     try:
         async with workers.forked(role, directory, _LIMITS) as worker:
@@ -57,8 +58,8 @@ async def process_of(workers: Workers, role: str, directory: Path) -> AsyncItera
         raise OSError(str(error)) from error
 
 
-class Sender:
-    """Sends exports. What is found to be damaged on the way is noted in `damaged`."""
+class ExportSender:
+    """Sends exports. Files that turn out to be damaged on the way are noted in `damaged`."""
 
     def __init__(self, workers: Workers, damaged: DamagedFiles) -> None:
         self._workers = workers
@@ -66,12 +67,14 @@ class Sender:
 
     @asynccontextmanager
     async def ready(self, job_id: str, directory: Path) -> AsyncIterator[SendParts]:
-        """Yields a function that sends parts over a connection, of which nothing else is sent or
-        read any more. It raises `CutOff`, `StoreFailed`, `OSError`.
+        """Yields a function that sends the parts of a tar over a connection.
 
-        Raises `OSError` where no process can be had: that is known before the first byte.
+        Nothing else may use the connection from then on. The function raises `CutOff`,
+        `StoreFailed` and `OSError`.
+
+        Raises `OSError` if no process can be had, so that the caller knows before the first byte.
         """
-        async with process_of(self._workers, EXPORT, directory) as worker:
+        async with file_process(self._workers, EXPORT, directory) as worker:
 
             async def send(
                 pages: AsyncGenerator[list[ExportPart], None], stream: trio.abc.Stream
@@ -79,7 +82,7 @@ class Sender:
                 assert isinstance(stream, trio.SocketStream)
                 descriptor = stream.socket.fileno()
                 await worker.send_descriptor(descriptor)
-                damaged = await _send_all(worker, pages, descriptor)
+                damaged = await _send_parts(worker, pages, descriptor)
                 if damaged is not None:
                     path = os.fsdecode(damaged.path).removeprefix(f"{directory}/")
                     self._damaged.note(job_id, path, damaged.why)
@@ -88,30 +91,30 @@ class Sender:
             yield send
 
 
-async def _send_all(
+async def _send_parts(
     worker: Worker, pages: AsyncGenerator[list[ExportPart], None], connection: int
 ) -> ExportDamaged | None:
-    """Returns the file that is not as it was received; None: all of it was sent."""
-    moved = taken = 0
+    """Sends all parts. Returns a file that is not as it was received, or None if all was sent."""
+    bytes_sent = bytes_read = 0
     deadline = trio.current_time() + SECONDS
     async with aclosing(pages):
         while True:
-            with trio.move_on_at(deadline) as minute:
+            with trio.move_on_at(deadline) as time_up:
                 await worker.wait_readable()
-            for told in worker.receive_arrived(_TOLD):
-                if isinstance(told, ExportDamaged):
-                    return told
-                moved = told.size
-                if told.wants:
+            for message in worker.receive_arrived(_MESSAGE):
+                if isinstance(message, ExportDamaged):
+                    return message
+                bytes_sent = message.size
+                if message.wants:
                     parts = await anext(pages, None)
                     if parts is None:
                         return None
                     await worker.send(ExportParts(tuple(parts)))
-            if minute.cancelled_caught:
-                # What waits in the connection, as the kernel counts the memory for it: a slow
-                # client has to read most of that before there is room for more.
+            if time_up.cancelled_caught:
+                # The bytes that wait in the connection, as the kernel counts the memory for them. A
+                # slow client has to read most of them before there is room for more.
                 (unread,) = struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))
-                before, taken = taken, moved - unread
-                if taken - before < LEAST:
+                before, bytes_read = bytes_read, bytes_sent - unread
+                if bytes_read - before < LEAST:
                     raise CutOff(f"fewer than {LEAST} bytes were read in {SECONDS:g} s")
                 deadline += SECONDS

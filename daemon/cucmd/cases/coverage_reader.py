@@ -1,0 +1,278 @@
+"""Reads the time stamps in what a job has collected, once it is closed, and stores what they cover.
+
+Coverage is extra: a failure here fails neither the daemon nor a job nor another node.
+
+    a job is closed     `queue`: it is read in the background
+    it is exported      `wait_for_coverage`: waits for the reading, for a limited time
+    it is deleted, or   `cancel`: the reading ends at once
+    tried again
+    a restart           what it has interrupted is read once somebody asks for the job
+
+A few jobs are read at the same time, and a few nodes of each. Each node has a process of its own
+(`reading/`), which may take processor time in proportion to what the node has sent. A cancel kills
+it.
+
+The files that are complete and count (`files.py`) are read: the beginning of each, and the last
+file of each trace to its end. The result is one line of text and a list of gaps for each node,
+which the store keeps once all nodes were read. If the files of a node cannot be read, the line says
+so, and they are not read again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import trio
+from msgspec.structs import replace
+
+from cucmd.cases.files import file_pages, is_counted, is_directory_gone, is_output, name_on_node
+from cucmd.failure import Code
+from cucmd.job.collect import Collect
+from cucmd.job.coverage import MOST_GAPS, Covered
+from cucmd.job.duration import next_written_for
+from cucmd.job.job import Job
+from cucmd.job.node import SETTLED, Failed, Node, Succeeded
+from cucmd.store import Store, StoreFailed
+from cucmd.worker.frames import ProcessLimits, ReadTraces, TracePage, TracesRead
+from cucmd.worker.process import Cause, WorkerEnded
+from cucmd.worker.workers import Workers
+
+log = logging.getLogger(__name__)
+# The role by which the worker machinery knows such a process.
+TRACES = "traces"
+# The most jobs that are read at the same time, nodes of each job, and processes of all jobs. Nodes
+# that are due wait for a process in turn.
+_JOBS, _NODES, _PROCESSES = 8, 2, max(2, os.cpu_count() or 1)
+# Limits of a process. It may take so many seconds of processor time, and one more for so many bytes
+# that the node has sent, and so many bytes of memory. Logs are packed to a tenth of their size,
+# seldom to a thirtieth, and an archive is unpacked twice. A hundred files of half a megabyte that
+# unpack to 540 MB each would take a minute.
+_SECONDS, _BYTES_A_SECOND = 10, 5_000_000
+_MEMORY = 512 * 1024**2
+# The most files in one frame. Each has its path twice, and the frame must not exceed its limit even
+# with the longest paths.
+_IN_A_FRAME = 500
+# How often the files of a node are read if the process is killed, for example for want of memory.
+_MOST_ATTEMPTS = 2
+_MOST_TEXT = 4000
+
+_UNKNOWN = {
+    Cause.LOST: "coverage unknown: no process could be had to read its files, or it was killed",
+    Cause.TIME: "coverage unknown: reading its files takes longer than logs of this size can",
+    Cause.MEMORY: "coverage unknown: reading its files takes more memory than logs can",
+    Cause.WRONG: "coverage unknown: a defect of cucmd; its log has the details",
+}
+_ANSWER = msgspec.msgpack.Decoder(TracesRead)
+
+
+def has_coverage(job: Job) -> bool:
+    """Says whether the files of all nodes were read. Only collections have traces to read."""
+    return not isinstance(job.work, Collect) or all(node.coverage is not None for node in job.nodes)
+
+
+class CoverageReader:
+    """Reads the traces of closed jobs, as the top of this file says. `run` needs its own task."""
+
+    def __init__(self, store: Store, directory: Callable[[str], Path], workers: Workers) -> None:
+        self._store = store
+        self._directory = directory
+        self._workers = workers
+        self._process_limit = trio.CapacityLimiter(_PROCESSES)
+        # By job id. A job that was closed again while it is still being read is in both.
+        self._waiting: dict[str, _JobReading] = {}
+        self._reading: dict[str, _JobReading] = {}
+        self._changed = trio.Event()
+
+    def queue(self, job_id: str) -> None:
+        """Queues a closed job. Does not block."""
+        if job_id not in self._waiting:
+            self._waiting[job_id] = _JobReading()
+            self._changed.set()
+
+    def cancel(self, job_id: str) -> None:
+        """Ends the reading of a job that is about to change. Does not block."""
+        if (waiting := self._waiting.pop(job_id, None)) is not None:
+            waiting.ended.set()
+        if (reading := self._reading.get(job_id)) is not None:
+            reading.scope.cancel()
+
+    def queue_if_missing(self, job: Job) -> None:
+        """Queues a job that somebody asks for, unless it was read already. Does not block."""
+        missing = job.closed and not job.files_deleted and not has_coverage(job)
+        if missing and job.job_id not in self._reading:
+            self.queue(job.job_id)
+
+    async def wait_for_coverage(self, job: Job, seconds: float) -> Job:
+        """Waits until the traces of a closed job were read, for at most so many seconds.
+
+        Returns the job with what is known by then. Raises `StoreFailed`.
+        """
+        self.queue_if_missing(job)
+        if (waiting := self._waiting.pop(job.job_id, None)) is not None:  # move it to the front
+            self._waiting = {job.job_id: waiting, **self._waiting}
+        known = {**self._reading, **self._waiting}  # for a job in both, the reading was cancelled
+        if has_coverage(job) or job.job_id not in known:
+            return job
+        with trio.move_on_after(seconds):
+            await known[job.job_id].ended.wait()
+        return await self._store.load(job.job_id) or job
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            while True:
+                ready = (job_id for job_id in self._waiting if job_id not in self._reading)
+                if len(self._reading) < _JOBS and (job_id := next(ready, None)) is not None:
+                    reading = self._reading[job_id] = self._waiting.pop(job_id)
+                    nursery.start_soon(self._keep, job_id, reading)
+                else:
+                    self._changed = trio.Event()
+                    await self._changed.wait()
+
+    async def _keep(self, job_id: str, reading: _JobReading) -> None:
+        try:
+            with reading.scope, _failures_logged(job_id):
+                await self._read(job_id)
+        finally:
+            del self._reading[job_id]
+            reading.ended.set()
+            self._changed.set()
+
+    async def _read(self, job_id: str) -> None:
+        job = await self._store.load(job_id)
+        if job is None or not job.closed or not isinstance(job.work, Collect):
+            return
+        directory = self._directory(job_id)
+        if job.files_deleted or is_directory_gone(job, directory):
+            return
+        covered_by_node: dict[str, Covered] = {}
+        remaining = iter([node for node in job.nodes if node.coverage is None])
+
+        async def read_nodes() -> None:
+            with _failures_logged(job_id):
+                for node in remaining:
+                    covered_by_node[node.node] = await self._coverage_of(job, node, directory)
+
+        async with trio.open_nursery() as readers:
+            for _ in range(min(_NODES, len(job.nodes))):
+                readers.start_soon(read_nodes)
+        if covered_by_node:
+            await self._store.change(job_id, partial(add_coverage, job, covered_by_node))
+
+    async def _coverage_of(self, job: Job, node: Node, directory: Path) -> Covered:
+        """Returns what the traces of a node cover, or that it is unknown. Raises `StoreFailed`."""
+        remaining = _MOST_ATTEMPTS
+        while True:
+            remaining -= 1
+            try:
+                return await self._read_in_process(job, node, directory)
+            except WorkerEnded as error:
+                if error.cause is Cause.LOST and remaining:
+                    continue
+                text = "job %s, %s: what its files cover is not known: %s"
+                log.warning(text, job.job_id, node.node, error)
+                return Covered(_UNKNOWN[error.cause])
+
+    async def _read_in_process(self, job: Job, node: Node, directory: Path) -> Covered:
+        work, state = job.work, node.state
+        assert isinstance(work, Collect)
+        # Whether the node was asked for every path and has sent what it has of it.
+        was_asked = isinstance(state, Succeeded) or (
+            isinstance(state, Failed) and state.failure.code == Code.NO_FILES_MATCHED
+        )
+        longer_by_path = [
+            next_written_for(work.written_for_of(path), work.until, state.started_at)
+            if was_asked and work.until is not None and state.started_at is not None
+            else None
+            for path in work.paths
+        ]
+        ended = state.completed_at if isinstance(state, SETTLED) else datetime.now(UTC)
+        by = ended + max(timedelta(seconds=node.clock_ahead), timedelta())
+        asked = ReadTraces(
+            directory=str(directory),
+            by=by.astimezone(UTC).replace(tzinfo=None),
+            zone=node.zone,
+            ahead=node.clock_ahead,
+            since=work.since,
+            until=work.until,
+            paths=work.paths,
+            longer=tuple(longer_by_path),
+            unverified=work.unverified,
+            recurs=work.recurs,
+            asked=was_asked,
+        )
+        seconds = _SECONDS + node.bytes_received // _BYTES_A_SECOND
+        limits = ProcessLimits(memory=_MEMORY, seconds=seconds)
+        node_pages = file_pages(self._store, job.job_id, {node.node: node})
+        async with (
+            self._process_limit,
+            self._workers.forked(TRACES, directory, limits) as worker,
+            aclosing(node_pages) as all_pages,
+        ):
+            await worker.send(asked)
+            async for page in all_pages:
+                files = [
+                    (one.path, name_on_node(one, node))
+                    for one, _ in page
+                    if one.complete and is_counted(one, node) and not is_output(one, node)
+                ]
+                for position in range(0, len(files), _IN_A_FRAME):
+                    await worker.send(TracePage(tuple(files[position : position + _IN_A_FRAME])))
+            await worker.send(TracePage(()))
+            covered = (await worker.receive(_ANSWER)).covered
+        if not is_plausible(covered):
+            raise WorkerEnded(Cause.WRONG, "its answer is larger than any real one")
+        return covered
+
+
+def is_plausible(covered: Covered) -> bool:
+    """Says whether an answer can come from a process that works as it should.
+
+    The process has read what a node made, which may have taken it over, and the answer is stored
+    and shown to others. Moments in the first and the last year of the calendar have no local time.
+    """
+    traces = sum(len(gap.trace or "") for gap in covered.gaps)
+    return (
+        len(covered.text) + traces <= _MOST_TEXT
+        and len(covered.gaps) <= MOST_GAPS
+        and all(gap.at is None or 1 < gap.at.year < 9999 for gap in covered.gaps)
+    )
+
+
+def add_coverage(before: Job, coverage: dict[str, Covered], now: Job) -> Job:
+    """Adds to the job what the nodes' traces cover, for each node that has not changed meanwhile.
+
+    Nothing is added to a job that is tried again or whose files were deleted meanwhile, because
+    some of the files could not be read any more.
+    """
+    if not now.closed or now.files_deleted:
+        return now
+    nodes = tuple(
+        new.with_coverage(coverage[new.node]) if new.node in coverage and new == old else new
+        for old, new in zip(before.nodes, now.nodes, strict=True)
+    )
+    return replace(now, nodes=nodes)
+
+
+class _JobReading:
+    """Represents the reading of one job. ended: the job was read, or its reading was cancelled."""
+
+    def __init__(self) -> None:
+        self.ended = trio.Event()
+        self.scope = trio.CancelScope()
+
+
+@contextmanager
+def _failures_logged(job_id: str) -> Iterator[None]:
+    try:
+        yield
+    except StoreFailed as error:
+        log.error("job %s: what its files cover is not known: %s", job_id, error)  # noqa: TRY400  of the disk
+    except Exception:
+        log.exception("job %s: what its files cover is not known: a defect", job_id)

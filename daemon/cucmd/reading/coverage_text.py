@@ -1,0 +1,122 @@
+"""PURE. Writes what the traces of a node cover of the window as one line, in times of its clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+
+from cucmd.job.coverage import Gap, format_missing
+from cucmd.job.duration import longest_written_for
+from cucmd.reading.window_coverage import (
+    MOST_NAMED,
+    Clock,
+    RequestedWindow,
+    Trace,
+    TraceCoverage,
+    compare_traces,
+    first_and_last,
+    first_names,
+    printable_name,
+    unknown_parts,
+)
+
+
+def describe(
+    traces: Sequence[Trace],
+    window: RequestedWindow,
+    clock: Clock,
+    unread: int = 0,
+    gaps: Sequence[Gap] = (),
+) -> str:
+    """Returns a line such as "covers 13:00 to 15:00 (Europe/Berlin)"; "" if there are no traces.
+
+    unread: how many more files there are that could not be read.
+    """
+    coverages = compare_traces(traces, window, clock)
+    parts = [_describe_traces(coverages, window, clock)] if coverages else []
+    parts += unknown_parts(traces, unread)
+    if parts and not coverages:
+        parts[0] = f"coverage unknown: {parts[0]}"
+    if missing_paths := [gap.path for gap in gaps if gap.missing == "all"]:
+        parts.append(f"nothing came of {first_names(missing_paths)}")
+    if options := [gap.written_for for gap in gaps if gap.written_for is not None]:
+        option = f"start --written-for {longest_written_for(options)}"
+        parts.append(f"files that are written to for longer come with {option}")
+    return "; ".join(parts)
+
+
+def _describe_traces(
+    coverages: Sequence[TraceCoverage], window: RequestedWindow, clock: Clock
+) -> str:
+    """Returns what is covered, and what the first few incomplete traces lack."""
+    if window.since is None and window.until is None:
+        first, last = first_and_last(coverages)
+        times = _TimeFormat([first.local, last.local], clock)
+        return f"from {times.show(first.local)} to {times.show(last.local)}{times.zone}"
+    incomplete = [one for one in coverages if not one.covers]
+    if all(one.is_unclear for one in coverages):
+        first, last = first_and_last(coverages)
+        times = _TimeFormat([first.local, last.local], clock)
+        why = (
+            "the node's time zone is not known"
+            if clock.zone is None
+            else "a time stamp can be of two moments, or of none, or a file could not be read"
+        )
+        seen = f"from {times.show(first.local)} to {times.show(last.local)}{times.zone}"
+        return f"coverage unknown: {why}; time stamps {seen}"
+    # The ends of the window by the node's clock, or the first or last stamp if it is open there.
+    bounds: tuple[datetime, ...] = ()
+    if clock.zone is not None:
+        first, last = first_and_last(coverages)
+        since = _local(window.since, clock.zone) if window.since else first.local
+        until = _local(window.until, clock.zone) if window.until else last.local
+        bounds = since, until
+    shown_traces = incomplete[:MOST_NAMED]
+    moments = [one.first.local for one in shown_traces if one.missing_before]
+    moments += [one.last.local for one in shown_traces if one.missing_after]
+    times = _TimeFormat([*bounds, *moments], clock)
+    texts = []
+    for one in shown_traces:
+        words = []
+        if one.missing_before:
+            words.append(f"begins {times.show(one.first.local)}{times.missing(one.missing_before)}")
+        if one.missing_after:
+            words.append(f"ends {times.show(one.last.local)}{times.missing(one.missing_after)}")
+        text = ", ".join(words) or "is unclear"
+        texts.append(text if len(coverages) == 1 else f"{printable_name(one.name)} {text}")
+    if len(incomplete) > len(shown_traces):
+        texts.append(f"and {len(incomplete) - len(shown_traces)} more")
+    if len(incomplete) == len(coverages):
+        return "; ".join(texts) + times.zone
+    if not bounds:
+        covered = "the window, whatever the node's time zone is"
+    elif window.until is None:
+        covered = f"{times.show(since)} on, the last time stamp is of {times.show(until)}"
+        covered += times.zone
+    elif window.since is None:
+        covered = f"up to {times.show(until)}, the first time stamp is of {times.show(since)}"
+        covered += times.zone
+    else:
+        covered = f"{times.show(since)} to {times.show(until)}{times.zone}"
+    return f"covers {covered}, but {'; '.join(texts)}" if texts else f"covers {covered}"
+
+
+class _TimeFormat:
+    """Writes the times of one text: with dates, unless all are of one day."""
+
+    def __init__(self, moments: Sequence[datetime], clock: Clock) -> None:
+        one_day = len({moment.date() for moment in moments}) == 1
+        self._format = "%H:%M" if one_day else "%Y-%m-%d %H:%M"
+        self._exact = clock.zone is not None
+        self.zone = f" ({clock.zone})" if clock.zone is not None else " by the node's clock"
+
+    def show(self, moment: datetime) -> str:
+        return moment.strftime(self._format)
+
+    def missing(self, seconds: int) -> str:
+        """Says how much is missing; "" if the zone is not known, since it may be hours more."""
+        return f", {format_missing(seconds)} missing" if self._exact else ""
+
+
+def _local(moment: datetime, zone: tzinfo) -> datetime:
+    return moment.astimezone(zone).replace(tzinfo=None, fold=0)

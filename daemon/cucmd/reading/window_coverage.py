@@ -1,0 +1,307 @@
+"""PURE. Says what the traces of a node cover of the window that was asked for.
+
+Nothing is guessed. A time can be two moments, if the clock was set back or its zone is not known.
+Such a time counts as both, and what holds for only one of them is unknown.
+
+    first stamp     at or before the start of the window    covers it
+                    after it                                begins then
+    last stamp      at or after the end of the window       covers it
+                    before it                               ends then
+    either can be   both                                    unknown
+
+Why a trace begins late is not said: the node may have nothing older, or its service was started
+then. If a trace ends before the window does, or if nothing came of a path, the files may have been
+written to for longer than the node was asked for, so the `written_for` that would bring them is
+said. Whether something is missing in the middle is not checked.
+
+The text (coverage_text.py) has the times of the node's clock. Gaps have them as moments, so that
+they can be shown in another time zone, wherever a time is one moment for certain.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from cucmd.job.coverage import Gap
+from cucmd.reading.stamps import Stamp
+
+# Nodes are asked for whole minutes.
+_MINUTE = timedelta(minutes=1)
+# Local clocks are at most 12 hours behind UTC and 14 hours ahead of it.
+_FARTHEST_BEHIND, _FARTHEST_AHEAD = timedelta(hours=12), timedelta(hours=14)
+# Whether the offset in a header includes summer time is not known (vos/NODES.md, section 7.1).
+_SUMMER_TIME = timedelta(hours=1)
+_SUMMER_OR_NOT = (timedelta(), timedelta(minutes=30), _SUMMER_TIME)
+# The most traces that are named in one text.
+MOST_NAMED = 3
+_LONGEST_NAME = 80
+
+_NUMBERS = re.compile(r"[._-]?\d+(?:[._-]\d+)*")
+_ENDING = re.compile(r"\.gzo?$")
+
+
+class RequestedWindow(msgspec.Struct, frozen=True):
+    """Holds the ends of the requested window. None means that it is open at this end."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class Clock(msgspec.Struct, frozen=True):
+    """Describes the node's clock. zone: None if not known. ahead: how far it is ahead of ours."""
+
+    zone: tzinfo | None = None
+    ahead: timedelta = timedelta()
+
+
+class Trace(msgspec.Struct):
+    """Describes the files of one trace, such as all SDL files of a service: `begin` to `end`.
+
+    unknown  how many of the files have no stamp that is known
+    partial  files that could not be read may have more of this trace
+    file     the name of one of the files
+    """
+
+    name: str
+    begin: Stamp | None = None
+    end: Stamp | None = None
+    unknown: int = 0
+    partial: bool = False
+    file: str = ""
+
+
+class Paths:
+    """Finds the paths of a collection for which a file came."""
+
+    def __init__(self, paths: Sequence[str], *, recurs: bool = False) -> None:
+        self._count = len(paths)
+        self._recurs = recurs
+        # By folder: the position of a path, and its pattern for names.
+        self._patterns: dict[str, list[tuple[int, str]]] = {}
+        for position, path in enumerate(paths):
+            spec = "/".join(part for part in path.split("/") if part)
+            folder, _, name = spec.rpartition("/")
+            self._patterns.setdefault(folder, []).append((position, name))
+            if "*" not in name:  # the path may be a folder
+                self._patterns.setdefault(spec, []).append((position, "*"))
+        self._deepest = max((folder.count("/") + 1 for folder in self._patterns), default=0)
+
+    def of(self, file: str) -> set[int]:
+        """Returns the positions of the paths that a file belongs to.
+
+        There are none if the node uses names that are not known (vos/NODES.md, 5.6).
+        """
+        if self._count == 1:
+            return {0}
+        folder, _, name = file.rpartition("/")
+        folders = {folder}
+        if self._recurs:  # limited, since a hostile name may have thousands of folders
+            parts = folder.split("/", self._deepest)[: self._deepest]
+            folders.update("/".join(parts[:depth]) for depth in range(len(parts) + 1))
+        return {
+            position
+            for one in folders
+            for position, pattern in self._patterns.get(one, ())
+            if fnmatchcase(name, pattern)
+        }
+
+
+class PathFound(msgspec.Struct, frozen=True):
+    """Says what came of one path.
+
+    traces  None if no file came
+    longer  the `written_for` with which later files come; None if there are no later files
+    """
+
+    path: str
+    traces: Sequence[Trace] | None
+    longer: str | None = None
+
+
+def find_gaps(paths: Iterable[PathFound], window: RequestedWindow, clock: Clock) -> tuple[Gap, ...]:
+    """Returns what is certainly missing, in the order of the paths."""
+    found: list[Gap] = []
+    for one in paths:
+        if one.traces is None:
+            found.append(Gap(one.path, "all", one.longer))
+            continue
+        coverages = compare_traces(one.traces, window, clock)
+        late = max(coverages, key=lambda trace: trace.missing_before, default=None)
+        if late is not None and late.missing_before:
+            at, name = _moment(late.first, clock), _name_if_several(late, one.traces)
+            found.append(Gap(one.path, "begin", None, late.missing_before, at, name))
+        early = max(coverages, key=lambda trace: trace.missing_after, default=None)
+        if early is not None and early.missing_after:
+            at, name = _moment(early.last, clock), _name_if_several(early, one.traces)
+            found.append(Gap(one.path, "end", one.longer, early.missing_after, at, name))
+    return tuple(found)
+
+
+def _name_if_several(trace: TraceCoverage, traces: Sequence[Trace]) -> str | None:
+    return printable_name(trace.name) if len(traces) > 1 else None
+
+
+def trace_name(path: str) -> str:
+    """Returns what the files of one trace have in common: folder and name without numbers."""
+    folder, slash, name = path.rpartition("/")
+    return folder + slash + _NUMBERS.sub("*", _ENDING.sub("", name)).rstrip("*")
+
+
+class TraceCoverage(msgspec.Struct, frozen=True):
+    """Says how much of the window a trace lacks.
+
+    missing_before, missing_after: seconds of the window before and after the trace that are
+    certainly missing. is_unclear: whether it covers the window cannot be told.
+    """
+
+    name: str
+    first: Stamp
+    last: Stamp
+    missing_before: int
+    missing_after: int
+    is_unclear: bool
+
+    @property
+    def covers(self) -> bool:
+        return not (self.missing_before or self.missing_after or self.is_unclear)
+
+
+def compare_traces(
+    traces: Iterable[Trace], window: RequestedWindow, clock: Clock
+) -> list[TraceCoverage]:
+    """Compares each trace that has a known stamp with the window."""
+    coverages = []
+    for trace in traces:
+        if trace.begin is None:
+            continue
+        first = _by_node_clock(trace.begin, clock)
+        last = first if trace.end is None else _by_node_clock(trace.end, clock)
+        missing_before = missing_after = 0
+        is_unclear = False
+        if window.since is not None:
+            begins_late = _is_at_or_after(first, window.since + _MINUTE, clock)
+            if begins_late:
+                # The seconds of the window before the first stamp.
+                earliest, _ = possible_moments(first, clock) or (window.since, window.since)
+                end = earliest if window.until is None else min(earliest, window.until)
+                missing_before = int((end - window.since).total_seconds())
+            is_unclear = begins_late is None
+        if window.until is not None:
+            end_needed = window.until - _MINUTE
+            reached = None if trace.end is None else _is_at_or_after(last, end_needed, clock)
+            if reached is False:
+                # The seconds of the window after the last stamp.
+                _, latest = possible_moments(last, clock) or (window.until, window.until)
+                begin = latest if window.since is None else max(latest, window.since)
+                missing_after = int((window.until - begin).total_seconds())
+            is_unclear = is_unclear or reached is None
+        # What seems to be missing may be in the files that could not be read.
+        if (trace.unknown or trace.partial) and (missing_before or missing_after):
+            missing_before, missing_after, is_unclear = 0, 0, True
+        missing = (missing_before, missing_after)
+        coverages.append(TraceCoverage(trace.name, first, last, *missing, is_unclear))
+    return coverages
+
+
+def _by_node_clock(stamp: Stamp, clock: Clock) -> Stamp:
+    """Returns the stamp by the node's clock. A process may write the times of another zone."""
+    if stamp.moment is None or clock.zone is None:
+        return stamp
+    shown = stamp.moment.astimezone(clock.zone)
+    return Stamp(shown.replace(tzinfo=None, fold=0), shown.utcoffset(), exact=True)
+
+
+def _is_at_or_after(stamp: Stamp, moment: datetime, clock: Clock) -> bool | None:
+    """Says whether the stamp is at or after `moment`. Returns None if it can be both."""
+    possible = possible_moments(stamp, clock)
+    if possible is None:
+        return None
+    earliest, latest = possible
+    if earliest >= moment:
+        return True
+    return False if latest < moment else None
+
+
+def possible_moments(stamp: Stamp, clock: Clock) -> tuple[datetime, datetime] | None:
+    """Returns the earliest and the latest moment that a stamp can mean, in UTC.
+
+    Returns None if the clock never shows that time. A clock that is wrong now may have been right
+    when the stamp was written.
+    """
+    if stamp.moment is not None:
+        earliest = latest = stamp.moment
+    elif clock.zone is not None:
+        found = _in_zone(stamp, clock.zone)
+        if not found:
+            return None
+        earliest, latest = min(found), max(found)
+    else:
+        local = stamp.local.replace(tzinfo=UTC)
+        if stamp.offset is not None:
+            earliest = local - stamp.offset - _SUMMER_TIME
+            latest = local - stamp.offset + _SUMMER_TIME
+        else:
+            earliest, latest = local - _FARTHEST_AHEAD, local + _FARTHEST_BEHIND
+    return min(earliest, earliest - clock.ahead), max(latest, latest - clock.ahead)
+
+
+def _moment(stamp: Stamp, clock: Clock) -> datetime | None:
+    """Returns the moment that a stamp means by the node's clock, or None if it can be several."""
+    if stamp.moment is not None:
+        return stamp.moment
+    found = set() if clock.zone is None else _in_zone(stamp, clock.zone)
+    return found.pop() if len(found) == 1 else None
+
+
+def _in_zone(stamp: Stamp, zone: tzinfo) -> set[datetime]:
+    """Returns the moments at which a clock of that zone shows the time: none, one, or two.
+
+    The offset in a header does not tell which of two it is, since it may be without summer time. If
+    the offset is of another zone, there is no moment, as in a file from before the zone of the node
+    changed.
+    """
+    found = set()
+    for fold in (0, 1):
+        utc = stamp.local.replace(tzinfo=zone, fold=fold).astimezone(UTC)
+        shown = utc.astimezone(zone)
+        if shown.replace(tzinfo=None, fold=0) != stamp.local:
+            continue
+        if (
+            stamp.offset is None
+            or (shown.utcoffset() or timedelta()) - stamp.offset in _SUMMER_OR_NOT
+        ):
+            found.add(utc)
+    return found
+
+
+def unknown_parts(traces: Iterable[Trace], unread: int) -> list[str]:
+    """Returns texts that say how many files tell nothing about the window."""
+    said = []
+    if unknown := sum(trace.unknown for trace in traces):
+        files = "1 file has" if unknown == 1 else f"{unknown} files have"
+        said.append(f"{files} no time stamps that are known")
+    if unread:
+        said.append(f"{'1 file' if unread == 1 else f'{unread} files'} could not be read")
+    return said
+
+
+def first_names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if names[MOST_NAMED:] else ""
+    return ", ".join(map(printable_name, names[:MOST_NAMED])) + more
+
+
+def printable_name(name: str) -> str:
+    """Returns a name of the node's in printable characters and limited length."""
+    name = name if len(name) <= _LONGEST_NAME else f"...{name[-_LONGEST_NAME:]}"
+    return "".join(character if character.isprintable() else "?" for character in name)
+
+
+def first_and_last(covered: Sequence[TraceCoverage]) -> tuple[Stamp, Stamp]:
+    """Returns the first and the last stamp by the node's clock."""
+    first = min((one.first for one in covered), key=lambda stamp: stamp.local)
+    return first, max((one.last for one in covered), key=lambda stamp: stamp.local)
