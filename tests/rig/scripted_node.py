@@ -9,26 +9,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import msgspec
 import pytest
 import trio
 
 from cucmd import vos
 from cucmd.failure import NodeFailed
 from cucmd.job.capture import Captured
-from cucmd.job.check import Check, Checked
-from cucmd.job.collect import Collect, Sizes
-from cucmd.job.discover import Discover, Found
+from cucmd.job.collect import Collect
 from cucmd.job.failure import Failure
 from cucmd.job.kind import Result
 from cucmd.job.node import Phase
 from cucmd.job.timeouts import Timeouts
 from cucmd.node.ports import Credentials, NodeTask, Retry, Session
-from cucmd.node_name import parse_node
 from cucmd.received_file import ReceivedFile
-from cucmd.work.check import check
 from cucmd.work.collect import collect
-from cucmd.work.discover import discover
 from rig.scripted_target import Readers, Target, WritesAtOnce
 
 GREETING = (
@@ -261,9 +255,6 @@ class RecordedReport:
         self.all_announced: list[bool] = []
         self.counted: list[str] = []
         self.clocks: list[tuple[str | None, float]] = []
-        self.last_found: Found | None = None
-        self.last_sizes: Sizes | None = None
-        self.last_checked: Checked | None = None
         self.written: list[ReceivedFile] = []
         self.grown = 0
         self.captures: list[Captured] = []
@@ -285,15 +276,8 @@ class RecordedReport:
 
     def result(self, result: Result) -> None:
         self.results.append(result)
-        match result:
-            case Found():
-                self.last_found = result
-            case Sizes():
-                self.last_sizes = result
-            case Checked():
-                self.last_checked = result
-            case Captured():
-                self.captures.append(result)
+        if isinstance(result, Captured):
+            self.captures.append(result)
 
     async def wait_saved(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -333,31 +317,6 @@ async def collected(
 ) -> tuple[tuple[str, ...], RecordedReport]:
     report = report or RecordedReport()
     return await collect(task, task.work, node, report), report
-
-
-async def discovered(
-    node: Node, task: NodeTask, report: RecordedReport | None = None
-) -> tuple[tuple[str, ...], RecordedReport]:
-    report = report or RecordedReport()
-    return await discover(task, task.work, node, report), report
-
-
-async def checked(
-    node: Node, task: NodeTask, report: RecordedReport | None = None, *, knew_key: bool = True
-) -> tuple[tuple[str, ...], RecordedReport]:
-    report = report or RecordedReport()
-    node.knew_key = knew_key
-    return await check(task, task.work, node, report), report
-
-
-def check_task(folder: Path, *, receiver: bool = False, **fields: object) -> NodeTask:
-    return node_task(folder, work=Check(receiver), **fields)
-
-
-def discovery_task(folder: Path, name: str = "cucm-pub", **fields: object) -> NodeTask:
-    host, port = parse_node(name)
-    task = node_task(folder, work=Discover(), **fields)
-    return msgspec.structs.replace(task, node=name, host=host, port=port)
 
 
 def answers(said: Mapping[str, Sequence[str] | Answer]) -> Script:

@@ -8,9 +8,8 @@ from pathlib import Path
 import msgspec
 import trio
 
-from cucmd.cases.coverage import Coverage
+from cucmd.cases.coverage_reader import CoverageReader
 from cucmd.job.collect import Collect
-from cucmd.job.coverage import Extent
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
@@ -19,11 +18,12 @@ from cucmd.store import Store, open_store
 from cucmd.worker.workers import Workers
 from rig.in_process import InProcess
 
+JOB = "0a1b2c3d4e5f"
 NOW = datetime(2026, 11, 25, 15, tzinfo=UTC)
 # 13:00 to 15:00 in Berlin
 SINCE, UNTIL = NOW - timedelta(hours=3), NOW - timedelta(hours=1)
-# What the files of a node that lacks nothing of it cover
-WHOLE = Extent(SINCE, UNTIL)
+# What is said of a node that lacks nothing of this window
+WHOLE = "covers 13:00 to 15:00 (Europe/Berlin)"
 
 
 def log4j(*times: str) -> bytes:
@@ -39,12 +39,14 @@ class Cases:
         self.told: list[Job] = []
         store.on_changed = self.told.append
         self.processes = InProcess()
-        self.coverage = Coverage(store, lambda job_id: folder / job_id, workers or self.processes)
+        self.coverage = CoverageReader(
+            store, lambda job_id: folder / job_id, workers or self.processes
+        )
 
     async def job(
         self,
         *nodes: Node,
-        job_id: str = "0a1b2c3d4e5f",
+        job_id: str = JOB,
         closed: bool = True,
         paths: tuple[str, ...] = ("x",),
         written_for: tuple[str, ...] = (),
@@ -74,21 +76,26 @@ class Cases:
         for given in paths:
             node, _, name = given.partition("/")
             path = f"{node}/files/192.0.2.9/stamp/{name}"
-            there = self.folder / "0a1b2c3d4e5f" / path
+            there = self.path(given)
             there.parent.mkdir(parents=True, exist_ok=True)
             there.write_bytes(content)
             values = {"complete": True, "attempt": 1, **fields}
             saved.append(ReceivedFile(node, path, len(content), **values))
-        await self.store.save_files("0a1b2c3d4e5f", saved)
+        await self.store.save_files(JOB, saved)
+
+    def path(self, given: str) -> Path:
+        """Returns the path on disk of a file that `file` has made."""
+        node, _, name = given.partition("/")
+        return self.folder / JOB / node / "files/192.0.2.9/stamp" / name
 
     async def looked_at(self) -> dict[str, Node]:
         """Returns name -> node, once it was looked at what its files cover."""
         loaded = await self.load()
-        job = await self.coverage.with_coverage(loaded, 30)
+        job = await self.coverage.wait_for_coverage(loaded, 30)
         return {node.node: node for node in job.nodes}
 
     async def load(self) -> Job:
-        job = await self.store.load("0a1b2c3d4e5f")
+        job = await self.store.load(JOB)
         assert job is not None
         return job
 

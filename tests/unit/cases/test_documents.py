@@ -41,7 +41,7 @@ def test_what_files_cover(coverage: str | None, said: str | None, not_yet: bool)
     assert json.loads(manifest)["job"]["nodes"][0]["coverage"] == said
 
 
-def test_the_manifest_has_what_other_work_gives_as_the_interface_has_it(
+def test_the_manifest_has_the_result(
     tmp_path: object,
 ) -> None:
     job = job_of(None)
@@ -54,7 +54,7 @@ def test_the_manifest_has_what_other_work_gives_as_the_interface_has_it(
     assert in_manifest["result"] == on_socket["capture"]
 
 
-def test_captures_before_a_retry_that_may_run_are_named_of_a_node_that_is_cancelled() -> None:
+def test_captures_that_may_run_are_named() -> None:
     node = msgspec.structs.replace(Node("pub"), may_run=("cucmd_x", "cucmd_x_2"))
     job = Job("0a1b2c3d4e5f", NOW, Capture("cucmd_x"), Timeouts(), 8, (node,)).cancel(NOW)
     lines = documents.summary(job, {"pub": ExportedNode()}).decode().splitlines()
@@ -62,7 +62,7 @@ def test_captures_before_a_retry_that_may_run_are_named_of_a_node_that_is_cancel
     assert [line.rpartition("/")[2] for line in said] == ["cucmd_x.cap", "cucmd_x_2.cap"]
 
 
-def test_earlier_attempts_are_told() -> None:
+def test_earlier_attempts_are_listed() -> None:
     refused = failure(Code.AUTH_FAILED, "wrong")
     late = failure(Code.RECEIVER_UNREACHABLE, "no connection came")
     node = Node("pub").begin(NOW, 1).enter(Phase.TRANSFER).fail(NOW, late).retry(1)
@@ -82,7 +82,7 @@ def test_earlier_attempts_are_told() -> None:
     assert (told["failure"], told["phase"], told["attempt"]) == (late.code, "transfer", 1)
 
 
-def test_of_a_node_that_is_worked_on_again_nothing_is_shown(tmp_path: object) -> None:
+def test_a_retried_node_shows_no_coverage(tmp_path: object) -> None:
     job = job_of(SAID)
     pending = msgspec.structs.replace(job.nodes[0], state=Node("pub").state)
     again = msgspec.structs.replace(job, nodes=(pending,))

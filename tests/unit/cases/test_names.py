@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.cases.names import export_name, portable
+from cucmd.cases.names import export_name, portable_name
 from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.timeouts import Timeouts
@@ -34,20 +34,20 @@ DEVICES = re.compile(r"(?is)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²�
         ("a/\udcff\n", "a/%FF%0A"),
     ],
 )
-def test_what_is_harmless_stays_and_the_rest_is_escaped(name, made):
-    assert portable(name) == (made or name)
+def test_harmful_parts_are_escaped(name, made):
+    assert portable_name(name) == (made or name)
 
 
-def test_capitals_of_names_that_differ_in_case_alone():
-    made = {portable(name, alike=True) for name in ("n/Ab", "n/aB", "n/ab", "n/AB")}
+def test_names_that_differ_in_case():
+    made = {portable_name(name, alike=True) for name in ("n/Ab", "n/aB", "n/ab", "n/AB")}
     assert len({one.lower() for one in made}) == 4
 
 
 @given(TRICKY | st.text(), st.booleans())
-def test_it_can_be_read_back_and_is_a_name_everywhere(name, alike):
+def test_any_name_can_be_read_back(name, alike):
     if any(0xD800 <= ord(char) < 0xDC80 or 0xDCFF < ord(char) < 0xE000 for char in name):
         return  # no name on a disk gives these
-    made = portable(name, alike=alike)
+    made = portable_name(name, alike=alike)
     assert unquote_to_bytes(made) == name.encode("utf-8", "surrogateescape")
     assert not re.search(r'[\x00-\x1f\x7f<>:"\\|?*]', made)
     for part in made.split("/"):
@@ -59,7 +59,7 @@ def test_it_can_be_read_back_and_is_a_name_everywhere(name, alike):
     ("case", "name"),
     [(None, "cucmd-3f2a00112233"), ("698123456", "case-698123456"), ("../a b/ü", "case-.._a_b__")],
 )
-def test_an_export_has_the_case(case: str | None, name: str) -> None:
+def test_the_name_of_an_export(case: str | None, name: str) -> None:
     labels = {} if case is None else {"case": case}
     now = datetime.now(UTC)
     job = Job("3f2a00112233", now, Collect(()), Timeouts(), 1, (), labels=labels)

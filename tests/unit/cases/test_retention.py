@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.cases.retention import KEEP, Prune, beyond, pruned
+from cucmd.cases.retention import KEEP, Prune, jobs_beyond_limits, jobs_to_prune
 from cucmd.store import ClosedJob
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
@@ -54,12 +54,12 @@ HELD = st.sets(st.integers(0, 20).map(str))
 
 
 @given(JOBS, LIMITS, RULES, HELD)
-def test_no_job_goes_that_is_kept_or_held(
+def test_kept_and_held_jobs_stay(
     jobs: list[ClosedJob], limits: Limits, rule: Prune, held: set[str]
 ) -> None:
     for found in (
-        beyond(jobs, NOW, ELAPSED, held.__contains__, **limits),
-        pruned(rule, jobs, NOW, held.__contains__),
+        jobs_beyond_limits(jobs, NOW, ELAPSED, held.__contains__, **limits),
+        jobs_to_prune(rule, jobs, NOW, held.__contains__),
     ):
         assert all(KEEP not in one.labels for one in found)
         assert not held & set(ids(found))
@@ -67,8 +67,8 @@ def test_no_job_goes_that_is_kept_or_held(
 
 
 @given(JOBS, LIMITS)
-def test_what_stays_is_within_the_limits(jobs: list[ClosedJob], limits: Limits) -> None:
-    gone = beyond(jobs, NOW, ELAPSED, nobody, **limits)
+def test_the_rest_is_within_limits(jobs: list[ClosedJob], limits: Limits) -> None:
+    gone = jobs_beyond_limits(jobs, NOW, ELAPSED, nobody, **limits)
     left = [one for one in jobs if one not in gone and KEEP not in one.labels]
     if limits["most"]:
         assert len(left) <= limits["most"]
@@ -77,13 +77,16 @@ def test_what_stays_is_within_the_limits(jobs: list[ClosedJob], limits: Limits) 
     if limits["days"]:
         assert all(NOW - one.completed_at <= timedelta(limits["days"]) for one in left)
     # Once it was applied there is nothing to be done.
-    assert beyond([one for one in jobs if one not in gone], NOW, ELAPSED, nobody, **limits) == []
+    assert (
+        jobs_beyond_limits([one for one in jobs if one not in gone], NOW, ELAPSED, nobody, **limits)
+        == []
+    )
 
 
 @given(JOBS, LIMITS)
-def test_what_goes_had_to(jobs: list[ClosedJob], limits: Limits) -> None:
+def test_only_jobs_beyond_limits_go(jobs: list[ClosedJob], limits: Limits) -> None:
     deletable = [one for one in jobs if KEEP not in one.labels]
-    for one in beyond(jobs, NOW, ELAPSED, nobody, **limits):
+    for one in jobs_beyond_limits(jobs, NOW, ELAPSED, nobody, **limits):
         newer = deletable[: deletable.index(one)]
         days, most, most_bytes = limits["days"], limits["most"], limits["most_bytes"]
         old = days and NOW - one.completed_at > timedelta(days)
@@ -92,19 +95,19 @@ def test_what_goes_had_to(jobs: list[ClosedJob], limits: Limits) -> None:
         assert old or many or (large and one.bytes)
 
 
-def test_without_a_limit_nothing_goes() -> None:
-    assert beyond([job(1, days=9999, size=10**15)], NOW, ELAPSED, nobody) == []
+def test_no_limit_deletes_nothing() -> None:
+    assert jobs_beyond_limits([job(1, days=9999, size=10**15)], NOW, ELAPSED, nobody) == []
 
 
-def test_the_newest_job_stays_however_large_it_is() -> None:
+def test_the_newest_job_stays() -> None:
     jobs = [job(3, size=500), job(2, size=0), job(1, size=1)]
-    assert ids(beyond(jobs, NOW, ELAPSED, nobody, most_bytes=100)) == ["1"]
+    assert ids(jobs_beyond_limits(jobs, NOW, ELAPSED, nobody, most_bytes=100)) == ["1"]
 
 
-def test_jobs_that_are_kept_take_no_place() -> None:
+def test_kept_jobs_do_not_count() -> None:
     jobs = [job(3, keep="yes", size=999), job(2), job(1)]
-    assert ids(beyond(jobs, NOW, ELAPSED, nobody, most=1)) == ["1"]
-    assert ids(beyond(jobs, NOW, ELAPSED, nobody, most_bytes=20)) == []
+    assert ids(jobs_beyond_limits(jobs, NOW, ELAPSED, nobody, most=1)) == ["1"]
+    assert ids(jobs_beyond_limits(jobs, NOW, ELAPSED, nobody, most_bytes=20)) == []
 
 
 @pytest.mark.parametrize(
@@ -120,7 +123,7 @@ def test_jobs_that_are_kept_take_no_place() -> None:
         (Prune(labels={KEEP: "yes"}), []),
     ],
 )
-def test_a_job_is_pruned_if_all_that_is_given_is_true(rule: Prune, expected: list[str]) -> None:
+def test_pruning_needs_all_conditions(rule: Prune, expected: list[str]) -> None:
     jobs = [
         job(5, case="1"),
         job(4, days=1, size=60),
@@ -128,7 +131,7 @@ def test_a_job_is_pruned_if_all_that_is_given_is_true(rule: Prune, expected: lis
         job(2, days=40, case="1"),
         job(1, days=50, size=70, case="2"),
     ]
-    assert ids(pruned(rule, jobs, NOW, nobody)) == expected
+    assert ids(jobs_to_prune(rule, jobs, NOW, nobody)) == expected
 
 
 @pytest.mark.parametrize(
@@ -140,6 +143,6 @@ def test_a_job_is_pruned_if_all_that_is_given_is_true(rule: Prune, expected: lis
         (40, -1e300, False),  # its row is damaged
     ],
 )
-def test_a_job_is_old_if_it_is_by_both_clocks(wall: float, counted: float, gone: bool) -> None:
+def test_age_is_by_both_clocks(wall: float, counted: float, gone: bool) -> None:
     one = ClosedJob("1", NOW - timedelta(days=wall), 10, {}, ELAPSED - counted * DAY)
-    assert ids(beyond([one], NOW, ELAPSED, nobody, days=30)) == (["1"] if gone else [])
+    assert ids(jobs_beyond_limits([one], NOW, ELAPSED, nobody, days=30)) == (["1"] if gone else [])

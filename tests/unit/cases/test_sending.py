@@ -14,7 +14,7 @@ import trio
 from trio.testing import MockClock
 
 from cucmd.cases.damaged import DamagedFiles
-from cucmd.cases.sending import LEAST, SECONDS, CutOff, Sender
+from cucmd.cases.export_sender import LEAST, SECONDS, CutOff, ExportSender
 from cucmd.worker.frames import ExportDamaged, ExportMoved, ExportPart, FromExporting
 from cucmd.worker.process import Cause, WorkerEnded
 
@@ -35,18 +35,18 @@ class Process:
     async def forked(self, *_: object) -> AsyncIterator["Process"]:
         yield self
 
-    async def give(self, _descriptor: int) -> None: ...
+    async def send_descriptor(self, _descriptor: int) -> None: ...
 
     async def send(self, frame: object) -> None:
         self.sent.append(frame)
 
-    async def wait(self) -> None:
+    async def wait_readable(self) -> None:
         at, said = self._said[0] if self._said else (math.inf, WANTS)
         await trio.sleep_until(at)
         if isinstance(said, WorkerEnded):
             raise said
 
-    def take(self, _decoder: object) -> list[FromExporting]:
+    def receive_arrived(self, _decoder: object) -> list[FromExporting]:
         if self._said and trio.current_time() >= self._said[0][0]:
             return [self._said.popleft()[1]]
         return []
@@ -63,7 +63,7 @@ async def sent(process: Process, damaged: DamagedFiles | None = None) -> float:
     workers: Any = process
     ours, theirs = trio.socket.socketpair()
     with ours, theirs:
-        async with Sender(workers, damaged or DamagedFiles()).ready(JOB, FOLDER) as send:
+        async with ExportSender(workers, damaged or DamagedFiles()).ready(JOB, FOLDER) as send:
             try:
                 await send(parts(), trio.SocketStream(ours))
             finally:

@@ -14,11 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.reading import traces
-from cucmd.reading.covered import Trace
 from cucmd.reading.stamps import Stamp
-from cucmd.reading.traces import last_stamp, look
+from cucmd.reading.traces import last_stamp, read_beginning
 from cucmd.reading.unpack import PIECE, TarMembers, unpacked
+from cucmd.reading.window_coverage import Trace
 from rig.tries import tries
 
 BY = datetime(2026, 11, 25, 15, 30)
@@ -36,7 +35,7 @@ def log4j(lines: int = 6000) -> bytes:
 
 def span_of(path: Path) -> tuple[datetime | None, datetime | None]:
     """Finds the first and the last stamp of a file, by the node's clock."""
-    first = look(path, BY).first
+    first = read_beginning(path, BY).first
     if first is None:
         return None, None
     last = last_stamp(path, first, BY)
@@ -62,11 +61,18 @@ def put(tmp_path: Path) -> Callable[[bytes], Path]:
     return put
 
 
-def test_a_plain_file(put: Callable[[bytes], Path]) -> None:
-    assert span_of(put(log4j())) == (FIRST, LAST)
+def in_members(content: bytes) -> bytes:
+    """Packs the content as several gzips, one after the other."""
+    parts = (content[at : at + 10_000] for at in range(0, len(content), 10_000))
+    return b"".join(map(gzip.compress, parts))
 
 
-def test_of_a_large_plain_file_only_both_ends_are_read(put: Callable[[bytes], Path]) -> None:
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, in_members])
+def test_first_and_last_stamp(put: Callable[[bytes], Path], pack: Callable[[bytes], bytes]) -> None:
+    assert span_of(put(pack(log4j()))) == (FIRST, LAST)
+
+
+def test_only_both_ends_are_read(put: Callable[[bytes], Path]) -> None:
     path = put(log4j())
     with path.open("r+b") as file:  # a hole of 4 GB between the two
         file.truncate(4 * 1024**3)
@@ -75,17 +81,7 @@ def test_of_a_large_plain_file_only_both_ends_are_read(put: Callable[[bytes], Pa
     assert span_of(path) == (FIRST, LAST)
 
 
-def test_a_gzip(put: Callable[[bytes], Path]) -> None:
-    assert span_of(put(gzip.compress(log4j()))) == (FIRST, LAST)
-
-
-def test_gzips_one_after_the_other(put: Callable[[bytes], Path]) -> None:
-    lines = log4j()
-    parts = (lines[start : start + 10_000] for start in range(0, len(lines), 10_000))
-    assert span_of(put(b"".join(map(gzip.compress, parts)))) == (FIRST, LAST)
-
-
-def test_a_gzip_that_is_cut_off_ends_with_its_last_whole_line(
+def test_a_cut_gzip_has_whole_lines(
     put: Callable[[bytes], Path],
 ) -> None:
     whole = gzip.compress(log4j())
@@ -97,7 +93,7 @@ def test_a_gzip_that_is_cut_off_ends_with_its_last_whole_line(
 
 @given(st.data())
 @tries(30)
-def test_a_gzip_cut_off_or_damaged_anywhere_raises_nothing(
+def test_no_damaged_gzip_raises(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     content = bytearray(gzip.compress(log4j(300)))
@@ -122,7 +118,7 @@ def test_no_bytes_of_a_file_raise(
         span_of(path)
 
 
-def test_of_a_damaged_gzip_what_was_whole_is_given() -> None:
+def test_a_damaged_gzip_gives_its_beginning() -> None:
     content = random.Random(1).randbytes(60_000)
     damaged = bytearray(gzip.compress(content))
     damaged[-8] ^= 1  # of its checksum
@@ -131,7 +127,7 @@ def test_of_a_damaged_gzip_what_was_whole_is_given() -> None:
     assert len(given) > 50_000
 
 
-def test_a_gzip_takes_little_memory_however_much_it_unpacks_to(
+def test_a_bomb_takes_little_memory(
     put: Callable[[bytes], Path],
 ) -> None:
     path = put(gzip.compress(log4j() + bytes(80 * 1024**2)))
@@ -144,27 +140,27 @@ def test_a_gzip_takes_little_memory_however_much_it_unpacks_to(
     assert most < 2 * 1024**2
 
 
-def test_a_piece_is_small_however_much_a_gzip_unpacks_to() -> None:
+def test_a_bomb_unpacks_in_pieces() -> None:
     bomb = gzip.compress(bytes(50 * 1024**2))
     sizes = [len(piece) for piece in unpacked([bomb[:10], bomb[10:]])]
     assert sum(sizes) == 50 * 1024**2
     assert max(sizes) <= PIECE
 
 
-def test_what_is_no_file_any_more_has_no_stamps(tmp_path: Path) -> None:
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("/etc/passwd")
     os.mkfifo(tmp_path / "pipe")
     for name in ("gone", "folder", "link", "pipe"):
-        assert look(tmp_path / name, BY).first is None
+        assert read_beginning(tmp_path / name, BY).first is None
 
 
-def test_an_empty_file_is_not_one_without_stamps(put: Callable[[bytes], Path]) -> None:
-    assert look(put(b""), BY).empty
-    assert not look(put(b"\x1f\x8b"), BY).empty
+def test_an_empty_file_is_empty(put: Callable[[bytes], Path]) -> None:
+    assert read_beginning(put(b""), BY).empty
+    assert not read_beginning(put(b"\x1f\x8b"), BY).empty
 
 
-def test_an_archive_has_the_traces_of_its_files(tmp_path: Path) -> None:
+def test_traces_of_an_archive(tmp_path: Path) -> None:
     lines = log4j().splitlines(keepends=True)
     long = "long/" * 30 + "y.log"
     files = {
@@ -176,57 +172,41 @@ def test_an_archive_has_the_traces_of_its_files(tmp_path: Path) -> None:
         "active/empty.log": b"",
     }
     for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
-        found = look(tgz(tmp_path / "a.tgz", files, format=form), BY)
+        found = read_beginning(tgz(tmp_path / "a.tgz", files, format=form), BY)
         assert found.traces == (
             Trace(
                 "log/x*.log",
                 Stamp(FIRST),
                 Stamp(LAST),
                 file="log/x00001.log",
-                last_begin=Stamp(FIRST.replace(second=20)),
             ),
             Trace(
                 long,
                 Stamp(FIRST),
                 Stamp(FIRST.replace(second=1)),
                 file=long,
-                last_begin=Stamp(FIRST),
             ),
             Trace("none.log", unknown=1, file="none.log"),
         )
 
 
-def test_traces_of_too_many_names_are_unknown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(traces, "MOST_TRACES", 2)
-    files = {f"active/{name}.log": log4j(2) for name in "abcd"}
-    found = look(tgz(tmp_path / "a.tgz", files), BY)
-    assert found.traces is not None
-    assert [(trace.name, trace.unknown) for trace in found.traces] == [
-        ("a.log", 0),
-        ("b.log", 0),
-        ("others", 2),
-    ]
-
-
-def test_an_archive_that_is_cut_off_may_have_had_more(tmp_path: Path) -> None:
+def test_a_cut_archive_is_partial(tmp_path: Path) -> None:
     noise = random.Random(1).randbytes(500_000)
     path = tgz(tmp_path / "a.tgz", {"active/x.log": log4j(), "active/y": noise})
     os.truncate(path, path.stat().st_size - 300_000)
-    assert look(path, BY).traces is not None
-    assert all(trace.partial for trace in look(path, BY).traces or ())
+    assert read_beginning(path, BY).traces is not None
+    assert all(trace.partial for trace in read_beginning(path, BY).traces or ())
 
 
 @given(st.lists(st.binary(max_size=600)))
-def test_no_bytes_are_an_archive_that_raises(chunks: list[bytes]) -> None:
+def test_no_bytes_of_a_tar_raise(chunks: list[bytes]) -> None:
     for _, content in TarMembers(chunks):
         b"".join(content)
 
 
 @given(st.data())
 @tries(30)
-def test_a_damaged_archive_raises_nothing(data: st.DataObject) -> None:
+def test_no_damaged_archive_raises(data: st.DataObject) -> None:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
         for name in ("a", "b" * 300):
@@ -255,10 +235,8 @@ def sdl(*times: str) -> bytes:
         ("23:59:59", *(f"{hour:02}:00:00" for hour in range(23, -1, -1))),  # into the past
     ],
 )
-def test_a_trace_that_passes_midnight_too_often_has_no_end(
-    put: Callable[[bytes], Path], day: tuple[str, ...]
-) -> None:
+def test_too_many_midnights_have_no_end(put: Callable[[bytes], Path], day: tuple[str, ...]) -> None:
     path = put(gzip.compress(sdl(*day * (300_000 // len(day)))))
-    first = look(path, BY).first
+    first = read_beginning(path, BY).first
     assert first is not None
     assert last_stamp(path, first, BY) is None

@@ -1,38 +1,19 @@
-"""A node that captures packets, for tests of what is done on it."""
+"""A node that captures packets."""
 
 import struct
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-import pytest
 import trio
-from msgspec.structs import replace
 
 from cucmd import vos
-from cucmd.failure import NodeFailed
-from cucmd.job.capture import Capture, Captured
-from cucmd.job.failure import Failure
-from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.joint_run import JointRun
-from cucmd.node.ports import NodeTask
-from cucmd.work.capture import capture
-from rig.scripted_node import (
-    COMPLETED,
-    GREETING,
-    Node,
-    RecordedReport,
-    Script,
-    announce,
-    matches_nothing,
-    node_task,
-    scripted,
-)
+from cucmd.job.capture import Capture
+from rig.scripted_node import COMPLETED, GREETING, Node, Script, announce, matches_nothing
 
 NAME = "cucmd_0a1b2c3d4e5f"
 WORK = Capture(NAME, count=1000, duration=60)
 LINE = f"utils network capture eth0 file {NAME} count 1000 size all"
 STATUS = ["Disk/logging 69234984K 25315340K 40379628K (61%)"]
-GRACE = Timeouts().grace
 
 Act = Callable[[Node], Awaitable[None]]
 
@@ -77,28 +58,26 @@ def after(seconds: float, *said: str) -> Act:
 
 
 class CaptureNode:
-    """What a node does in a capture, and the files that it has of it then."""
+    """Plays a node with files of a capture. folder: of its task."""
 
     def __init__(
         self,
-        tmp_path: Path,
+        folder: Path,
         files: dict[str, bytes] | None = None,
         *,
         runs: Act = until_ctrl_c,
         status: Sequence[str] = STATUS,
         deletes: Act | None = None,
+        echoes_after: float = 0.0,  # seconds, of the line of the capture
     ) -> None:
-        self.folder = tmp_path / "cucm-pub"
+        self.folder = folder
         self.files = {f"{NAME}.cap": pcap(3)} if files is None else files
         self.runs = runs
         self.status = status
-        self.deletes = deletes or self.confirm
+        self.deletes = deletes or after(0, "files: found = 1, deleted = 1")
         self.removed: list[str] = []
         self.captures = 0
-        self.echoes_after = 0.0  # seconds, of the line of the capture
-
-    async def confirm(self, node: Node) -> None:
-        await node.say("files: found = 1, deleted = 1")
+        self.echoes_after = echoes_after
 
     @property
     def script(self) -> Script:
@@ -135,46 +114,5 @@ class CaptureNode:
             path = f"files/192.0.2.9/1/platform/cli/{name}"
             (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / path).write_bytes(content)
-            node.target.store(f"cucm-pub/{path}", len(content))
+            node.target.store(f"{self.folder.name}/{path}", len(content))
         await node.say(COMPLETED)
-
-    def task(self, work: Capture = WORK, **fields: object) -> NodeTask:
-        task = node_task(self.folder, work=work, **fields)
-        return replace(task, joint_run=JointRun((task.node,)))
-
-
-async def captured(
-    here: CaptureNode, task: NodeTask | None = None, report: RecordedReport | None = None
-) -> tuple[Captured, tuple[str, ...], Node, RecordedReport]:
-    task, report = task or here.task(), report or RecordedReport()
-    async with scripted(here.script) as node:
-        notes = await capture(task, task.work, node, report)
-    assert node.closed == node.opened
-    return report.captures[-1], notes, node, report
-
-
-async def failed(
-    here: CaptureNode, task: NodeTask | None = None
-) -> tuple[Failure, Node, RecordedReport]:
-    task = task or here.task()
-    async with scripted(here.script) as node:
-        report = RecordedReport()
-        with pytest.raises(NodeFailed) as caught:
-            await capture(task, task.work, node, report)
-    assert node.closed == node.opened
-    return caught.value.failure, node, report
-
-
-async def cancelled_after(
-    here: CaptureNode, seconds: float, **fields: object
-) -> tuple[Node, RecordedReport, float]:
-    """Cancels it after so many seconds; those of the result are from the cancel to the end."""
-    task = here.task(**fields)
-    async with scripted(here.script) as node:
-        report = RecordedReport()
-        with trio.move_on_after(seconds) as scope:
-            await capture(task, task.work, node, report)
-        took = trio.current_time() - scope.deadline
-    assert scope.cancelled_caught
-    assert node.closed == node.opened
-    return node, report, took

@@ -1,144 +1,117 @@
 """A packet capture on one node: how it begins, and how it ends."""
 
-from collections.abc import Callable
-from pathlib import Path
+import math
 
 import pytest
 import trio
-from trio.testing import MockClock
 
-from cucmd.failure import Code, NodeFailed, fail
-from cucmd.job.capture import Captured
+from cucmd.failure import Code, fail
+from cucmd.job.capture import Capture
 from cucmd.job.node import Phase
-from cucmd.work.capture import STOP_WITHIN, capture
-from rig.scripted_node import (
-    Node,
-    RecordedReport,
-    scripted,
+from cucmd.job.timeouts import Timeouts
+from cucmd.vos import Machine, parse_machine
+from cucmd.work.capture import (
+    FULL,
+    STOP_WITHIN,
+    failure_if_no_room,
+    largest_size,
+    stop_seconds,
 )
+from rig.scripted_node import RecordedReport
 from unit.work.capture_node import (
     LINE,
     NAME,
     WORK,
-    Act,
     CaptureNode,
     after,
-    cancelled_after,
-    captured,
     ctrl_c,
-    failed,
     for_ever,
     pcap,
     until_ctrl_c,
     until_enter,
 )
+from unit.work.conftest import stop_after
 
 
-async def test_it_ends_at_its_duration_and_the_file_is_got(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    began = trio.current_time()
-    what, notes, node, report = await captured(CaptureNode(tmp_path))
-    assert (what.name, what.how, what.packets, what.running) == (NAME, "duration", 3, False)
-    assert notes == ()
-    assert LINE in node.lines
-    assert f"file get activelog platform/cli/{NAME}*.cap*" in node.lines
-    assert 60 <= trio.current_time() - began < 70
-    assert len(report.counted) == 1
-    assert report.phases[:2] == [Phase.LOGIN, Phase.PREPARE]
-    assert report.phases[-1] is Phase.CLOSE
-    first = report.captures[0]
+@pytest.fixture
+def capture(play, folder):
+    """Returns a function that captures on a node with these files. It gives (outcome, result)."""
+
+    def capture(files=None, *, meanwhile=None, cancel_after=math.inf, **options):
+        here = CaptureNode(folder, files, **options)
+        done = play(here.script, WORK, meanwhile=meanwhile, cancel_after=cancel_after)
+        captures = done.report.captures
+        return done, captures[-1] if captures else None
+
+    return capture
+
+
+def test_duration_ends_the_capture(capture):
+    done, last = capture()
+    assert (last.name, last.how, last.packets, last.running) == (NAME, "duration", 3, False)
+    assert (done.failure, done.notes) == (None, ())
+    assert done.typed("utils") == [LINE]
+    assert done.typed("file") == [f"file get activelog platform/cli/{NAME}*.cap*"]
+    assert 60 <= done.seconds < 70
+    assert len(done.counted) == 1
+    assert done.report.phases[:2] == [Phase.LOGIN, Phase.PREPARE]
+    assert done.report.phases[-1] is Phase.CLOSE
+    first = done.report.captures[0]
     assert (first.running, first.ended_at, first.how) == (True, None, None)
 
 
-async def test_the_duration_begins_when_the_node_takes_the_command(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    here = CaptureNode(tmp_path)
-    here.echoes_after = 20
-    task, began = here.task(), trio.current_time()
-    what, _, _, _ = await captured(here, task)
-    assert what.how == "duration"
-    assert 80 <= trio.current_time() - began < 90
+def test_duration_begins_at_the_echo(capture):
+    done, last = capture(echoes_after=20)
+    assert (done.failure, last.how) == (None, "duration")
+    assert 80 <= done.seconds < 90
 
 
-async def test_a_node_that_echoes_nothing_is_not_given_more_time(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    here = CaptureNode(tmp_path)
-    here.echoes_after = 1000
-    began = trio.current_time()
-    failure, _, report = await failed(here)
-    assert failure.code == Code.COMMAND_TIMEOUT
-    assert (report.captures[-1].running, report.captures[-1].how) == (True, "duration")
-    assert 60 + STOP_WITHIN <= trio.current_time() - began < 60 + STOP_WITHIN + 10
+def test_node_without_echo_gets_no_more_time(capture):
+    done, last = capture(echoes_after=1000)
+    assert (done.code, last.running, last.how) == (Code.COMMAND_TIMEOUT, True, "duration")
+    assert 60 + STOP_WITHIN <= done.seconds < 60 + STOP_WITHIN + 10
 
 
-class SavesSlowly(RecordedReport):
-    """The store takes 5 s, and fails if `fails`. `typed`: what the node was given before."""
+class SlowStore(RecordedReport):
+    """Takes 5 s to save, during which nothing may be captured, and fails if `fails`."""
 
-    def __init__(self, lines: Callable[[], list[str]], *, fails: bool = False) -> None:
+    def __init__(self, here, *, fails=False):
         super().__init__()
-        self.typed: list[str] | None = None
-        self._lines, self._fails = lines, fails
+        self._here, self._fails = here, fails
 
-    async def wait_saved(self) -> None:
+    async def wait_saved(self):
         assert [one.running for one in self.captures] == [True]
         await trio.sleep(5)
-        self.typed = list(self._lines())
+        assert self._here.captures == 0
         if self._fails:
             raise fail(Code.DISK_FULL, "no space")
 
 
-async def test_that_it_may_run_is_saved_before_it_does(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    here = CaptureNode(tmp_path)
-    task = here.task()
-    async with scripted(here.script) as node:
-        report = SavesSlowly(lambda: node.lines)
-        await capture(task, task.work, node, report)
-    assert report.typed is not None
-    assert LINE not in report.typed
-    assert LINE in node.lines
+@pytest.mark.parametrize("fails", [False, True])
+def test_store_knows_before_the_capture(play, folder, fails):
+    here = CaptureNode(folder)
+    done = play(here.script, WORK, report=lambda _: SlowStore(here, fails=fails))
+    assert done.code == (Code.DISK_FULL if fails else None)
+    assert (here.captures, done.result.running) == (0 if fails else 1, False)
 
 
-async def test_nothing_is_captured_where_that_cannot_be_saved(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    here = CaptureNode(tmp_path)
-    task = here.task()
-    async with scripted(here.script) as node:
-        report = SavesSlowly(lambda: node.lines, fails=True)
-        with pytest.raises(NodeFailed) as caught:
-            await capture(task, task.work, node, report)
-    assert caught.value.failure.code == Code.DISK_FULL
-    assert (here.captures, report.captures[-1].running) == (0, False)
+def test_count_ends_the_capture(capture):
+    done, last = capture({f"{NAME}.cap": pcap(1000)}, runs=after(12))
+    assert (last.how, last.packets, last.running, done.notes) == ("count", 1000, False, ())
+    assert done.seconds < 30
+    assert "^C" not in done.node.lines
 
 
-async def test_it_ends_by_itself_at_its_count(tmp_path: Path, autojump_clock: MockClock) -> None:
-    here = CaptureNode(tmp_path, {f"{NAME}.cap": pcap(1000)}, runs=after(12))
-    began = trio.current_time()
-    what, notes, node, _ = await captured(here)
-    assert (what.how, what.packets, what.running, notes) == ("count", 1000, False, ())
-    assert trio.current_time() - began < 30
-    assert "^C" not in node.lines
+def test_early_end_is_noted(capture):
+    done, last = capture(runs=after(12, "Terminated"))
+    (note,) = done.notes
+    assert (last.how, last.packets, "Terminated" in note) == ("node", 3, True)
 
 
-async def test_one_that_ends_by_itself_before_its_count_is_noted(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    what, (note,), _, _ = await captured(CaptureNode(tmp_path, runs=after(12, "Terminated")))
-    assert (what.how, what.packets) == ("node", 3)
-    assert "Terminated" in note
+def prints_a_prompt(seconds):
+    """Prints a prompt as output, and captures on, for so long or until Ctrl-C."""
 
-
-def prints_a_prompt(seconds: float) -> Act:
-    """Prints it as output, after which it says nothing and captures on, for so long or until
-    Ctrl-C.
-    """
-
-    async def act(node: Node) -> None:
+    async def act(node):
         await trio.sleep(5)
         await node.say("12:00:01 IP a > b: user admin:", end="")
         with trio.move_on_after(seconds):
@@ -148,49 +121,24 @@ def prints_a_prompt(seconds: float) -> Act:
 
 
 @pytest.mark.parametrize(("seconds", "how"), [(1000, "duration"), (30, "node")])
-async def test_output_that_looks_like_the_prompt_does_not_end_it(
-    tmp_path: Path, autojump_clock: MockClock, seconds: float, how: str
-) -> None:
-    began = trio.current_time()
-    what, _, node, _ = await captured(CaptureNode(tmp_path, runs=prints_a_prompt(seconds)))
-    assert (what.how, what.packets, what.running) == (how, 3, False)
-    assert trio.current_time() - began >= min(WORK.duration, 5 + seconds)
-    assert ("^C" in node.lines) is (how == "duration")
+def test_output_like_the_prompt_ends_nothing(capture, seconds, how):
+    done, last = capture(runs=prints_a_prompt(seconds))
+    assert (last.how, last.packets, last.running) == (how, 3, False)
+    assert done.seconds >= min(WORK.duration, 5 + seconds)
+    assert ("^C" in done.node.lines) is (how == "duration")
 
 
-async def test_a_cancel_ends_a_capture_that_has_printed_a_prompt(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    node, report, _ = await cancelled_after(CaptureNode(tmp_path, runs=prints_a_prompt(1000)), 20)
-    assert node.lines[-4:] == [LINE, "", "^C", "quit"]
-    assert (report.captures[-1].running, report.captures[-1].how) == (False, "cancelled")
-
-
-async def test_a_stop_ends_it_and_the_file_is_got(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    here = CaptureNode(tmp_path)
-    task = here.task()
-
-    async def stop() -> None:
-        await trio.sleep(10)
-        assert task.joint_run.stop() == 1
-
-    began = trio.current_time()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(stop)
-        what, _, _, _ = await captured(here, task)
-    assert (what.how, what.packets, what.running) == ("stop", 3, False)
-    assert trio.current_time() - began < 30
+def test_stop_ends_the_capture(capture):
+    done, last = capture(meanwhile=stop_after(10))
+    assert (last.how, last.packets, last.running) == ("stop", 3, False)
+    assert done.seconds < 30
 
 
 @pytest.mark.parametrize("echoes_after", [0.0, 3.0])
-async def test_a_stop_at_its_beginning_waits_for_the_file(
-    tmp_path: Path, autojump_clock: MockClock, echoes_after: float
-) -> None:
-    here = CaptureNode(tmp_path, {})
+def test_early_stop_waits_for_the_file(play, folder, echoes_after):
+    here = CaptureNode(folder, {}, echoes_after=echoes_after)
 
-    async def makes_its_file(node: Node) -> None:
+    async def makes_its_file(node):
         """Makes its file, unless a Ctrl-C comes before, which ends the capture without one."""
         with trio.move_on_after(0.5):
             await until_ctrl_c(node)
@@ -198,177 +146,203 @@ async def test_a_stop_at_its_beginning_waits_for_the_file(
         here.files = {f"{NAME}.cap": pcap(1)}
         await until_ctrl_c(node)
 
-    here.runs, here.echoes_after = makes_its_file, echoes_after
-    task, stops = here.task(), []
+    stops = []
 
     class Stops(RecordedReport):
-        def result(self, result: Captured) -> None:
+        def __init__(self, task):
+            super().__init__()
+            self._joint_run = task.joint_run
+
+        def result(self, result):
             if not self.captures:
-                stops.extend([task.joint_run.stop(), task.joint_run.stop()])
+                stops.extend([self._joint_run.stop(), self._joint_run.stop()])
             super().result(result)
 
-    began = trio.current_time()
-    what, _, _, _ = await captured(here, task, Stops())
+    here.runs = makes_its_file
+    done = play(here.script, WORK, report=Stops)
     assert stops == [1, 1]
-    assert (what.how, what.packets, what.running) == ("stop", 1, False)
-    assert trio.current_time() - began < echoes_after + 5
+    assert (done.result.how, done.result.packets, done.result.running) == ("stop", 1, False)
+    assert done.seconds < echoes_after + 5
 
 
-async def test_a_stop_does_not_wait_long_for_an_echo(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    here = CaptureNode(tmp_path)
-    here.echoes_after = 1000
-    task = here.task()
-
-    async def stop() -> None:
-        await trio.sleep(5)
-        task.joint_run.stop()
-
-    began = trio.current_time()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(stop)
-        failure, _, report = await failed(here, task)
-    assert failure.code == Code.COMMAND_TIMEOUT
-    assert (report.captures[-1].running, report.captures[-1].how) == (True, "stop")
-    assert trio.current_time() - began < 20 + STOP_WITHIN
+def test_stop_does_not_wait_for_an_echo(capture):
+    done, last = capture(echoes_after=1000, meanwhile=stop_after(5))
+    assert (done.code, last.running, last.how) == (Code.COMMAND_TIMEOUT, True, "stop")
+    assert done.seconds < 20 + STOP_WITHIN
 
 
-@pytest.mark.parametrize(
-    "runs", [lambda node: ctrl_c(node, 2), lambda node: ctrl_c(node, 20), until_enter]
-)
-async def test_a_node_that_needs_more_than_one_ctrl_c(
-    tmp_path: Path, autojump_clock: MockClock, runs: Act
-) -> None:
-    what, _, _, _ = await captured(CaptureNode(tmp_path, runs=runs))
-    assert (what.how, what.packets, what.running) == ("duration", 3, False)
-
-
-async def test_a_node_whose_prompt_has_a_blank_after_it(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    async def with_a_blank(node: Node) -> None:
-        node.prompt_shown = "admin: "
-        await until_ctrl_c(node)
-
-    what, _, node, _ = await captured(CaptureNode(tmp_path, runs=with_a_blank))
-    assert (what.how, what.packets, what.running) == ("duration", 3, False)
+async def with_a_blank_after_its_prompt(node):
+    node.prompt_shown = "admin: "
+    await until_ctrl_c(node)
     assert node.lines.count("^C") == 1
 
 
-async def test_a_node_that_takes_its_time_after_ctrl_c(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    async def slow(node: Node) -> None:
-        await until_ctrl_c(node)
-        await trio.sleep(STOP_WITHIN - 5)
-
-    what, _, _, _ = await captured(CaptureNode(tmp_path, runs=slow))
-    assert (what.how, what.packets, what.running) == ("duration", 3, False)
+async def slowly(node):
+    await until_ctrl_c(node)
+    await trio.sleep(STOP_WITHIN - 5)
 
 
-async def test_a_node_that_ignores_ctrl_c_is_named(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    began = trio.current_time()
-    failure, node, report = await failed(CaptureNode(tmp_path, runs=for_ever))
-    assert failure.code == Code.COMMAND_TIMEOUT
-    assert (report.captures[-1].running, report.captures[-1].how) == (True, "duration")
-    assert 60 + STOP_WITHIN <= trio.current_time() - began < 60 + STOP_WITHIN + 10
-    assert not [line for line in node.lines if line.startswith("file get")]
+@pytest.mark.parametrize(
+    "runs",
+    [
+        lambda node: ctrl_c(node, 2),
+        lambda node: ctrl_c(node, 20),
+        until_enter,
+        with_a_blank_after_its_prompt,
+        slowly,
+    ],
+)
+def test_ways_to_end_at_ctrl_c(capture, runs):
+    _, last = capture(runs=runs)
+    assert (last.how, last.packets, last.running) == ("duration", 3, False)
 
 
-async def test_a_connection_that_is_lost_in_it(tmp_path: Path, autojump_clock: MockClock) -> None:
-    async def cuts(node: Node) -> None:
-        raise trio.BrokenResourceError
-
-    failure, _, report = await failed(CaptureNode(tmp_path, runs=cuts))
-    assert failure.code == Code.CONNECTION_LOST
-    assert (report.captures[-1].running, report.captures[-1].how) == (True, "failed")
+async def cuts(node):
+    raise trio.BrokenResourceError
 
 
-async def test_a_connection_that_is_lost_after_ctrl_c(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    async def cuts(node: Node) -> None:
-        await until_ctrl_c(node)
-        raise trio.BrokenResourceError
-
-    failure, _, report = await failed(CaptureNode(tmp_path, runs=cuts))
-    assert failure.code == Code.CONNECTION_LOST
-    assert report.captures[-1].running
+async def cuts_after_ctrl_c(node):
+    await until_ctrl_c(node)
+    raise trio.BrokenResourceError
 
 
-async def test_a_question_is_not_answered(tmp_path: Path, autojump_clock: MockClock) -> None:
-    async def asks(node: Node) -> None:
-        assert await node.ask("The file exists. Overwrite (y/n)?") == "^C"
+async def asks(node):
+    assert await node.ask("The file exists. Overwrite (y/n)?") == "^C"
 
-    failure, _, report = await failed(CaptureNode(tmp_path, runs=asks))
-    assert failure.code == Code.COMMAND_REFUSED
-    assert "Overwrite" in failure.message
-    assert (report.captures[-1].running, report.captures[-1].how) == (False, "failed")
+
+@pytest.mark.parametrize(
+    ("runs", "code", "running", "how", "words"),
+    [
+        (for_ever, Code.COMMAND_TIMEOUT, True, "duration", "after Ctrl-C"),
+        (cuts, Code.CONNECTION_LOST, True, "failed", ""),
+        (cuts_after_ctrl_c, Code.CONNECTION_LOST, True, "duration", ""),
+        (asks, Code.COMMAND_REFUSED, False, "failed", "Overwrite"),
+        (
+            after(0, "Insufficient disk space", "Executed command unsuccessfully"),
+            Code.COMMAND_REFUSED,
+            False,
+            "failed",
+            "Insufficient disk space",
+        ),
+    ],
+)
+def test_a_failed_capture_gets_no_file(capture, runs, code, running, how, words):
+    done, last = capture(runs=runs)
+    assert (done.code, last.running, last.how) == (code, running, how)
+    assert words in done.failure.message
+    assert done.typed("file get") == []
+    assert done.seconds < 60 + STOP_WITHIN + 10
 
 
 @pytest.mark.parametrize("packets", [3, None])
-async def test_a_question_at_its_end_is_only_quoted(
-    tmp_path: Path, autojump_clock: MockClock, packets: int | None
-) -> None:
-    async def asks(node: Node) -> None:
+def test_a_late_question_is_only_quoted(capture, packets):
+    async def asks_late(node):
         await trio.sleep(WORK.duration - 2)
         assert await node.ask("Continue (y/n)?") == "^C"
 
-    here = CaptureNode(tmp_path, {f"{NAME}.cap": pcap(packets)} if packets else {}, runs=asks)
+    done, last = capture({f"{NAME}.cap": pcap(packets)} if packets else {}, runs=asks_late)
     if packets:
-        what, _, _, _ = await captured(here)
-        assert (what.how, what.packets) == ("duration", packets)
+        assert (last.how, last.packets) == ("duration", packets)
     else:
-        failure, _, _ = await failed(here)
-        assert failure.code == Code.COMMAND_REFUSED
-        assert "Continue (y/n)?" in failure.message
+        assert done.code == Code.COMMAND_REFUSED
+        assert "Continue (y/n)?" in done.failure.message
 
 
-async def test_a_node_that_refuses_it(tmp_path: Path, autojump_clock: MockClock) -> None:
-    here = CaptureNode(
-        tmp_path, runs=after(0, "Insufficient disk space", "Executed command unsuccessfully")
-    )
-    failure, node, report = await failed(here)
-    assert failure.code == Code.COMMAND_REFUSED
-    assert "Insufficient disk space" in failure.message
-    assert not report.captures[-1].running
-    assert not [line for line in node.lines if line.startswith("file get")]
+def test_a_full_node_captures_nothing(capture):
+    done, last = capture(status=["Disk/logging 69234984K 5315340K 60379628K (92%)"])
+    assert (done.code, last, done.typed("utils")) == (Code.COMMAND_REFUSED, None, [])
 
 
-async def test_a_node_that_is_nearly_full_is_left_out(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    here = CaptureNode(tmp_path, status=["Disk/logging 69234984K 5315340K 60379628K (92%)"])
-    failure, _, report = await failed(here)
-    assert failure.code == Code.COMMAND_REFUSED
-    assert (here.captures, report.captures) == (0, [])
+def test_a_late_node_captures_nothing(capture):
+    async def others_begin(task):
+        task.joint_run.leave("cucm-pub")
+        assert await task.joint_run.wait_for_start("another")
+
+    done, last = capture(meanwhile=others_begin)
+    assert (done.code, last) == (Code.LOGIN_TIMEOUT, None)
 
 
-async def test_a_node_that_comes_too_late_is_left_out(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    here = CaptureNode(tmp_path)
-    task = here.task()
-    task.joint_run.leave("cucm-pub")
-    assert await task.joint_run.wait_for_start("another")
-    failure, _, report = await failed(here, task)
-    assert failure.code == Code.LOGIN_TIMEOUT
-    assert (here.captures, report.captures) == (0, [])
+def test_an_earlier_capture_stays_named(play, folder):
+    here, before = CaptureNode(folder, {f"{NAME}_3.cap": pcap(1)}), (NAME, f"{NAME}_2")
+    done = play(here.script, WORK, first_attempt=3, may_run=before)
+    assert done.result.name == f"{NAME}_3"
+    assert done.typed("utils") == [LINE.replace(NAME, f"{NAME}_3")]
+    assert ["may still run" in note for note in done.notes] == [True, True]
+    assert all(f"/{name}.cap" in note for name, note in zip(before, done.notes, strict=True))
 
 
-async def test_a_capture_of_before_a_retry_that_may_run_stays_named(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    here = CaptureNode(tmp_path, {f"{NAME}_3.cap": pcap(1)})
-    before = (NAME, f"{NAME}_2")
-    _, notes, _, _ = await captured(here, here.task(first_attempt=3, may_run=before))
-    assert len(notes) == 2
-    for name, note in zip(before, notes, strict=True):
-        assert "may still run" in note
-        assert f"/{name}.cap" in note
+# Cancels: tests/unit/work/test_cancel.py has one at each step
 
 
-# The files
+@pytest.mark.parametrize("runs", [until_ctrl_c, prints_a_prompt(1000)])
+def test_a_cancel_ends_it_on_the_node(capture, runs):
+    done, last = capture(runs=runs, cancel_after=20)
+    assert done.cancelled
+    assert done.node.lines[-2:] == ["^C", "quit"]
+    assert (last.running, last.how, done.counted) == (False, "cancelled", [])
+    assert last.ended_at is not None
+    assert done.seconds < 21
+
+
+def test_a_cancel_waits_a_limited_time(capture):
+    done, last = capture(runs=for_ever, cancel_after=20)
+    assert last.running
+    assert STOP_WITHIN <= done.seconds - 20 <= STOP_WITHIN + Timeouts().grace
+    assert "quit" not in done.node.lines
+
+
+def test_a_cancel_at_the_end_waits_for_the_prompt(capture):
+    async def slow(node):
+        await until_ctrl_c(node)
+        await trio.sleep(30)
+
+    done, last = capture(runs=slow, cancel_after=65)
+    assert (last.running, last.how) == (False, "duration")
+    assert 24 <= done.seconds - 65 < 30
+    assert done.typed("file get") == []
+
+
+@pytest.mark.parametrize(("grace", "seconds"), [(5, 45), (1, 45), (20, 30), (45, 5)])
+def test_a_stopped_daemon_has_time(grace, seconds):
+    assert stop_seconds(grace) == seconds
+    assert stop_seconds(grace) + grace <= 50  # systemd kills after 60
+
+
+# Room on the node
+
+MIB = 1024 * 1024
+
+
+def status(used_percent, *, gib=60, name="logging"):
+    whole = gib * MIB  # KiB
+    used = whole * used_percent // 100
+    lines = [
+        "Disk/active         19813288K        1234567K       18370776K (94%)",
+        f"Disk/{name}       {whole + 3 * MIB}K  {whole - used}K  {used}K ({used_percent}%)",
+    ]
+    return parse_machine(lines)
+
+
+@pytest.mark.parametrize(
+    ("machine", "request_", "fits"),
+    [
+        *((status(percent), Capture("x"), True) for percent in (0, 61, FULL - 1)),
+        *((status(percent), Capture("x"), False) for percent in (FULL, 92, 100)),
+        # 205 MiB are free, 51 MiB until it is too full
+        (status(80, gib=1), Capture("x", count=100_000), False),
+        (status(80, gib=1), Capture("x", count=20_000), True),
+        (status(80, gib=1), Capture("x", count=100_000, size=96), True),
+        (status(0, gib=0), Capture("x"), False),
+        (Machine(), Capture("x"), False),
+        (status(10, name="common"), Capture("x"), False),
+    ],
+)
+def test_room_for_a_capture(machine, request_, fits):
+    failure = failure_if_no_room(machine, request_)
+    assert (failure is None) is fits
+    assert fits or failure.code == Code.COMMAND_REFUSED
+
+
+@pytest.mark.parametrize(("size", "packet"), [(None, 1514), (96, 96), (9000, 1514)])
+def test_the_largest_file(size, packet):
+    assert largest_size(Capture("x", count=10, size=size)) == 10 * (packet + 16)

@@ -1,198 +1,149 @@
 """The files of a packet capture on one node: what is got of it, and what is removed."""
 
-from pathlib import Path
-
 import pytest
 import trio
 from msgspec.structs import replace
-from trio.testing import MockClock
 
 from cucmd.failure import Code, fail
-from cucmd.work.capture import capture
 from cucmd.work.collect import MOST_NOTES
-from rig.scripted_node import (
-    Node,
-    RecordedReport,
-    scripted,
+from rig.scripted_node import RecordedReport
+from unit.work.capture_node import NAME, WORK, CaptureNode, after, pcap, until_ctrl_c
+
+DELETE = replace(WORK, delete=True)
+
+
+@pytest.fixture
+def capture(play, folder):
+    """Returns a function that captures, and gives the outcome and what was removed."""
+
+    def capture(files=None, request=WORK, **options):
+        here = CaptureNode(folder, files, **options)
+        return play(here.script, request), here.removed
+
+    return capture
+
+
+@pytest.mark.parametrize(
+    ("files", "packets", "notes"),
+    [
+        ({f"{NAME}.cap": pcap(0)}, 0, ("no packet matched",)),
+        ({f"{NAME}.cap": pcap(2), f"{NAME}1.cap": pcap(5), f"{NAME}.cap2": pcap(1)}, 8, ()),
+    ],
 )
-from unit.work.capture_node import (
-    LINE,
-    NAME,
-    WORK,
-    Act,
-    CaptureNode,
-    after,
-    captured,
-    failed,
-    pcap,
-    until_ctrl_c,
-)
-
-
-async def test_a_capture_of_no_packet(tmp_path: Path, autojump_clock: MockClock) -> None:
-    what, notes, _, _ = await captured(CaptureNode(tmp_path, {f"{NAME}.cap": pcap(0)}))
-    assert (what.packets, notes) == (0, ("no packet matched",))
-
-
-async def test_several_files_count_together(tmp_path: Path, autojump_clock: MockClock) -> None:
-    files = {f"{NAME}.cap": pcap(2), f"{NAME}1.cap": pcap(5), f"{NAME}.cap2": pcap(1)}
-    what, notes, _, _ = await captured(CaptureNode(tmp_path, files))
-    assert (what.packets, notes) == (8, ())
+def test_packets_of_all_files(capture, files, packets, notes):
+    done, removed = capture(files)
+    assert (done.result.packets, done.notes, removed) == (packets, notes, [])
 
 
 @pytest.mark.parametrize("content", [b"", b"Insufficient disk space\n", pcap(0)[:20]])
-async def test_a_file_that_is_no_capture(
-    tmp_path: Path, autojump_clock: MockClock, content: bytes
-) -> None:
-    here = CaptureNode(tmp_path, {f"{NAME}.cap": content})
-    failure, _, report = await failed(here, here.task(replace(WORK, delete=True)))
-    assert failure.code == Code.TRANSFER_INCOMPLETE
-    assert (report.captures[-1].packets, here.removed) == (None, [])
+def test_a_file_that_is_no_capture(capture, content):
+    done, removed = capture({f"{NAME}.cap": content}, DELETE)
+    assert (done.code, done.result.packets, removed) == (Code.TRANSFER_INCOMPLETE, None, [])
 
 
-@pytest.mark.parametrize("says", [(), ("Control-C pressed",)])
-async def test_a_node_that_has_no_file(
-    says: tuple[str, ...], tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    async def silent(node: Node) -> None:
+@pytest.mark.parametrize(
+    ("says", "code", "ending"),
+    [
+        ((), Code.NO_FILES_MATCHED, ""),
+        (("Control-C pressed",), Code.NO_FILES_MATCHED, ""),
+        (
+            ("the partition went read-only",),
+            Code.COMMAND_REFUSED,
+            ": the partition went read-only",
+        ),
+    ],
+)
+def test_a_node_without_a_file(capture, says, code, ending):
+    async def runs(node):
         await until_ctrl_c(node)
         if says:
             await node.say(*says)
 
-    failure, _, report = await failed(CaptureNode(tmp_path, {}, runs=silent))
-    assert failure.code == Code.NO_FILES_MATCHED
-    assert "Executing command" not in failure.message
-    assert not report.captures[-1].running
+    done, _ = capture({}, runs=runs)
+    assert (done.code, done.result.running) == (code, False)
+    assert done.failure.message.endswith(ending)
+    assert "Executing command" not in done.failure.message
 
 
-async def test_a_node_that_has_no_file_and_said_why(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    async def says_why(node: Node) -> None:
-        await until_ctrl_c(node)
-        await node.say("the partition went read-only")
-
-    failure, _, _ = await failed(CaptureNode(tmp_path, {}, runs=says_why))
-    assert failure.code == Code.COMMAND_REFUSED
-    assert failure.message.endswith(": the partition went read-only")
+def test_a_file_of_another_name(capture):
+    done, removed = capture({f"{NAME}_x.cap": pcap(1)}, DELETE)
+    assert (done.code, removed) == (Code.NO_FILES_MATCHED, [])
 
 
-async def test_a_file_of_another_name_is_none_of_the_capture(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    here = CaptureNode(tmp_path, {f"{NAME}_x.cap": pcap(1)})
-    failure, _, _ = await failed(here, here.task(replace(WORK, delete=True)))
-    assert failure.code == Code.NO_FILES_MATCHED
-    assert here.removed == []
-
-
-async def test_a_node_that_is_tried_again_captures_under_another_name(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    name = f"{NAME}_3"
-    here = CaptureNode(tmp_path, {f"{name}.cap": pcap(4)})
-    what, _, node, _ = await captured(here, here.task(first_attempt=3))
-    assert (what.name, what.packets) == (name, 4)
-    assert LINE.replace(NAME, name) in node.lines
-
-
-async def test_a_node_with_many_files_does_not_make_a_note_of_each(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
+def test_notes_are_limited(capture):
     files = {f"{NAME}{number}.cap": pcap(1, cut=1) for number in range(MOST_NOTES * 2)}
-    _, notes, _, _ = await captured(CaptureNode(tmp_path, files))
-    assert len(notes) == MOST_NOTES + 1
+    done, _ = capture(files)
+    assert len(done.notes) == MOST_NOTES + 1
 
 
-def zeros(packets: int) -> bytes:
-    """So many packets, and then records of length 0, as of a disk that was not written."""
+def zeros(packets):
+    """Returns packets, and then records of length 0, as of a disk that was not written."""
     return pcap(packets) + bytes(100_000)
 
 
 @pytest.mark.parametrize(
     ("content", "how"), [(zeros(3), "node"), (pcap(WORK.count + 2000), "count")]
 )
-async def test_a_file_that_costs_more_than_packets_is_kept_and_not_counted(
-    tmp_path: Path, autojump_clock: MockClock, content: bytes, how: str
-) -> None:
-    files = {f"{NAME}.cap": content, f"{NAME}1.cap": pcap(2)}
-    here = CaptureNode(tmp_path, files, runs=after(1))
-    what, notes, _, _ = await captured(here, here.task(replace(WORK, delete=True)))
-    assert (what.packets, what.how) == (None, how)
-    assert any(note.startswith(f"{NAME}.cap: how many packets") for note in notes)
-    assert any(note.startswith(f"{NAME}.cap ") for note in notes), "it is still on the node"
-    assert not any(f"{NAME}.cap" in line for line in here.removed)
-    assert not any("no packet matched" in note for note in notes)
-    assert len(list(here.folder.rglob("*.cap"))) == 2
+def test_a_costly_file_is_not_counted(capture, content, how):
+    done, removed = capture(
+        {f"{NAME}.cap": content, f"{NAME}1.cap": pcap(2)}, DELETE, runs=after(1)
+    )
+    assert (done.result.packets, done.result.how) == (None, how)
+    uncounted, stays = [note for note in done.notes if note.startswith(f"{NAME}.cap")]
+    assert "how many packets" in uncounted
+    assert "stays on the node" in stays
+    assert not any(f"{NAME}.cap" in line for line in removed)
+    assert len(list(done.task.folder.rglob("*.cap"))) == 2
 
 
-async def test_the_packets_of_all_files_together_are_limited(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
+def test_the_limit_is_for_all_files(capture):
     files = {f"{NAME}.cap{number}": pcap(WORK.count // 2) for number in range(10)}
-    what, notes, _, _ = await captured(CaptureNode(tmp_path, files))
-    assert what.packets is None
-    assert len(notes) == 6, "half of 1000, four times, are within the limit"
+    done, _ = capture(files)
+    assert done.result.packets is None
+    assert len(done.notes) == 6, "half of 1000, four times, are within the limit"
 
 
 # Removal
 
 
-async def test_exactly_the_files_of_the_capture_are_removed(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
+def test_only_files_of_the_capture_are_removed(capture):
     files = {f"{NAME}.cap": pcap(2), f"{NAME}1.cap": pcap(5), f"{NAME}x.cap": pcap(1)}
-    here = CaptureNode(tmp_path, files)
-    what, notes, _, _ = await captured(here, here.task(replace(WORK, delete=True)))
-    assert (what.packets, notes) == (7, ())
-    assert here.removed == [
+    done, removed = capture(files, DELETE)
+    assert (done.result.packets, done.notes) == (7, ())
+    assert removed == [
         f"file delete activelog platform/cli/{NAME}.cap noconfirm",
         f"file delete activelog platform/cli/{NAME}1.cap noconfirm",
     ]
 
 
 @pytest.mark.parametrize("fails", [False, True])
-async def test_a_file_is_on_record_before_it_is_removed(
-    tmp_path: Path, autojump_clock: MockClock, fails: bool
-) -> None:
-    here = CaptureNode(tmp_path)
-    filed: list[list[str]] = []
+def test_a_removed_file_is_on_record(play, folder, fails):
+    here, filed = CaptureNode(folder), []
 
     class Files(RecordedReport):
-        async def record_files(self) -> None:
+        async def record_files(self):
             await trio.sleep(1)
             assert here.removed == []
-            filed.append(self.counted)
+            filed.append(len(self.counted))
             if fails:
                 raise fail(Code.DISK_FULL, "no space for the record")
 
-    what, notes, _, _ = await captured(here, here.task(replace(WORK, delete=True)), Files())
-    assert [len(files) for files in filed] == [1]
-    assert (what.packets, len(here.removed)) == (3, 0 if fails else 1)
-    assert [f"{NAME}.cap was not removed" in note for note in notes] == [True] * fails
+    done = play(here.script, DELETE, report=lambda _: Files())
+    assert filed == [1]
+    assert (done.result.packets, len(here.removed)) == (3, 0 if fails else 1)
+    assert [f"{NAME}.cap was not removed" in note for note in done.notes] == [True] * fails
 
 
-async def test_nothing_is_removed_unless_asked_for(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    here = CaptureNode(tmp_path)
-    await captured(here)
-    assert here.removed == []
+def test_a_truncated_file_stays(capture):
+    done, removed = capture({f"{NAME}.cap": pcap(3, cut=10)}, DELETE)
+    assert (done.result.packets, len(done.notes), removed) == (2, 2, [])
 
 
-async def test_a_file_that_ends_within_a_packet_stays_on_the_node(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    here = CaptureNode(tmp_path, {f"{NAME}.cap": pcap(3, cut=10)})
-    what, notes, _, _ = await captured(here, here.task(replace(WORK, delete=True)))
-    assert (what.packets, len(notes), here.removed) == (2, 2, [])
-
-
-async def asks_first(node: Node) -> None:
+async def asks_first(node):
     assert await node.ask('Enter "y" to delete (y/n)?') == "^C"
 
 
-async def silent_for_ever(node: Node) -> None:
+async def silent_for_ever(node):
     while True:
         await node.read_line()
 
@@ -207,27 +158,16 @@ async def silent_for_ever(node: Node) -> None:
         silent_for_ever,
     ],
 )
-async def test_a_removal_that_is_not_proven_is_a_note(
-    tmp_path: Path, autojump_clock: MockClock, deletes: Act
-) -> None:
-    here = CaptureNode(tmp_path, deletes=deletes)
-    what, (note,), _, _ = await captured(here, here.task(replace(WORK, delete=True)))
-    assert what.packets == 3
+def test_an_unproven_removal_is_noted(capture, deletes):
+    done, _ = capture(None, DELETE, deletes=deletes)
+    (note,) = done.notes
+    assert done.result.packets == 3
     assert f"{NAME}.cap was not removed" in note
 
 
-async def test_a_deadline_in_a_removal_fails_nothing(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
+def test_a_deadline_while_removing_fails_nothing(play, folder):
     files = {f"{NAME}.cap": pcap(2), f"{NAME}1.cap": pcap(5)}
-    here = CaptureNode(tmp_path, files, deletes=silent_for_ever)
-    task = here.task(replace(WORK, delete=True))
-    async with scripted(here.script) as node:
-        report = RecordedReport()
-        with trio.fail_after(100):
-            notes = await capture(task, task.work, node, report)
-    assert len(notes) == 2
-    assert (len(here.removed), report.captures[-1].packets) == (1, 7)
-
-
-# Cancels and deadlines
+    here = CaptureNode(folder, files, deletes=silent_for_ever)
+    done = play(here.script, DELETE, cancel_after=100)
+    assert (done.cancelled, len(done.notes)) == (False, 2)
+    assert (len(here.removed), done.result.packets) == (1, 7)

@@ -1,32 +1,22 @@
-"""A node is checked: what is seen at each step, and what follows from it. On virtual time."""
+"""A check of a node: what is observed at each step, and what follows from it."""
 
-from collections.abc import Callable, Sequence
+import gzip
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 import trio
 from msgspec.structs import replace
-from trio.testing import MockClock
 
 from cucmd import vos
+from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code, NodeFailed, failure
-from cucmd.job.check import Checked
-from cucmd.job.failure import Failure
+from cucmd.job.check import Check, Checked
 from cucmd.job.node import Phase
 from cucmd.job.timeouts import Timeouts
-from cucmd.node.ports import NodeTask, Retry
-from cucmd.work.check import check
-from rig.scripted_node import (
-    Node,
-    RecordedReport,
-    answers,
-    check_task,
-    checked,
-    pushes,
-    scripted,
-)
+from cucmd.node.ports import Retry
+from cucmd.work.check import MOST_BYTES, smallest_file
+from rig.scripted_node import COMPLETED, announce, answers, matches_nothing, pushes
 
 BERLIN = ZoneInfo("Europe/Berlin")
 PUB = "192.0.2.9 pub.example.org pub Publisher cups DBPub authenticated"
@@ -57,9 +47,7 @@ SEEN = Checked(
 )
 
 
-def status(
-    *, ahead: timedelta = timedelta(), zone: str = "(Europe/Berlin)", used: int = 50
-) -> list[str]:
+def status(*, ahead=timedelta(), zone="(Europe/Berlin)", used=50):
     local = (datetime.now(UTC) + ahead).astimezone(BERLIN)
     return [
         f"Date               : {local:%a %b %d, %Y %H:%M:%S}",
@@ -68,62 +56,37 @@ def status(
     ]
 
 
-def healthy(**others: object) -> dict:
-    return {
-        vos.SHOW_STATUS: status(),
-        vos.SHOW_VERSION: VERSION,
-        vos.SHOW_CLUSTER: [PUB],
-        LISTING: FILES,
-        SMALL: pushes(300),
-        **others,
-    }
+@pytest.fixture
+def check(play):
+    """Returns a function that checks a healthy node, but for these answers."""
+
+    def check(printed=None, *, receiver=False, **options):
+        said = {
+            vos.SHOW_STATUS: status(),
+            vos.SHOW_VERSION: VERSION,
+            vos.SHOW_CLUSTER: [PUB],
+            LISTING: FILES,
+            SMALL: pushes(300),
+            **(printed or {}),
+        }
+        return play(answers(said), Check(receiver), **options)
+
+    return check
 
 
-async def seen_on(
-    said: dict, folder: Path, *, knew_key: bool = True, **fields: object
-) -> tuple[tuple[str, ...], Checked]:
-    async with scripted(answers(said)) as node:
-        notes, report = await checked(node, check_task(folder, **fields), knew_key=knew_key)
-    assert report.last_checked is not None
-    assert node.closed == node.opened == 1
-    return notes, report.last_checked
-
-
-async def failed(
-    said: dict, folder: Path, refusals: Sequence[Failure] = (), **fields: object
-) -> tuple[Failure, Checked | None]:
-    report = RecordedReport()
-    async with scripted(answers(said)) as node:
-        node.refusals = list(refusals)
-        with pytest.raises(NodeFailed) as caught:
-            await checked(node, check_task(folder, **fields), report)
-        assert node.closed == node.opened
-        assert all(target.closed for target in node.targets)
-    assert caught.value.failure.hint
-    return caught.value.failure, report.last_checked
-
-
-async def never(node: Node, line: str) -> None:
+async def never(node, line):
     await trio.sleep_forever()
 
 
-async def test_what_a_healthy_node_shows(tmp_path: Path, autojump_clock: MockClock) -> None:
-    notes, seen = await seen_on(healthy(), tmp_path)
-    assert notes == ()
-    assert seen.clock_ahead is not None
-    assert abs(seen.clock_ahead) <= 2  # the time of the test itself
-    assert seen == replace(SEEN, clock_ahead=seen.clock_ahead)
-
-
-async def test_it_types_nothing_but_these_commands_and_opens_no_way_to_the_receiver(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    async with scripted(answers(healthy())) as node:
-        _, report = await checked(node, check_task(tmp_path))
+def test_a_healthy_node(check):
+    done = check()
+    assert done.notes == ()
+    assert abs(done.result.clock_ahead) <= 2  # the time of the test itself
+    assert replace(done.result, clock_ahead=0.0) == SEEN
     asked = [vos.PAGER_OFF, vos.SHOW_STATUS, vos.SHOW_VERSION, vos.SHOW_CLUSTER]
-    assert node.lines == [*asked, "quit"]
-    assert node.targets == []
-    assert report.phases == [Phase.LOGIN, Phase.PREPARE, Phase.COMMAND, Phase.CLOSE]
+    assert done.node.lines == [*asked, "quit"]
+    assert done.node.targets == []
+    assert done.report.phases == [Phase.LOGIN, Phase.PREPARE, Phase.COMMAND, Phase.CLOSE]
 
 
 @pytest.mark.parametrize(
@@ -136,66 +99,16 @@ async def test_it_types_nothing_but_these_commands_and_opens_no_way_to_the_recei
         ("off", False, "unchecked"),
     ],
 )
-async def test_whether_the_host_key_was_known_before(
-    policy: str, knew_key: bool, said: str, tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    _, seen = await seen_on(healthy(), tmp_path, knew_key=knew_key, host_keys=policy)
-    assert seen.host_key == said
+def test_whether_the_host_key_was_known(check, policy, knew_key, said):
+    done = check(arrange=lambda node: setattr(node, "knew_key", knew_key), host_keys=policy)
+    assert done.result.host_key == said
 
 
-@pytest.mark.parametrize(
-    ("code", "seen"),
-    [
-        (Code.CONNECT_TIMEOUT, Checked(reachable=False)),
-        (Code.HOST_KEY_CHANGED, Checked(host_key="changed")),
-        (Code.HOST_KEY_UNKNOWN, Checked(host_key="unknown")),
-    ],
-)
-async def test_what_is_seen_of_a_node_that_cannot_be_logged_in_to(
-    code: Code, seen: Checked, tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    why, last = await failed(healthy(), tmp_path, [failure(code, "no")])
-    assert why.code is code
-    assert last == replace(seen, receiver="not_asked")
+def attempts_fail(*codes):
+    """The first attempt comes to the login, and each fails with its code."""
+    left = list(codes)
 
-
-async def test_a_login_that_fails_once_the_key_is_accepted(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    why, seen = await attempted(tmp_path, [Code.AUTH_FAILED])
-    assert why is Code.AUTH_FAILED
-    assert seen == Checked(reachable=True, host_key="known", login=False)
-
-
-async def test_a_prompt_that_does_not_come(tmp_path: Path, autojump_clock: MockClock) -> None:
-    async def question(node: Node) -> None:
-        await node.say("Current password: ", end="")
-        await trio.sleep_forever()
-
-    report = RecordedReport()
-    async with scripted(question) as node:
-        with pytest.raises(NodeFailed) as caught:
-            await checked(node, check_task(tmp_path), report)
-    assert caught.value.failure.code == Code.LOGIN_QUESTION
-    assert report.last_checked == Checked(
-        reachable=True, host_key="known", login=True, prompt=False, receiver="not_asked"
-    )
-
-
-async def test_what_is_seen_is_that_of_the_last_attempt(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    why, seen = await attempted(tmp_path, [Code.CONNECTION_LOST, Code.CONNECTION_REFUSED])
-    assert why is Code.CONNECTION_REFUSED
-    assert seen == Checked(reachable=False)
-
-
-async def attempted(folder: Path, codes: Sequence[Code]) -> tuple[Code, Checked | None]:
-    """Checks a node of which the first attempt comes to the login, and each fails with its code."""
-    task = replace(check_task(folder, receiver=True), retry=Retry(len(codes), 1, 15))
-    left, report = list(codes), RecordedReport()
-
-    async def open_shell(task: NodeTask, on_connected, on_phase, mask, report) -> Node:
+    async def open_shell(task, on_connected, on_phase, mask, report):
         await trio.lowlevel.checkpoint()
         code = left.pop(0)
         if len(left) == len(codes) - 1:
@@ -203,27 +116,60 @@ async def attempted(folder: Path, codes: Sequence[Code]) -> tuple[Code, Checked 
             on_phase(Phase.LOGIN)
         raise NodeFailed(failure(code, "no"))
 
-    async with scripted(answers({})) as node:
-        node.open_shell = open_shell
-        with pytest.raises(NodeFailed) as caught:
-            await check(task, task.work, node, report)
-    assert left == []
-    return caught.value.failure.code, report.last_checked
+    return lambda node: setattr(node, "open_shell", open_shell)
+
+
+def is_refused(code):
+    return lambda node: node.refusals.append(failure(code, "no"))
+
+
+@pytest.mark.parametrize(
+    ("arrange", "code", "seen"),
+    [
+        (is_refused(Code.CONNECT_TIMEOUT), Code.CONNECT_TIMEOUT, Checked(reachable=False)),
+        (is_refused(Code.HOST_KEY_CHANGED), Code.HOST_KEY_CHANGED, Checked(host_key="changed")),
+        (is_refused(Code.HOST_KEY_UNKNOWN), Code.HOST_KEY_UNKNOWN, Checked(host_key="unknown")),
+        (
+            attempts_fail(Code.AUTH_FAILED),
+            Code.AUTH_FAILED,
+            Checked(reachable=True, host_key="known", login=False),
+        ),
+        (
+            attempts_fail(Code.CONNECTION_LOST, Code.CONNECTION_REFUSED),
+            Code.CONNECTION_REFUSED,
+            Checked(reachable=False),
+        ),
+    ],
+    ids=["unreachable", "changed key", "unknown key", "login", "the last attempt counts"],
+)
+def test_a_failed_login(check, arrange, code, seen):
+    retry = Retry(2 if code == Code.CONNECTION_REFUSED else 1, 1, 15)
+    done = check(arrange=arrange, retry=retry)
+    assert (done.code, done.result) == (code, replace(seen, receiver="not_asked"))
+
+
+def test_no_prompt(play):
+    async def question(node):
+        await node.say("Current password: ", end="")
+        await trio.sleep_forever()
+
+    done = play(question, Check())
+    assert done.code == Code.LOGIN_QUESTION
+    assert done.result == Checked(
+        reachable=True, host_key="known", login=True, prompt=False, receiver="not_asked"
+    )
 
 
 @pytest.mark.parametrize("command", [vos.PAGER_OFF, vos.SHOW_STATUS, vos.SHOW_VERSION])
-async def test_a_node_that_does_not_answer_fails_and_what_came_before_stays(
-    command: str, tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    why, seen = await failed(healthy(**{command: never}), tmp_path, timeouts=Timeouts(answer=17))
-    assert why.code == Code.COMMAND_TIMEOUT
-    assert seen is not None
-    assert (seen.prompt, seen.version) == (True, None)
-    assert (seen.logging_free is not None) == (command == vos.SHOW_VERSION)
+def test_a_silent_node_keeps_what_was_seen(check, command):
+    done = check({command: never}, timeouts=Timeouts(answer=17))
+    assert done.code == Code.COMMAND_TIMEOUT
+    assert (done.result.prompt, done.result.version) == (True, None)
+    assert (done.result.logging_free is not None) == (command == vos.SHOW_VERSION)
 
 
 # Made when the test runs: the clock of the node is that of this moment.
-ODD: dict[str, Callable[[], dict[str, list[str]]]] = {
+ODD = {
     "ahead": lambda: {vos.SHOW_STATUS: status(ahead=timedelta(minutes=7))},
     "behind": lambda: {vos.SHOW_STATUS: status(ahead=timedelta(days=-30))},
     "no zone": lambda: {vos.SHOW_STATUS: status(zone="")},
@@ -235,54 +181,130 @@ ODD: dict[str, Callable[[], dict[str, list[str]]]] = {
 
 
 @pytest.mark.parametrize("odd", ODD)
-async def test_what_is_not_as_it_should_be_is_a_note_and_no_failure(
-    odd: str, tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    notes, _ = await seen_on(healthy(**ODD[odd]()), tmp_path)
-    assert len(notes) == 1
+def test_what_is_odd_is_a_note(check, odd):
+    done = check(ODD[odd]())
+    assert (done.failure, len(done.notes)) == (None, 1)
 
 
-async def test_a_clock_that_is_decades_off_is_said_as_the_node_shows_it(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    said = ["Date : Thu Jan 01, 1970 00:15:59", *status()[1:]]  # an empty battery
-    notes, seen = await seen_on(healthy(**{vos.SHOW_STATUS: said}), tmp_path)
-    assert (seen.clock_ahead, ["1970-01-01 00:15" in one for one in notes]) == (None, [True])
+def test_a_clock_decades_off_is_quoted(check):
+    done = check({vos.SHOW_STATUS: ["Date : Thu Jan 01, 1970 00:15:59", *status()[1:]]})
+    (note,) = done.notes
+    assert (done.result.clock_ahead, "1970-01-01 00:15" in note) == (None, True)
 
 
-@pytest.mark.parametrize(
-    ("said", "off"),
-    [(timedelta(minutes=7), 420), (timedelta(days=-30), -2_592_000), (timedelta(seconds=90), 90)],
-)
-async def test_by_how_many_seconds_the_clock_is_off(
-    said: timedelta, off: float, tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    notes, seen = await seen_on(healthy(**{vos.SHOW_STATUS: status(ahead=said)}), tmp_path)
-    assert seen.clock_ahead is not None
-    assert abs(seen.clock_ahead - off) <= 2
-    assert len(notes) == (abs(off) > 120)
+@pytest.mark.parametrize("ahead", [420, -2_592_000, 90])
+def test_seconds_of_a_wrong_clock(check, ahead):
+    done = check({vos.SHOW_STATUS: status(ahead=timedelta(seconds=ahead))})
+    assert abs(done.result.clock_ahead - ahead) <= 2
+    assert len(done.notes) == (abs(ahead) > 120)
 
 
 @pytest.mark.parametrize(
-    "table",
+    ("table", "product"),
     [
-        ["ID  Hostname  IPv4  Type", "1  cuc1  10.0.0.1  Publisher"],
-        ["192.0.2.9 pub Publisher authenticated"],
+        (["ID  Hostname  IPv4  Type", "1  cuc1  10.0.0.1  Publisher"], None),
+        (["192.0.2.9 pub Publisher authenticated"], None),
+        ([*["x" * 1000] * 60, PUB], "cups"),
+        ([*["x" * 1000] * 60, *["x"] * 30, PUB], None),  # beyond the lines that are read
     ],
 )
-async def test_a_table_in_a_form_without_products_leaves_the_product_open(
-    table: list[str], tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    notes, seen = await seen_on(healthy(**{vos.SHOW_CLUSTER: table}), tmp_path)
-    assert (notes, seen.product) == ((), None)
+def test_the_product_is_read_if_printed(check, table, product):
+    done = check({vos.SHOW_CLUSTER: table})
+    assert (done.notes, done.result.product) == ((), product)
 
 
-async def test_the_password_is_in_nothing_that_is_kept(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    said = {
-        vos.SHOW_CLUSTER: [PUB.replace("cups", "PlatformSecret")],
-        vos.SHOW_VERSION: ["Active Master Version: PlatformSecret"],
+def test_no_password_is_kept(check):
+    done = check(
+        {
+            vos.SHOW_CLUSTER: [PUB.replace("cups", "PlatformSecret")],
+            vos.SHOW_VERSION: ["Active Master Version: PlatformSecret"],
+        }
+    )
+    transcript = (done.task.folder / "transcript.log").read_text()
+    assert "PlatformSecret" not in f"{done.notes} {done.result} {transcript}"
+
+
+# Whether the node reaches the receiver
+
+
+def test_a_small_file_reaches_the_receiver(check):
+    done = check(receiver=True)
+    assert (done.notes, done.result.receiver) == ((), "ok")
+    assert done.typed("file") == [LISTING, SMALL]
+    assert len(done.counted) == 1, "it is a file of the job"
+
+
+def test_a_truncated_file_proves_it_too(check, folder):
+    async def file_get(node, line):
+        await announce(node, 1, 30)
+        node.target.put(folder, "cli.log.gz", gzip.compress(bytes(range(99)))[:30])
+        await node.say(COMPLETED)
+
+    assert check({SMALL: file_get}, receiver=True).result.receiver == "ok"
+
+
+def test_another_folder_is_searched(check):
+    printed = {
+        LISTING: ["no such file or directory can be found", "Executed command unsuccessfully"],
+        SYSLOG: FILES,
+        "file get activelog syslog/cli00074.log": pushes(300),
     }
-    notes, seen = await seen_on(healthy(**said), tmp_path)
-    assert "PlatformSecret" not in f"{notes} {seen} {(tmp_path / 'transcript.log').read_text()}"
+    assert check(printed, receiver=True).result.receiver == "ok"
+
+
+async def silent(node, line):
+    await announce(node, 1, 300)
+    await trio.sleep_forever()
+
+
+@pytest.mark.parametrize(
+    ("printed", "code"),
+    [
+        ({LISTING: ["24 Nov,2026 21:45:43    2,000,000  big.log"]}, Code.NO_FILES_MATCHED),
+        ({SMALL: silent}, Code.RECEIVER_UNREACHABLE),
+        ({SMALL: matches_nothing}, Code.NO_FILES_MATCHED),
+        ({SMALL: pushes(299, announced=300)}, Code.TRANSFER_INCOMPLETE),
+        ({SMALL: never}, Code.COMMAND_TIMEOUT),
+    ],
+)
+def test_a_file_that_does_not_come(check, printed, code):
+    done = check(printed, receiver=True)
+    assert (done.code, bool(done.failure.hint)) == (code, True)
+    assert (done.result.receiver, done.result.version) == ("failed", "15.0.1.11900-40")
+
+
+def test_a_large_file_is_declined(check):
+    async def large(node, line):
+        await announce(node, 1, MOST_BYTES + 1, ("Would you like to proceed [y/n]?",))
+        assert node.lines[-1] == "n"
+
+    assert check({SMALL: large}, receiver=True).code == Code.QUOTA_EXCEEDED
+
+
+@pytest.mark.parametrize("left", [0, 100])
+def test_a_used_up_quota_fails_it(check, left):
+    quota = Quota(Allowance(1000, 1000 - left), Allowance(0))
+    done = check(receiver=True, quota=quota)
+    assert done.code == Code.QUOTA_EXCEEDED
+    assert "a check" not in done.failure.message
+
+
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        ((("b", 5), ("a", 5), ("c", 9)), "a"),
+        ((("b", 5), ("a", 4)), "b"),  # the newest may be written now
+        ((("a", 4),), "a"),
+        ((("a", 0), ("b", MOST_BYTES + 1)), None),
+        ((("a b", 5), ("a;b", 5), ("a*", 5), ("-a", 5), ("..", 5), ("ä", 5)), None),
+        ((("a", MOST_BYTES), ("b", 0)), "a"),
+        ((), None),
+    ],
+)
+def test_which_file_is_got(files, name):
+    at = datetime(2026, 11, 25)
+    listed = [
+        vos.ListedFile(name, size, at + timedelta(hours=number))
+        for number, (name, size) in enumerate(files)
+    ]
+    assert smallest_file(listed) == name

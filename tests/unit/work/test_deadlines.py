@@ -1,8 +1,6 @@
 """The deadline of each phase: its failure, and how the connection is closed."""
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import trio
@@ -10,177 +8,109 @@ import trio
 from cucmd import vos
 from cucmd.failure import Code, NodeFailed, failure
 from cucmd.job.collect import Collect
-from cucmd.job.failure import Failure
 from cucmd.job.timeouts import Timeouts
 from cucmd.node.deadlines import PhaseClock
-from cucmd.node.ports import NodeTask
+from rig.packed import tgz
 from rig.scripted_node import (
     COMPLETED,
     GATHERING,
     QUESTIONS,
-    Answer,
-    Node,
     announce,
     appliance,
     by_path,
-    collected,
-    node_task,
     pushes,
-    scripted,
 )
 
-
-async def failure_and_seconds(node: Node, task: NodeTask) -> tuple[Failure, float]:
-    started = trio.current_time()
-    with pytest.raises(NodeFailed) as caught:
-        await collected(node, task)
-    return caught.value.failure, trio.current_time() - started
+PACKED = Collect(("cm/trace/ccm/sdl",), compress=True)
 
 
-async def hang(node: Node, line: str = "") -> None:
+async def hang(node, line=""):
     """Answers nothing but the end of the connection."""
     while True:
         await node.read_line()
 
 
-async def test_a_connect_ends_after_its_timeout(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    async with scripted(hang) as node:
-        node.before_connection = trio.Event()
-        why, seconds = await failure_and_seconds(node, node_task(tmp_path))
-        assert why.code == Code.CONNECT_TIMEOUT
-        assert why.message.startswith("TimeoutError: Timed out after 30s")
-        assert why.hint == failure(Code.CONNECT_TIMEOUT, "").hint
-        assert seconds == pytest.approx(30)
+async def greets_and_hangs(node):
+    await node.say("", "admin:", end="")
+    await hang(node)
 
 
-async def test_a_port_that_takes_connections_but_speaks_no_ssh_is_not_called_unreachable(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    async with scripted(hang) as node:
-        node.before_login = trio.Event()
-        why, seconds = await failure_and_seconds(node, node_task(tmp_path))
-        assert why.code == Code.CONNECT_TIMEOUT
-        assert why.message.startswith("TimeoutError: Timed out after 30s")
-        assert "SSH" in (why.hint or "")
-        assert why.hint != failure(Code.CONNECT_TIMEOUT, "").hint
-        assert seconds == pytest.approx(30)
+def never(name):
+    return lambda node: setattr(node, name, trio.Event())
 
 
-async def test_a_login_without_prompt_ends_after_its_timeout(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    async with scripted(hang) as node:
-        why, seconds = await failure_and_seconds(node, node_task(tmp_path))
-        assert why.code == Code.LOGIN_TIMEOUT
-        assert seconds == pytest.approx(120, abs=6)
-        assert node.closed == 1
+@pytest.mark.parametrize(
+    ("script", "arrange", "code", "seconds", "hint"),
+    [
+        (hang, never("before_connection"), Code.CONNECT_TIMEOUT, 30, None),
+        (hang, never("before_login"), Code.CONNECT_TIMEOUT, 30, "SSH"),
+        (hang, None, Code.LOGIN_TIMEOUT, 120, None),
+        (greets_and_hangs, None, Code.COMMAND_TIMEOUT, 60, "does not answer"),
+    ],
+    ids=["connect", "no ssh", "login", "first command"],
+)
+def test_deadlines_before_the_first_file(play, script, arrange, code, seconds, hint):
+    done = play(script, arrange=arrange)
+    assert done.code == code
+    assert done.failure.message.startswith(f"TimeoutError: Timed out after {seconds}s")
+    assert done.seconds == pytest.approx(seconds, abs=6)
+    assert (done.failure.hint == failure(code, "").hint) is (hint is None)
+    assert (hint or "") in done.failure.hint
+    assert "window" not in done.failure.hint
 
 
-async def test_a_command_ends_after_its_timeout_with_ctrl_c_and_quit(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    async def gathers_until_interrupted(node: Node, line: str) -> None:
+def test_ctrl_c_and_quit_end_a_command(play):
+    async def gathers_until_interrupted(node, line):
         await node.say(GATHERING)
         while await node.read_line() != "^C":
             pass
 
-    async with scripted(appliance(gathers_until_interrupted)) as node:
-        why, seconds = await failure_and_seconds(node, node_task(tmp_path))
-        assert why.code == Code.COMMAND_TIMEOUT
-        assert "file get activelog cm/trace/ccm/sdl" in why.message
-        assert seconds == pytest.approx(600, abs=6)
-        assert node.lines[-2:] == ["^C", "quit"]
-        assert (node.closed, node.target.closed) == (1, True)
-
-
-async def test_a_shell_that_does_not_answer_has_no_hint_about_window_or_paths(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    async def greets_and_hangs(node: Node) -> None:
-        await node.say("", "admin:", end="")
-        await hang(node)
-
-    async with scripted(greets_and_hangs) as node:
-        why, seconds = await failure_and_seconds(node, node_task(tmp_path))
-        assert why.code == Code.COMMAND_TIMEOUT
-        assert "'set cli pagination off'" in why.message
-        assert seconds == pytest.approx(60, abs=6)
-        assert why.hint is not None
-        assert "does not answer" in why.hint
-        assert "window" not in why.hint
+    done = play(appliance(gathers_until_interrupted))
+    assert done.code == Code.COMMAND_TIMEOUT
+    assert "file get activelog cm/trace/ccm/sdl" in done.failure.message
+    assert done.seconds == pytest.approx(600, abs=6)
+    assert done.node.lines[-2:] == ["^C", "quit"]
 
 
 @pytest.mark.parametrize("command", [vos.PAGER_OFF, vos.SHOW_STATUS])
-async def test_a_plain_command_has_a_timeout_of_its_own(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock, command: str
-) -> None:
-    async def hangs_at(node: Node) -> None:
+def test_a_plain_command_has_its_own_timeout(play, command):
+    async def hangs_at(node):
         await node.say("", "admin:", end="")
         while (line := await node.read_line()) != command:
             await node.say(line, "admin:", end="")
         await hang(node)
 
-    work = Collect(("core",), since=datetime(2026, 11, 25, 9, tzinfo=UTC))
-    timeouts = Timeouts(connect=5, answer=7, command=8)
-    async with scripted(hangs_at) as node:
-        task = node_task(tmp_path, work=work, timeouts=timeouts)
-        why, seconds = await failure_and_seconds(node, task)
-        assert why.code == Code.COMMAND_TIMEOUT
-        assert f"'{command}'" in why.message
-        assert [line for line in node.lines if line not in ("^C", "")][-1] == command
-        assert seconds == pytest.approx(7, abs=6)
+    request = Collect(("core",), since=datetime(2026, 11, 25, 9, tzinfo=UTC))
+    done = play(hangs_at, request, timeouts=Timeouts(connect=5, answer=7, command=8))
+    assert done.code == Code.COMMAND_TIMEOUT
+    assert f"'{command}'" in done.failure.message
+    assert [line for line in done.node.lines if line not in ("^C", "")][-1] == command
+    assert done.seconds == pytest.approx(7, abs=6)
 
 
-async def test_a_file_get_may_take_longer_than_a_plain_command(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    async def gathers_long(node: Node, line: str) -> None:
+def test_each_file_get_has_the_command_timeout(play):
+    async def gathers_long(node, line):
         await trio.sleep(500)
         await pushes(1)(node, line)
 
-    async with scripted(appliance(gathers_long)) as node:
-        await collected(node, node_task(tmp_path, timeouts=Timeouts(answer=1)))
+    request = Collect(("a", "b", "c"))
+    assert play(appliance(gathers_long), request, timeouts=Timeouts(answer=1)).failure is None
 
 
-async def test_a_node_that_hangs_is_cut_after_the_grace(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    async with scripted(appliance(hang)) as node:
-        task = node_task(tmp_path, timeouts=Timeouts(command=100, grace=4))
-        why, seconds = await failure_and_seconds(node, task)
-        assert why.code == Code.COMMAND_TIMEOUT
-        assert seconds == pytest.approx(102, abs=4.1)
-        assert node.closed == 1
+def test_a_hanging_node_is_cut_after_the_grace(play):
+    done = play(appliance(hang), timeouts=Timeouts(command=100, grace=4))
+    assert done.code == Code.COMMAND_TIMEOUT
+    assert done.seconds == pytest.approx(102, abs=4.1)
 
 
-async def test_a_slow_transfer_that_moves_may_exceed_the_command_timeout(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    async def trickle(node: Node, line: str) -> None:
-        await announce(node, 1, 50)
-        for _ in range(50):
-            await trio.sleep(100)
-            node.target.receive(1)
-        node.target.store("slow", 50)
-        await node.say(COMPLETED)
-
-    async with scripted(appliance(trickle)) as node:
-        await collected(node, node_task(tmp_path))
-
-
-NO_DIRECTORY = QUESTIONS[:-1]
-
-
-async def comes_slowly(node: Node) -> None:
+async def comes_slowly(node):
     for _ in range(20):
         await trio.sleep(100)
         node.target.receive(1)
     node.target.store("slow", 20)
 
 
-async def shows_dots(node: Node) -> None:
+async def shows_dots(node):
     for _ in range(20):
         await trio.sleep(100)
         await node.say(".", end="")
@@ -188,161 +118,136 @@ async def shows_dots(node: Node) -> None:
 
 
 @pytest.mark.parametrize("transfer", [comes_slowly, shows_dots])
-@pytest.mark.parametrize("left_out", QUESTIONS)
-async def test_a_transfer_may_exceed_the_command_timeout_whichever_question_is_left_out(
-    tmp_path: Path,
-    autojump_clock: trio.testing.MockClock,
-    left_out: str,
-    transfer: Callable[[Node], Awaitable[None]],
-) -> None:
-    async def trickle(node: Node, line: str) -> None:
-        questions = [question for question in QUESTIONS if question != left_out]
-        await announce(node, 1, 20, questions)
+@pytest.mark.parametrize("left_out", [None, *QUESTIONS])
+def test_a_moving_transfer_may_take_longer(play, left_out, transfer):
+    async def trickle(node, line):
+        await announce(node, 1, 20, [question for question in QUESTIONS if question != left_out])
         await transfer(node)
         await node.say("", COMPLETED)
 
-    async with scripted(appliance(trickle)) as node:
-        await collected(node, node_task(tmp_path))
+    done = play(appliance(trickle))
+    assert (done.failure, done.counted) == (None, ["slow"])
 
 
-@pytest.mark.parametrize("questions", [QUESTIONS, NO_DIRECTORY, QUESTIONS[:3]])
-async def test_the_echo_of_our_last_answer_does_not_prolong_the_command(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock, questions: tuple[str, ...]
-) -> None:
-    async def silent_after_the_questions(node: Node, line: str) -> None:
+@pytest.mark.parametrize("questions", [QUESTIONS, QUESTIONS[:-1], QUESTIONS[:3]])
+def test_an_echo_does_not_prolong_the_command(play, questions):
+    async def silent_after_the_questions(node, line):
         for question in questions:
             await node.say(f"{question} ", end="")
             await trio.sleep(0.1)  # the echo comes later than our answer
             await node.read_line()
         await hang(node)
 
-    async with scripted(appliance(silent_after_the_questions)) as node:
-        task = node_task(tmp_path, timeouts=Timeouts(connect=8, command=8, grace=1))
-        why, seconds = await failure_and_seconds(node, task)
-        assert why.code == Code.COMMAND_TIMEOUT
-        assert why.message.startswith("TimeoutError: Timed out after 8s")
-        assert "(command timeout)" in why.message
-        assert seconds == pytest.approx(9, abs=2)
+    timeouts = Timeouts(connect=8, command=8, grace=1)
+    done = play(appliance(silent_after_the_questions), timeouts=timeouts)
+    assert done.code == Code.COMMAND_TIMEOUT
+    assert done.failure.message.startswith("TimeoutError: Timed out after 8s")
+    assert "(command timeout)" in done.failure.message
+    assert done.seconds == pytest.approx(9, abs=2)
 
 
-async def test_the_stall_timeout_is_never_longer_than_that_of_the_command(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    async with scripted(appliance(stalls_in_the_middle)) as node:
-        task = node_task(tmp_path, timeouts=Timeouts(command=70, stall=120))
-        why, seconds = await failure_and_seconds(node, task)
-        assert why.code == Code.STALLED
-        assert why.message.startswith("TimeoutError: Timed out after 70s")
-        assert "stall timeout" in why.message
-        assert "command" in why.message.partition("stall timeout")[2]
-        assert seconds == pytest.approx(60 + 70, abs=8)
-
-
-async def test_a_second_command_without_a_login_is_not_taken_for_the_first_ones_transfer(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    answers = by_path(syslog=pushes(5), core=stalls)
-    async with scripted(appliance(answers)) as node:
-        why, _ = await failure_and_seconds(node, node_task(tmp_path, "syslog", "core"))
-        assert why.code == Code.RECEIVER_UNREACHABLE
-        assert "no login came in" in why.message
-        assert "(stall timeout)" in why.message
-
-
-async def stalls(node: Node, line: str) -> None:
-    await announce(node, 1, 50)
-    await trio.sleep(500)
-    await hang(node)
-
-
-async def is_turned_away(node: Node, line: str) -> None:
-    node.target.refused, node.target.refused_why = 1, "too many others are logging in"
+async def stalls(node, line):
     await announce(node, 1, 50)
     await hang(node)
 
 
-async def test_a_stall_after_our_own_limit_kept_the_node_out_says_so(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    async with scripted(appliance(is_turned_away)) as node:
-        why, _ = await failure_and_seconds(node, node_task(tmp_path))
-        assert why.code == Code.RECEIVER_UNREACHABLE
-        assert "too many others are logging in" in why.message
-
-
-async def stalls_in_the_middle(node: Node, line: str) -> None:
+async def stalls_in_the_middle(node, line):
     await announce(node, 1, 50)
     await trio.sleep(60)
     node.target.receive(1)
     await hang(node)
 
 
+async def stalls_after_packing(node, line):
+    await announce(node, 1, 50)
+    await trio.sleep(300)
+    node.target.receive(1)
+    await hang(node)
+
+
+async def stops_after_a_dot(node, line):
+    await announce(node, 1, 50)
+    await trio.sleep(590)
+    await node.say(".", end="")
+    await hang(node)
+
+
+async def is_turned_away(node, line):
+    node.target.refused, node.target.refused_why = 1, "too many others are logging in"
+    await stalls(node, line)
+
+
+async def has_a_wrong_password(node, line):
+    await announce(node, 1, 50)
+    node.target.wrong_logins += 1
+    await hang(node)
+
+
+async def never_closes_its_file(node, line):
+    await announce(node, 1, 5)
+    node.target.receive(5)
+    node.target.files_closed = trio.Event()
+    await node.say(COMPLETED)
+
+
 @pytest.mark.parametrize(
-    ("file_get", "code", "seconds"),
-    [(stalls, Code.RECEIVER_UNREACHABLE, 120), (stalls_in_the_middle, Code.STALLED, 180)],
-    ids=["no connection came", "bytes stopped"],
+    ("file_get", "compress", "code", "seconds", "words"),
+    [
+        (stalls, False, Code.RECEIVER_UNREACHABLE, 120, "no login came in"),
+        (is_turned_away, False, Code.RECEIVER_UNREACHABLE, 120, "too many others"),
+        (stalls_in_the_middle, False, Code.STALLED, 180, ""),
+        (never_closes_its_file, False, Code.STALLED, 120, ""),
+        (stalls_after_packing, True, Code.STALLED, 300 + 120, ""),
+        # A node that packs has the time of a command for that.
+        (stalls, True, Code.COMMAND_TIMEOUT, 600, ""),
+        (stops_after_a_dot, True, Code.RECEIVER_UNREACHABLE, 590 + 120, ""),
+        (is_turned_away, True, Code.RECEIVER_UNREACHABLE, 600, "too many others"),
+        (has_a_wrong_password, True, Code.RECEIVER_REJECTED, 600, ""),
+    ],
 )
-async def test_a_transfer_without_a_byte_ends_after_the_stall_timeout(
-    tmp_path: Path,
-    autojump_clock: trio.testing.MockClock,
-    file_get: Answer,
-    code: Code,
-    seconds: float,
-) -> None:
-    async with scripted(appliance(file_get)) as node:
-        why, took = await failure_and_seconds(node, node_task(tmp_path))
-        assert why.code is code
-        assert took == pytest.approx(seconds, abs=8)
-        assert node.target.revoked
+def test_deadlines_of_a_transfer(play, file_get, compress, code, seconds, words):
+    request = Collect(("cm/trace/ccm/sdl",), compress=compress)
+    done = play(appliance(file_get), request)
+    assert done.code == code
+    assert done.seconds == pytest.approx(seconds, abs=8)
+    assert words in done.failure.message
+    assert done.failure.hint
 
 
-async def test_dots_of_the_node_are_progress_of_a_transfer(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    async def dots(node: Node, line: str) -> None:
+def test_the_stall_timeout_ends_with_the_command(play):
+    timeouts = Timeouts(command=70, stall=120)
+    done = play(appliance(stalls_in_the_middle), timeouts=timeouts)
+    assert done.code == Code.STALLED
+    assert done.failure.message.startswith("TimeoutError: Timed out after 70s")
+    assert "command" in done.failure.message.partition("stall timeout")[2]
+    assert done.seconds == pytest.approx(60 + 70, abs=8)
+
+
+def test_a_second_path_needs_its_own_login(play):
+    file_get = by_path(syslog=pushes(5), core=stalls)
+    done = play(appliance(file_get), Collect(("syslog", "core")))
+    assert done.code == Code.RECEIVER_UNREACHABLE
+    assert "no login came in" in done.failure.message
+
+
+@pytest.mark.parametrize("dots", [False, True])
+def test_packing_may_take_longer_than_a_stall(play, folder, dots):
+    """With dots it may even take longer than a command, since the node shows that it works."""
+
+    async def packs(node, line):
         await announce(node, 1, 5)
-        for _ in range(10):
-            await trio.sleep(100)
-            await node.say(".", end="")
-        node.target.store("a", 5)
+        for _ in range(10 if dots else 4):
+            await trio.sleep(119)
+            if dots:
+                await node.say(".", end="")
+        node.target.put(folder, "active.tgz", tgz({"log": bytes(5)}))
         await node.say("", COMPLETED)
 
-    async with scripted(appliance(dots)) as node:
-        await collected(node, node_task(tmp_path))
+    assert play(appliance(packs), PACKED).failure is None
 
 
-async def test_a_file_that_is_never_closed_is_not_waited_for_without_end(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    async def never_closed(node: Node, line: str) -> None:
-        await announce(node, 1, 5)
-        node.target.receive(5)
-        node.target.files_closed = trio.Event()
-        await node.say(COMPLETED)
-
-    async with scripted(appliance(never_closed)) as node:
-        why, _ = await failure_and_seconds(node, node_task(tmp_path))
-        assert why.code == Code.STALLED
-
-
-async def test_each_command_has_the_whole_command_timeout(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    slow = pushes(1)
-
-    async def gathers_long(node: Node, line: str) -> None:
-        await trio.sleep(500)
-        await slow(node, line)
-
-    async with scripted(appliance(gathers_long)) as node:
-        task = node_task(tmp_path, "a", "b", "c")
-        await collected(node, task)
-
-
-async def test_a_clock_that_has_run_out_stays_the_reason(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    async def connect_and_begin_late_to_log_in() -> None:
+async def test_the_first_expired_clock_is_the_reason(autojump_clock):
+    async def connect_and_begin_late_to_log_in():
         with PhaseClock() as clock:
             clock.start(Code.CONNECT_TIMEOUT, 30, "connecting")
             try:
@@ -353,21 +258,3 @@ async def test_a_clock_that_has_run_out_stays_the_reason(
     with pytest.raises(NodeFailed, match=" 30s connecting") as caught:
         await connect_and_begin_late_to_log_in()
     assert caught.value.failure.code == Code.CONNECT_TIMEOUT
-
-
-@pytest.mark.parametrize(
-    "said", ["Which protocol shall be used (SFTP or FTPS): ", "not now\r\n", "why *****? "]
-)
-async def test_a_command_that_ends_at_a_question_nobody_knows_quotes_it(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock, said: str
-) -> None:
-    async def asks_something_else(node: Node, line: str) -> None:
-        await announce(node, 1, 50, QUESTIONS[:2])
-        await node.say(said.replace("*****", "PlatformSecret"), end="")
-        await hang(node)
-
-    async with scripted(appliance(asks_something_else)) as node:
-        why, _ = await failure_and_seconds(node, node_task(tmp_path))
-        assert why.code == Code.COMMAND_TIMEOUT
-        assert why.message.startswith("TimeoutError: Timed out after 600s")
-        assert repr(said.strip()) in why.message

@@ -3,96 +3,67 @@
 import gzip
 import random
 import tarfile
-from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 import trio
 
-from cucmd.failure import Code, NodeFailed
+from cucmd.failure import Code
 from cucmd.job.collect import Collect
-from cucmd.job.failure import Failure
-from cucmd.node.ports import NodeTask
-from cucmd.received_file import FileRead, ReceivedFile
+from cucmd.received_file import FileRead
 from rig.packed import tgz
-from rig.scripted_node import (
-    COMPLETED,
-    QUESTIONS,
-    Answer,
-    Node,
-    RecordedReport,
-    announce,
-    appliance,
-    by_path,
-    collected,
-    node_task,
-    pushes,
-    scripted,
-)
+from rig.scripted_node import COMPLETED, QUESTIONS, announce, appliance, by_path, pushes
 from rig.scripted_target import Readers
 
 LOG = gzip.compress(random.Random(1).randbytes(5000))
 FILES = {"active/a.log": bytes(3000), "active/b.log": b"a line\n" * 1000}
 SIZE = sum(map(len, FILES.values()))
 ARCHIVE = tgz(FILES)
-Clock = trio.testing.MockClock
+PACKED = {"active_1.tgz": ARCHIVE}
+COMPRESS = Collect(("x",), compress=True)
+INCOMPLETE = Code.TRANSFER_INCOMPLETE
 
 
-def sends(
-    folder: Path, files: dict[str, bytes], announced: tuple[int, int] | None = None
-) -> Answer:
-    """Makes a `file get` that pushes these. `announced`: files and bytes; None: as they are."""
+@pytest.fixture
+def sends(folder):
+    """Returns a function that makes a `file get` which pushes these files.
 
-    async def file_get(node: Node, line: str) -> None:
-        count, size = announced or (len(files), sum(map(len, files.values())))
-        await announce(node, count, size)
-        for name, content in files.items():
-            node.target.put(folder, name, content)
-        await node.say(COMPLETED)
+    announced: files and bytes; None: as they are.
+    """
 
-    return file_get
+    def sends(files, announced=None):
+        async def file_get(node, line):
+            count, size = announced or (len(files), sum(map(len, files.values())))
+            await announce(node, count, size)
+            for name, content in files.items():
+                node.target.put(folder, name, content)
+            await node.say(COMPLETED)
 
+        return file_get
 
-async def outcome(
-    task: NodeTask, file_get: Answer, readers: Readers | None = None
-) -> tuple[Failure | None, tuple[str, ...], list[str]]:
-    """(failure, notes, names of the complete files)."""
-    report = RecordedReport()
-    wrong, notes = None, ()
-    async with scripted(appliance(file_get)) as node:
-        node.readers = readers or node.readers
-        try:
-            notes, _ = await collected(node, task, report)
-        except NodeFailed as error:
-            wrong = error.failure
-    return wrong, notes, [Path(path).name for path in report.counted]
+    return sends
 
 
-async def test_what_grows_does_not_hide_what_is_cut(tmp_path: Path, autojump_clock: Clock) -> None:
-    """More bytes come than were announced, and one file lacks its last."""
+def read_by(readers):
+    return lambda node: setattr(node, "readers", readers)
+
+
+def test_growth_does_not_hide_a_cut(play, sends):
+    """More bytes come than were announced, and one file lacks its last byte."""
     grown = {"messages": bytes(9000), "SDL1.txt.gz": LOG[:-1], "SDL2.txt.gz": LOG}
-    announced = 3, 5000 + 2 * len(LOG)
-    answers = by_path(first=sends(tmp_path, grown, announced), then=pushes(5))
-    task = node_task(tmp_path, "first", "then")
-    wrong, _, complete = await outcome(task, answers)
-    assert wrong is not None
-    assert (wrong.code, wrong.retryable) == (Code.TRANSFER_INCOMPLETE, True)
-    assert "first: SDL1.txt.gz ends before" in wrong.message
-    assert "SDL2" not in wrong.message
-    assert "collect again" in (wrong.hint or "")
-    assert complete == ["messages", "SDL2.txt.gz", "3-0.txt"], "the other path is got too"
+    file_get = by_path(first=sends(grown, (3, 5000 + 2 * len(LOG))), then=pushes(5))
+    done = play(appliance(file_get), Collect(("first", "then")))
+    assert (done.code, done.failure.retryable) == (INCOMPLETE, True)
+    assert "first: SDL1.txt.gz ends before" in done.failure.message
+    assert "SDL2" not in done.failure.message
+    assert "collect again" in done.failure.hint
+    assert done.counted == ["messages", "SDL2.txt.gz", "3-0.txt"], "the other path is got too"
 
 
-async def test_what_is_cut_on_the_node_is_incomplete_and_the_hint_says_where(
-    tmp_path: Path, autojump_clock: Clock
-) -> None:
-    files = {"now.gz": LOG[:-1], "other.log": b"x"}
-    wrong, _, complete = await outcome(node_task(tmp_path), sends(tmp_path, files))
-    assert wrong is not None
-    assert wrong.code == Code.TRANSFER_INCOMPLETE
-    assert "--incomplete" in (wrong.hint or "")
-    assert "collect again" not in (wrong.hint or ""), "it would be cut again"
-    assert complete == ["other.log"]
+def test_a_cut_on_the_node_has_another_hint(play, sends):
+    done = play(appliance(sends({"now.gz": LOG[:-1], "other.log": b"x"})))
+    assert (done.code, done.counted) == (INCOMPLETE, ["other.log"])
+    assert "--incomplete" in done.failure.hint
+    assert "collect again" not in done.failure.hint, "it would be cut again"
 
 
 @pytest.mark.parametrize(
@@ -106,14 +77,9 @@ async def test_what_is_cut_on_the_node_is_incomplete_and_the_hint_says_where(
         ("core.bin", LOG[:-9]),
     ],
 )
-async def test_what_is_whole_or_says_nothing_of_its_end_counts(
-    tmp_path: Path, autojump_clock: Clock, name: str, content: bytes
-) -> None:
-    found = await outcome(node_task(tmp_path), sends(tmp_path, {name: content}))
-    assert found == (None, (), [name])
-
-
-PACKED = {"active_1.tgz": ARCHIVE}
+def test_files_that_show_no_cut_count(play, sends, name, content):
+    done = play(appliance(sends({name: content})))
+    assert (done.failure, done.notes, done.counted) == (None, (), [name])
 
 
 @pytest.mark.parametrize(
@@ -126,149 +92,89 @@ PACKED = {"active_1.tgz": ARCHIVE}
         ({"not-packed.log": bytes(SIZE)}, (1, SIZE)),
     ],
 )
-async def test_an_archive_that_has_what_was_announced_counts(
-    tmp_path: Path, autojump_clock: Clock, files: dict[str, bytes], announced: tuple[int, int]
-) -> None:
-    task = node_task(tmp_path, work=Collect(("x",), compress=True))
-    assert await outcome(task, sends(tmp_path, files, announced)) == (None, (), list(files))
+def test_a_whole_archive_counts(play, sends, files, announced):
+    done = play(appliance(sends(files, announced)), COMPRESS)
+    assert (done.failure, done.notes, done.counted) == (None, (), list(files))
 
 
 @pytest.mark.parametrize(
-    ("files", "announced", "says"),
+    ("files", "announced", "says", "counted"),
     [
-        ({"a.tgz": ARCHIVE[:-1]}, (2, SIZE), "a.tgz ends before"),
-        ({"a.tgz": ARCHIVE[:1]}, (2, SIZE), "a.tgz ends before"),
-        ({"a.tgz": gzip.compress(gzip.decompress(ARCHIVE)[:3000])}, (2, SIZE), "end of its tar"),
-        ({"packed": b"x" * SIZE}, (2, SIZE), "the archive is 1 file short"),
-        ({"a.tgz": b"x" * SIZE}, (1, SIZE), "a.tgz is no archive"),
-        ({"a.tgz": bytes(SIZE)}, (1, SIZE), "a.tgz is no archive"),
-        (PACKED, (3, SIZE), "the archive is 1 file short: 2 of 3"),
-        (PACKED, (2, SIZE + 1), "the archive is 1 byte short: 10,000 of 10,001"),
-        ({"a.tgz": tgz({})}, (0, 0), "only an empty archive"),
+        ({"a.tgz": ARCHIVE[:-1]}, (2, SIZE), "a.tgz ends before", []),
+        ({"a.tgz": ARCHIVE[:1]}, (2, SIZE), "a.tgz ends before", []),
+        ({"a.tgz": gzip.compress(gzip.decompress(ARCHIVE)[:3000])}, (2, SIZE), "of its tar", []),
+        ({"packed": b"x" * SIZE}, (2, SIZE), "the archive is 1 file short", []),
+        ({"a.tgz": b"x" * SIZE}, (1, SIZE), "a.tgz is no archive", []),
+        ({"a.tgz": bytes(SIZE)}, (1, SIZE), "a.tgz is no archive", []),
+        (PACKED, (3, SIZE), "the archive is 1 file short: 2 of 3", []),
+        (PACKED, (2, SIZE + 1), "the archive is 1 byte short: 10,000 of 10,001", []),
+        ({"a.tgz": tgz({})}, (0, 0), "only an empty archive", []),
+        (PACKED | {"b.tgz": b""}, (3, SIZE), "b.tgz is no archive", list(PACKED)),
     ],
 )
-async def test_an_archive_that_lacks_something_does_not_count(
-    tmp_path: Path,
-    autojump_clock: Clock,
-    files: dict[str, bytes],
-    announced: tuple[int, int],
-    says: str,
-) -> None:
-    task = node_task(tmp_path, work=Collect(("x",), compress=True))
-    wrong, _, complete = await outcome(task, sends(tmp_path, files, announced))
-    assert wrong is not None
-    assert (wrong.code, complete) == (Code.TRANSFER_INCOMPLETE, [])
-    assert says in wrong.message
+def test_an_incomplete_archive_fails(play, sends, files, announced, says, counted):
+    done = play(appliance(sends(files, announced)), COMPRESS)
+    assert (done.code, done.counted) == (INCOMPLETE, counted)
+    assert says in done.failure.message
 
 
-async def test_an_archive_of_no_bytes_does_not_count_beside_a_whole_one(
-    tmp_path: Path, autojump_clock: Clock
-) -> None:
-    task = node_task(tmp_path, work=Collect(("x",), compress=True))
-    files = PACKED | {"active_2.tgz": b""}
-    wrong, _, complete = await outcome(task, sends(tmp_path, files, (3, SIZE)))
-    assert wrong is not None
-    assert (wrong.code, complete) == (Code.TRANSFER_INCOMPLETE, list(PACKED))
-    assert "active_2.tgz is no archive" in wrong.message
-
-
-async def test_an_archive_that_does_not_tell_its_size_is_not_compared_and_says_so(
-    tmp_path: Path, autojump_clock: Clock
-) -> None:
+def test_an_archive_with_links_is_not_compared(play, sends):
     link = tarfile.TarInfo("active/latest.log")
     link.type, link.linkname = tarfile.SYMTYPE, "a.log"
-    archive = gzip.compress(link.tobuf() + bytes(1024))
-    task = node_task(tmp_path, work=Collect(("x",), compress=True))
-    files = {"active_1.tgz": archive}
-    wrong, (note,), complete = await outcome(task, sends(tmp_path, files, (1, SIZE)))
-    assert (wrong, complete) == (None, list(files))
+    files = {"active_1.tgz": gzip.compress(link.tobuf() + bytes(1024))}
+    done = play(appliance(sends(files, (1, SIZE))), COMPRESS)
+    (note,) = done.notes
+    assert (done.failure, done.counted) == (None, list(files))
     assert "active_1.tgz" in note
     assert "not compared" in note
 
 
-@pytest.mark.parametrize(("content", "counts"), [(ARCHIVE, True), (ARCHIVE[:-9], False)])
-async def test_without_sizes_an_archive_is_read_all_the_same(
-    tmp_path: Path, autojump_clock: Clock, content: bytes, counts: bool
-) -> None:
-    async def announces_nothing(node: Node, line: str) -> None:
+@pytest.mark.parametrize(("content", "code"), [(ARCHIVE, None), (ARCHIVE[:-9], INCOMPLETE)])
+def test_archives_are_read_without_sizes(play, folder, content, code):
+    async def announces_nothing(node, line):
         for question in QUESTIONS:
             await node.ask(question)
-        node.target.put(tmp_path, "a.tgz", content)
+        node.target.put(folder, "a.tgz", content)
         await node.say(COMPLETED)
 
-    task = node_task(tmp_path, work=Collect(("x",), compress=True))
-    wrong, _, complete = await outcome(task, announces_nothing)
-    assert (wrong is None, complete) == (counts, ["a.tgz"] * counts)
+    done = play(appliance(announces_nothing), COMPRESS)
+    assert (done.code, done.counted) == (code, [] if code else ["a.tgz"])
 
 
 class Unread(Readers):
     """Its process has ended before it has said anything."""
 
-    async def read_to_end(
-        self, folder: Path, files: Sequence[ReceivedFile], *, archives: bool, announced: int
-    ) -> list[FileRead]:
+    async def read_to_end(self, folder, files, *, archives, announced):
         await trio.lowlevel.checkpoint()
         return [FileRead(unread="it took too long")] * len(files)
 
 
-async def test_a_gzip_that_is_not_read_is_a_note_and_an_archive_is_not_complete(
-    tmp_path: Path, autojump_clock: Clock
-) -> None:
+def test_an_unread_gzip_is_noted(play, sends):
     files = {"SDL1.txt.gz": LOG, "messages": b"a line"}
-    wrong, notes, complete = await outcome(node_task(tmp_path), sends(tmp_path, files), Unread())
-    assert (wrong, complete) == (None, list(files))
-    (note,) = notes
+    done = play(appliance(sends(files)), arrange=read_by(Unread()))
+    (note,) = done.notes
+    assert (done.failure, done.counted) == (None, list(files))
     assert "SDL1.txt.gz" in note
     assert "it took too long" in note
-    task = node_task(tmp_path, work=Collect(("x",), compress=True))
-    wrong, _, complete = await outcome(task, sends(tmp_path, PACKED, (2, SIZE)), Unread())
-    assert wrong is not None
-    assert (wrong.code, complete) == (Code.TRANSFER_INCOMPLETE, [])
-    assert "it took too long" in wrong.message
 
 
-class Held(Readers):
-    """It is not at its end until it is released."""
-
-    def __init__(self) -> None:
-        self.began = trio.Event()
-        self.release = trio.Event()
-
-    async def read_to_end(
-        self, folder: Path, files: Sequence[ReceivedFile], *, archives: bool, announced: int
-    ) -> list[FileRead]:
-        self.began.set()
-        await self.release.wait()
-        return await super().read_to_end(folder, files, archives=archives, announced=announced)
+def test_an_unread_archive_is_incomplete(play, sends):
+    done = play(appliance(sends(PACKED, (2, SIZE))), COMPRESS, arrange=read_by(Unread()))
+    assert (done.code, done.counted) == (INCOMPLETE, [])
+    assert "it took too long" in done.failure.message
 
 
-async def test_a_node_is_left_in_order_at_a_cancel_while_its_files_are_read(
-    tmp_path: Path,
-) -> None:
-    file_get = sends(tmp_path, {"SDL1.txt.gz": LOG})
-    async with scripted(appliance(file_get)) as node, trio.open_nursery() as nursery:
-        node.readers = held = Held()
-        report = RecordedReport()
-        nursery.start_soon(collected, node, node_task(tmp_path), report)
-        await held.began.wait()
-        nursery.cancel_scope.cancel()
-    assert (node.lines[-1], node.closed, report.counted) == ("quit", 1, [])
+class Slow(Readers):
+    """Takes longer than any deadline of a command."""
+
+    async def read_to_end(self, folder, files, **options):
+        await trio.sleep(10_000)
+        return await super().read_to_end(folder, files, **options)
 
 
-async def test_no_clock_of_the_command_runs_while_it_is_read(
-    tmp_path: Path, autojump_clock: Clock
-) -> None:
-    file_get = sends(tmp_path, {"SDL1.txt.gz": LOG})
-    task, held = node_task(tmp_path), Held()
-    async with trio.open_nursery() as nursery:
-        found: list[object] = []
-
-        async def run() -> None:
-            found.append(await outcome(task, file_get, held))
-
-        nursery.start_soon(run)
-        await held.began.wait()
-        timeouts = task.timeouts
-        autojump_clock.jump(timeouts.command + timeouts.stall + 1)
-        held.release.set()
-    assert found == [(None, (), ["SDL1.txt.gz"])]
+@pytest.mark.parametrize("cancel_after", [100, float("inf")])
+def test_reading_has_no_deadline(play, sends, cancel_after):
+    script = appliance(sends({"SDL1.txt.gz": LOG}))
+    done = play(script, arrange=read_by(Slow()), cancel_after=cancel_after)
+    assert (done.failure, done.node.lines[-1]) == (None, "quit")
+    assert done.counted == ([] if done.cancelled else ["SDL1.txt.gz"])

@@ -4,60 +4,52 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cucmd.reading.covered import (
+from cucmd.reading.coverage_text import describe
+from cucmd.reading.stamps import Stamp
+from cucmd.reading.window_coverage import (
     Clock,
     PathFound,
-    Span,
+    RequestedWindow,
     Trace,
-    begin_after,
-    gaps_of,
-    readings,
+    find_gaps,
+    possible_moments,
 )
-from cucmd.reading.in_words import describe
-from cucmd.reading.stamps import Stamp
-from unit.reading.test_covered import BERLIN, NEW_YORK, WINDOW, at, trace, utc
+from unit.reading.test_coverage import BERLIN, NEW_YORK, WINDOW, at, trace, utc
 
 # The clock is set back: in Berlin on 2026-10-25, from 03:00 to 02:00, so 02:30 comes twice.
 
 AUTUMN = datetime(2026, 10, 25, tzinfo=UTC)
 
 
-def test_a_time_that_comes_twice_is_both() -> None:
+def test_a_time_that_comes_twice() -> None:
     first, second = AUTUMN.replace(minute=30), AUTUMN.replace(hour=1, minute=30)
-    assert readings(at("2026-10-25 02:30"), BERLIN) == (first, second)
+    assert possible_moments(at("2026-10-25 02:30"), BERLIN) == (first, second)
     # In a header: it may be without summer time.
-    assert readings(at("2026-10-25 02:30", 1), BERLIN) == (first, second)
+    assert possible_moments(at("2026-10-25 02:30", 1), BERLIN) == (first, second)
 
 
 @pytest.mark.parametrize(
-    ("since", "said"),
+    ("bound", "time", "said"),
     [
-        ("01:45", "covers"),  # after both
-        ("00:45", "coverage unknown"),  # between them
-        ("00:00", "begins"),  # before both
+        ("since", "01:45", "covers"),  # after both
+        ("since", "00:45", "coverage unknown"),  # between them
+        ("since", "00:00", "begins"),  # before both
+        ("until", "00:15", "covers"),
+        ("until", "00:45", "coverage unknown"),
+        ("until", "02:00", "ends"),
     ],
 )
-def test_a_begin_in_the_hour_that_comes_twice(since: str, said: str) -> None:
-    hours, minutes = map(int, since.split(":"))
-    window = Span(since=AUTUMN.replace(hour=hours, minute=minutes))
-    one = trace("2026-10-25 02:30", "2026-10-25 09:00")
-    assert describe([one], window, BERLIN).startswith(said)
+def test_a_trace_in_the_repeated_hour(bound: str, time: str, said: str) -> None:
+    moment = datetime.fromisoformat(f"2026-10-25 {time}+00:00")
+    begin, end = "2026-10-25 02:30", "2026-10-25 09:00"
+    one = trace(begin, end) if bound == "since" else trace("2026-10-24 09:00", begin)
+    assert describe([one], RequestedWindow(**{bound: moment}), BERLIN).startswith(said)
 
 
-@pytest.mark.parametrize(
-    ("until", "said"), [("00:15", "covers"), ("00:45", "coverage unknown"), ("02:00", "ends")]
-)
-def test_an_end_in_the_hour_that_comes_twice(until: str, said: str) -> None:
-    hours, minutes = map(int, until.split(":"))
-    window = Span(until=AUTUMN.replace(hour=hours, minute=minutes))
-    one = trace("2026-10-24 09:00", "2026-10-25 02:30")
-    assert describe([one], window, BERLIN).startswith(said)
-
-
-def test_a_header_of_another_zone_makes_the_time_unknown() -> None:
+def test_a_header_of_another_zone() -> None:
     noon = datetime(2026, 7, 1, 10, tzinfo=UTC)
     for offset, known in ((2, True), (1, True), (0, False), (3, False), (-5, False)):
-        found = readings(at("2026-07-01 12:00", offset), BERLIN)
+        found = possible_moments(at("2026-07-01 12:00", offset), BERLIN)
         assert found == ((noon, noon) if known else None)
 
 
@@ -66,41 +58,39 @@ SUMMER, WINTER = (Stamp(at("2026-10-25 02:30").local, timedelta(hours=h), True) 
 
 @pytest.mark.parametrize("clock", [BERLIN, NEW_YORK, Clock()])
 @pytest.mark.parametrize(("stamp", "moment"), [(SUMMER, "00:30"), (WINTER, "01:30")])
-def test_an_offset_of_the_moment_says_which_it_is(stamp: Stamp, moment: str, clock: Clock) -> None:
+def test_an_exact_offset_decides(stamp: Stamp, moment: str, clock: Clock) -> None:
     exactly = datetime.fromisoformat(f"2026-10-25 {moment}+00:00")
-    assert readings(stamp, clock) == (exactly, exactly)
-    (gap,) = gaps_of(
+    assert possible_moments(stamp, clock) == (exactly, exactly)
+    (gap,) = find_gaps(
         [PathFound("x", [Trace("x", stamp, stamp)])],
-        Span(since=exactly - timedelta(hours=1)),
+        RequestedWindow(since=exactly - timedelta(hours=1)),
         clock,
     )
     assert (gap.seconds, gap.at) == (3600, exactly)
 
 
-def test_times_of_another_zone_are_shown_by_the_clock_of_the_node() -> None:
+def test_times_are_shown_by_the_nodes_clock() -> None:
     one = Trace("x", Stamp(at("12:30").local, timedelta(), True), None)
-    window = Span(since=utc("12:00"))
+    window = RequestedWindow(since=utc("12:00"))
     assert describe([one], window, BERLIN).startswith("begins 13:30, 30 min missing")
-    newer = Trace("x", one.begin, None, last_begin=one.begin)
-    assert begin_after([newer], Span(until=utc("12:00")), BERLIN)[0].local == at("13:30").local
 
 
 # The clock is set forward: in Berlin on 2026-03-29, from 02:00 to 03:00; there is no 02:30.
 
 
-def test_a_time_that_never_comes_is_none() -> None:
-    assert readings(at("2026-03-29 02:30"), BERLIN) is None
-    window = Span(since=datetime(2026, 3, 29, 1, tzinfo=UTC))
+def test_a_time_that_never_comes() -> None:
+    assert possible_moments(at("2026-03-29 02:30"), BERLIN) is None
+    window = RequestedWindow(since=datetime(2026, 3, 29, 1, tzinfo=UTC))
     one = trace("2026-03-29 02:30", "2026-03-29 09:00")
     assert describe([one], window, BERLIN).startswith("coverage unknown")
 
 
-def test_both_sides_of_the_hour_that_never_comes() -> None:
-    assert readings(at("2026-03-29 01:59"), BERLIN) == (
+def test_both_sides_of_a_missing_hour() -> None:
+    assert possible_moments(at("2026-03-29 01:59"), BERLIN) == (
         datetime(2026, 3, 29, 0, 59, tzinfo=UTC),
         datetime(2026, 3, 29, 0, 59, tzinfo=UTC),
     )
-    assert readings(at("2026-03-08 03:00"), NEW_YORK) == (
+    assert possible_moments(at("2026-03-08 03:00"), NEW_YORK) == (
         datetime(2026, 3, 8, 7, tzinfo=UTC),
         datetime(2026, 3, 8, 7, tzinfo=UTC),
     )
@@ -109,7 +99,7 @@ def test_both_sides_of_the_hour_that_never_comes() -> None:
 # A node whose zone is not known
 
 
-def test_without_a_zone_only_what_holds_in_every_zone_is_said() -> None:
+def test_an_unknown_zone_may_be_any() -> None:
     unknown = Clock()
     assert describe([trace("2026-11-24 20:00", "2026-11-26 10:00")], WINDOW, unknown) == (
         "covers the window, whatever the node's time zone is"
@@ -118,12 +108,12 @@ def test_without_a_zone_only_what_holds_in_every_zone_is_said() -> None:
         "coverage unknown: the node's time zone is not known; "
         "time stamps from 12:00 to 15:30 by the node's clock"
     )
-    late = Span(WINDOW.since - timedelta(days=2), WINDOW.until - timedelta(days=1))
+    late = RequestedWindow(WINDOW.since - timedelta(days=2), WINDOW.until - timedelta(days=1))
     assert describe([trace("12:00", "15:30")], late, unknown) == "begins 12:00 by the node's clock"
 
 
-def test_without_a_zone_the_header_of_a_file_narrows_it() -> None:
-    known = readings(at("13:30", 1), Clock())
+def test_a_header_narrows_an_unknown_zone() -> None:
+    known = possible_moments(at("13:30", 1), Clock())
     assert known == (
         datetime(2026, 11, 25, 11, 30, tzinfo=UTC),
         datetime(2026, 11, 25, 13, 30, tzinfo=UTC),
@@ -143,7 +133,7 @@ def test_without_a_zone_the_header_of_a_file_narrows_it() -> None:
         (-30, "12:20", "covers"),
     ],
 )
-def test_a_wrong_clock_makes_unclear_what_it_decides(ahead: int, begin: str, said: str) -> None:
+def test_a_wrong_clock_makes_it_unclear(ahead: int, begin: str, said: str) -> None:
     clock = Clock(BERLIN.zone, timedelta(minutes=ahead))
-    window = Span(since=WINDOW.since)
+    window = RequestedWindow(since=WINDOW.since)
     assert describe([trace(begin, "15:30")], window, clock).startswith(said)

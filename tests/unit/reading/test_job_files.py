@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cucmd.reading.exported import check_files, send_tar
+from cucmd.reading.job_files import check_files, send_tar
 from cucmd.worker.forked import Channel, DaemonGone
 from cucmd.worker.frames import (
     CheckedFile,

@@ -7,25 +7,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.job.coverage import Extent, Gap
-from cucmd.reading.covered import (
+from cucmd.job.coverage import Gap
+from cucmd.reading.coverage_text import describe
+from cucmd.reading.stamps import Stamp
+from cucmd.reading.window_coverage import (
     Clock,
     PathFound,
     Paths,
-    Span,
+    RequestedWindow,
     Trace,
-    extent_of,
-    gaps_of,
-    readings,
+    find_gaps,
+    possible_moments,
     trace_name,
 )
-from cucmd.reading.in_words import describe
-from cucmd.reading.stamps import Stamp
 
 BERLIN = Clock(ZoneInfo("Europe/Berlin"))
 NEW_YORK = Clock(ZoneInfo("America/New_York"))
 # 13:00 to 15:00 in Berlin
-WINDOW = Span(datetime(2026, 11, 25, 12, tzinfo=UTC), datetime(2026, 11, 25, 14, tzinfo=UTC))
+WINDOW = RequestedWindow(
+    datetime(2026, 11, 25, 12, tzinfo=UTC), datetime(2026, 11, 25, 14, tzinfo=UTC)
+)
 
 
 def at(text: str, offset: float | None = None) -> Stamp:
@@ -41,30 +42,44 @@ def trace(begin: str, end: str | None, name: str = "sdl/SDL", **other: object) -
     return Trace(name, at(begin), None if end is None else at(end), **other)
 
 
+OPEN, LONG = RequestedWindow(), RequestedWindow(WINDOW.since, WINDOW.until + timedelta(days=1))
+
+
 @pytest.mark.parametrize(
-    ("begin", "end", "said"),
+    ("window", "begin", "end", "said"),
     [
-        ("12:59:59", "15:00:01", "covers 13:00 to 15:00 (Europe/Berlin)"),
-        ("13:00:59", "14:59:01", "covers 13:00 to 15:00 (Europe/Berlin)"),
-        ("14:07:12", "15:10:00", "begins 14:07, 1 h 07 min missing (Europe/Berlin)"),
-        ("12:10:00", "14:51:00", "ends 14:51, 9 min missing (Europe/Berlin)"),
+        (WINDOW, "12:59:59", "15:00:01", "covers 13:00 to 15:00"),
+        (WINDOW, "13:00:59", "14:59:01", "covers 13:00 to 15:00"),
+        (WINDOW, "14:07:12", "15:10", "begins 14:07, 1 h 07 min missing"),
+        (WINDOW, "12:10", "14:51", "ends 14:51, 9 min missing"),
+        (WINDOW, "14:07", "14:51", "begins 14:07, 1 h 07 min missing, ends 14:51, 9 min missing"),
         (
-            "14:07:12",
-            "14:51:00",
-            "begins 14:07, 1 h 07 min missing, ends 14:51, 9 min missing (Europe/Berlin)",
-        ),
-        (
+            WINDOW,
             "2026-11-23 12:00",
             "2026-11-24 23:10",
-            "ends 2026-11-24 23:10, 2 h 00 min missing (Europe/Berlin)",
+            "ends 2026-11-24 23:10, 2 h 00 min missing",
+        ),
+        (LONG, "12:00", "2026-11-26 16:00", "covers 2026-11-25 13:00 to 2026-11-26 15:00"),
+        (OPEN, "12:00", "15:30", "from 12:00 to 15:30"),
+        (
+            RequestedWindow(since=WINDOW.since),
+            "12:00",
+            "15:30",
+            "covers 13:00 on, the last time stamp is of 15:30",
+        ),
+        (
+            RequestedWindow(until=WINDOW.until),
+            "12:00",
+            "15:30",
+            "covers up to 15:00, the first time stamp is of 12:00",
         ),
     ],
 )
-def test_one_trace(begin: str, end: str, said: str) -> None:
-    assert describe([trace(begin, end)], WINDOW, BERLIN) == said
+def test_one_trace(window: RequestedWindow, begin: str, end: str, said: str) -> None:
+    assert describe([trace(begin, end)], window, BERLIN) == f"{said} (Europe/Berlin)"
 
 
-def test_what_other_traces_lack_is_named() -> None:
+def test_incomplete_traces_are_named() -> None:
     traces = [
         trace("12:00", "15:30", "sdl/SDL"),
         trace("14:07", "15:30", "cti/SDL"),
@@ -76,7 +91,7 @@ def test_what_other_traces_lack_is_named() -> None:
     )
 
 
-def test_a_name_is_printable_text_of_limited_length() -> None:
+def test_a_name_is_short_and_printable() -> None:
     odd = trace("14:07", "15:30", "x" * 5000 + "\udc80\x1b[2J\n")
     said = describe([odd, trace("12:00", "15:30")], WINDOW, BERLIN)
     assert said.endswith("xx??[2J? begins 14:07, 1 h 07 min missing")
@@ -84,32 +99,7 @@ def test_a_name_is_printable_text_of_limited_length() -> None:
     assert len(said) < 200
 
 
-def test_times_of_several_days_have_their_dates() -> None:
-    window = Span(WINDOW.since, WINDOW.until + timedelta(days=1))
-    assert describe([trace("12:00", "2026-11-26 16:00")], window, BERLIN) == (
-        "covers 2026-11-25 13:00 to 2026-11-26 15:00 (Europe/Berlin)"
-    )
-
-
-@pytest.mark.parametrize(
-    ("window", "said"),
-    [
-        (Span(), "from 12:00 to 15:30 (Europe/Berlin)"),
-        (
-            Span(since=WINDOW.since),
-            "covers 13:00 on, the last time stamp is of 15:30 (Europe/Berlin)",
-        ),
-        (
-            Span(until=WINDOW.until),
-            "covers up to 15:00, the first time stamp is of 12:00 (Europe/Berlin)",
-        ),
-    ],
-)
-def test_a_window_without_one_of_its_ends(window: Span, said: str) -> None:
-    assert describe([trace("12:00", "15:30")], window, BERLIN) == said
-
-
-def test_files_without_stamps_are_counted() -> None:
+def test_files_without_stamps() -> None:
     none = [Trace("a", unknown=2), Trace("b", unknown=1)]
     said = describe(none, WINDOW, BERLIN)
     assert said == "coverage unknown: 3 files have no time stamps that are known"
@@ -120,14 +110,14 @@ def test_files_without_stamps_are_counted() -> None:
 
 
 @pytest.mark.parametrize("lack", [{"unknown": 1}, {"partial": True}])
-def test_what_may_be_in_files_that_cannot_be_read_is_not_missing(lack: dict) -> None:
+def test_unread_files_may_have_it(lack: dict) -> None:
     assert describe([trace("14:07", "15:30", **lack)], WINDOW, BERLIN).startswith(
         "coverage unknown"
     )
     assert describe([trace("12:00", "15:30", **lack)], WINDOW, BERLIN).startswith("covers 13:00")
 
 
-def test_an_end_that_was_not_read_is_unknown() -> None:
+def test_an_unread_end_is_unknown() -> None:
     assert describe([trace("12:00", None)], WINDOW, BERLIN).startswith("coverage unknown")
 
 
@@ -150,7 +140,7 @@ def test_an_end_that_was_not_read_is_unknown() -> None:
         (False, "active_2026.tgz", set()),
     ],
 )
-def test_the_paths_that_a_file_was_got_for(recurs: bool, file: str, positions: set[int]) -> None:
+def test_paths_of_a_file(recurs: bool, file: str, positions: set[int]) -> None:
     paths = (
         "/cm/trace//ccm/sdl/",
         "syslog/messages*",
@@ -161,12 +151,12 @@ def test_the_paths_that_a_file_was_got_for(recurs: bool, file: str, positions: s
     assert Paths(paths, recurs=recurs).of(file) == positions
 
 
-def test_whatever_comes_for_the_only_path_is_of_it() -> None:
+def test_the_only_path_takes_all() -> None:
     assert Paths(["syslog/messages*"]).of("a/name/of/the/nodes/own") == {0}
     assert Paths(["*", "install_log*"]).of("install_log.1") == {0, 1}
 
 
-def test_gaps_are_told_path_by_path() -> None:
+def test_gaps_of_each_path() -> None:
     found = [
         PathFound("sdl", [trace("12:00", "15:30")], "6h"),
         PathFound(
@@ -184,7 +174,7 @@ def test_gaps_are_told_path_by_path() -> None:
         PathFound("log", [trace("14:00", "14:30", unknown=1)], "6h"),  # they may be in that one
         PathFound("calllogs", [trace("13:32", "15:30", "calllogs/calllogs")]),
     ]
-    assert gaps_of(found, WINDOW, BERLIN) == (
+    assert find_gaps(found, WINDOW, BERLIN) == (
         Gap("cti", "begin", None, 30 * 60, utc("12:30"), "cti/1"),
         Gap("cti", "end", "6h", 45 * 60, utc("13:15"), "cti/3"),
         Gap("syslog/m*", "all", "6h"),
@@ -201,67 +191,25 @@ def test_gaps_are_told_path_by_path() -> None:
         ("14:59", "15:30", "begin", 119),
     ],
 )
-def test_no_more_is_missing_than_the_window(
-    begin: str, end: str, missing: str, minutes: int
-) -> None:
-    (gap,) = gaps_of([PathFound("x", [trace(begin, end)])], WINDOW, BERLIN)
+def test_at_most_the_window_is_missing(begin: str, end: str, missing: str, minutes: int) -> None:
+    (gap,) = find_gaps([PathFound("x", [trace(begin, end)])], WINDOW, BERLIN)
     assert (gap.missing, gap.seconds) == (missing, minutes * 60)
 
 
-def test_of_a_time_that_can_be_two_moments_the_least_is_missing_and_none_is_named() -> None:
+def test_an_unclear_time_is_not_named() -> None:
     wrong = Clock(BERLIN.zone, timedelta(minutes=-10))
-    (gap,) = gaps_of([PathFound("x", [trace("13:32", "15:30")])], WINDOW, wrong)
+    (gap,) = find_gaps([PathFound("x", [trace("13:32", "15:30")])], WINDOW, wrong)
     assert (gap.seconds, gap.at) == (32 * 60, utc("12:32")), "it is what its clock shows"
-    (gap,) = gaps_of(
-        [PathFound("x", [trace("2026-11-26 09:00", None)])], Span(WINDOW.since), Clock()
+    (gap,) = find_gaps(
+        [PathFound("x", [trace("2026-11-26 09:00", None)])], RequestedWindow(WINDOW.since), Clock()
     )
     assert (gap.seconds, gap.at) == (7 * 3600, None)
-    twice = Span(since=datetime(2026, 10, 24, 12, tzinfo=UTC))
-    (gap,) = gaps_of([PathFound("x", [trace("2026-10-25 02:30", None)])], twice, BERLIN)
+    twice = RequestedWindow(since=datetime(2026, 10, 24, 12, tzinfo=UTC))
+    (gap,) = find_gaps([PathFound("x", [trace("2026-10-25 02:30", None)])], twice, BERLIN)
     assert (gap.seconds, gap.at) == (12.5 * 3600, None)
 
 
-@pytest.mark.parametrize(
-    ("window", "since", "until"),
-    [
-        (WINDOW, WINDOW.since, WINDOW.until),
-        (Span(since=WINDOW.since), WINDOW.since, utc("14:30")),
-        (Span(until=WINDOW.until), utc("11:00"), WINDOW.until),
-        (Span(), utc("11:00"), utc("14:30")),
-    ],
-)
-def test_what_is_covered_is_moments_too(window: Span, since: datetime, until: datetime) -> None:
-    traces = [trace("12:00", "15:10"), trace("12:05", "15:30")]
-    assert extent_of(traces, window, BERLIN) == Extent(since, until)
-
-
-def test_an_extent_says_what_is_to_be_said_besides() -> None:
-    newer = trace("12:00", "16:02", last_begin=at("15:40"))
-    found = extent_of([newer, Trace("core", unknown=1)], WINDOW, BERLIN, unread=2)
-    assert found is not None
-    assert found.besides == (
-        "1 file has no time stamps that are known",
-        "2 files could not be read",
-        "newer files came too",
-    )
-    unclear = trace("14:00", "14:30", "log", unknown=1)
-    assert extent_of([newer, unclear], WINDOW, BERLIN, 0, [Gap("a", "all")]) == Extent(
-        besides=(
-            "what there is of log is not known",
-            "1 file has no time stamps that are known",
-            "newer files came too",
-        )
-    )
-
-
-def test_where_it_is_not_known_what_is_covered_there_is_no_extent() -> None:
-    unclear = trace("14:00", "14:30", unknown=1)
-    assert extent_of([trace("12:00", "15:30"), unclear], WINDOW, BERLIN) is None
-    assert extent_of([trace("12:00", "15:30")], Span(WINDOW.since), Clock()) is None
-    assert extent_of([], WINDOW, BERLIN) is None
-
-
-def test_paths_of_which_nothing_came_and_what_would_bring_it_are_said() -> None:
+def test_missing_paths_and_their_option() -> None:
     gaps = [Gap("a", "all", "6h"), Gap("b", "end", "always"), Gap("c", "all"), Gap("d", "begin")]
     assert describe([trace("12:00", "15:30")], WINDOW, BERLIN, 0, gaps) == (
         "covers 13:00 to 15:00 (Europe/Berlin); nothing came of a, c; "
@@ -273,16 +221,6 @@ def test_paths_of_which_nothing_came_and_what_would_bring_it_are_said() -> None:
     hostile = describe([], WINDOW, BERLIN, 0, [Gap("x" * 5000 + "\n", "all")])
     assert len(hostile) < 200
     assert hostile.isprintable()
-
-
-def test_files_that_are_newer_than_the_window_are_said() -> None:
-    traces = [trace("12:00", "16:02", last_begin=at("15:40")), trace("12:00", "16:30")]
-    covers = "covers 13:00 to 15:00 (Europe/Berlin)"
-    assert describe(traces, WINDOW, BERLIN) == f"{covers}; newer files came too, up to 16:02"
-    assert describe(traces[1:], WINDOW, BERLIN) == covers, "the file with the end goes on"
-    next_day = trace("12:00", "2026-11-26 09:00", last_begin=at("2026-11-26 08:00"))
-    assert describe([next_day], WINDOW, BERLIN).endswith("up to 2026-11-26 09:00")
-    assert describe(traces, Span(since=WINDOW.since), BERLIN).startswith("covers 13:00 on")
 
 
 @pytest.mark.parametrize(
@@ -297,7 +235,7 @@ def test_files_that_are_newer_than_the_window_are_said() -> None:
         ("100", ""),
     ],
 )
-def test_files_of_one_trace_have_one_name(path: str, name: str) -> None:
+def test_names_of_traces(path: str, name: str) -> None:
     assert trace_name(path) == name
 
 
@@ -322,7 +260,6 @@ traces = st.builds(
     st.integers(0, 2),
     st.booleans(),
     st.text(),
-    st.none() | stamps,
 )
 gaps = st.builds(
     Gap,
@@ -332,13 +269,12 @@ gaps = st.builds(
 )
 
 
-@given(st.lists(traces), st.builds(Span, moments, moments), clocks, st.lists(gaps))
-def test_nothing_raises_and_a_line_is_a_line(
-    some: list[Trace], window: Span, clock: Clock, missing: list[Gap]
+@given(st.lists(traces), st.builds(RequestedWindow, moments, moments), clocks, st.lists(gaps))
+def test_no_traces_raise(
+    some: list[Trace], window: RequestedWindow, clock: Clock, missing: list[Gap]
 ) -> None:
     describe(some, window, clock, 0, missing)
-    extent_of(some, window, clock, 0, missing)
-    gaps_of([PathFound("x", some)], window, clock)
+    find_gaps([PathFound("x", some)], window, clock)
 
 
 @given(st.lists(st.text(alphabet="ab/*.1"), min_size=2), st.text(alphabet="ab/.1"), st.booleans())
@@ -347,11 +283,11 @@ def test_any_names_can_be_compared(paths: list[str], file: str, recurs: bool) ->
 
 
 @given(stamps, moments, clocks)
-def test_what_is_covered_is_so_in_every_reading(
-    stamp: Stamp, since: datetime | None, clock: Clock
-) -> None:
+def test_covered_holds_for_every_moment(stamp: Stamp, since: datetime | None, clock: Clock) -> None:
     one = Trace("x", stamp, stamp)
-    if since is not None and describe([one], Span(since=since), clock).startswith("covers"):
-        possible = readings(stamp, clock)
+    if since is not None and describe([one], RequestedWindow(since=since), clock).startswith(
+        "covers"
+    ):
+        possible = possible_moments(stamp, clock)
         assert possible is not None
         assert possible[1] < since + timedelta(minutes=1)

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cucmd.reading.unpack import Source
-from cucmd.reading.whole import NotWhole, TarReader, read_archive, read_gzip
+from cucmd.reading.completeness import NotWhole, TarReader, read_archive, read_gzip
+from cucmd.reading.unpack import ByteSource
 from cucmd.received_file import Contents
 from rig.packed import tar_of
 from rig.tries import tries
@@ -68,12 +68,12 @@ GZIPS = {
 
 
 @pytest.mark.parametrize("content", GZIPS.values(), ids=GZIPS)
-def test_a_whole_gzip_is_whole(content: bytes) -> None:
+def test_a_whole_gzip(content: bytes) -> None:
     assert is_whole(content)
 
 
 @pytest.mark.parametrize("name", GZIPS)
-def test_a_gzip_that_is_cut_anywhere_is_found(name: str) -> None:
+def test_a_gzip_cut_anywhere(name: str) -> None:
     """At its last bytes, and at 50 other places."""
     content = GZIPS[name].rstrip(b"\0") if name == "padded" else GZIPS[name]
     places = {*range(max(1, len(content) - 10), len(content)), 1, 2}
@@ -93,7 +93,7 @@ def whole_at(name: str, cut: bytes) -> bool:
 
 @given(st.data())
 @tries(100)
-def test_a_damaged_byte_is_found(data: st.DataObject) -> None:
+def test_a_damaged_byte(data: st.DataObject) -> None:
     content = bytearray(GZIPS["members"])
     at = data.draw(st.integers(0, 15))
     # In the CRC and the length of the last member, or anywhere in what is packed.
@@ -111,22 +111,22 @@ def test_a_damaged_byte_is_found(data: st.DataObject) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"a log\n" * 1000, b"\x1fno gzip", b"PK\3\4", bytes(3000)]
 )
-def test_what_is_no_gzip_is_not_judged(content: bytes) -> None:
+def test_other_files_are_whole(content: bytes) -> None:
     assert is_whole(content)
 
 
-def test_what_follows_a_whole_gzip_is_none_of_it() -> None:
+def test_bytes_behind_a_gzip() -> None:
     assert is_whole(members(LOG) + b"a signature")
 
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("pack", [gzip.compress, bytes], ids=["tgz", "tar"])
-def test_an_archive_says_what_it_has(pack: Callable[[bytes], bytes], form: int) -> None:
+def test_contents_of_an_archive(pack: Callable[[bytes], bytes], form: int) -> None:
     assert archive(pack(tar_of(FILES, form))) == Contents(len(FILES), SIZE)
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_an_archive_that_is_cut_anywhere_is_found(form: int) -> None:
+def test_an_archive_cut_anywhere(form: int) -> None:
     content = gzip.compress(tar_of(FILES, form))
     places = {*range(len(content) - 10, len(content)), 1, 2}
     places |= {RANDOM.randrange(1, len(content)) for _ in range(50)}
@@ -136,7 +136,7 @@ def test_an_archive_that_is_cut_anywhere_is_found(form: int) -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_tar_that_was_cut_before_it_was_packed_is_found(form: int) -> None:
+def test_a_tar_cut_before_it_was_packed(form: int) -> None:
     content = tar_of(FILES, form)
     end = len(content.rstrip(b"\0"))  # within the content of the last file
     for place in {RANDOM.randrange(512, end) for _ in range(50)}:
@@ -146,14 +146,16 @@ def test_a_tar_that_was_cut_before_it_was_packed_is_found(form: int) -> None:
 
 @given(st.lists(st.integers(1, 600), max_size=40))
 @tries(100)
-def test_a_tar_may_come_in_any_pieces(sizes: list[int]) -> None:
+def test_a_tar_in_any_pieces(sizes: list[int]) -> None:
     small = {name: content[:700] for name, content in FILES.items()}
     content, pieces = tar_of(small, tarfile.PAX_FORMAT), []
     at = 0
     for size in [*sizes, len(content)]:
         pieces.append(content[at : at + size])
         at += size
-    assert TarReader(Source(pieces)).read() == Contents(len(small), sum(map(len, small.values())))
+    assert TarReader(ByteSource(pieces)).read() == Contents(
+        len(small), sum(map(len, small.values()))
+    )
 
 
 def header(kind: bytes = tarfile.REGTYPE, size: int = 0, **fields: object) -> bytes:
@@ -168,12 +170,12 @@ END = bytes(1024)
 
 
 @pytest.mark.parametrize("link", [tarfile.LNKTYPE, tarfile.SYMTYPE])
-def test_a_link_is_a_file_of_a_size_that_is_not_known(link: bytes) -> None:
+def test_a_link_has_no_known_size(link: bytes) -> None:
     content = header(size=3) + b"abc" + bytes(509) + header(link, 700, linkname="active/y") + END
     assert archive(gzip.compress(content)) == Contents(2, None)
 
 
-def test_a_file_with_holes_is_passed_over_to_its_end() -> None:
+def test_a_file_with_holes() -> None:
     block = bytearray(header(tarfile.GNUTYPE_SPARSE, 512))
     block[482] = 1  # one more block of holes follows
     block[148:156] = b"%06o\0 " % (sum(block[:148]) + sum(block[156:]) + 8 * 32)
@@ -181,25 +183,25 @@ def test_a_file_with_holes_is_passed_over_to_its_end() -> None:
     assert archive(gzip.compress(content)) == Contents(2, None)
 
 
-def test_a_file_larger_than_a_header_can_say_has_its_size_before_it() -> None:
+def test_a_size_in_a_pax_header() -> None:
     records = b"21 size=000000001000\n"
     pax = header(tarfile.XHDTYPE, len(records)) + records + bytes(512 - len(records))
     content = pax + header(size=0) + b"x" * 1000 + bytes(24) + header() + END
     assert archive(gzip.compress(content)) == Contents(2, 1000)
 
 
-def test_what_is_packed_but_no_tar_is_one_file() -> None:
+def test_a_gzip_without_a_tar() -> None:
     assert archive(gzip.compress(LOG)) == Contents(1, len(LOG))
 
 
 @pytest.mark.parametrize("content", [b"", b"a log\n" * 1000, b"PK\3\4"])
-def test_what_is_no_archive_is_not_read(content: bytes) -> None:
+def test_no_archive_is_none(content: bytes) -> None:
     assert archive(content) is None
 
 
 @given(st.binary(max_size=3000), st.sampled_from([b"", header(), header(b"x", 900), header(b"L")]))
 @tries(200)
-def test_no_bytes_raise_anything_else(content: bytes, beginning: bytes) -> None:
+def test_no_bytes_raise(content: bytes, beginning: bytes) -> None:
     for text in (
         beginning + content,
         gzip.compress(beginning + content),
@@ -268,9 +270,7 @@ def sparse() -> bytes:
 @pytest.mark.long
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("read", [read_archive, read_gzip])
-def test_what_is_read_takes_the_memory_of_some_pieces(
-    name: str, read: Callable[[Repeated], object]
-) -> None:
+def test_hostile_files_take_little_memory(name: str, read: Callable[[Repeated], object]) -> None:
     """How long it takes is for the kernel to say."""
     tracemalloc.start()
     try:
