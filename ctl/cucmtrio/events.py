@@ -118,7 +118,7 @@ class _Watching:
                 self._job_id = first.job.job_id
             reply: WatchReply | None = first
             while reply is not None:
-                steps = answered(self._events.of(reply), self._client.ask)
+                steps = answered(self._events.from_reply(reply), self._client.ask)
                 async with aclosing(steps) as reply_events:
                     async for event in reply_events:
                         yield event

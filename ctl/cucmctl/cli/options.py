@@ -79,7 +79,8 @@ class VerbParser(argparse.ArgumentParser):
         if text.startswith(_REQUIRED):
             names = text.removeprefix(_REQUIRED).split(", ")
             # Python 3.11 also names optional arguments here, unless only optional ones are missing.
-            left_out = {one.metavar for one in self._get_positional_actions() if one.nargs == "*"}
+            actions = self._get_positional_actions()
+            left_out = {action.metavar for action in actions if action.nargs == "*"}
             names = [name for name in names if name not in left_out] or names
             text = f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} missing"
             if self.reminder and "--path" in self.arguments:
@@ -139,8 +140,8 @@ ALIKE = 0.7
 
 def near(name: str, known: Iterable[str]) -> list[str]:
     """Returns the known names that resemble `name`, regardless of case."""
-    spelled = {one.lower(): one for one in known}
-    return [spelled[one] for one in get_close_matches(name.lower(), spelled, MOST_NEAR, ALIKE)]
+    spelled = {word.lower(): word for word in known}
+    return [spelled[word] for word in get_close_matches(name.lower(), spelled, MOST_NEAR, ALIKE)]
 
 
 # Arguments that several verbs have

@@ -85,11 +85,9 @@ def last_discovery(client: ClusterClient, name: str) -> Cluster | None:
 
     Returns None if nobody has asked the cluster yet.
     """
-    found = [one for one in client.clusters(name) if one.discovered_at is not None]
-    named = [one for one in found if one.name == name]
-    asked = [
-        one for one in found if one.asked is not None and _spelled(one.asked) == _spelled(name)
-    ]
+    clusters = [cluster for cluster in client.clusters(name) if cluster.discovered_at is not None]
+    named = [cluster for cluster in clusters if cluster.name == name]
+    asked = [cluster for cluster in clusters if _spelled(cluster.asked or "") == _spelled(name)]
     return next(iter(named or asked), None)
 
 

@@ -90,7 +90,7 @@ class Refused(ClientError):
         return says.format(self.parameters, self.name) + self.hint
 
     @classmethod
-    def of(cls, *values: str) -> Self:
+    def make(cls, *values: str) -> Self:
         """Makes the error as the daemon would, from the values of its fields."""
         return cls(f"{INTERFACE}.{cls.__name__}", _fields(cls.__name__)(*values))
 
@@ -275,7 +275,7 @@ def refusal(name: str, parameters: msgspec.Raw) -> Refused:
     return Refused(name, msgspec.json.decode(parameters))
 
 
-_BY_NAME = {f"{INTERFACE}.{one.__name__}": one for one in Refused.__subclasses__()} | {
+_BY_NAME = {f"{INTERFACE}.{error.__name__}": error for error in Refused.__subclasses__()} | {
     f"{VARLINK}.InvalidParameter": InvalidParameter,
     f"{VARLINK}.MethodNotFound": MethodNotFound,
     f"{VARLINK}.PermissionDenied": NotPermitted,

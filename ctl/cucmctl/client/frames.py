@@ -100,10 +100,10 @@ def framed(call: CallFrame) -> bytes:
         frame = _encoder.encode(CallFrame(call.method, parameters, call.more, call.upgrade)) + b"\0"
     except UnicodeEncodeError:  # do not show this exception: it may quote a password
         place = _path_of_invalid_text(msgspec.to_builtins(call.parameters))
-        raise InvalidRequest.of(place, "it is not UTF-8") from None
+        raise InvalidRequest.make(place, "it is not UTF-8") from None
     if len(frame) > LONGEST_REQUEST:
         reason = f"it has {len(frame)} bytes; expected at most {LONGEST_REQUEST}"
-        raise InvalidRequest.of("the request", reason)
+        raise InvalidRequest.make("the request", reason)
     return frame
 
 
@@ -123,7 +123,7 @@ def decoded(reply: ReplyFrame, kind: type[R], socket: str = "") -> R:
 
 def _without_none(value: object) -> object:
     if isinstance(value, dict):
-        return {name: _without_none(one) for name, one in value.items() if one is not None}
+        return {name: _without_none(inner) for name, inner in value.items() if inner is not None}
     return value
 
 

@@ -76,7 +76,7 @@ class Events:
         for job in reversed((yield from self._newest())):
             self.revisions[job.job_id] = job.revision
 
-    def of(self, reply: WatchReply) -> EventSteps:
+    def from_reply(self, reply: WatchReply) -> EventSteps:
         """Makes the events for a reply of the watch.
 
         If the caller stops in the middle, the rest follows when the watch sends the jobs again.

@@ -130,4 +130,4 @@ def _left(deadline: float | None) -> float | None:
 
 
 def _pause(*deadlines: float | None) -> float:
-    return min(PAUSE, *(left for one in deadlines if (left := _left(one)) is not None))
+    return min(PAUSE, *(left for deadline in deadlines if (left := _left(deadline)) is not None))

@@ -130,7 +130,7 @@ def check_user(arguments: argparse.Namespace, *, needed: bool = True) -> None:
     for name in ("nodes", "publisher", "cluster_of"):
         value = getattr(arguments, name, None)
         if isinstance(value, list):
-            setattr(arguments, name, [_without_user(one, arguments) for one in value])
+            setattr(arguments, name, [_without_user(node, arguments) for node in value])
         elif value is not None:
             setattr(arguments, name, _without_user(value, arguments))
     if arguments.user == "":
@@ -219,7 +219,7 @@ def begin(
         if wrong.parameter != "login.credential" or arguments.credential is not None:
             raise
         reason = f"the login of its cluster cannot be used: {wrong.reason}"
-        raise InvalidRequest.of("nodes", reason) from None
+        raise InvalidRequest.make("nodes", reason) from None
     client.close()
     try:
         return (stay or _report)(client, job, arguments)

@@ -36,7 +36,7 @@ def _label_arguments(parser: VerbParser) -> None:
 def _label(arguments: argparse.Namespace) -> int:
     with Client(arguments.socket) as client:
         job = client.label(arguments.job, labels_of("KEY=VALUE", arguments.labels))
-    lines = [printer.visible(f"{key}={one}") for key, one in sorted((job.labels or {}).items())]
+    lines = [printer.visible(f"{key}={text}") for key, text in sorted((job.labels or {}).items())]
     return printer.show(job, lines, as_json=arguments.json)
 
 

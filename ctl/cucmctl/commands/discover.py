@@ -112,7 +112,7 @@ def _ask(client: Client, publisher: str, login: Login, how: How) -> Job:
     except InvalidRequest as error:
         if error.parameters.parameter not in ("nodes", "nodes[0]"):
             raise
-        raise InvalidRequest.of("publisher", error.parameters.reason) from None
+        raise InvalidRequest.make("publisher", error.parameters.reason) from None
 
 
 class FoundNodes(AtTheEnd):

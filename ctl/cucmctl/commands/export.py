@@ -158,7 +158,7 @@ def _with_suffix(output: str, form: Format) -> str:
 
 
 def _suffix(form: Format) -> str:
-    return next((end for end, one in SUFFIXES.items() if one == form), "")
+    return next((end for end, named in SUFFIXES.items() if named == form), "")
 
 
 def _path(output: str | None, name: str, form: Format) -> Path | None:

@@ -29,7 +29,7 @@ def _clusters(arguments: argparse.Namespace) -> int:
         found = client.clusters(name)
         known = client.clusters() if name is not None and not found else found
     if name is not None and not found:
-        names = [one.name for one in known if one.name]
+        names = [cluster.name for cluster in known if cluster.name]
         printer.note(f"no cluster {name!r}, and none has such a node{hint(name, names)}")
         return exits.NOT_FOUND
     lines = _list(found) if name is None else chain.from_iterable(map(_details, found))
@@ -40,12 +40,12 @@ def _clusters(arguments: argparse.Namespace) -> int:
 def _list(clusters: Iterable[Cluster]) -> Iterator[str]:
     rows = [
         (
-            one.name or "-",
-            one.publisher or one.asked or "",
-            f"{one.nodes_configured}/{one.nodes_total}",
-            render.local(one.discovered_at) if one.discovered_at else "never",
+            cluster.name or "-",
+            cluster.publisher or cluster.asked or "",
+            f"{cluster.nodes_configured}/{cluster.nodes_total}",
+            render.local(cluster.discovered_at) if cluster.discovered_at else "never",
         )
-        for one in clusters
+        for cluster in clusters
     ]
     headings = ("CLUSTER", "PUBLISHER", "CONFIGURED", "DISCOVERED")
     return table(headings, rows, right="CONFIGURED", colour=printer.in_colour(sys.stdout))
@@ -87,19 +87,20 @@ def _profiles(arguments: argparse.Namespace) -> int:
         try:
             found = client.profiles(name)
         except ProfileNotFound as error:
-            names = [one.name for one in client.profiles()]
+            names = [profile.name for profile in client.profiles()]
             printer.note(f"{error}{hint(name, names)}")
             return exits.NOT_FOUND
     if name is not None:
         lines = list(chain.from_iterable(map(_keys, found)))
     else:
         rows = [
-            (one.name, one.last or "no window", one.description, _products(one)) for one in found
+            (profile.name, profile.last or "no window", profile.description, _products(profile))
+            for profile in found
         ]
         lines = list(table(("PROFILE", "LAST", "FOR", "PRODUCTS"), rows, right=""))
         if (columns := printer.columns(sys.stdout)) is not None:
             end = cut_mark(ascii_only=printer.ascii_only(sys.stdout))
-            lines = [one if len(one) <= columns else one[: columns - 1] + end for one in lines]
+            lines = [line if len(line) <= columns else line[: columns - 1] + end for line in lines]
     return printer.show(found, lines, as_json=arguments.json)
 
 
@@ -136,10 +137,12 @@ def _credentials(arguments: argparse.Namespace) -> int:
     with Client(arguments.socket) as client:
         found = client.credentials()
     rows = []
-    for one in found:
-        clusters = [f"cluster {name}" for name in one.clusters or ()]
-        sent_to = ", ".join((*clusters, *(one.nodes or ()))) if one.tied else "any node"
-        rows.append((one.name, sent_to))
+    for credential in found:
+        clusters = [f"cluster {name}" for name in credential.clusters or ()]
+        sent_to = (
+            ", ".join((*clusters, *(credential.nodes or ()))) if credential.tied else "any node"
+        )
+        rows.append((credential.name, sent_to))
     colour = printer.in_colour(sys.stdout)
     lines = table(("CREDENTIAL", "IS SENT TO"), rows, right="", colour=colour)
     none = "the daemon was given no credentials"

@@ -55,7 +55,7 @@ def resolve_last(arguments: argparse.Namespace) -> None:
     for name in ("job", "jobs"):
         value = getattr(arguments, name, None)
         if isinstance(value, list):
-            setattr(arguments, name, [job.job_id if one == "@last" else one for one in value])
+            setattr(arguments, name, [job.job_id if word == "@last" else word for word in value])
         elif value == "@last":
             arguments.job = job.job_id
 
@@ -67,7 +67,7 @@ def _newest(client: Client) -> JobSummary:
             if job.owner == os.getuid():
                 return job
         request = ListRequest(before=reply.jobs[-1].job_id)
-    raise JobNotFound.of("@last")
+    raise JobNotFound.make("@last")
 
 
 def check_known(
@@ -79,9 +79,9 @@ def check_known(
     if name is None:
         return
     with suppress(*_CANNOT_ANSWER):
-        known = [one.name for one in ask()]
+        known = [item.name for item in ask()]
         if name not in known:
-            error = unknown.of(name)
+            error = unknown.make(name)
             error.hint = hint(name, known)
             raise error
 
@@ -104,8 +104,7 @@ def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:
         cluster, colon, part = name.partition(":")
         if colon and cluster in by_name and not part.isdecimal():  # NAME:22 would be a host
             if part in PARTS:
-                one = f"expected one node; give {cluster} or a host"
-                raise UnknownTarget(f"{name!r}: {one}")
+                raise UnknownTarget(f"{name!r}: expected one node; give {cluster} or a host")
             raise UnknownTarget(f"{name!r}: a cluster has no such part{hint(part, PARTS)}")
         alike = near(name, by_name)
         if not alike or client.clusters(name):  # nodes are often named after their cluster
@@ -182,9 +181,11 @@ def _say_what_is_left_out(client: Client, name: str, cluster: Cluster) -> None:
     found: Sequence[Cluster] = ()
     with suppress(*_CANNOT_ANSWER):
         found = client.clusters(name)
-    nodes = [one for whole in found if whole.name == name for one in whole.nodes or ()]
+    nodes = [node for whole in found if whole.name == name for node in whole.nodes or ()]
     apart = [
-        one.node for one in nodes if one.configured and one.member and one.member.unauthenticated
+        node.node
+        for node in nodes
+        if node.configured and node.member and node.member.unauthenticated
     ]
     if apart:
         printer.note(

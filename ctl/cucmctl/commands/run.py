@@ -76,7 +76,7 @@ def _commands(arguments: argparse.Namespace) -> list[str]:
                 words[-1].append(word)
         if not all(words):
             raise UsageError("--then: expected a command on both sides of it")
-        return [" ".join(one) for one in words]
+        return [" ".join(command) for command in words]
     name = arguments.file
     if name == arguments.password_file == "-":
         raise UsageError("--file and --password-file: only one of them can be standard input")
@@ -101,7 +101,7 @@ def _check_commands(commands: Sequence[str]) -> None:
         if not any(words[: len(head)] == head for head in heads):
             like = hint(" ".join(words[:4]), map(" ".join, heads))
             reason = f"{command!r}: is not one of the commands that may be run{like}"
-            raise InvalidRequest.of(f"commands.lines[{position}]", reason)
+            raise InvalidRequest.make(f"commands.lines[{position}]", reason)
 
 
 def head_of(form: str) -> list[str]:

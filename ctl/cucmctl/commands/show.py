@@ -124,7 +124,9 @@ def _list(arguments: argparse.Namespace) -> int:
             hidden = unfinished_older_than(client, found, limit)
     if hidden:
         states = {job.status for job in hidden}
-        see = " and ".join(f"cucmctl list --status {one}" for one in UNFINISHED if one in states)
+        see = " and ".join(
+            f"cucmctl list --status {state}" for state in UNFINISHED if state in states
+        )
         have = "1 older job has" if len(hidden) == 1 else f"{len(hidden)} older jobs have"
         printer.note(f"{have} not ended; to see: {see}")
     elif left > 0 and not arguments.json:

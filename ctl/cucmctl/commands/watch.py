@@ -182,7 +182,7 @@ def _events(arguments: argparse.Namespace) -> int:
             _print_events(client, events.begin())
         for reply in watch(client, arguments.job, View(), reconnect=wait, changes=True):
             try:
-                _print_events(client, events.of(reply))
+                _print_events(client, events.from_reply(reply))
             except (DaemonUnavailable, ShuttingDown):
                 pass  # the watch ends too; missed events follow when it is repeated
             except StorageFailed as error:

@@ -50,9 +50,10 @@ def table(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
     steps = STEPS if asks_receiver(job) else STEPS[:-1]
     seen = [node.checked or Checked() for node in job.nodes]
     rows = [
-        (node.node, *_steps(one))[: len(steps)] for node, one in zip(job.nodes, seen, strict=True)
+        (node.node, *_steps(checked))[: len(steps)]
+        for node, checked in zip(job.nodes, seen, strict=True)
     ]
-    machines = [(one.product or "", one.version or "") for one in seen]
+    machines = [(checked.product or "", checked.version or "") for checked in seen]
     whole = [(*row, *machine) for row, machine in zip(rows, machines, strict=True)]
     headings = (*steps, *MACHINE)
     columns = layout.get("columns")

@@ -42,7 +42,9 @@ TEXT = DiscoverText()
 
 def members(found: Found, **layout: Unpack[Layout]) -> Iterator[str]:
     """Yields a table of the nodes of a cluster, and the version of the node that was asked."""
-    rows = [(one.node, one.name, one.role, one.product, one.address) for one in in_order(found)]
+    rows = [
+        (each.node, each.name, each.role, each.product, each.address) for each in in_order(found)
+    ]
     headings = ("NODE", "NAME", "ROLE", "PRODUCT", "ADDRESS")
     yield from table(headings, rows, right="", **layout)
     if found.version is not None:

@@ -20,9 +20,9 @@ class DryRunText(CollectText):
         return sizes(job, **layout)
 
     def result(self, job: Job, files: str) -> str:
-        paths = [one for node in job.nodes if node.sizes for one in node.sizes.paths]
-        whole = render.size(sum(one.bytes for one in paths))
-        return f"{render.count_of(sum(one.files for one in paths), 'file')}, {whole} would come"
+        paths = [path for node in job.nodes if node.sizes for path in node.sizes.paths]
+        whole = render.size(sum(path.bytes for path in paths))
+        return f"{render.count_of(sum(path.files for path in paths), 'file')}, {whole} would come"
 
 
 TEXT = DryRunText()
@@ -34,7 +34,7 @@ def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
     Nodes without a result are listed too.
     """
     known = [(node.node, node.sizes) for node in job.nodes if node.sizes is not None]
-    paths = [one for _, found in known for one in found.paths]
+    paths = [path for _, found in known for path in found.paths]
     if not paths:
         return
     rows: list[tuple[str, ...]] = []
@@ -45,12 +45,12 @@ def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
             rows.append((node.node, f"({why})", "-", "-"))
             continue
         rows += [
-            (node.node, one.path, str(one.files), render.size(one.bytes)) for one in sizes.paths
+            (node.node, path.path, str(path.files), render.size(path.bytes)) for path in sizes.paths
         ]
         if len(job.nodes) > 1 and len(sizes.paths) > 1:
-            count = str(sum(one.files for one in sizes.paths))
+            count = str(sum(path.files for path in sizes.paths))
             rows.append((node.node, "(all)", count, render.size(sizes.bytes)))
-    files, whole = sum(one.files for one in paths), sum(one.bytes for one in paths)
+    files, whole = sum(path.files for path in paths), sum(path.bytes for path in paths)
     rows.append(("total", "", str(files), render.size(whole)))
     yield from table(("NODE", "PATH", "FILES", "SIZE"), rows, right="FILES SIZE", **layout)
     for name, found in known:

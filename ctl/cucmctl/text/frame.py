@@ -156,7 +156,7 @@ class Frame:
         return Text(_in_order(parts))
 
     def _rate(self, node: str) -> float:
-        return self._rates.of(node, self._now) if self._current else 0.0
+        return self._rates.rate_of(node, self._now) if self._current else 0.0
 
     def _silence(self, node: Node) -> float:
         if not self._current or self._text.sends_nothing_now(node):

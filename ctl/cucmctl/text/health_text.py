@@ -70,12 +70,12 @@ def _findings(node: Node) -> Sequence[Finding]:
 
 def not_good(job: Job) -> int:
     """Counts the findings that are not good. The job must be `complete`."""
-    return sum(one.state != GOOD for node in job.nodes for one in _findings(node))
+    return sum(finding.state != GOOD for node in job.nodes for finding in _findings(node))
 
 
 def exit_code(job: Job) -> int:
     """Returns the exit code of a job that has ended. The job must be `complete`."""
-    states = {one.state for node in job.nodes for one in _findings(node)}
+    states = {finding.state for node in job.nodes for finding in _findings(node)}
     if BAD in states or any(node.status == "failed" for node in job.nodes):
         return exits.FAILED
     return exits.PARTIAL if states - {GOOD} else exits.DONE
@@ -94,15 +94,15 @@ def lines(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
         yield visible(" ".join(filter(None, (node.node, *machine))))
         if node.health is not None and not of_node and node.status == "succeeded":
             yield "  none of these checks applies to this node"
-        in_turn = [one for state in _WORDS for one in of_node if one.state == state]
-        for one, after in zip_longest(in_turn, in_turn[1:]):
-            word, status = _WORDS[one.state]
-            finding = visible(f"{one.check}: {one.says}")
-            first, *others = _lines(f"  {word:{_WIDTH}}  {finding}", layout)
+        in_turn = [finding for state in _WORDS for finding in of_node if finding.state == state]
+        for finding, after in zip_longest(in_turn, in_turn[1:]):
+            word, status = _WORDS[finding.state]
+            text = visible(f"{finding.check}: {finding.says}")
+            first, *others = _lines(f"  {word:{_WIDTH}}  {text}", layout)
             yield first.replace(word, paint(word, status), 1) if layout.get("colour") else first
             yield from others
-            if one.hint and (after is None or after.hint != one.hint):
-                yield from _lines(f"    hint: {visible(one.hint)}", layout)
+            if finding.hint and (after is None or after.hint != finding.hint):
+                yield from _lines(f"    hint: {visible(finding.hint)}", layout)
 
 
 def _lines(text: str, layout: Layout) -> list[str]:

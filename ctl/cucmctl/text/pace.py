@@ -80,7 +80,7 @@ class Rates:
             if not seen or node.bytes_received > seen[-1][1]:
                 seen.append((now, node.bytes_received))
 
-    def of(self, node: str, now: float) -> float:
+    def rate_of(self, node: str, now: float) -> float:
         """Returns the bytes per second of a node; 0 if nothing came within WINDOW."""
         seen = self._seen.get(node)
         if not seen:

@@ -108,11 +108,11 @@ def _remarks_of(node: Node, kind: KindText, mark: str) -> Iterator[tuple[str, st
         yield mark + text.strip(), failure.hint or ""
     elif node.error:
         yield mark + visible(without_node_name(node, node.error)), ""
-    for one in node.earlier or ():
-        phase = f" in phase {one.phase}" if one.phase else ""
-        ended = f"{one.completed_at.astimezone():%Y-%m-%d %H:%M}{phase}"
-        why = f"{without_node_name(node, one.message or '')} ({one.failure})"
-        text = f"attempt {one.attempt} ended {ended}: {why if one.failure else 'cancelled'}"
+    for earlier in node.earlier or ():
+        phase = f" in phase {earlier.phase}" if earlier.phase else ""
+        ended = f"{earlier.completed_at.astimezone():%Y-%m-%d %H:%M}{phase}"
+        why = f"{without_node_name(node, earlier.message or '')} ({earlier.failure})"
+        text = f"attempt {earlier.attempt} ended {ended}: {why if earlier.failure else 'cancelled'}"
         yield visible(text), ""
     if waiting := describe_waiting(node):
         yield waiting, ""

@@ -76,7 +76,7 @@ class Reader:
         told = []
         with suppress(ConnectionLost):
             for reply in replies:
-                for event in run_steps(self.events.of(reply), self.daemon.ask):
+                for event in run_steps(self.events.from_reply(reply), self.daemon.ask):
                     told.append(event)  # noqa: PERF402  # those until then
         return told
 

@@ -20,16 +20,16 @@ def rates(job, node):
 
 def test_steady_flow(rates):
     flow = rates(*((second, second * 1000) for second in range(20)))
-    assert flow.of("a", 19) == pytest.approx(1000)
+    assert flow.rate_of("a", 19) == pytest.approx(1000)
 
 
 def test_rate_ends_after_the_window(rates):
     stopped = rates((0, 0), (1, 1000))
-    assert stopped.of("a", 1) == 1000
-    assert 0 < stopped.of("a", 3) < 1000
-    assert stopped.of("a", 1 + WINDOW + 0.1) == 0
+    assert stopped.rate_of("a", 1) == 1000
+    assert 0 < stopped.rate_of("a", 3) < 1000
+    assert stopped.rate_of("a", 1 + WINDOW + 0.1) == 0
 
 
 def test_new_attempt_counts_from_zero(rates):
-    assert rates((0, 5000), (1, 0)).of("a", 1) == 0
-    assert rates((0, 5000), (1, 0), (2, 300)).of("a", 2) == 300
+    assert rates((0, 5000), (1, 0)).rate_of("a", 1) == 0
+    assert rates((0, 5000), (1, 0), (2, 300)).rate_of("a", 2) == 300

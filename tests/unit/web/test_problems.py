@@ -63,7 +63,7 @@ def test_every_refusal_has_a_status(kind: type[errors.Refused]) -> None:
 
 
 def test_verbs_of_cucmctl_are_left_out() -> None:
-    assert "cucmctl" in str(unknown := errors.JobNotFound.of("1234abcd"))
+    assert "cucmctl" in str(unknown := errors.JobNotFound.make("1234abcd"))
     assert "cucmctl" not in problem_of(unknown).detail
 
 
