@@ -66,6 +66,7 @@ class VerbParser(argparse.ArgumentParser):
     takes_rest = False
 
     def error(self, message: str) -> NoReturn:
+        """Raises `UsageError`, with the message of argparse in better words."""
         text = re.sub(r"^argument (?:-\w/)?", "", message)
         if text.startswith(_UNRECOGNIZED):
             word = text.removeprefix(_UNRECOGNIZED).split(" ")[0]
@@ -154,16 +155,19 @@ def no_arguments(parser: VerbParser) -> None:
 def add_job(
     parser: argparse.ArgumentParser, *, nargs: str | None = None, help_: str = "", name: str = "job"
 ) -> None:
+    """Declares the argument JOB."""
     help_ = help_ or "an id, its first characters, or @last"
     parser.add_argument(name, metavar="JOB", type=job_id, nargs=nargs, help=help_)
 
 
 def add_nodes_of_job(parser: argparse.ArgumentParser) -> None:
+    """Declares --node."""
     help_ = "only this node; may be repeated"
     parser.add_argument("--node", metavar="N", action="append", help=help_)
 
 
 def add_label(parser: argparse._ActionsContainer, help_: str) -> None:
+    """Declares --label."""
     parser.add_argument(
         "--label",
         metavar="KEY=VALUE",
@@ -251,6 +255,7 @@ def _wrapped(text: str) -> str:
 
 
 def socket_path(text: str) -> str:
+    """Returns the path of a socket, with `~` expanded."""
     if not text:
         raise argparse.ArgumentTypeError("'' is not the path of a socket")
     return os.path.expanduser(text)
@@ -302,6 +307,7 @@ def job_id(text: str) -> str:
 
 
 def seconds(text: str) -> float:
+    """Converts a positive number of seconds, at most a year."""
     try:
         value = float(text)
     except ValueError:
@@ -319,6 +325,7 @@ def seconds_or_none(text: str) -> float:
 
 
 def count(text: str) -> int:
+    """Converts a whole number from 1 up."""
     # int() would accept "1_0" and " 7 ". No number here needs 10 digits.
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")

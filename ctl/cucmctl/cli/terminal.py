@@ -84,6 +84,7 @@ class _SignalWatch:
         return self._read
 
     def look(self) -> None:
+        """Notes the signals that have arrived since the last look."""
         try:
             came = os.read(self._read, 4096)
         except BlockingIOError:
@@ -155,6 +156,7 @@ def keep_output_at_ctrl_c(terminal: int) -> Settings | None:
 
 
 def set_terminal(terminal: int, settings: Settings) -> None:
+    """Changes the settings without dropping output or input; does nothing in the background."""
     try:
         if in_foreground(terminal):  # else the kernel would stop this process
             termios.tcsetattr(terminal, termios.TCSANOW, settings)
@@ -163,6 +165,7 @@ def set_terminal(terminal: int, settings: Settings) -> None:
 
 
 def in_foreground(terminal: int) -> bool:
+    """Returns whether this process may change the settings of the terminal."""
     try:
         return os.tcgetpgrp(terminal) == os.getpgrp()
     except OSError:  # not the controlling terminal, so there is no foreground process group

@@ -82,6 +82,7 @@ def next_day(at: Moment) -> Moment:
 
 
 def rfc3339(at: datetime) -> str:
+    """Returns a time in UTC as RFC 3339, as the daemon expects it."""
     return at.isoformat().replace("+00:00", "Z")
 
 

@@ -96,6 +96,8 @@ class Refused(ClientError):
 
 
 class JobNotFound(Refused):
+    """No job has this id, and no id begins with it."""
+
     parameters: fields.JobNotFound
 
     def __str__(self) -> str:
@@ -114,6 +116,8 @@ class JobBusy(Refused):
 
 
 class NodeNotFound(Refused):
+    """The job has no node of this name."""
+
     parameters: fields.NodeNotFound
     # The user may have typed the name of a cluster, but the job has the names of the nodes.
     says = (
@@ -122,11 +126,15 @@ class NodeNotFound(Refused):
 
 
 class ProfileNotFound(Refused):
+    """The configuration has no profile of this name."""
+
     parameters: fields.ProfileNotFound
     says = "no profile {0.profile!r} in the daemon's configuration"
 
 
 class CredentialNotFound(Refused):
+    """The daemon was not given this credential."""
+
     parameters: fields.CredentialNotFound
 
     def __str__(self) -> str:
@@ -143,11 +151,15 @@ class InvalidRequest(Refused):
 
 
 class LimitReached(Refused):
+    """The daemon has reached a limit. The same call may succeed later."""
+
     parameters: fields.LimitReached
     says = "the daemon's limit on {0.limit} is reached ({0.maximum}); try later"
 
 
 class ShuttingDown(Refused):
+    """The daemon is stopping, and starts nothing new."""
+
     parameters: fields.ShuttingDown
     says = "the daemon is shutting down; try later"
 

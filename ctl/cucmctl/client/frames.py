@@ -18,6 +18,8 @@ LONGEST_REQUEST = 1024 * 1024
 
 
 class CallFrame(msgspec.Struct, omit_defaults=True):
+    """A call, as Varlink frames it."""
+
     method: str
     parameters: object
     more: bool = False
@@ -25,6 +27,8 @@ class CallFrame(msgspec.Struct, omit_defaults=True):
 
 
 class ReplyFrame(msgspec.Struct):
+    """A reply, as Varlink frames it. Its parameters are decoded later."""
+
     parameters: msgspec.Raw = msgspec.Raw(b"{}")
     continues: bool = False
     error: str | None = None
@@ -49,6 +53,7 @@ class ReplyBuffer:
         return len(self._buffer)
 
     def feed(self, data: bytes | bytearray) -> None:
+        """Adds bytes that have come over the connection."""
         self._buffer += data
 
     def take(self) -> ReplyFrame | None:
@@ -87,7 +92,7 @@ def call_frame(
 
 
 def framed(call: CallFrame) -> bytes:
-    """Encodes a call. Omits fields that are None: an older daemon refuses those it does not know.
+    """Encodes a call. Omits fields without a value: an older daemon refuses unknown fields.
 
     Parameters that are encoded already, as `msgspec.Raw`, stay as they are. Raises `InvalidRequest`
     for text that is not UTF-8 and for a request that is too long, and `TypeError` for values that

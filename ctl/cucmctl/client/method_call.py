@@ -47,10 +47,12 @@ class MethodCall(Generic[T_co]):
 
 
 def whole_reply(reply: R) -> R:
+    """Returns the reply, for methods whose result is the whole reply."""
     return reply
 
 
 def one_item(reply: R) -> tuple[R]:
+    """Returns the reply as the only item, for streams of replies."""
     return (reply,)
 
 

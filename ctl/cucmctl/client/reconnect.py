@@ -41,7 +41,7 @@ class WatchClient(Protocol):
 
 
 class ReconnectListener:
-    """Is called when the daemon goes away or comes back. This base class does nothing."""
+    """Listens for the daemon to go away and come back. This base class does nothing."""
 
     def went_away(self, why: str, seconds: float) -> None:
         """The connection broke, for the reason `why`. The daemon is waited for `seconds` long."""

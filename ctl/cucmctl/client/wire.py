@@ -46,6 +46,7 @@ class Wire:
             return True
 
     def send(self, call: CallFrame, deadline: float | None) -> None:
+        """Sends a call. Raises TimeoutError at the deadline, and `ConnectionLost`."""
         frame = framed(call)
         try:
             self._expire_at(deadline)

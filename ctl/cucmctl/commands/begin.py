@@ -56,6 +56,7 @@ FOUND_BY = "label of the job, such as case=698123456"
 
 
 def add_login_options(parser: argparse.ArgumentParser) -> None:
+    """Declares --user, --password-file and --credential."""
     group = parser.add_argument_group("login on the nodes")
     group.add_argument(
         *("-u", "--user"),
@@ -106,6 +107,7 @@ def timeouts_of(arguments: argparse.Namespace, names: Iterable[str]) -> Timeouts
 
 
 def add_try_all(group: argparse._ArgumentGroup) -> None:
+    """Declares --try-all."""
     group.add_argument(
         "--try-all",
         action="store_true",
@@ -114,6 +116,7 @@ def add_try_all(group: argparse._ArgumentGroup) -> None:
 
 
 def add_stay_options(group: argparse._ArgumentGroup) -> None:
+    """Declares --wait, --watch and --reconnect."""
     stay = group.add_mutually_exclusive_group()
     stay.add_argument("--wait", action="store_true", help="wait until the job has ended")
     stay.add_argument("--watch", action="store_true", help="follow the job until it has ended")

@@ -42,6 +42,7 @@ def _watch_arguments(parser: VerbParser) -> None:
 
 
 def add_reconnect(parser: argparse._ActionsContainer) -> None:
+    """Declares --reconnect."""
     parser.add_argument(
         "--reconnect",
         metavar="S",

@@ -151,6 +151,7 @@ class _Checksums:
                 raise Damaged({name: OTHER_CHECKSUM})
 
     def finish(self) -> None:
+        """Raises `ProtocolError` if a file of SHA256SUMS has not come."""
         if self._next is not None:
             raise ProtocolError(f"the export has no {self._next[0]}, which {CHECKSUMS} names")
 
@@ -179,6 +180,7 @@ class _FreezableFile:
         self.flush = file.flush
 
     def freeze(self) -> None:
+        """Ignores everything that is written from now on."""
         self._frozen = True
 
     def write(self, data: bytes) -> int:
@@ -244,7 +246,7 @@ class _Gzip:
         return len(data)
 
     def flush(self) -> None:
-        """Does nothing, because flushing makes a packed stream larger."""
+        """Writes nothing, because flushing makes a packed stream larger."""
 
     def close(self) -> None:
         self._out.write(self._packer.flush())
@@ -305,6 +307,8 @@ class ZipSink:
 
 
 class FolderSink:
+    """Writes the files into a folder, with their times."""
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 

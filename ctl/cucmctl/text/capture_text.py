@@ -18,6 +18,8 @@ from cucmd.protocol.jobs import Job, JobSummary, Node
 
 
 class CaptureText(KindText):
+    """The text of packet captures."""
+
     left_suffix: ClassVar[str] = (
         "of the capture left"  # how long its files then take is not known before
     )

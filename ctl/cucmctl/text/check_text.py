@@ -23,6 +23,8 @@ _RIGHT = "CLOCK"
 
 
 class CheckText(KindText):
+    """The text of checks."""
+
     def describe(self, job: Job) -> Iterator[str]:
         yield "looks whether a collection can be expected to work"
 

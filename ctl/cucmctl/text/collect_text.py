@@ -17,6 +17,8 @@ PATHS_SHOWN = 3
 
 
 class CollectText(KindText):
+    """The text of collections, which may include a health check as their snapshot."""
+
     verb: ClassVar[str] = "collects"
 
     def describe(self, job: Job) -> Iterator[str]:

@@ -24,6 +24,8 @@ PUBLISHER = "Publisher"
 
 
 class DiscoverText(KindText):
+    """The text of discoveries."""
+
     def describe(self, job: Job) -> Iterator[str]:
         yield "asks a node which nodes its cluster has"
 

@@ -14,6 +14,8 @@ from cucmd.protocol.jobs import Job
 
 
 class DryRunText(CollectText):
+    """The text of dry runs."""
+
     verb: ClassVar[str] = "asks for the sizes of"
 
     def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterator[str]:

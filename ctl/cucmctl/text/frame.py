@@ -102,6 +102,7 @@ class Frame:
         self._names = dict(zip((node.node for node in job.nodes), short, strict=True))
 
     def lines(self, height: int, missed: int = 0, hint: str = "") -> list[Text]:
+        """Returns at most `height` lines. `missed`: changes that came too fast to be shown."""
         job = self._job
         name = f"job {printer.visible(job.job_id)} "
         if len(name) + len(job.status) > self._width:

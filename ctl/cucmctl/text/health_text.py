@@ -30,6 +30,8 @@ _WIDTH = max(len(word) for word, _ in _WORDS.values())
 
 
 class HealthText(KindText):
+    """The text of health checks."""
+
     def describe(self, job: Job) -> Iterator[str]:
         yield "looks whether the nodes are well"
 

@@ -41,6 +41,7 @@ def jobs(
     columns: int | None = None,
     ascii_only: bool = False,
 ) -> Iterator[str]:
+    """Yields a table of jobs, fitted into `columns` if that is not None."""
     headings = ["JOB", "STATUS", "KIND", "CREATED", "NODES", "SIZE", "TIME", "LABELS"]
     headings += ["OWNER", "TARGET", "WHAT"]
     found = list(summaries)

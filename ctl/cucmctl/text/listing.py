@@ -20,6 +20,7 @@ _LEAST_NAME = 20  # characters; a narrower terminal wraps the lines
 def files(
     node: str, found: Sequence[File], *, long: bool, **layout: Unpack[Layout]
 ) -> Iterator[str]:
+    """Yields the lines for the files of a node."""
     counted = [file for file in found if file.exported]
     total = render.size(sum(file.size for file in counted))
     heading = f"{visible(node)}  {render.count_of(len(counted), 'file')}, {total}"

@@ -41,6 +41,8 @@ MOST_LINES = 200
 
 
 class Live(View):
+    """The live view of one job, or of all jobs."""
+
     def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         environ = {name: os.environ[name] for name in os.environ if name not in IGNORED_VARIABLES}
         self._stream = stream

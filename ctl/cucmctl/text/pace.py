@@ -73,6 +73,7 @@ class Rates:
         self._seen: dict[str, deque[tuple[float, int]]] = {}
 
     def observe(self, job: Job, now: float) -> None:
+        """Notes how many bytes each node of the job has at the moment `now`."""
         for node in job.nodes:
             seen = self._seen.setdefault(node.node, deque())
             if seen and node.bytes_received < seen[-1][1]:

@@ -24,6 +24,7 @@ JOB_ENDED = ("succeeded", "partial", "failed", "cancelled")
 
 
 def size(count: int) -> str:
+    """Returns a size such as `4.1 MB`; a kB is 1000 bytes."""
     if count < 1000:
         return f"{count} B"
     value = float(count)
@@ -70,10 +71,12 @@ def count_of(count: int, what: str) -> str:
 
 
 def local(at: datetime) -> str:
+    """Returns a time in the local time zone, to the second."""
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def duration(seconds: float) -> str:
+    """Returns a duration such as `42s`, `1m20s` or `2h05m`."""
     whole = max(0, int(seconds))
     hours, minutes = divmod(whole // 60, 60)
     if hours:
@@ -182,6 +185,7 @@ def target(targets: Sequence[str] | None, first_node: str | None, nodes: int) ->
 
 
 def user(uid: int) -> str:
+    """Returns the name of a user, or the number if there is no name."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

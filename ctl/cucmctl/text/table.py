@@ -62,6 +62,7 @@ def _fitting(
 
 
 def paint(text: str, status: str) -> str:
+    """Colours a text as the status that it stands for."""
     code = COLOURS.get(status)
     return f"\x1b[{code}m{text}\x1b[m" if code else text
 
@@ -70,6 +71,7 @@ def paint(text: str, status: str) -> str:
 
 
 def cut_mark(*, ascii_only: bool) -> str:
+    """Returns the mark that stands where a text was cut."""
     return "~" if ascii_only else "…"
 
 

@@ -37,6 +37,7 @@ class EndedJobs:
         self._ids: dict[str, None] = {}  # ordered by their end
 
     def has(self, job: Job | JobSummary) -> bool:
+        """Returns whether the job has ended before."""
         if job.status not in render.JOB_ENDED:
             self._ids.pop(job.job_id, None)
         return job.job_id in self._ids
