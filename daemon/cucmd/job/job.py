@@ -196,6 +196,7 @@ class Job(msgspec.Struct, frozen=True):
         return hosts.index(name) if name and hosts.count(name) == 1 else None
 
     def begin(self, now: datetime) -> Job:
+        """Begins the job. A job that had begun before a restart keeps the time of its start."""
         if not isinstance(self.state, JobQueued):
             raise ImpossibleTransition(f"job {self.job_id} is {self.status}, not queued")
         started = self.started_at or max(now, self.created_at)

@@ -152,6 +152,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
         return msgspec.structs.replace(self, state=state, **fields)
 
     def begin(self, now: datetime, attempt: int) -> Node[R]:
+        """Begins an attempt. What the files of an earlier attempt covered is forgotten."""
         started = self.state.started_at or now
         state = Running(started, Phase.CONNECT)
         fresh = {"coverage": None, "gaps": ()}
@@ -240,4 +241,5 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
 
 
 def end_of(now: datetime, began: datetime | None) -> datetime:
+    """Returns `now`, or `began` if the clock was set back since."""
     return now if began is None else max(now, began)

@@ -236,6 +236,7 @@ class JobRun:
     # One node
 
     async def _run_node(self, position: int) -> None:
+        """Runs the steps 0 to 4 from the top of this file for one node."""
         task, report = self._task(position), self._reports[position]
         ending: Notes | Failure | None = None  # stays None if the node is cancelled
         self._working.add(position)
@@ -304,6 +305,7 @@ class JobRun:
     # State
 
     def _change(self, job: Job) -> None:
+        """Takes a new state of the job, in memory first. All changes of state come here."""
         if job.ended and not self.job.ended:
             self.ended_at = self._services.store.clock()
         self.job = replace(job, revision=self.job.revision + 1)
@@ -321,6 +323,7 @@ class JobRun:
             self._change(self.job.replace_node(position, change(node), _now()))
 
     def _show_figures(self, position: int) -> None:
+        """Puts the present figures of a node into the job, without a change of state."""
         node = self._reports[position].figures(self.job.nodes[position])
         if self._tasks and not node.settled:  # a restart that only ends the job has made no tasks
             node = node.with_login_wait(
@@ -441,6 +444,7 @@ class JobRun:
             self._end_tasks(before, after)
 
     def _end_tasks(self, before: Job, after: Job) -> None:
+        """Cancels the tasks of the nodes that differ between the two states."""
         for position in after.positions_changed_since(before):
             self._scopes[position].cancel()
         if after.ended and not self._began:

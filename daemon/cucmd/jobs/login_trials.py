@@ -60,6 +60,7 @@ class WorkingLogins:
         self._passwords: dict[tuple[str, str], str] = {}  # (credential, cluster) -> password
 
     def has(self, task: NodeTask) -> bool:
+        """Says whether this password of the credential has worked on the cluster."""
         key = _credential_key(task)
         return key is not None and self._passwords.get(key) == task.login.password
 

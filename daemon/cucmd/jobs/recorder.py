@@ -117,6 +117,7 @@ class Recorder:
         self._stopping = True
 
     async def run(self) -> None:
+        """Saves and publishes states until `finish` was called and the last state is saved."""
         try:
             with trio.CancelScope(shield=True):  # `finish` ends it
                 await self._save_until_finished()
@@ -137,6 +138,7 @@ class Recorder:
                     await self._wanted.wait()
 
     async def _save(self) -> bool:
+        """Tries to save the newest state. Publishes it and returns True if that succeeds."""
         job, version = self._job, self._version
         _log_endings(self._logged, job)
         self._logged = job

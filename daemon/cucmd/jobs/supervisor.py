@@ -142,6 +142,7 @@ class Supervisor:
             run.stop()
 
     async def _run_and_close(self, run: JobRun) -> None:
+        """Runs a job to its end, writes its manifest, and marks it as closed in the store."""
         job_id = run.job.job_id
         try:
             await run.run()
@@ -379,6 +380,7 @@ class Supervisor:
         await recover_jobs(self._services.store, self._directory, replan, self._resume)
 
     def _resume(self, found: Unfinished) -> None:
+        """Runs a job again after a restart, or ends it if it cannot go on."""
         job = found.job
         run = self._make_run(job, found.tasks or (), found.recovered, queued_by=job.uid)
         try:

@@ -91,6 +91,7 @@ def _find_nodes(
     name: str,
     discovered: Sequence[str],
 ) -> Sequence[Node]:
+    """Returns the nodes for which one name stands. Raises `_UnknownName`."""
     base, part = split_part(name)
     with_found = base in discovered
     if part is None and not with_found:
@@ -125,6 +126,7 @@ _NOT_ASKED = "its nodes are not known; run cucmctl discover first"
 
 
 def _is_in_part(part: str, node: ClusterNode, cluster: KnownCluster) -> bool:
+    """Says whether the node belongs to this part of the cluster."""
     is_publisher = node.node == cluster.publisher or (
         cluster.publisher is None and node.member is not None and node.member.role == PUBLISHER
     )
