@@ -84,9 +84,7 @@ class TargetFolder:
         os.fsync(self.descriptor(parts))
 
     def stat(self, parts: Parts) -> Attrs:
-        """Returns the attributes of a file or folder. Raises FileNotFoundError for links and
-        others.
-        """
+        """Returns the attributes of a file or folder. Raises FileNotFoundError for anything else."""
         if not parts:
             return attributes_of(self.descriptor())
         found = os.stat(parts[-1], dir_fd=self.descriptor(parts[:-1]), follow_symlinks=False)
@@ -95,7 +93,7 @@ class TargetFolder:
         return _attrs(found)
 
     def entries(self, parts: Parts) -> list[tuple[bytes, Attrs]]:
-        """Returns the names and attributes of files and folders, without links and others."""
+        """Returns the names and attributes of files and folders, and of nothing else."""
         found = []
         with os.scandir(self.descriptor(parts)) as scan:
             for entry in scan:
@@ -107,10 +105,10 @@ class TargetFolder:
         return sorted(found)
 
     def descriptor(self, parts: Parts = ()) -> int:
-        """Returns a descriptor of a folder below the login's folder, which is ().
+        """Returns a descriptor of a folder in the login's folder. () is the login's folder itself.
 
-        The descriptor stays open until another folder is used; that of the login's folder stays
-        open to the end. The login's folder is made if it does not exist.
+        The descriptor stays open until another folder is used. The login's folder is made if it
+        does not exist, and its descriptor stays open to the end.
         """
         if parts not in self._open:
             opened = self._ask("folder", "/".join(parts))

@@ -105,7 +105,7 @@ class LoginFiles:
             self.refusal = failure(code, message, hint=hint)
         return LimitReached(message)
 
-    # For the connections of the login.
+    # Called by the connections of the login.
 
     def check_open(self, request: Open) -> LimitReached | None:
         """Returns why the login may not have this new file or folder, or None if it may."""

@@ -65,7 +65,7 @@ class Receiver:
         self._expected: dict[str, Startups[ServedConnection]] = {}  # by source
         self.refusals = RefusalLog()
         self._has_waiting = trio.Event()  # set when a connection waits for a place
-        self._log_lines = 0  # of the log, up to `_log_lines_until`
+        self._log_lines = 0  # lines of the processes in the minute that ends at `_log_lines_until`
         self._log_lines_until = -math.inf
 
     def open_upload_target(
@@ -106,7 +106,7 @@ class Receiver:
         if not any(one.source == target.source for one in self._targets.values()):
             self._expected.pop(target.source, None)
 
-    # For open_receiver.
+    # Called by `open_receiver`.
 
     async def accept(self, listening: trio.SocketListener) -> None:
         """Accepts connections until cancelled."""
@@ -131,7 +131,7 @@ class Receiver:
         for connection in self._connections:
             connection.end()
 
-    # Connections that have not logged in.
+    # Connections before their login.
 
     def _admit(self, accepted: socket.socket, source: str) -> None:
         """Lets a new connection wait, and starts waiting connections that get a place."""
@@ -183,7 +183,7 @@ class Receiver:
             if target.source == source:
                 target.count_refusal(reason)
 
-    # For a connection.
+    # Called by connections, as their `Owner`.
 
     def target(self, username: str) -> UploadTarget | None:
         """Returns the target of a login, or None if there is no such login."""

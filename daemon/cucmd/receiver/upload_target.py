@@ -113,7 +113,7 @@ class UploadTarget:
         self.received.close()
         await trio.lowlevel.checkpoint()
 
-    # For the receiver.
+    # Called by the receiver.
 
     def has_password(self, password: str) -> bool:
         return hmac.compare_digest(self.password.encode(), password.encode())
