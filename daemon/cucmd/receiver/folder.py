@@ -84,7 +84,7 @@ class TargetFolder:
         os.fsync(self.descriptor(parts))
 
     def stat(self, parts: Parts) -> Attrs:
-        """Returns the attributes of a file or folder. Raises FileNotFoundError for anything else."""
+        """Returns the attributes of a file or folder. Raises FileNotFoundError for all else."""
         if not parts:
             return attributes_of(self.descriptor())
         found = os.stat(parts[-1], dir_fd=self.descriptor(parts[:-1]), follow_symlinks=False)
