@@ -26,8 +26,8 @@ _READY_TIMEOUT, _READY_AGE = 5.0, 1.0
 
 
 async def check_daemon(daemon: Client, within: float) -> None:
-    """Makes a call. Raises `DaemonUnavailable` if it is not answered within so many seconds, and
-    the other errors of a call.
+    """Makes a call. Raises `DaemonUnavailable` if it takes longer than `within` seconds, and the
+    other errors of a call.
     """
     with daemon.limit(trio.current_time() + within):
         await daemon.call("org.varlink.service.GetInfo", {}, dict[str, msgspec.Raw])

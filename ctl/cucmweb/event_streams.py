@@ -58,7 +58,7 @@ _SILENCE = 15.0
 # Seconds after which a reader reconnects, between these two at random, so that readers that were
 # cut off together, as by a restart of cucmweb, do not all reconnect at the same moment.
 _SOONEST, _LATEST = 2.0, 5.0
-# Bytes of events that are sent at once.
+# Bytes of events in one piece.
 _PIECE = 64 * 1024
 # Jobs in each list that is asked for when a stream of all jobs begins.
 _LISTED = 200
@@ -206,7 +206,7 @@ class EventStream:
 
     async def ask_state(self) -> None:
         """Asks the daemon for the current state. Raises `ClientError`."""
-        self._next, self._news = self._kept.end, trio.Event()  # changes meanwhile come after it
+        self._next, self._news = self._kept.end, trio.Event()  # later changes follow the state
         self._place = self._kept.newest_place()
         if self._of_all:
             self._listed = await self._list(_UNFINISHED[0])
@@ -318,8 +318,8 @@ class EventStream:
         return b"".join(frames)
 
     def _frame(self, event: ServerEvent) -> bytes:
-        """Returns an event as it is sent. An event that was in the state at the beginning is left
-        out, but for its id in a stream of all jobs.
+        """Returns an event as it is sent. An event that the first state contained is left out; in a
+        stream of all jobs its id is sent nevertheless.
         """
         had, revision = self._had.get(event.job_id), event.revision
         if had is None or revision is None or event.is_gone or revision > had:

@@ -27,7 +27,7 @@ SendReply: TypeAlias = Callable[[Exchange, Operation, CallParameters], Awaitable
 SendPiece: TypeAlias = Callable[[bytes], Awaitable[None]]
 
 NULL = b"null"
-# Bytes of an archive that are sent at once.
+# Bytes of an archive in one piece.
 _PIECE = 256 * 1024
 
 

@@ -124,7 +124,7 @@ def wrong_to_wire(file: ReceivedFile, node: Node, wrong: str) -> wire_cases.Wron
 def damaged_to_wire(
     damaged: Mapping[str, Mapping[str, str]],
 ) -> tuple[int | None, tuple[wire_cases.WrongFile, ...] | None]:
-    """Returns how many damaged files there are, and the first of them, or None for each."""
+    """Returns the number of damaged files and the first of them, or None and None without any."""
     files = (
         wire_cases.WrongFile(node, path, wrong)
         for node, reasons in damaged.items()

@@ -156,7 +156,7 @@ class TranscriptReply(Struct, frozen=True):
 class DeleteRequest(Request, frozen=True):
     """Delete a closed job with everything that it has collected. With files_only its record stays.
     bytes is the size of the deleted files. A job that an operator exports or verifies, or that is
-    being retried, is not deleted, by Prune neither. A deletion that has begun is finished, even if
+    being retried, cannot be deleted; Prune skips it. A deletion that has begun is finished, even if
     the caller goes away or the daemon stops.
     """
 
