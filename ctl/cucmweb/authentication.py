@@ -60,10 +60,19 @@ def authenticate(
         if not proxy.trusts(head.peer):
             raise _forbidden(f"{header} is accepted from the proxy only, not from this peer")
         if credentials:
-            raise _forbidden(
-                f"{header} and Authorization: expected one; the proxy has to clear one"
-            )
-        return _named_by_proxy(head, proxy)
+            raise _forbidden(f"{header} and Authorization: expected only one of them")
+        name = _single(head, proxy.header)
+        if not name:
+            raise _unknown(f"the proxy sent no name in {proxy.header}")
+        if not NAME.fullmatch(name):
+            raise _forbidden(f"{proxy.header}: expected {NAME_EXPECTED}")
+        if proxy.role:
+            return OnBehalfOf(name, proxy.role)
+        requested = _single(head, proxy.role_header)
+        role = next((role for role in _ROLES if role == requested), None)
+        if role is None:
+            raise _forbidden(f"{proxy.role_header}: expected one of {', '.join(_ROLES)}")
+        return OnBehalfOf(name, role)
     if credentials:
         if len(credentials) > 1:
             raise _unknown("Authorization is there more than once")
@@ -77,21 +86,6 @@ def authenticate(
     if head.peer is None and not proxy.trusts(None):
         return None
     raise _unknown("a bearer token is needed")
-
-
-def _named_by_proxy(head: RequestHead, proxy: ProxySettings) -> OnBehalfOf:
-    name = _single(head, proxy.header)
-    if not name:
-        raise _unknown(f"the proxy sent no name in {proxy.header}")
-    if not NAME.fullmatch(name):
-        raise _forbidden(f"{proxy.header}: expected {NAME_EXPECTED}")
-    if proxy.role:
-        return OnBehalfOf(name, proxy.role)
-    requested = _single(head, proxy.role_header)
-    role = next((role for role in _ROLES if role == requested), None)
-    if role is None:
-        raise _forbidden(f"{proxy.role_header}: expected one of {', '.join(_ROLES)}")
-    return OnBehalfOf(name, role)
 
 
 def _single(head: RequestHead, header: str) -> str:

@@ -1,15 +1,7 @@
-"""PURE. Makes problem documents (RFC 9457). Each error of the socket has one HTTP status.
+"""PURE. Makes problem documents (RFC 9457), whose members cucmweb(8) describes.
 
-    type       "about:blank": the status says what kind of problem it is
-    title      the words of the status
-    status     as in the head of the reply
-    detail     one line for a person
-    code       the name of the error on the socket, or one of those below
-    field      which part of the request is wrong, as a path: "nodes[2]"
-    hint       what to do about it
-    request_id as in the header X-Request-ID, and in the daemon's log if the call reached it
-
-Other fields of an error of the socket, such as a job's id or a limit, are members with their names.
+Each error of the socket has one HTTP status. Fields of the error, such as a job's id or a limit,
+are members with their own names.
 """
 
 from __future__ import annotations
