@@ -10,10 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-# The most files that are remembered, which take a few MB. Beyond that, the files of the job that
-# came first are forgotten.
-_MOST = 10_000
-
 
 class DamagedFiles:
     def __init__(self) -> None:
@@ -29,5 +25,3 @@ class DamagedFiles:
             self._of_job.setdefault(job_id, {})[path] = wrong
         elif path in self.of(job_id):
             del self._of_job[job_id][path]
-        while len(self._of_job) > 1 and sum(map(len, self._of_job.values())) > _MOST:
-            del self._of_job[next(iter(self._of_job))]

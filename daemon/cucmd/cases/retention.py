@@ -9,10 +9,9 @@ set (`Store.elapsed`). It may be less than the time that has passed, for example
 was off, and it is never more. The same count gives the order in which jobs ended, which decides
 which jobs are the newest.
 
-The alternative was to notice a jump of the wall clock and to stop until somebody calls `prune`.
-That takes more and protects less. The jump must be found, kept over restarts, shown and taken back,
-while the disk fills. A jump while the daemon does not run is not found. The order of the jobs would
-still need a count.
+The alternative was to notice a jump of the wall clock and to stop until somebody calls `prune`. The
+jump would have to be found, kept over restarts, shown and taken back while the disk fills, and a
+jump while the daemon does not run is not found.
 """
 
 from __future__ import annotations

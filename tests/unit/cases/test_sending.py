@@ -109,12 +109,3 @@ def test_a_whole_file_is_forgotten() -> None:
     damaged.note(JOB, "a", "is gone")
     damaged.note(JOB, "a", None)
     assert damaged.of(JOB) == {}
-
-
-def test_what_is_remembered_is_limited() -> None:
-    damaged = DamagedFiles()
-    for job in ("first", "second"):
-        for number in range(6000):
-            damaged.note(job, str(number), "is gone")
-    assert damaged.of("first") == {}
-    assert len(damaged.of("second")) == 6000
