@@ -151,10 +151,10 @@ class Archive:
         figures = self._figures.values()
         return Measured(
             length + sum(entry.length() for entry in documents_sent) + len(_END),
-            sum(one.files for one in figures),
-            sum(one.size for one in figures),
-            sum(one.left_out for one in figures),
-            {name: one.damaged for name, one in self._figures.items() if one.damaged},
+            sum(node.files for node in figures),
+            sum(node.size for node in figures),
+            sum(node.left_out for node in figures),
+            {name: node.damaged for name, node in self._figures.items() if node.damaged},
         )
 
     async def parts(self) -> AsyncGenerator[list[ExportPart], None]:
@@ -169,12 +169,12 @@ class Archive:
                     for first in range(0, len(piece), _MOST_LISTED):
                         yield [ExportPart(piece[first : first + _MOST_LISTED])]
             yield [ExportPart(bytes(-entry.size % tarfile.BLOCKSIZE))]
-        for some in self._parts_of_entries(self._transcripts):
-            yield some
+        for parts in self._parts_of_entries(self._transcripts):
+            yield parts
         async with aclosing(self._pages()) as all_pages:
             async for page in all_pages:
-                for some in await trio.to_thread.run_sync(self._parts_of_files, page):
-                    yield some
+                for parts in await trio.to_thread.run_sync(self._parts_of_files, page):
+                    yield parts
         yield [ExportPart(_END)]
 
     # What is in it

@@ -218,9 +218,9 @@ class CoverageReader:
             await worker.send(asked)
             async for page in all_pages:
                 files = [
-                    (one.path, name_on_node(one, node))
-                    for one, _ in page
-                    if one.complete and is_counted(one, node) and not is_output(one, node)
+                    (file.path, name_on_node(file, node))
+                    for file, _ in page
+                    if file.complete and is_counted(file, node) and not is_output(file, node)
                 ]
                 for position in range(0, len(files), _IN_A_FRAME):
                     await worker.send(TracePage(tuple(files[position : position + _IN_A_FRAME])))

@@ -131,11 +131,11 @@ def summary(job: Job, figures: dict[str, ExportedNode]) -> bytes:
     facts.append(("Started", format_utc(job.first_started_at or job.started_at)))
     facts.append(("Ended", format_utc(job.completed_at)))
     lines += [f"{name + ':':<12}{value}" for name, value in facts]
-    if left_out := sum(one.left_out for one in figures.values()):
+    if left_out := sum(exported.left_out for exported in figures.values()):
         lines += ["", f"{_number_of_files(left_out)} left out of this archive: not complete."]
-    if damaged := sum(len(one.damaged) for one in figures.values()):
+    if damaged := sum(len(exported.damaged) for exported in figures.values()):
         lines += ["", f"{_number_of_files(damaged)} left out of this archive: not as received."]
-    if renamed := [names for one in figures.values() for names in one.renamed]:
+    if renamed := [names for exported in figures.values() for names in exported.renamed]:
         why = "renamed, so that any system can unpack all: %XX is a byte."
         lines += ["", f"{_number_of_files(len(renamed))} {why}"]
         lines += [f"  {given!r} is {name}" for given, name in renamed]
@@ -166,11 +166,11 @@ def summary(job: Job, figures: dict[str, ExportedNode]) -> bytes:
 def _remarks(job: Job, node: Node, figures: ExportedNode) -> Iterator[str]:
     if (failed := job.failure_of(node)) is not None:
         yield f"{node.node}: {failed.code}: {failed.message}"
-    for one in node.earlier:
-        phase = f" in phase {one.phase}" if one.phase else ""
-        said = f"{one.failure}: {one.message}" if one.failure else "cancelled"
-        ended = f"attempt {one.attempt} ended{phase} at {format_utc(one.completed_at)}"
-        yield f"{node.node}: {ended}: {said}"
+    for attempt in node.earlier:
+        phase = f" in phase {attempt.phase}" if attempt.phase else ""
+        outcome = f"{attempt.failure}: {attempt.message}" if attempt.failure else "cancelled"
+        ended = f"attempt {attempt.attempt} ended{phase} at {format_utc(attempt.completed_at)}"
+        yield f"{node.node}: {ended}: {outcome}"
     if node.coverage:
         yield f"{node.node}: {node.coverage}"
     for line in node.result.summary_lines() if node.result is not None else ():

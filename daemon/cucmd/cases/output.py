@@ -138,7 +138,7 @@ async def list_outputs(
         after = (node.node, page[-1].path)
     found = {
         int(file.path.removeprefix(outputs).partition("-")[0]): file
-        for file in sorted(files.values(), key=lambda one: (one.complete, one.attempt))
+        for file in sorted(files.values(), key=lambda file: (file.complete, file.attempt))
         if file.path.startswith(outputs) and is_counted(file, node)
     }
     return [

@@ -64,13 +64,13 @@ class Verifier:
                     and (only is None or exported_name(file, node, alike) in only)
                 ]
                 for first in range(0, len(asked), _IN_A_FRAME):
-                    some = asked[first : first + _IN_A_FRAME]
+                    chunk = asked[first : first + _IN_A_FRAME]
                     files = [
                         CheckedFile(os.fsencode(directory / file.path), file.size, file.sha256)
-                        for file, _ in some
+                        for file, _ in chunk
                     ]
                     await worker.send(CheckFiles(tuple(files)))
-                    for file, node in some:
+                    for file, node in chunk:
                         wrong = (await worker.receive(_CHECKED)).wrong
                         self._damaged.note(job_id, file.path, wrong)
                         yield file, node, wrong

@@ -53,8 +53,8 @@ def _describe_traces(
         first, last = first_and_last(coverages)
         times = _TimeFormat([first.local, last.local], clock)
         return f"from {times.show(first.local)} to {times.show(last.local)}{times.zone}"
-    incomplete = [one for one in coverages if not one.covers]
-    if all(one.is_unclear for one in coverages):
+    incomplete = [trace for trace in coverages if not trace.covers]
+    if all(trace.is_unclear for trace in coverages):
         first, last = first_and_last(coverages)
         times = _TimeFormat([first.local, last.local], clock)
         why = (
@@ -72,18 +72,20 @@ def _describe_traces(
         until = _local(window.until, clock.zone) if window.until else last.local
         bounds = since, until
     shown_traces = incomplete[:MOST_NAMED]
-    moments = [one.first.local for one in shown_traces if one.missing_before]
-    moments += [one.last.local for one in shown_traces if one.missing_after]
+    moments = [trace.first.local for trace in shown_traces if trace.missing_before]
+    moments += [trace.last.local for trace in shown_traces if trace.missing_after]
     times = _TimeFormat([*bounds, *moments], clock)
     texts = []
-    for one in shown_traces:
+    for trace in shown_traces:
         words = []
-        if one.missing_before:
-            words.append(f"begins {times.show(one.first.local)}{times.missing(one.missing_before)}")
-        if one.missing_after:
-            words.append(f"ends {times.show(one.last.local)}{times.missing(one.missing_after)}")
+        if trace.missing_before:
+            words.append(
+                f"begins {times.show(trace.first.local)}{times.missing(trace.missing_before)}"
+            )
+        if trace.missing_after:
+            words.append(f"ends {times.show(trace.last.local)}{times.missing(trace.missing_after)}")
         text = ", ".join(words) or "is unclear"
-        texts.append(text if len(coverages) == 1 else f"{printable_name(one.name)} {text}")
+        texts.append(text if len(coverages) == 1 else f"{printable_name(trace.name)} {text}")
     if len(incomplete) > len(shown_traces):
         texts.append(f"and {len(incomplete) - len(shown_traces)} more")
     if len(incomplete) == len(coverages):

@@ -106,5 +106,5 @@ class NodeReading:
             found = None if names is None else [self._files.traces[name] for name in names]
             by_path.append(PathFound(path, found, asked.longer[position]))
         gaps = find_gaps(by_path, window, clock)
-        said = describe(traces, window, clock, self._unread, gaps)
-        return Covered(said, gaps[:MOST_GAPS])
+        text = describe(traces, window, clock, self._unread, gaps)
+        return Covered(text, gaps[:MOST_GAPS])

@@ -100,8 +100,8 @@ def count_packets(file: BinaryIO, most: int) -> PacketCount:
             return PacketCount(count, truncated=True)
         (length,) = record.unpack(head)
         if not 0 < length <= longest:
-            said = f"after {count} comes one of {length:,} bytes, and each has 1 to {longest:,}"
-            return PacketCount(count, uncounted=said)
+            reason = f"after {count} comes one of {length:,} bytes, and each has 1 to {longest:,}"
+            return PacketCount(count, uncounted=reason)
         at += _RECORD_HEADER + length
         if at > size:
             return PacketCount(count, truncated=True)

@@ -86,8 +86,8 @@ def _of_archive(file: int, size: int, by: datetime) -> tuple[Trace, ...]:
         if beginning := _read_beginning(content):
             files.add(name, name.partition("/")[2] or name, first_stamp(beginning, by))
     if not tar.whole:
-        for one in files.traces.values():
-            one.partial = True
+        for found in files.traces.values():
+            found.partial = True
         return files.sorted_traces()
     last_files = {path: (trace, first) for trace, (path, first) in files.newest.items()}
     for name, content in TarMembers(unpacked(_chunks(file, 0, size))):
@@ -127,16 +127,16 @@ class Traces:
         if newest is None or first.stamp.local >= newest[1].stamp.local:
             self.newest[trace.name] = path, first
 
-    def add_trace(self, one: Trace) -> None:
+    def add_trace(self, new: Trace) -> None:
         """Adds a trace of an archive."""
-        trace = self._trace(one.name)
-        trace.unknown += one.unknown
+        trace = self._trace(new.name)
+        trace.unknown += new.unknown
         # If the end of one archive is not known, the end of another is not the end of the trace.
-        trace.partial = trace.partial or one.partial or (one.begin is not None and one.end is None)
-        if one.begin is not None and (trace.begin is None or one.begin.local < trace.begin.local):
-            trace.begin = one.begin
-        if one.end is not None and (trace.end is None or one.end.local > trace.end.local):
-            trace.end = one.end
+        trace.partial = trace.partial or new.partial or (new.begin is not None and new.end is None)
+        if new.begin is not None and (trace.begin is None or new.begin.local < trace.begin.local):
+            trace.begin = new.begin
+        if new.end is not None and (trace.end is None or new.end.local > trace.end.local):
+            trace.end = new.end
 
     def sorted_traces(self) -> tuple[Trace, ...]:
         for name in self._missed & self.traces.keys():

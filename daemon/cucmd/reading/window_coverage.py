@@ -105,8 +105,8 @@ class Paths:
             folders.update("/".join(parts[:depth]) for depth in range(len(parts) + 1))
         return {
             position
-            for one in folders
-            for position, pattern in self._patterns.get(one, ())
+            for parent in folders
+            for position, pattern in self._patterns.get(parent, ())
             if fnmatchcase(name, pattern)
         }
 
@@ -126,19 +126,19 @@ class PathFound(msgspec.Struct, frozen=True):
 def find_gaps(paths: Iterable[PathFound], window: RequestedWindow, clock: Clock) -> tuple[Gap, ...]:
     """Returns what is certainly missing, in the order of the paths."""
     found: list[Gap] = []
-    for one in paths:
-        if one.traces is None:
-            found.append(Gap(one.path, "all", one.longer))
+    for path in paths:
+        if path.traces is None:
+            found.append(Gap(path.path, "all", path.longer))
             continue
-        coverages = compare_traces(one.traces, window, clock)
+        coverages = compare_traces(path.traces, window, clock)
         late = max(coverages, key=lambda trace: trace.missing_before, default=None)
         if late is not None and late.missing_before:
-            at, name = _moment(late.first, clock), _name_if_several(late, one.traces)
-            found.append(Gap(one.path, "begin", None, late.missing_before, at, name))
+            at, name = _moment(late.first, clock), _name_if_several(late, path.traces)
+            found.append(Gap(path.path, "begin", None, late.missing_before, at, name))
         early = max(coverages, key=lambda trace: trace.missing_after, default=None)
         if early is not None and early.missing_after:
-            at, name = _moment(early.last, clock), _name_if_several(early, one.traces)
-            found.append(Gap(one.path, "end", one.longer, early.missing_after, at, name))
+            at, name = _moment(early.last, clock), _name_if_several(early, path.traces)
+            found.append(Gap(path.path, "end", path.longer, early.missing_after, at, name))
     return tuple(found)
 
 
@@ -281,13 +281,13 @@ def _in_zone(stamp: Stamp, zone: tzinfo) -> set[datetime]:
 
 def unknown_parts(traces: Iterable[Trace], unread: int) -> list[str]:
     """Returns texts that say how many files tell nothing about the window."""
-    said = []
+    texts = []
     if unknown := sum(trace.unknown for trace in traces):
         files = "1 file has" if unknown == 1 else f"{unknown} files have"
-        said.append(f"{files} no time stamps that are known")
+        texts.append(f"{files} no time stamps that are known")
     if unread:
-        said.append(f"{'1 file' if unread == 1 else f'{unread} files'} could not be read")
-    return said
+        texts.append(f"{'1 file' if unread == 1 else f'{unread} files'} could not be read")
+    return texts
 
 
 def first_names(names: Sequence[str]) -> str:
@@ -301,7 +301,7 @@ def printable_name(name: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in name)
 
 
-def first_and_last(covered: Sequence[TraceCoverage]) -> tuple[Stamp, Stamp]:
+def first_and_last(coverages: Sequence[TraceCoverage]) -> tuple[Stamp, Stamp]:
     """Returns the first and the last stamp by the node's clock."""
-    first = min((one.first for one in covered), key=lambda stamp: stamp.local)
-    return first, max((one.last for one in covered), key=lambda stamp: stamp.local)
+    first = min((trace.first for trace in coverages), key=lambda stamp: stamp.local)
+    return first, max((trace.last for trace in coverages), key=lambda stamp: stamp.local)

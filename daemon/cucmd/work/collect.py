@@ -176,21 +176,21 @@ def notes_on_paths(results: Mapping[str, PathResult], unverified: Sequence[str])
 
     Raises `NodeFailed` if a path was refused, a file is cut off, or no path matched anything.
     """
-    missing = {path: one.nothing for path, one in results.items() if one.nothing is not None}
+    missing = {path: result.nothing for path, result in results.items() if result.nothing}
     nothing = len(missing) == len(results)
-    failures = [gone for path, gone in missing.items() if nothing or path not in unverified]
-    failures += [one.cut for one in results.values() if one.cut is not None]
-    gravest = min(failures, key=lambda one: _GRAVEST.index(one.code), default=None)
+    failures = [why for path, why in missing.items() if nothing or path not in unverified]
+    failures += [result.cut for result in results.values() if result.cut is not None]
+    gravest = min(failures, key=lambda why: _GRAVEST.index(why.code), default=None)
     if gravest and (gravest.code in _FAILS_NODE or nothing):
-        others = [one.message for one in failures if one is not gravest]
+        others = [why.message for why in failures if why is not gravest]
         text = "; ".join(shorten(MOST_PATHS_SAID, [gravest.message, *others], "paths"))
         raise NodeFailed(msgspec.structs.replace(gravest, message=text))
     notes = [
-        gone.message
-        for path, gone in missing.items()
-        if path not in unverified or gone.code == Code.COMMAND_REFUSED
+        why.message
+        for path, why in missing.items()
+        if path not in unverified or why.code == Code.COMMAND_REFUSED
     ]
-    notes += [note for one in results.values() for note in one.notes]
+    notes += [note for result in results.values() for note in result.notes]
     return limit_notes(notes)
 
 

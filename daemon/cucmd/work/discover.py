@@ -42,15 +42,16 @@ async def discover(task: NodeTask, request: Discover, ports: Ports, report: Repo
         mask = task.mask
         members = tuple(
             Member(
-                node=task.node if one is asked else _name(one, task),
-                address=one.address,
-                name=mask(one.name),
-                fqdn=None if one.fqdn is None else mask(one.fqdn),
-                role=one.role,
-                product=mask(one.product),
-                unauthenticated=one.unauthenticated and mask(one.unauthenticated)[:LONGEST_UNREAD],
+                node=task.node if node is asked else _name(node, task),
+                address=node.address,
+                name=mask(node.name),
+                fqdn=None if node.fqdn is None else mask(node.fqdn),
+                role=node.role,
+                product=mask(node.product),
+                unauthenticated=node.unauthenticated
+                and mask(node.unauthenticated)[:LONGEST_UNREAD],
             )
-            for one in cluster.nodes[:MOST_MEMBERS]
+            for node in cluster.nodes[:MOST_MEMBERS]
         )
         found = Found(members)
         # Report now, since the answer to the second command may never come.
@@ -75,10 +76,10 @@ async def discover(task: NodeTask, request: Discover, ports: Ports, report: Repo
                 f"{lines} about the cluster in no known form; the transcript has all of them"
             )
         # A start shows the notes of the discovery before it, so these notes are for its user too.
-        unauthenticated_nodes = [one for one in found.members if one.unauthenticated]
+        unauthenticated_nodes = [node for node in found.members if node.unauthenticated]
         unauthenticated = [
-            f"{one.node}, {one.name}, may be down, or new: {one.unauthenticated}"
-            for one in unauthenticated_nodes[:MOST_NAMED]
+            f"{node.node}, {node.name}, may be down, or new: {node.unauthenticated}"
+            for node in unauthenticated_nodes[:MOST_NAMED]
         ]
         if (more := len(unauthenticated_nodes) - MOST_NAMED) > 0:
             are = "node is" if more == 1 else "nodes are"

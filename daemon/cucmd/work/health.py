@@ -74,7 +74,7 @@ async def check_health(
             answer: msgspec.Struct | None = None
             if parser and why_unread is None and any(map(str.strip, runs.lines)):
                 # Mask the answer before it is parsed, since a parser may split a password.
-                lines = [mask(one) for one in runs.lines]
+                lines = [mask(printed) for printed in runs.lines]
                 answer = parser(lines)
             findings.judge(line, answer, why_unread, truncated=runs.is_truncated)
             if isinstance(answer, CertificateList):
@@ -162,13 +162,13 @@ class _Findings:
                 self._found = replace(self._found, clock_ahead=seconds)
             case vos.ClusterTable(nodes=nodes):
                 asked = vos.find_asked_node(nodes, self._host, self._peer)
-                publisher_first = sorted(nodes, key=lambda one: one.role != "Publisher")
+                publisher_first = sorted(nodes, key=lambda node: node.role != "Publisher")
                 self._found = replace(
                     self._found,
                     product=(asked and asked.product) or None,
                     role=asked and asked.role,
                     address=asked and asked.address,
-                    named=tuple(one.address for one in publisher_first[:_MOST_NAMED]) or None,
+                    named=tuple(node.address for node in publisher_first[:_MOST_NAMED]) or None,
                 )
         for name in self._applicable_checks():
             if line == CHECKS[name][-1]:

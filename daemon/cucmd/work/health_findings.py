@@ -64,11 +64,11 @@ def _cluster(answer: vos.ClusterTable, _: Thresholds, now: datetime) -> list[Fin
     """
     if not answer.nodes:
         return [Finding("cluster", UNREAD, "no node in a known form is in the table")]
-    unauthenticated = [one for one in answer.nodes if one.unauthenticated is not None]
+    unauthenticated = [node for node in answer.nodes if node.unauthenticated is not None]
     hint = "if it is not down or new, check its services and the security password of the cluster"
     found = [
-        Finding("cluster", BAD, f"{one.name} ({one.address}): {one.unauthenticated}", hint)
-        for one in unauthenticated
+        Finding("cluster", BAD, f"{node.name} ({node.address}): {node.unauthenticated}", hint)
+        for node in unauthenticated
     ]
     summary = counted(len(answer.nodes), "node")
     return _most_important(found) or [Finding("cluster", GOOD, f"{summary}, each authenticated")]
@@ -89,7 +89,7 @@ def _clock(answer: vos.ShowStatus, limits: Thresholds, now: datetime) -> list[Fi
 
 
 def _disk(answer: vos.Machine, limits: Thresholds, now: datetime) -> list[Finding]:
-    disks = [one for one in answer.disks if one.name == "logging"]
+    disks = [disk for disk in answer.disks if disk.name == "logging"]
     if not disks:
         return [Finding("disk", UNREAD, "the node does not say how full its logging partition is")]
     text = f"{disks[0].used_percent} % of the logging partition is used"
@@ -103,23 +103,24 @@ def _services(answer: ServiceList, _: Thresholds, now: datetime) -> list[Finding
     if not answer.services:
         return [Finding("services", UNREAD, "no service in a known form is in the list")]
     found = []
-    for one in answer.services:
-        note = (one.note or "").lower()
-        if one.state == "STARTED" or _NOT_ACTIVATED in note:
+    for service in answer.services:
+        note = (service.note or "").lower()
+        if service.state == "STARTED" or _NOT_ACTIVATED in note:
             continue
-        text = f"{one.name} is {one.state}{f' ({one.note})' if one.note else ''}"
+        text = f"{service.name} is {service.state}{f' ({service.note})' if service.note else ''}"
+        start = f"utils service start {service.name}"
         if _STOPPED_BY_HAND in note:
-            if answer.primary or one.name not in _OF_PUBLISHER:
-                hint = f"somebody has stopped it: utils service start {one.name}"
+            if answer.primary or service.name not in _OF_PUBLISHER:
+                hint = f"somebody has stopped it: {start}"
                 found.append(Finding("services", LOOK, text, hint))
-        elif one.state != "STOPPED":  # STARTING, STOPPING
+        elif service.state != "STOPPED":  # STARTING, STOPPING
             found.append(Finding("services", LOOK, text, _CHECK_AGAIN))
         else:
-            hint = f"it is activated: utils service start {one.name}, and its logs say why it ended"
+            hint = f"it is activated: {start}, and its logs say why it ended"
             found.append(Finding("services", BAD, text, hint))
     if unknown_lines := sum("[" in line for line in answer.others):
         found.append(Finding("services", UNREAD, f"{unknown_lines} more in no known form"))
-    running = sum(one.state == "STARTED" for one in answer.services)
+    running = sum(service.state == "STARTED" for service in answer.services)
     if not running and not found:
         found.append(Finding("services", UNREAD, "none of the list is STARTED"))
     return _most_important(found) or [Finding("services", GOOD, f"{running} run")]
@@ -148,16 +149,14 @@ def _replication(answer: ReplicationState, _: Thresholds, now: datetime) -> list
     if not answer.servers:
         return [Finding("replication", UNREAD, "no server in a known form is in the table")]
     hint = "utils dbreplication status on the publisher, then utils dbreplication repair"
-    found = [
-        Finding("replication", BAD, f"{one.name}: ({one.code}) {one.details or ''}".rstrip(), hint)
-        for one in answer.servers
-        if one.code != _GOOD_SETUP
-    ]
-    found += [
-        Finding("replication", LOOK, f"{one.name}: {one.checks} of database, RPC, monitor", hint)
-        for one in answer.servers
-        if one.code == _GOOD_SETUP and {"N", "No"} & set(re.split("[/ ]", one.checks))
-    ]
+    found = []
+    for server in answer.servers:
+        if server.code != _GOOD_SETUP:
+            text = f"{server.name}: ({server.code}) {server.details or ''}".rstrip()
+            found.append(Finding("replication", BAD, text, hint))
+        elif {"N", "No"} & set(re.split("[/ ]", server.checks)):
+            text = f"{server.name}: {server.checks} of database, RPC, monitor"
+            found.append(Finding("replication", LOOK, text, hint))
     count = len(answer.servers)
     if answer.count is not None and answer.count != count:
         text = f"{count} of {answer.count} servers could be read"
@@ -194,7 +193,8 @@ def _certificates(answer: CertificateList, _: Thresholds, now: datetime) -> list
     """Judges only the list, which has no dates. `judge_certificate` judges each certificate."""
     if not answer.certificates:
         return [Finding("certificates", UNREAD, "no certificate in a known form is in the list")]
-    more = len({one.name for one in answer.certificates}) - len(certificate_names(answer))
+    names = {entry.name for entry in answer.certificates}
+    more = len(names) - len(certificate_names(answer))
     more += sum(".pem" in line or ".der" in line for line in answer.others)
     if more:
         return [Finding("certificates", UNREAD, f"{more} more of the list, not asked for")]
@@ -203,7 +203,7 @@ def _certificates(answer: CertificateList, _: Thresholds, now: datetime) -> list
 
 def certificate_names(answer: CertificateList) -> list[str]:
     """Returns the names of the certificates to ask for, from the answer to `show cert list own`."""
-    names = dict.fromkeys(one.name for one in answer.certificates)
+    names = dict.fromkeys(entry.name for entry in answer.certificates)
     return list(names)[:_MOST_CERTIFICATES]
 
 
@@ -213,7 +213,7 @@ def _backup(answer: BackupHistory, limits: Thresholds, now: datetime) -> list[Fi
         if not all(_NO_HISTORY in line.lower() for line in answer.others):
             return [Finding("backup", UNREAD, "no backup in a known form is in its history")]
         return [Finding("backup", BAD, "no backup is in its history", hint)]
-    last = max(answer.backups, key=lambda one: one.completed)
+    last = max(answer.backups, key=lambda backup: backup.completed)
     days = (now.date() - last.completed.date()).days
     text = f"the last, of {last.completed:%Y-%m-%d}, ended with {last.result}"
     if last.result != _BACKUP_SUCCEEDED:
@@ -232,25 +232,29 @@ def _cores(answer: CoreFiles, limits: Thresholds, now: datetime) -> list[Finding
     if not answer.files and not answer.none:
         return [Finding("cores", UNREAD, "the node neither lists core files nor says it has none")]
     recent = [
-        one for one in answer.files if (now.date() - one.modified.date()).days <= limits.core_days
+        file
+        for file in answer.files
+        if (now.date() - file.modified.date()).days <= limits.core_days
     ]
     hint = "what has crashed: utils core active analyze FILE, and the logs of that time"
     found = [
-        Finding("cores", BAD, f"{one.process or one.name} of {one.modified:%Y-%m-%d %H:%M}", hint)
-        for one in sorted(recent, key=lambda one: one.modified, reverse=True)
+        Finding(
+            "cores", BAD, f"{file.process or file.name} of {file.modified:%Y-%m-%d %H:%M}", hint
+        )
+        for file in sorted(recent, key=lambda file: file.modified, reverse=True)
     ]
     text = "none"
     if answer.files:
-        newest = max(one.modified for one in answer.files)
+        newest = max(file.modified for file in answer.files)
         text = f"{len(answer.files)}, the newest of {newest:%Y-%m-%d}"
     return _most_important(found) or [Finding("cores", GOOD, text)]
 
 
 def _processor(answer: Processes, limits: Thresholds, now: datetime) -> list[Finding]:
-    used = [one for one in answer.processes if one.cpu_percent is not None]
+    used = [process for process in answer.processes if process.cpu_percent is not None]
     if not used:
         return [Finding("processor", UNREAD, "no process in a known form is in the list")]
-    first = max(used, key=lambda one: one.cpu_percent or 0.0)
+    first = max(used, key=lambda process: process.cpu_percent or 0.0)
     name = first.command.split(" ", 1)[0].rsplit("/", 1)[-1]
     text = f"{name} ({first.pid}) uses {first.cpu_percent:g} % of one processor"
     if (first.cpu_percent or 0.0) > limits.processor_percent:
@@ -263,14 +267,14 @@ def _availability(answer: HighAvailability, _: Thresholds, now: datetime) -> lis
         return [Finding("availability", UNREAD, "no node in a known form is in the answer")]
     found = []
     states: dict[str, None] = {}
-    for one in answer.nodes:
-        state = (one.state or "").lower()
+    for node in answer.nodes:
+        state = (node.state or "").lower()
         # A node is as it should be if nobody has enabled high availability there.
-        disabled = _NOT_ENABLED in (one.reason or "").lower()
-        states[_NOT_ENABLED if disabled else one.state or ""] = None
-        text = f"{one.name} is {one.state}{f' ({one.reason})' if one.reason else ''}"
+        disabled = _NOT_ENABLED in (node.reason or "").lower()
+        states[_NOT_ENABLED if disabled else node.state or ""] = None
+        text = f"{node.name} is {node.state}{f' ({node.reason})' if node.reason else ''}"
         if not state:
-            found.append(Finding("availability", UNREAD, f"{one.name}: its state is missing"))
+            found.append(Finding("availability", UNREAD, f"{node.name}: its state is missing"))
         elif state == _AVAILABLE or disabled:
             continue
         elif "fail" in state or "backup" in state:
@@ -303,13 +307,13 @@ def findings_if_truncated(check: str, found: Sequence[Finding]) -> list[Finding]
     The beginning can prove that something is wrong. It can never prove that all is well, and it
     does not show the last backup.
     """
-    stay = [one for one in found if one.state != GOOD and check != "backup"]
+    stay = [finding for finding in found if finding.state != GOOD and check != "backup"]
     return [*stay, Finding(check, UNREAD, "the answer is long, and only its beginning was read")]
 
 
 def _most_important(found: Sequence[Finding]) -> list[Finding]:
     """Returns the first few findings, the bad ones first, since a node may print thousands."""
-    ordered = sorted(found, key=lambda one: (BAD, LOOK, UNREAD).index(one.state))
+    ordered = sorted(found, key=lambda finding: (BAD, LOOK, UNREAD).index(finding.state))
     shown, more = ordered[:_MOST_LISTED], len(ordered) - _MOST_LISTED
     if more > 0:
         last = shown[-1]

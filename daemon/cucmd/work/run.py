@@ -45,7 +45,7 @@ async def run(task: NodeTask, request: Run, ports: Ports, report: Report) -> Not
         runs = CommandRuns(task, request, session, ports, report, seconds=request.seconds)
         failed = [await runs.run(number) for number in range(1, len(request.commands) + 1)]
         report.phase(Phase.CLOSE)
-        if refused := [one.message for one in failed if one is not None]:
+        if refused := [problem.message for problem in failed if problem is not None]:
             count = f"{len(refused)} of {len(failed)} commands: " if len(failed) > 1 else ""
             raise fail(Code.COMMAND_REFUSED, count + "; ".join(shorten(_MOST_SAID, refused)))
         return ()

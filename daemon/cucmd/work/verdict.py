@@ -171,13 +171,15 @@ def compare_contents(
     received: the files of one command for which `compare` found no failure.
     """
     damage: dict[str, str] = {}
-    for file, one in read.items():
-        if one.wrong is not None:
-            damage[file.path] = one.wrong
-        elif compressed and _is_gzip(file) and one.contents is None and one.unread is None:
+    for file, content in read.items():
+        if content.wrong is not None:
+            damage[file.path] = content.wrong
+        elif compressed and _is_gzip(file) and content.contents is None and content.unread is None:
             damage[file.path] = "is no archive"  # cut before its first byte, or damaged
     unread = {
-        file.path: _describe_unread(one) for file, one in read.items() if one.unread is not None
+        file.path: _describe_unread(content)
+        for file, content in read.items()
+        if content.unread is not None
     }
     if damage:
         received_sum = Announced(len(received), sum(file.size for file in received))
@@ -189,13 +191,15 @@ def compare_contents(
     everything = frozenset(file.path for file in received)
     if unread:
         return _not_whole(path, unread, _PACKED_HINT), everything
-    contents = [one.contents or Contents(1, file.size, packed=False) for file, one in read.items()]
-    files_in_archive = sum(one.files for one in contents)
-    sizes = [one.size for one in contents if one.size is not None]
+    contents = [
+        content.contents or Contents(1, file.size, packed=False) for file, content in read.items()
+    ]
+    files_in_archive = sum(content.files for content in contents)
+    sizes = [content.size for content in contents if content.size is not None]
     total = sum(sizes) if len(sizes) == len(contents) else None
     if not files_in_archive:
         shortfall = "only an empty archive came"
-    elif announced == Announced() and not any(one.packed for one in contents):
+    elif announced == Announced() and not any(content.packed for content in contents):
         shortfall = "no archive came"
     elif shortfall := _describe_shortfall(announced, files_in_archive, total):
         shortfall = f"the archive is {shortfall}"
@@ -217,15 +221,19 @@ def reading_notes(
     could not be compared with the announced size.
     """
     notes = []
-    for file, one in read.items():
+    for file, content in read.items():
         name = PurePosixPath(file.path).name
-        if one.unread is not None:
-            notes.append(f"{path}: {name} {_describe_unread(one)}")
-        elif one.contents is not None and one.contents.size is None and announced.size is not None:
+        if content.unread is not None:
+            notes.append(f"{path}: {name} {_describe_unread(content)}")
+        elif (
+            content.contents is not None
+            and content.contents.size is None
+            and announced.size is not None
+        ):
             why = "its bytes were not compared with those announced"
             notes.append(f"{path}: {name} has links, or files with holes: {why}")
     return notes
 
 
-def _describe_unread(one: FileRead) -> str:
-    return f"was not read to its end: {one.unread}"
+def _describe_unread(content: FileRead) -> str:
+    return f"was not read to its end: {content.unread}"
