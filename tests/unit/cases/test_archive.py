@@ -48,7 +48,7 @@ def length(part: ExportPart) -> int:
     return len(part.head) + part.size + (-part.size % 512 if part.path else 0)
 
 
-async def test_after_gives_the_rest(tmp_path: Path) -> None:
+async def test_after_gives_the_rest(tmp_path):
     files = [file(1, name, complete=True) for name in ("x", "y", "z")]
     async with opened(tmp_path, files) as (store, job):
 
@@ -70,7 +70,7 @@ async def test_after_gives_the_rest(tmp_path: Path) -> None:
             await made("a/no such file")
 
 
-async def test_a_damaged_file_is_left_out(tmp_path: Path) -> None:
+async def test_a_damaged_file_is_left_out(tmp_path):
     files = [file(1, name, complete=True) for name in ("x", "y")]
     async with opened(tmp_path, files) as (store, job):
         damaged = {files[0].path: "has another checksum"}
@@ -83,9 +83,7 @@ async def test_a_damaged_file_is_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("second", "left_out"), [((), 1), ((False,), 1), ((True,), 0)], ids=["one", "twice", "whole"]
 )
-async def test_a_file_of_two_attempts_is_left_out_once(
-    tmp_path: Path, second: tuple[bool, ...], left_out: int
-) -> None:
+async def test_a_file_of_two_attempts_is_left_out_once(tmp_path, second, left_out):
     files = [file(1, "cm/x", complete=False)]
     files += [file(2, "cm/x", complete=whole) for whole in second]
     assert (await measured(tmp_path, files)).left_out == left_out

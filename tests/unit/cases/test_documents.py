@@ -32,7 +32,7 @@ def job_of(coverage: str | None) -> Job:
 @pytest.mark.parametrize(
     ("coverage", "said", "not_yet"), [(SAID, SAID, False), ("", None, False), (None, None, True)]
 )
-def test_what_files_cover(coverage: str | None, said: str | None, not_yet: bool) -> None:
+def test_what_files_cover(coverage, said, not_yet):
     job, figures = job_of(coverage), {"pub": ExportedNode()}
     summary = documents.summary(job, figures).decode()
     assert (f"pub: {SAID}" in summary) is bool(said)
@@ -41,9 +41,7 @@ def test_what_files_cover(coverage: str | None, said: str | None, not_yet: bool)
     assert json.loads(manifest)["job"]["nodes"][0]["coverage"] == said
 
 
-def test_the_manifest_has_the_result(
-    tmp_path: object,
-) -> None:
+def test_the_manifest_has_the_result(tmp_path):
     job = job_of(None)
     captured = Captured("cucmd_0a1b2c3d4e5f", NOW, packets=3)
     seen = msgspec.structs.replace(job.nodes[0], result=captured)
@@ -54,7 +52,7 @@ def test_the_manifest_has_the_result(
     assert in_manifest["result"] == on_socket["capture"]
 
 
-def test_captures_that_may_run_are_named() -> None:
+def test_captures_that_may_run_are_named():
     node = msgspec.structs.replace(Node("pub"), may_run=("cucmd_x", "cucmd_x_2"))
     job = Job("0a1b2c3d4e5f", NOW, Capture("cucmd_x"), Timeouts(), 8, (node,)).cancel(NOW)
     lines = documents.summary(job, {"pub": ExportedNode()}).decode().splitlines()
@@ -62,7 +60,7 @@ def test_captures_that_may_run_are_named() -> None:
     assert [line.rpartition("/")[2] for line in said] == ["cucmd_x.cap", "cucmd_x_2.cap"]
 
 
-def test_earlier_attempts_are_listed() -> None:
+def test_earlier_attempts_are_listed():
     refused = failure(Code.AUTH_FAILED, "wrong")
     late = failure(Code.RECEIVER_UNREACHABLE, "no connection came")
     node = Node("pub").begin(NOW, 1).enter(Phase.TRANSFER).fail(NOW, late).retry(1)
@@ -82,7 +80,7 @@ def test_earlier_attempts_are_listed() -> None:
     assert (told["failure"], told["phase"], told["attempt"]) == (late.code, "transfer", 1)
 
 
-def test_a_retried_node_shows_no_coverage(tmp_path: object) -> None:
+def test_a_retried_node_shows_no_coverage(tmp_path):
     job = job_of(SAID)
     pending = msgspec.structs.replace(job.nodes[0], state=Node("pub").state)
     again = msgspec.structs.replace(job, nodes=(pending,))

@@ -59,7 +59,7 @@ def test_any_name_can_be_read_back(name, alike):
     ("case", "name"),
     [(None, "cucmd-3f2a00112233"), ("698123456", "case-698123456"), ("../a b/ü", "case-.._a_b__")],
 )
-def test_the_name_of_an_export(case: str | None, name: str) -> None:
+def test_the_name_of_an_export(case, name):
     labels = {} if case is None else {"case": case}
     now = datetime.now(UTC)
     job = Job("3f2a00112233", now, Collect(()), Timeouts(), 1, (), labels=labels)

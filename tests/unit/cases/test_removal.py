@@ -29,14 +29,14 @@ def other(tmp_path: Path) -> Path:
     return other
 
 
-def test_a_directory_is_removed(directory: Path, tmp_path: Path) -> None:
+def test_a_directory_is_removed(directory, tmp_path):
     for _ in range(2):  # a missing one is no error
         remove_directory(directory, threading.Event())
         assert list(directory.parent.iterdir()) == []
     remove_directory(tmp_path / "no jobs" / "at all", threading.Event())
 
 
-def test_no_link_is_followed(directory: Path, other: Path) -> None:
+def test_no_link_is_followed(directory, other):
     (directory / "pub" / "files" / "folder").symlink_to(other)
     (directory / "pub" / "files" / "file").symlink_to(other / "kept")
     os.link(other / "kept", directory / "pub" / "same")
@@ -46,7 +46,7 @@ def test_no_link_is_followed(directory: Path, other: Path) -> None:
     assert (other / "kept").read_text() == "x"
 
 
-def test_a_linked_directory_is_not_followed(directory: Path, other: Path) -> None:
+def test_a_linked_directory_is_not_followed(directory, other):
     link = directory.with_name("link")
     link.symlink_to(other)
     remove_directory(link, threading.Event())
@@ -54,7 +54,7 @@ def test_a_linked_directory_is_not_followed(directory: Path, other: Path) -> Non
     assert (other / "kept").exists()
 
 
-def test_a_stop_leaves_the_rest_for_later(directory: Path) -> None:
+def test_a_stop_leaves_the_rest_for_later(directory):
     stopped = threading.Event()
     stopped.set()
     with pytest.raises(Stopped):
@@ -64,7 +64,7 @@ def test_a_stop_leaves_the_rest_for_later(directory: Path) -> None:
     assert not directory.exists()
 
 
-def test_an_error_is_raised(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_is_raised(directory, monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", "a.txt")
 

@@ -54,9 +54,7 @@ HELD = st.sets(st.integers(0, 20).map(str))
 
 
 @given(JOBS, LIMITS, RULES, HELD)
-def test_kept_and_held_jobs_stay(
-    jobs: list[ClosedJob], limits: Limits, rule: Prune, held: set[str]
-) -> None:
+def test_kept_and_held_jobs_stay(jobs, limits, rule, held):
     for found in (
         jobs_beyond_limits(jobs, NOW, ELAPSED, held.__contains__, **limits),
         jobs_to_prune(rule, jobs, NOW, held.__contains__),
@@ -67,7 +65,7 @@ def test_kept_and_held_jobs_stay(
 
 
 @given(JOBS, LIMITS)
-def test_the_rest_is_within_limits(jobs: list[ClosedJob], limits: Limits) -> None:
+def test_the_rest_is_within_limits(jobs, limits):
     gone = jobs_beyond_limits(jobs, NOW, ELAPSED, nobody, **limits)
     left = [one for one in jobs if one not in gone and KEEP not in one.labels]
     if limits["most"]:
@@ -84,7 +82,7 @@ def test_the_rest_is_within_limits(jobs: list[ClosedJob], limits: Limits) -> Non
 
 
 @given(JOBS, LIMITS)
-def test_only_jobs_beyond_limits_go(jobs: list[ClosedJob], limits: Limits) -> None:
+def test_only_jobs_beyond_limits_go(jobs, limits):
     deletable = [one for one in jobs if KEEP not in one.labels]
     for one in jobs_beyond_limits(jobs, NOW, ELAPSED, nobody, **limits):
         newer = deletable[: deletable.index(one)]
@@ -95,16 +93,16 @@ def test_only_jobs_beyond_limits_go(jobs: list[ClosedJob], limits: Limits) -> No
         assert old or many or (large and one.bytes)
 
 
-def test_no_limit_deletes_nothing() -> None:
+def test_no_limit_deletes_nothing():
     assert jobs_beyond_limits([job(1, days=9999, size=10**15)], NOW, ELAPSED, nobody) == []
 
 
-def test_the_newest_job_stays() -> None:
+def test_the_newest_job_stays():
     jobs = [job(3, size=500), job(2, size=0), job(1, size=1)]
     assert ids(jobs_beyond_limits(jobs, NOW, ELAPSED, nobody, most_bytes=100)) == ["1"]
 
 
-def test_kept_jobs_do_not_count() -> None:
+def test_kept_jobs_do_not_count():
     jobs = [job(3, keep="yes", size=999), job(2), job(1)]
     assert ids(jobs_beyond_limits(jobs, NOW, ELAPSED, nobody, most=1)) == ["1"]
     assert ids(jobs_beyond_limits(jobs, NOW, ELAPSED, nobody, most_bytes=20)) == []
@@ -123,7 +121,7 @@ def test_kept_jobs_do_not_count() -> None:
         (Prune(labels={KEEP: "yes"}), []),
     ],
 )
-def test_pruning_needs_all_conditions(rule: Prune, expected: list[str]) -> None:
+def test_pruning_needs_all_conditions(rule, expected):
     jobs = [
         job(5, case="1"),
         job(4, days=1, size=60),
@@ -143,6 +141,6 @@ def test_pruning_needs_all_conditions(rule: Prune, expected: list[str]) -> None:
         (40, -1e300, False),  # its row is damaged
     ],
 )
-def test_age_is_by_both_clocks(wall: float, counted: float, gone: bool) -> None:
+def test_age_is_by_both_clocks(wall, counted, gone):
     one = ClosedJob("1", NOW - timedelta(days=wall), 10, {}, ELAPSED - counted * DAY)
     assert ids(jobs_beyond_limits([one], NOW, ELAPSED, nobody, days=30)) == (["1"] if gone else [])

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from cucmd.cases.damaged import DamagedFiles
 from cucmd.cases.export_sender import LEAST, SECONDS, CutOff, ExportSender
@@ -71,13 +70,13 @@ async def sent(process: Process, damaged: DamagedFiles | None = None) -> float:
     return took
 
 
-async def test_it_ends_when_all_is_sent(autojump_clock: MockClock) -> None:
+async def test_it_ends_when_all_is_sent(autojump_clock):
     process = Process((0, WANTS), (1, WANTS), (1, ExportMoved(5, wants=True)))
     assert await sent(process) == 2
     assert [one.parts[0].head for one in process.sent] == [b"a", b"b"]
 
 
-async def test_a_slow_client_is_cut_off(autojump_clock: MockClock) -> None:
+async def test_a_slow_client_is_cut_off(autojump_clock):
     began = trio.current_time()
     slow = [(SECONDS / 4, ExportMoved(number * (LEAST // 5))) for number in range(9)]
     with pytest.raises(CutOff):
@@ -85,13 +84,13 @@ async def test_a_slow_client_is_cut_off(autojump_clock: MockClock) -> None:
     assert trio.current_time() - began == SECONDS
 
 
-async def test_64_kib_a_minute_is_enough(autojump_clock: MockClock) -> None:
+async def test_64_kib_a_minute_is_enough(autojump_clock):
     moved = [(SECONDS - 0.1, ExportMoved(number * LEAST)) for number in range(1, 100)]
     ends = [(0.0, WANTS), (0.0, WANTS)]
     assert await sent(Process((0, WANTS), *moved, *ends)) == pytest.approx(99 * (SECONDS - 0.1))
 
 
-async def test_a_damaged_file_is_remembered(autojump_clock: MockClock) -> None:
+async def test_a_damaged_file_is_remembered(autojump_clock):
     damaged = DamagedFiles()
     found = ExportDamaged(os.fsencode(FOLDER / "a/files/x"), "is gone")
     with pytest.raises(CutOff, match="is gone"):
@@ -99,12 +98,12 @@ async def test_a_damaged_file_is_remembered(autojump_clock: MockClock) -> None:
     assert damaged.of(JOB) == {"a/files/x": "is gone"}
 
 
-async def test_a_lost_process_is_an_error(autojump_clock: MockClock) -> None:
+async def test_a_lost_process_is_an_error(autojump_clock):
     with pytest.raises(OSError, match="killed"):
         await sent(Process((0, WorkerEnded(Cause.LOST, "it was killed"))))
 
 
-def test_a_whole_file_is_forgotten() -> None:
+def test_a_whole_file_is_forgotten():
     damaged = DamagedFiles()
     damaged.note(JOB, "a", "is gone")
     damaged.note(JOB, "a", None)

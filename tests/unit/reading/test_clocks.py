@@ -21,7 +21,7 @@ from unit.reading.test_coverage import BERLIN, NEW_YORK, WINDOW, at, trace, utc
 AUTUMN = datetime(2026, 10, 25, tzinfo=UTC)
 
 
-def test_a_time_that_comes_twice() -> None:
+def test_a_time_that_comes_twice():
     first, second = AUTUMN.replace(minute=30), AUTUMN.replace(hour=1, minute=30)
     assert possible_moments(at("2026-10-25 02:30"), BERLIN) == (first, second)
     # In a header: it may be without summer time.
@@ -39,14 +39,14 @@ def test_a_time_that_comes_twice() -> None:
         ("until", "02:00", "ends"),
     ],
 )
-def test_a_trace_in_the_repeated_hour(bound: str, time: str, said: str) -> None:
+def test_a_trace_in_the_repeated_hour(bound, time, said):
     moment = datetime.fromisoformat(f"2026-10-25 {time}+00:00")
     begin, end = "2026-10-25 02:30", "2026-10-25 09:00"
     one = trace(begin, end) if bound == "since" else trace("2026-10-24 09:00", begin)
     assert describe([one], RequestedWindow(**{bound: moment}), BERLIN).startswith(said)
 
 
-def test_a_header_of_another_zone() -> None:
+def test_a_header_of_another_zone():
     noon = datetime(2026, 7, 1, 10, tzinfo=UTC)
     for offset, known in ((2, True), (1, True), (0, False), (3, False), (-5, False)):
         found = possible_moments(at("2026-07-01 12:00", offset), BERLIN)
@@ -58,7 +58,7 @@ SUMMER, WINTER = (Stamp(at("2026-10-25 02:30").local, timedelta(hours=h), True) 
 
 @pytest.mark.parametrize("clock", [BERLIN, NEW_YORK, Clock()])
 @pytest.mark.parametrize(("stamp", "moment"), [(SUMMER, "00:30"), (WINTER, "01:30")])
-def test_an_exact_offset_decides(stamp: Stamp, moment: str, clock: Clock) -> None:
+def test_an_exact_offset_decides(stamp, moment, clock):
     exactly = datetime.fromisoformat(f"2026-10-25 {moment}+00:00")
     assert possible_moments(stamp, clock) == (exactly, exactly)
     (gap,) = find_gaps(
@@ -69,7 +69,7 @@ def test_an_exact_offset_decides(stamp: Stamp, moment: str, clock: Clock) -> Non
     assert (gap.seconds, gap.at) == (3600, exactly)
 
 
-def test_times_are_shown_by_the_nodes_clock() -> None:
+def test_times_are_shown_by_the_nodes_clock():
     one = Trace("x", Stamp(at("12:30").local, timedelta(), True), None)
     window = RequestedWindow(since=utc("12:00"))
     assert describe([one], window, BERLIN).startswith("begins 13:30, 30 min missing")
@@ -78,14 +78,14 @@ def test_times_are_shown_by_the_nodes_clock() -> None:
 # The clock is set forward: in Berlin on 2026-03-29, from 02:00 to 03:00; there is no 02:30.
 
 
-def test_a_time_that_never_comes() -> None:
+def test_a_time_that_never_comes():
     assert possible_moments(at("2026-03-29 02:30"), BERLIN) is None
     window = RequestedWindow(since=datetime(2026, 3, 29, 1, tzinfo=UTC))
     one = trace("2026-03-29 02:30", "2026-03-29 09:00")
     assert describe([one], window, BERLIN).startswith("coverage unknown")
 
 
-def test_both_sides_of_a_missing_hour() -> None:
+def test_both_sides_of_a_missing_hour():
     assert possible_moments(at("2026-03-29 01:59"), BERLIN) == (
         datetime(2026, 3, 29, 0, 59, tzinfo=UTC),
         datetime(2026, 3, 29, 0, 59, tzinfo=UTC),
@@ -99,7 +99,7 @@ def test_both_sides_of_a_missing_hour() -> None:
 # A node whose zone is not known
 
 
-def test_an_unknown_zone_may_be_any() -> None:
+def test_an_unknown_zone_may_be_any():
     unknown = Clock()
     assert describe([trace("2026-11-24 20:00", "2026-11-26 10:00")], WINDOW, unknown) == (
         "covers the window, whatever the node's time zone is"
@@ -112,7 +112,7 @@ def test_an_unknown_zone_may_be_any() -> None:
     assert describe([trace("12:00", "15:30")], late, unknown) == "begins 12:00 by the node's clock"
 
 
-def test_a_header_narrows_an_unknown_zone() -> None:
+def test_a_header_narrows_an_unknown_zone():
     known = possible_moments(at("13:30", 1), Clock())
     assert known == (
         datetime(2026, 11, 25, 11, 30, tzinfo=UTC),
@@ -133,7 +133,7 @@ def test_a_header_narrows_an_unknown_zone() -> None:
         (-30, "12:20", "covers"),
     ],
 )
-def test_a_wrong_clock_makes_it_unclear(ahead: int, begin: str, said: str) -> None:
+def test_a_wrong_clock_makes_it_unclear(ahead, begin, said):
     clock = Clock(BERLIN.zone, timedelta(minutes=ahead))
     window = RequestedWindow(since=WINDOW.since)
     assert describe([trace(begin, "15:30")], window, clock).startswith(said)

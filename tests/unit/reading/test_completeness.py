@@ -68,12 +68,12 @@ GZIPS = {
 
 
 @pytest.mark.parametrize("content", GZIPS.values(), ids=GZIPS)
-def test_a_whole_gzip(content: bytes) -> None:
+def test_a_whole_gzip(content):
     assert is_whole(content)
 
 
 @pytest.mark.parametrize("name", GZIPS)
-def test_a_gzip_cut_anywhere(name: str) -> None:
+def test_a_gzip_cut_anywhere(name):
     """At its last bytes, and at 50 other places."""
     content = GZIPS[name].rstrip(b"\0") if name == "padded" else GZIPS[name]
     places = {*range(max(1, len(content) - 10), len(content)), 1, 2}
@@ -93,7 +93,7 @@ def whole_at(name: str, cut: bytes) -> bool:
 
 @given(st.data())
 @tries(100)
-def test_a_damaged_byte(data: st.DataObject) -> None:
+def test_a_damaged_byte(data):
     content = bytearray(GZIPS["members"])
     at = data.draw(st.integers(0, 15))
     # In the CRC and the length of the last member, or anywhere in what is packed.
@@ -111,22 +111,22 @@ def test_a_damaged_byte(data: st.DataObject) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"a log\n" * 1000, b"\x1fno gzip", b"PK\3\4", bytes(3000)]
 )
-def test_other_files_are_whole(content: bytes) -> None:
+def test_other_files_are_whole(content):
     assert is_whole(content)
 
 
-def test_bytes_behind_a_gzip() -> None:
+def test_bytes_behind_a_gzip():
     assert is_whole(members(LOG) + b"a signature")
 
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("pack", [gzip.compress, bytes], ids=["tgz", "tar"])
-def test_contents_of_an_archive(pack: Callable[[bytes], bytes], form: int) -> None:
+def test_contents_of_an_archive(pack, form):
     assert archive(pack(tar_of(FILES, form))) == Contents(len(FILES), SIZE)
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_an_archive_cut_anywhere(form: int) -> None:
+def test_an_archive_cut_anywhere(form):
     content = gzip.compress(tar_of(FILES, form))
     places = {*range(len(content) - 10, len(content)), 1, 2}
     places |= {RANDOM.randrange(1, len(content)) for _ in range(50)}
@@ -136,7 +136,7 @@ def test_an_archive_cut_anywhere(form: int) -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_tar_cut_before_it_was_packed(form: int) -> None:
+def test_a_tar_cut_before_it_was_packed(form):
     content = tar_of(FILES, form)
     end = len(content.rstrip(b"\0"))  # within the content of the last file
     for place in {RANDOM.randrange(512, end) for _ in range(50)}:
@@ -146,7 +146,7 @@ def test_a_tar_cut_before_it_was_packed(form: int) -> None:
 
 @given(st.lists(st.integers(1, 600), max_size=40))
 @tries(100)
-def test_a_tar_in_any_pieces(sizes: list[int]) -> None:
+def test_a_tar_in_any_pieces(sizes):
     small = {name: content[:700] for name, content in FILES.items()}
     content, pieces = tar_of(small, tarfile.PAX_FORMAT), []
     at = 0
@@ -170,12 +170,12 @@ END = bytes(1024)
 
 
 @pytest.mark.parametrize("link", [tarfile.LNKTYPE, tarfile.SYMTYPE])
-def test_a_link_has_no_known_size(link: bytes) -> None:
+def test_a_link_has_no_known_size(link):
     content = header(size=3) + b"abc" + bytes(509) + header(link, 700, linkname="active/y") + END
     assert archive(gzip.compress(content)) == Contents(2, None)
 
 
-def test_a_file_with_holes() -> None:
+def test_a_file_with_holes():
     block = bytearray(header(tarfile.GNUTYPE_SPARSE, 512))
     block[482] = 1  # one more block of holes follows
     block[148:156] = b"%06o\0 " % (sum(block[:148]) + sum(block[156:]) + 8 * 32)
@@ -183,25 +183,25 @@ def test_a_file_with_holes() -> None:
     assert archive(gzip.compress(content)) == Contents(2, None)
 
 
-def test_a_size_in_a_pax_header() -> None:
+def test_a_size_in_a_pax_header():
     records = b"21 size=000000001000\n"
     pax = header(tarfile.XHDTYPE, len(records)) + records + bytes(512 - len(records))
     content = pax + header(size=0) + b"x" * 1000 + bytes(24) + header() + END
     assert archive(gzip.compress(content)) == Contents(2, 1000)
 
 
-def test_a_gzip_without_a_tar() -> None:
+def test_a_gzip_without_a_tar():
     assert archive(gzip.compress(LOG)) == Contents(1, len(LOG))
 
 
 @pytest.mark.parametrize("content", [b"", b"a log\n" * 1000, b"PK\3\4"])
-def test_no_archive_is_none(content: bytes) -> None:
+def test_no_archive_is_none(content):
     assert archive(content) is None
 
 
 @given(st.binary(max_size=3000), st.sampled_from([b"", header(), header(b"x", 900), header(b"L")]))
 @tries(200)
-def test_no_bytes_raise(content: bytes, beginning: bytes) -> None:
+def test_no_bytes_raise(content, beginning):
     for text in (
         beginning + content,
         gzip.compress(beginning + content),
@@ -270,7 +270,7 @@ def sparse() -> bytes:
 @pytest.mark.long
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("read", [read_archive, read_gzip])
-def test_hostile_files_take_little_memory(name: str, read: Callable[[Repeated], object]) -> None:
+def test_hostile_files_take_little_memory(name, read):
     """How long it takes is for the kernel to say."""
     tracemalloc.start()
     try:

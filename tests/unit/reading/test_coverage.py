@@ -75,11 +75,11 @@ OPEN, LONG = RequestedWindow(), RequestedWindow(WINDOW.since, WINDOW.until + tim
         ),
     ],
 )
-def test_one_trace(window: RequestedWindow, begin: str, end: str, said: str) -> None:
+def test_one_trace(window, begin, end, said):
     assert describe([trace(begin, end)], window, BERLIN) == f"{said} (Europe/Berlin)"
 
 
-def test_incomplete_traces_are_named() -> None:
+def test_incomplete_traces_are_named():
     traces = [
         trace("12:00", "15:30", "sdl/SDL"),
         trace("14:07", "15:30", "cti/SDL"),
@@ -91,7 +91,7 @@ def test_incomplete_traces_are_named() -> None:
     )
 
 
-def test_a_name_is_short_and_printable() -> None:
+def test_a_name_is_short_and_printable():
     odd = trace("14:07", "15:30", "x" * 5000 + "\udc80\x1b[2J\n")
     said = describe([odd, trace("12:00", "15:30")], WINDOW, BERLIN)
     assert said.endswith("xx??[2J? begins 14:07, 1 h 07 min missing")
@@ -99,7 +99,7 @@ def test_a_name_is_short_and_printable() -> None:
     assert len(said) < 200
 
 
-def test_files_without_stamps() -> None:
+def test_files_without_stamps():
     none = [Trace("a", unknown=2), Trace("b", unknown=1)]
     said = describe(none, WINDOW, BERLIN)
     assert said == "coverage unknown: 3 files have no time stamps that are known"
@@ -110,14 +110,14 @@ def test_files_without_stamps() -> None:
 
 
 @pytest.mark.parametrize("lack", [{"unknown": 1}, {"partial": True}])
-def test_unread_files_may_have_it(lack: dict) -> None:
+def test_unread_files_may_have_it(lack):
     assert describe([trace("14:07", "15:30", **lack)], WINDOW, BERLIN).startswith(
         "coverage unknown"
     )
     assert describe([trace("12:00", "15:30", **lack)], WINDOW, BERLIN).startswith("covers 13:00")
 
 
-def test_an_unread_end_is_unknown() -> None:
+def test_an_unread_end_is_unknown():
     assert describe([trace("12:00", None)], WINDOW, BERLIN).startswith("coverage unknown")
 
 
@@ -140,7 +140,7 @@ def test_an_unread_end_is_unknown() -> None:
         (False, "active_2026.tgz", set()),
     ],
 )
-def test_paths_of_a_file(recurs: bool, file: str, positions: set[int]) -> None:
+def test_paths_of_a_file(recurs, file, positions):
     paths = (
         "/cm/trace//ccm/sdl/",
         "syslog/messages*",
@@ -151,12 +151,12 @@ def test_paths_of_a_file(recurs: bool, file: str, positions: set[int]) -> None:
     assert Paths(paths, recurs=recurs).of(file) == positions
 
 
-def test_the_only_path_takes_all() -> None:
+def test_the_only_path_takes_all():
     assert Paths(["syslog/messages*"]).of("a/name/of/the/nodes/own") == {0}
     assert Paths(["*", "install_log*"]).of("install_log.1") == {0, 1}
 
 
-def test_gaps_of_each_path() -> None:
+def test_gaps_of_each_path():
     found = [
         PathFound("sdl", [trace("12:00", "15:30")], "6h"),
         PathFound(
@@ -191,12 +191,12 @@ def test_gaps_of_each_path() -> None:
         ("14:59", "15:30", "begin", 119),
     ],
 )
-def test_at_most_the_window_is_missing(begin: str, end: str, missing: str, minutes: int) -> None:
+def test_at_most_the_window_is_missing(begin, end, missing, minutes):
     (gap,) = find_gaps([PathFound("x", [trace(begin, end)])], WINDOW, BERLIN)
     assert (gap.missing, gap.seconds) == (missing, minutes * 60)
 
 
-def test_an_unclear_time_is_not_named() -> None:
+def test_an_unclear_time_is_not_named():
     wrong = Clock(BERLIN.zone, timedelta(minutes=-10))
     (gap,) = find_gaps([PathFound("x", [trace("13:32", "15:30")])], WINDOW, wrong)
     assert (gap.seconds, gap.at) == (32 * 60, utc("12:32")), "it is what its clock shows"
@@ -209,7 +209,7 @@ def test_an_unclear_time_is_not_named() -> None:
     assert (gap.seconds, gap.at) == (12.5 * 3600, None)
 
 
-def test_missing_paths_and_their_option() -> None:
+def test_missing_paths_and_their_option():
     gaps = [Gap("a", "all", "6h"), Gap("b", "end", "always"), Gap("c", "all"), Gap("d", "begin")]
     assert describe([trace("12:00", "15:30")], WINDOW, BERLIN, 0, gaps) == (
         "covers 13:00 to 15:00 (Europe/Berlin); nothing came of a, c; "
@@ -235,7 +235,7 @@ def test_missing_paths_and_their_option() -> None:
         ("100", ""),
     ],
 )
-def test_names_of_traces(path: str, name: str) -> None:
+def test_names_of_traces(path, name):
     assert trace_name(path) == name
 
 
@@ -270,20 +270,18 @@ gaps = st.builds(
 
 
 @given(st.lists(traces), st.builds(RequestedWindow, moments, moments), clocks, st.lists(gaps))
-def test_no_traces_raise(
-    some: list[Trace], window: RequestedWindow, clock: Clock, missing: list[Gap]
-) -> None:
+def test_no_traces_raise(some, window, clock, missing):
     describe(some, window, clock, 0, missing)
     find_gaps([PathFound("x", some)], window, clock)
 
 
 @given(st.lists(st.text(alphabet="ab/*.1"), min_size=2), st.text(alphabet="ab/.1"), st.booleans())
-def test_any_names_can_be_compared(paths: list[str], file: str, recurs: bool) -> None:
+def test_any_names_can_be_compared(paths, file, recurs):
     assert Paths(paths, recurs=recurs).of(file) <= set(range(len(paths)))
 
 
 @given(stamps, moments, clocks)
-def test_covered_holds_for_every_moment(stamp: Stamp, since: datetime | None, clock: Clock) -> None:
+def test_covered_holds_for_every_moment(stamp, since, clock):
     one = Trace("x", stamp, stamp)
     if since is not None and describe([one], RequestedWindow(since=since), clock).startswith(
         "covers"

@@ -89,9 +89,7 @@ def part(path: Path, size: int | None = None) -> ExportPart:
     return ExportPart(b"head", os.fsencode(path), path.stat().st_size if size is None else size)
 
 
-def test_heads_files_and_padding_are_sent(
-    sending: tuple[Process, socket.socket], tmp_path: Path
-) -> None:
+def test_heads_files_and_padding_are_sent(sending, tmp_path):
     process, client = sending
     expected, parts = b"document", [ExportPart(b"document")]
     for number, size in enumerate(SIZES):
@@ -104,9 +102,7 @@ def test_heads_files_and_padding_are_sent(
     assert process.wants().size == len(expected)
 
 
-def test_moved_bytes_are_told_meanwhile(
-    sending: tuple[Process, socket.socket], tmp_path: Path
-) -> None:
+def test_moved_bytes_are_told_meanwhile(sending, tmp_path):
     process, _ = sending
     path = tmp_path / "sparse"
     path.touch()
@@ -147,9 +143,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize(("change", "why"), CHANGES.items())
-def test_a_changed_file_ends_it(
-    sending: tuple[Process, socket.socket], tmp_path: Path, change: Callable[[Path], None], why: str
-) -> None:
+def test_a_changed_file_ends_it(sending, tmp_path, change, why):
     process, _ = sending
     path = tmp_path / "file"
     path.write_bytes(b"abc")
@@ -160,9 +154,7 @@ def test_a_changed_file_ends_it(
     process.ended()
 
 
-def test_a_client_that_leaves_ends_it(
-    sending: tuple[Process, socket.socket], tmp_path: Path
-) -> None:
+def test_a_client_that_leaves_ends_it(sending, tmp_path):
     process, client = sending
     path = tmp_path / "file"
     path.write_bytes(bytes(3_000_000))
@@ -171,15 +163,13 @@ def test_a_client_that_leaves_ends_it(
     process.ended()
 
 
-def test_a_daemon_that_leaves_ends_it(sending: tuple[Process, socket.socket]) -> None:
+def test_a_daemon_that_leaves_ends_it(sending):
     process, _ = sending
     process.close()
 
 
 @pytest.mark.parametrize(("change", "why"), [(lambda _: None, None), *CHANGES.items()])
-def test_a_file_is_compared(
-    tmp_path: Path, change: Callable[[Path], None], why: str | None
-) -> None:
+def test_a_file_is_compared(tmp_path, change, why):
     path = tmp_path / "file"
     path.write_bytes(b"abc")
     (tmp_path / "other").write_bytes(b"abc")
@@ -191,7 +181,7 @@ def test_a_file_is_compared(
     process.close()
 
 
-def test_other_bytes_are_noticed(tmp_path: Path) -> None:
+def test_other_bytes_are_noticed(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"abd")
     process = Process(check_files)

@@ -7,7 +7,6 @@ import re
 import shutil
 import struct
 import subprocess
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -35,7 +34,7 @@ def count(content: bytes) -> PacketCount:
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("magic", [MICRO, NANO])
 @pytest.mark.parametrize("packets", [0, 1, 3])
-def test_byte_orders_and_resolutions(order: str, magic: int, packets: int) -> None:
+def test_byte_orders_and_resolutions(order, magic, packets):
     assert count(pcap([FRAME] * packets, order, magic)) == PacketCount(packets)
 
 
@@ -52,14 +51,14 @@ def test_byte_orders_and_resolutions(order: str, magic: int, packets: int) -> No
         (pcap([])[:4] + b"\x03\x00" + bytes(20), "version 3"),
     ],
 )
-def test_no_capture_says_why(content: bytes, reason: str) -> None:
+def test_no_capture_says_why(content, reason):
     with pytest.raises(NotPcap) as caught:
         count(content)
     assert reason in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [pcap([FRAME] * 3), pcap([FRAME] * 3, ">", NANO)])
-def test_a_capture_cut_at_any_byte(content: bytes) -> None:
+def test_a_capture_cut_at_any_byte(content):
     whole = {length: count(content[:length]) for length in range(24, len(content) + 1)}
     counts = [found.count for found in whole.values()]
     assert counts == sorted(counts)
@@ -78,19 +77,19 @@ def record(length: int) -> bytes:
     ("longest", "length"),
     [(65535, 0), (65535, 65536), (60, 61), (0, 256 * 1024 + 1), (0xFFFFFFFF, 256 * 1024 + 1)],
 )
-def test_an_impossible_length(longest: int, length: int) -> None:
+def test_an_impossible_length(longest, length):
     found = count(pcap([FRAME], longest=longest) + record(length) + bytes(300 * 1024))
     assert (found.count, found.truncated) == (1, False)
     assert found.uncounted is not None
     assert f"{length:,} bytes" in found.uncounted
 
 
-def test_the_largest_packets() -> None:
+def test_the_largest_packets():
     assert count(pcap([bytes(60)] * 2, longest=60)) == PacketCount(2)
     assert count(pcap([bytes(256 * 1024)] * 2, longest=0)) == PacketCount(2)
 
 
-def test_counting_ends_at_the_limit() -> None:
+def test_counting_ends_at_the_limit():
     assert count_packets(counted([FRAME] * 5), 5) == PacketCount(5)
     file = counted([b"x"] * 100_000)
     found = count_packets(file, 5)
@@ -99,7 +98,7 @@ def test_counting_ends_at_the_limit() -> None:
 
 
 @given(st.binary(max_size=400))
-def test_no_bytes_raise(content: bytes) -> None:
+def test_no_bytes_raise(content):
     try:
         found = count(content)
     except NotPcap:
@@ -112,9 +111,7 @@ def test_no_bytes_raise(content: bytes) -> None:
     st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=6),
     st.integers(0, 400),
 )
-def test_no_damaged_capture_raises(
-    content: bytes, changes: list[tuple[int, int]], length: int
-) -> None:
+def test_no_damaged_capture_raises(content, changes, length):
     damaged = bytearray(content)
     for at, value in changes:
         damaged[at % len(damaged)] = value
@@ -142,7 +139,7 @@ def counted(packets: list[bytes]) -> Counted:
     return Counted(pcap(packets))
 
 
-def test_packets_are_skipped() -> None:
+def test_packets_are_skipped():
     file = counted([bytes(60_000)] * 50)
     assert count_packets(file, MOST).count == 50
     assert file.most <= 24
@@ -159,7 +156,7 @@ def test_packets_are_skipped() -> None:
         pcap([FRAME]) + record(256 * 1024 + 1) + bytes(300 * 1024),
     ],
 )
-def test_tcpdump_counts_the_same(tmp_path: Path, content: bytes) -> None:
+def test_tcpdump_counts_the_same(tmp_path, content):
     path = tmp_path / "x.cap"
     path.write_bytes(content)
     ours = count_packets_at(path, MOST)

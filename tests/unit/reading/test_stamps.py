@@ -123,18 +123,18 @@ def times_of(head: bytes, *times: str) -> bytes:
 
 
 @pytest.mark.parametrize(("text", "moment"), SAMPLES.values(), ids=SAMPLES)
-def test_the_first_stamp(text: bytes, moment: datetime) -> None:
+def test_the_first_stamp(text, moment):
     found = first_stamp(b"a line before it\n" + text, BY)
     assert found is not None
     assert found.stamp.local == moment
 
 
 @pytest.mark.parametrize("text", NO_STAMPS.values(), ids=NO_STAMPS)
-def test_no_uncertain_stamp(text: bytes) -> None:
+def test_no_uncertain_stamp(text):
     assert first_stamp(text, BY) is None
 
 
-def test_sdl_has_an_offset() -> None:
+def test_sdl_has_an_offset():
     found = first_stamp(SDL, BY)
     assert found == FirstStamp(Stamp(datetime(2024, 8, 12, 21, 53, 46), -timedelta(hours=5)), "sdl")
     east = first_stamp(SDL.replace(b"-05:00", b"+05:30"), BY)
@@ -146,7 +146,7 @@ def test_sdl_has_an_offset() -> None:
     ("name", "offset"),
     [("cuic", 120), ("ccbu, an empty address", 0), ("finesse", -420)],
 )
-def test_ccbu_has_an_exact_offset(name: str, offset: int) -> None:
+def test_ccbu_has_an_exact_offset(name, offset):
     text, moment = SAMPLES[name]
     assert last_of(text, 7) == Stamp(moment, timedelta(minutes=offset), exact=True)
 
@@ -165,49 +165,49 @@ def test_ccbu_has_an_exact_offset(name: str, offset: int) -> None:
         ("Feb 29 14:07:12", BY, None),
     ],
 )
-def test_a_missing_year(line: str, by: datetime, year: int | None) -> None:
+def test_a_missing_year(line, by, year):
     found = first_stamp(f"{line} cucm-pub x\n".encode(), by)
     assert (found.stamp.local.year if found else None) == year
 
 
 @pytest.mark.parametrize("size", [1, 7, 4096])
 @pytest.mark.parametrize(("text", "moment"), SAMPLES.values(), ids=SAMPLES)
-def test_the_last_stamp_at_every_split(text: bytes, moment: datetime, size: int) -> None:
+def test_the_last_stamp_at_every_split(text, moment, size):
     last = last_of(text + b"a line without a time\n" + text + b"and one that is cut", size)
     assert last is not None
     assert last.local == moment.replace(microsecond=0)
 
 
-def test_sdl_counts_midnights() -> None:
+def test_sdl_counts_midnights():
     last = last_of(times_of(SDL, "23:59:59", "00:00:01", "12:00:00", "11:59:59", "09:00:00"), 64)
     assert last == Stamp(datetime(2024, 8, 14, 9))  # the offset may have changed since
 
 
-def test_lines_out_of_order_at_midnight() -> None:
+def test_lines_out_of_order_at_midnight():
     last = last_of(times_of(SDL, "23:59:59", "00:00:00", "23:59:59", "00:00:02"), 64)
     assert last is not None
     assert last.local == datetime(2024, 8, 13, 0, 0, 2)
 
 
-def test_a_clock_set_back_begins_no_day() -> None:
+def test_a_clock_set_back_begins_no_day():
     last = last_of(times_of(SDL.replace(b"21:53", b"01:53"), "02:59:59", "02:00:00"), 64)
     assert last is not None
     assert last.local == datetime(2024, 8, 12, 2)
 
 
-def test_a_later_sdl_header() -> None:
+def test_a_later_sdl_header():
     last = last_of(SDL + SDL.replace(b"2024/08/12", b"2024/08/15"), 64)
     assert last is not None
     assert last.local.day == 15
 
 
-def test_a_long_line_is_one_line() -> None:
+def test_a_long_line_is_one_line():
     long = b"x" * 5000 + b"2019-03-09 23:00:00,000 INFO\n"
     text = b"2019-03-09 13:32:16,109 INFO  [x] " + long
     assert last_of(text, 1000) == Stamp(datetime(2019, 3, 9, 13, 32, 16))
 
 
-def test_no_line_has_no_last_stamp() -> None:
+def test_no_line_has_no_last_stamp():
     first = first_stamp(SAMPLES["log4j"][0], BY)
     assert first is not None
     last = LastStamp(first, BY)
@@ -229,7 +229,7 @@ def test_no_line_has_no_last_stamp() -> None:
     ),
     st.integers(1, 50),
 )
-def test_no_bytes_raise(parts: list[bytes], size: int) -> None:
+def test_no_bytes_raise(parts, size):
     text = b"\n".join(parts)
     first = first_stamp(text, BY)
     if first is not None:

@@ -68,11 +68,11 @@ def in_members(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, in_members])
-def test_first_and_last_stamp(put: Callable[[bytes], Path], pack: Callable[[bytes], bytes]) -> None:
+def test_first_and_last_stamp(put, pack):
     assert span_of(put(pack(log4j()))) == (FIRST, LAST)
 
 
-def test_only_both_ends_are_read(put: Callable[[bytes], Path]) -> None:
+def test_only_both_ends_are_read(put):
     path = put(log4j())
     with path.open("r+b") as file:  # a hole of 4 GB between the two
         file.truncate(4 * 1024**3)
@@ -81,9 +81,7 @@ def test_only_both_ends_are_read(put: Callable[[bytes], Path]) -> None:
     assert span_of(path) == (FIRST, LAST)
 
 
-def test_a_cut_gzip_has_whole_lines(
-    put: Callable[[bytes], Path],
-) -> None:
+def test_a_cut_gzip_has_whole_lines(put):
     whole = gzip.compress(log4j())
     begin, end = span_of(put(whole[: len(whole) // 2]))
     assert begin == FIRST
@@ -93,9 +91,7 @@ def test_a_cut_gzip_has_whole_lines(
 
 @given(st.data())
 @tries(30)
-def test_no_damaged_gzip_raises(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
+def test_no_damaged_gzip_raises(tmp_path_factory, data):
     content = bytearray(gzip.compress(log4j(300)))
     at = data.draw(st.integers(0, len(content) - 1))
     if data.draw(st.booleans()):
@@ -109,16 +105,14 @@ def test_no_damaged_gzip_raises(
 
 @given(st.binary(max_size=2000), st.sampled_from([b"", b"\x1f\x8b\x08\0", log4j(2)]))
 @tries(50)
-def test_no_bytes_of_a_file_raise(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes, beginning: bytes
-) -> None:
+def test_no_bytes_of_a_file_raise(tmp_path_factory, content, beginning):
     path = tmp_path_factory.getbasetemp() / "random"
     for text in (beginning + content, gzip.compress(beginning + content)):
         path.write_bytes(text)
         span_of(path)
 
 
-def test_a_damaged_gzip_gives_its_beginning() -> None:
+def test_a_damaged_gzip_gives_its_beginning():
     content = random.Random(1).randbytes(60_000)
     damaged = bytearray(gzip.compress(content))
     damaged[-8] ^= 1  # of its checksum
@@ -127,9 +121,7 @@ def test_a_damaged_gzip_gives_its_beginning() -> None:
     assert len(given) > 50_000
 
 
-def test_a_bomb_takes_little_memory(
-    put: Callable[[bytes], Path],
-) -> None:
+def test_a_bomb_takes_little_memory(put):
     path = put(gzip.compress(log4j() + bytes(80 * 1024**2)))
     tracemalloc.start()
     try:
@@ -140,14 +132,14 @@ def test_a_bomb_takes_little_memory(
     assert most < 2 * 1024**2
 
 
-def test_a_bomb_unpacks_in_pieces() -> None:
+def test_a_bomb_unpacks_in_pieces():
     bomb = gzip.compress(bytes(50 * 1024**2))
     sizes = [len(piece) for piece in unpacked([bomb[:10], bomb[10:]])]
     assert sum(sizes) == 50 * 1024**2
     assert max(sizes) <= PIECE
 
 
-def test_only_regular_files_are_read(tmp_path: Path) -> None:
+def test_only_regular_files_are_read(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("/etc/passwd")
     os.mkfifo(tmp_path / "pipe")
@@ -155,12 +147,12 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
         assert read_beginning(tmp_path / name, BY).first is None
 
 
-def test_an_empty_file_is_empty(put: Callable[[bytes], Path]) -> None:
+def test_an_empty_file_is_empty(put):
     assert read_beginning(put(b""), BY).empty
     assert not read_beginning(put(b"\x1f\x8b"), BY).empty
 
 
-def test_traces_of_an_archive(tmp_path: Path) -> None:
+def test_traces_of_an_archive(tmp_path):
     lines = log4j().splitlines(keepends=True)
     long = "long/" * 30 + "y.log"
     files = {
@@ -190,7 +182,7 @@ def test_traces_of_an_archive(tmp_path: Path) -> None:
         )
 
 
-def test_a_cut_archive_is_partial(tmp_path: Path) -> None:
+def test_a_cut_archive_is_partial(tmp_path):
     noise = random.Random(1).randbytes(500_000)
     path = tgz(tmp_path / "a.tgz", {"active/x.log": log4j(), "active/y": noise})
     os.truncate(path, path.stat().st_size - 300_000)
@@ -199,14 +191,14 @@ def test_a_cut_archive_is_partial(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.binary(max_size=600)))
-def test_no_bytes_of_a_tar_raise(chunks: list[bytes]) -> None:
+def test_no_bytes_of_a_tar_raise(chunks):
     for _, content in TarMembers(chunks):
         b"".join(content)
 
 
 @given(st.data())
 @tries(30)
-def test_no_damaged_archive_raises(data: st.DataObject) -> None:
+def test_no_damaged_archive_raises(data):
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
         for name in ("a", "b" * 300):
@@ -235,7 +227,7 @@ def sdl(*times: str) -> bytes:
         ("23:59:59", *(f"{hour:02}:00:00" for hour in range(23, -1, -1))),  # into the past
     ],
 )
-def test_too_many_midnights_have_no_end(put: Callable[[bytes], Path], day: tuple[str, ...]) -> None:
+def test_too_many_midnights_have_no_end(put, day):
     path = put(gzip.compress(sdl(*day * (300_000 // len(day)))))
     first = read_beginning(path, BY).first
     assert first is not None
