@@ -23,7 +23,7 @@ FINAL = ("2", "78")
 PATIENCE = 1.0
 
 
-def why_not_started(socket: str, *, chosen: bool) -> str | None:
+def why_not_started(socket: str, *, chosen: bool, booted: str = BOOTED) -> str | None:
     """Returns one line that says why the service does not run, and what to do.
 
     Returns None if the service runs, starts, or was stopped on purpose, if another daemon was
@@ -32,9 +32,10 @@ def why_not_started(socket: str, *, chosen: bool) -> str | None:
     socket  the path at which nobody answered
     chosen  whether a person chose the path. If not, and nothing is there, the service was meant:
             its socket vanishes when it fails, and then the user's own path is tried last.
+    booted  the folder that exists if systemd runs
     """
     ours = socket == paths.SYSTEM_SOCKET or not (chosen or os.path.exists(socket))
-    if not ours or not os.path.isdir(BOOTED):
+    if not ours or not os.path.isdir(booted):
         return None
     command = ["systemctl", "show", f"--property={','.join(PROPERTIES)}", UNIT]
     try:

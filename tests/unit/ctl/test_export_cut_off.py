@@ -5,15 +5,14 @@ import io
 import shutil
 import subprocess
 import tarfile
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NoReturn
 
 import pytest
 
 from cucmctl.client.errors import ClientError, DaemonUnavailable
-from cucmctl.export import target as export_target
 from cucmctl.export.save import CHECKSUMS, Damaged, Format, save
 from cucmctl.export.target import target
 
@@ -57,20 +56,20 @@ class Whole(CutOff):
 
 
 @pytest.fixture
-def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def out(tmp_path: Path) -> Path:
     """The file that stands for standard output."""
     path = tmp_path / "out"
     path.touch()
-    monkeypatch.setattr(export_target, "sys", SimpleNamespace(stdout=SimpleNamespace()))
     return path
 
 
-def export(source: CutOff, form: Format, out: Path) -> None:
+def export(
+    source: CutOff, form: Format, out: Path, when_whole: Callable[[], None] = lambda: None
+) -> None:
     """Exports to standard output, and closes it."""
-    with out.open("wb") as file:
-        export_target.sys.stdout.buffer = file
-        with target(None, form, force=False) as sink:
-            save(source, sink)
+    into_stdout = target(None, form, force=False, when_whole=when_whole)
+    with out.open("w") as file, redirect_stdout(file), into_stdout as sink:
+        save(source, sink)
 
 
 def looks_whole(out: Path, form: Format) -> bool:
@@ -110,13 +109,8 @@ def test_late_interrupt_fails_the_check(form: Format, out: Path) -> None:
     def interrupted() -> NoReturn:
         raise KeyboardInterrupt
 
-    with out.open("wb") as file:
-        export_target.sys.stdout.buffer = file
-        with (
-            suppress(KeyboardInterrupt),
-            target(None, form, force=False, when_whole=interrupted) as to,
-        ):
-            save(Whole(stream(), 1 << 20), to)
+    with suppress(KeyboardInterrupt):
+        export(Whole(stream(), 1 << 20), form, out, interrupted)
     assert not looks_whole(out, form)
 
 

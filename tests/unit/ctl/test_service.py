@@ -6,6 +6,7 @@ import pytest
 
 from cucmctl.client import unit_state
 
+SERVICE = "/run/cucmd/cucmd.sock"
 FAILED = {"ActiveState": "failed", "SubState": "failed", "Result": "exit-code"}
 WRONG = {"ExecMainStatus": "78", "StatusText": "/etc/cucmd/cucmd.toml:3: is not TOML"}
 AGAIN = {"ActiveState": "activating", "SubState": "auto-restart", "Result": "exit-code"}
@@ -56,23 +57,21 @@ def failed(monkeypatch, tmp_path):
     systemctl.write_text(f"#!/bin/sh\ncat <<END\n{said}\nEND\n")
     systemctl.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr(unit_state, "BOOTED", "/")
     monkeypatch.setattr(unit_state, "PATIENCE", 60.0)  # a machine may be busy
 
 
 @pytest.mark.parametrize("chosen", [True, False])
 def test_service_socket_is_explained(failed, chosen):
-    assert unit_state.why_not_started("/run/cucmd/cucmd.sock", chosen=chosen)
+    assert unit_state.why_not_started(SERVICE, chosen=chosen, booted="/")
 
 
 def test_missing_own_socket_means_the_service(failed, tmp_path):
     own = tmp_path / "cucmd.sock"
-    assert unit_state.why_not_started(str(own), chosen=False)
-    assert unit_state.why_not_started(str(own), chosen=True) is None
+    assert unit_state.why_not_started(str(own), chosen=False, booted="/")
+    assert unit_state.why_not_started(str(own), chosen=True, booted="/") is None
     own.touch()
-    assert unit_state.why_not_started(str(own), chosen=False) is None
+    assert unit_state.why_not_started(str(own), chosen=False, booted="/") is None
 
 
-def test_systemd_may_be_missing(failed, monkeypatch):
-    monkeypatch.setattr(unit_state, "BOOTED", "/no/such/folder")
-    assert unit_state.why_not_started("/run/cucmd/cucmd.sock", chosen=False) is None
+def test_systemd_may_be_missing(failed):
+    assert unit_state.why_not_started(SERVICE, chosen=False, booted="/no/such/folder") is None
