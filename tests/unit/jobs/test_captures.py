@@ -27,15 +27,6 @@ from unit.jobs.captures import (
 )
 
 
-async def test_all_nodes_begin_with_the_last(tmp_path: Path, autojump_clock: MockClock) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours = {"a": ready_after(0), "b": ready_after(40), "c": ready_after(7)}
-        began = trio.current_time()
-        job = await harness.ended(await start(harness, "a", "b", "c"))
-    assert job.status == "succeeded"
-    assert {node.notes for node in job.nodes} == {(f"at {began + 100:.0f}",)}
-
-
 async def test_node_with_two_names_captures_once(tmp_path: Path, autojump_clock: MockClock) -> None:
     async def one_address(host: str, port: int) -> tuple[str, int]:
         return "192.0.2.9" if host in ("a", "also-a") else host, port

@@ -71,16 +71,6 @@ async def test_cancelled_node_is_not_waited_for(
     assert await play(nodes, {"b": READY_WITHIN}) == {"b": at(READY_WITHIN)}
 
 
-async def test_time_starts_anew_without_ready_nodes(
-    autojump_clock: MockClock,
-) -> None:
-    nodes = Nodes("a", "b", "c")
-    with trio.move_on_after(READY_WITHIN - 1):
-        await nodes.come("a", 0)
-    began = await play(nodes, {"b": 0, "c": 30})
-    assert began == {"b": at(30), "c": at(30)}
-
-
 async def test_stop_ends_working_nodes(
     autojump_clock: MockClock,
 ) -> None:

@@ -53,18 +53,6 @@ async def test_only_failed_nodes_are_tried(tmp_path: Path) -> None:
         assert (await harness.store.load(job_id)) == closed
 
 
-async def test_cancelled_job_is_tried(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours = {"a": hang, "b": hang}
-        job_id = await harness.start("a", "b")
-        await harness.running(job_id)
-        await harness.supervisor.cancel(job_id, None)
-        harness.behaviours = {}
-        again = await retry(harness, job_id, 0, 1)
-        assert not again.cancelled
-        assert (await harness.ended(job_id)).status == "succeeded"
-
-
 async def test_key_retries_once(tmp_path: Path) -> None:
     key = StartKey(1000, "again", "d")
     async with supervisor_harness(tmp_path) as harness:
