@@ -58,6 +58,12 @@ def test_wrong_name_deletes_nothing(canned, ctl, jobs):
     assert deleted(canned) == []
 
 
+def test_busy_job_does_not_stop_others(canned, ctl, jobs):
+    canned.on("Delete", canned.error("JobBusy", job_id=JOB_ID, reason="it is running"))
+    assert ctl("delete", "3f2a", "9c01", "--yes").returncode == 75
+    assert [asked["job_id"] for asked in deleted(canned)] == [JOB_ID, OTHER]
+
+
 def test_prune_sends_its_options(canned, ctl, summary):
     canned.on("Prune", canned.reply({"jobs": [summary()], "bytes": 5_000_000}))
     done = ctl(

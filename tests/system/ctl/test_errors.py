@@ -16,6 +16,7 @@ ERRORS = [
     ("CredentialNotFound", {"credential": "x", "cluster": "b"}, 5, "cluster 'b'"),
     ("InvalidRequest", {"parameter": "timeouts.job", "reason": "why"}, 65, "--job-timeout: why\n"),
     (f"{VARLINK}.InvalidParameter", {"parameter": "job_id"}, 65, "JOB: "),
+    ("InvalidRequest", {"parameter": "x", "reason": "\x1b[2J\r"}, 65, "x: \\x1b[2J\\r\n"),
     ("LimitReached", {"limit": "jobs", "maximum": 16}, 75, "jobs is reached (16); try later"),
     ("ShuttingDown", {}, 75, "try later"),
     ("StorageFailed", {"reason": "disk full"}, 75, "disk full"),

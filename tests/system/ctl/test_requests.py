@@ -100,6 +100,8 @@ REQUESTS = [
       "added_paths": ["core", "activelog /cm/x", "y", "install"]}),
     ("start a --path x --user u", LAB, "",
      {**PLAIN, "login": {"credential": "lab", "username": "u"}, "collection": {"paths": ["x"]}}),
+    ("start u@a --path x", LAB, "",
+     {**PLAIN, "login": {"credential": "lab", "username": "u"}, "collection": {"paths": ["x"]}}),
 ]  # fmt: skip  # the short rows stay short
 
 
