@@ -31,7 +31,7 @@ from cucmd.config.model import (
     SshSettings,
 )
 from cucmd.config.profiles import BUILT_IN, Profile, read_profile
-from cucmd.config.timeout_sources import ENVIRONMENT, merge_timeouts, timeouts_from_environment
+from cucmd.config.timeout_sources import merge_timeouts, timeouts_from_environment
 from cucmd.job.timeouts import Timeouts
 from cucmd.node_name import node_key, parse_node
 from cucmd.paths import config_places, default_config, default_socket, default_state_dir
@@ -197,13 +197,8 @@ def _daemon_paths(
         # A path from the file was checked when the file was read; this is for the others.
         rules.check_socket_path(chosen["socket"])
     except ValueError as error:
-        place = ("default", "daemon.socket")  # below a home directory with a long name
-        if socket:
-            place = ("command line", "--socket")
-        elif environ.get("CUCMD_SOCKET"):
-            place = (ENVIRONMENT, "CUCMD_SOCKET")
         reason = wrong_value(str(chosen["socket"]), str(error))
-        raise ConfigError(place[0], reason, place[1]) from None
+        raise file.error(("daemon", "socket"), reason) from None
     return Daemon(**chosen)
 
 

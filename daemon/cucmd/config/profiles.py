@@ -3,7 +3,7 @@
 A profile is a named collection: its paths, its window, and what a person should know about it. The
 built-in profiles are in `profiles.toml`, in the form of a user's configuration and read by the same
 function. A profile of the configuration with the name of a built-in one changes only the keys that
-it has.
+it has. `profiles.toml` also says how long nodes write to the files of well-known paths.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from cucmd.config import rules
-from cucmd.job.duration import ALWAYS, USUAL_WRITTEN_FOR
+from cucmd.job.duration import USUAL_WRITTEN_FOR
 from cucmd.toml_file import TomlFile, present_values, read, text, wrong_value
 
 _Description = Annotated[str, text(rules.check_description)]
@@ -55,28 +55,7 @@ class Profile(Struct, frozen=True):
 
 _KEYS = [key for key in Profile.__struct_fields__ if key != "name"]
 
-# How long a node writes to one file, for paths where it is not the usual hour. Section 7.2 of
-# vos/NODES.md gives the reasons. If a time is too long, files that are newer than the window are
-# collected too. If it is too short, files that were asked for can be missing.
-_WRITTEN_FOR = {
-    # Few files, each for days, until it is rotated.
-    "syslog/messages*": ALWAYS,
-    "syslog/CiscoSyslog*": ALWAYS,
-    "syslog/secure*": ALWAYS,
-    "syslog/sd_ntp.log*": ALWAYS,
-    "audit/AuditApp": ALWAYS,
-    "audit/vos": ALWAYS,
-    "cm/log/informix": ALWAYS,
-    "platform/log": ALWAYS,
-    "platform/snmp": ALWAYS,
-    "platform/drf": ALWAYS,
-    "tomcat/logs": ALWAYS,
-    "*": ALWAYS,  # all files of the location install
-    # Their lines have no time stamps by which a missing end could be noticed.
-    "cm/log/ris/csv": "1d",
-    "cm/log/amc/AlertLog": "1d",
-    "platform/cli/*.cap*": "1d",
-}
+_FILE = read(Path(__file__).with_name("profiles.toml"))
 
 
 def written_for(paths: Iterable[str]) -> tuple[str, ...]:
@@ -87,7 +66,8 @@ def written_for(paths: Iterable[str]) -> tuple[str, ...]:
         folder = name.rpartition("/")[0]
         # log4j files are about rare events: a day can pass until one has its full size.
         usual = "1d" if name.endswith("/log4j") else USUAL_WRITTEN_FOR
-        times.append(_WRITTEN_FOR.get(name) or _WRITTEN_FOR.get(folder, usual))
+        known = _FILE.document["written_for"]
+        times.append(known.get(name) or known.get(folder, usual))
     return tuple(times)
 
 
@@ -131,7 +111,6 @@ def read_profile(file: TomlFile, name: str, value: object, base: Profile) -> Pro
     return profile
 
 
-_FILE = read(Path(__file__).with_name("profiles.toml"))
 BUILT_IN: dict[str, Profile] = {
     name: read_profile(_FILE, name, table, Profile(name))
     for name, table in _FILE.document["profiles"].items()

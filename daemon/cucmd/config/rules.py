@@ -8,12 +8,11 @@ may be typed to a node as one word is decided in `vos`.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from os import fsencode
 from pathlib import Path
 
 from cucmd.job.duration import parse_last, parse_written_for
-from cucmd.job.timeouts import Timeouts
 from cucmd.job.work_request import LOCATIONS
 from cucmd.node_name import InvalidNode, check_host, parse_node, split_address
 from cucmd.paths import LONGEST_SOCKET
@@ -193,17 +192,3 @@ def check_advertised_host(text: str) -> str:
     if host in ("0.0.0.0", "::"):  # noqa: S104  # refused here, not bound to
         raise ValueError("expected an address that a node can connect to")
     return host
-
-
-def wrong_timeout(timeouts: Timeouts, given: Container[str]) -> tuple[str, str] | None:
-    """Returns (field, reason) of the first rule that the timeouts break, or None.
-
-    given  the fields that were set, and do not come from defaults
-
-    If `connect` was set to more than the default of `command`, the error names `connect`, because
-    the user did not set `command`.
-    """
-    problem = timeouts.problem()
-    if problem is not None and problem[0] == "command" and "command" not in given:
-        return "connect", f"{timeouts.connect:g} s is more than command ({timeouts.command:g} s)"
-    return problem

@@ -1,7 +1,4 @@
-"""Merges the timeouts of file and environment, and checks the rules between them.
-
-An error names a setting that was given, never one with its default.
-"""
+"""Merges the timeouts of file and environment, and checks the rules between them."""
 
 from __future__ import annotations
 
@@ -10,7 +7,6 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from cucmd.config import rules
 from cucmd.job.timeouts import MOST_SECONDS, Timeouts
 from cucmd.toml_file import ConfigError, KeyPath, TomlFile, wrong_value
 
@@ -55,12 +51,10 @@ def merge_timeouts(
             reason = f"is overridden by ${VARIABLES[field]}"
             file.notice((*place, field), reason)
     timeouts = replace(base, **{**own, **variables})
-    # The conflict of a variable with a default is reported once for [timeouts], not for clusters.
-    given = own.keys() - variables.keys() | (variables.keys() if place == ("timeouts",) else set())
-    wrong = rules.wrong_timeout(timeouts, given)
-    if wrong is None:
+    problem = timeouts.problem()
+    if problem is None:
         return timeouts
-    field, reason = wrong
+    field, reason = problem
     if field in variables:
         raise ConfigError(ENVIRONMENT, reason, VARIABLES[field])
     raise file.error((*place, field), reason)

@@ -272,7 +272,7 @@ def resolve_timeouts(request: work_request.Timeouts | None, base: Timeouts) -> T
         return base
     given = {field: seconds for field, seconds in asdict(request).items() if seconds is not None}
     timeouts = replace(base, **given)
-    if given and (wrong := rules.wrong_timeout(timeouts, given)):
+    if given and (wrong := timeouts.problem()):
         raise InvalidValue(f"timeouts.{wrong[0]}", wrong[1])
     return timeouts
 

@@ -131,7 +131,7 @@ class CurrentConfig:
             inherited = self._socket_is_inherited
             waiting = not_until_restart(self._at_start, config, socket_is_inherited=inherited)
             if waiting:
-                log.warning("only a restart changes: %s", ", ".join(waiting), extra=extra)
+                log.warning("these settings need a restart: %s", ", ".join(waiting), extra=extra)
             log.info("configuration reloaded", extra=extra)
             return waiting
 

@@ -96,8 +96,9 @@ class LogLimit(logging.Filter):
     job do not hide calls, and a flood of calls does not hide a defect. Omitted records are counted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_RECORDS) -> None:
         super().__init__()
+        self._most = most
         self._count: Counter[tuple[int, int]] = Counter()
         self._left_out: Counter[int] = Counter()
 
@@ -106,7 +107,7 @@ class LogLimit(logging.Filter):
         if uid is None:
             return True
         self._count[uid, record.levelno] += 1
-        if self._count[uid, record.levelno] <= MOST_RECORDS:
+        if self._count[uid, record.levelno] <= self._most:
             return True
         self._left_out[uid] += 1
         return False

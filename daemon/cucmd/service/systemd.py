@@ -85,7 +85,7 @@ def watchdog_interval() -> float | None:
     return int(microseconds) / 1_000_000
 
 
-def inherited_sockets() -> list[socket.socket]:
+def inherited_sockets(first: int = FIRST_DESCRIPTOR) -> list[socket.socket]:
     """Returns the sockets that systemd has opened for this process.
 
     Call it once. It clears the environment, so that no child process uses the sockets too.
@@ -97,8 +97,7 @@ def inherited_sockets() -> list[socket.socket]:
     if not for_us or not _is_number(count):
         return []
     sockets = []
-    for offset in range(int(count)):
-        descriptor = FIRST_DESCRIPTOR + offset
+    for descriptor in range(first, first + int(count)):
         os.set_inheritable(descriptor, False)
         sockets.append(socket.socket(fileno=descriptor))
     return sockets

@@ -295,7 +295,7 @@ def test_timeouts_of_request_win():
         ({"command": -1.0}, "timeouts.command", ["-1"]),
         ({"job": float("nan")}, "timeouts.job", ["nan"]),
         ({"command": 29.0}, "timeouts.command", ["29", "30"]),
-        ({"connect": 601.0}, "timeouts.connect", ["601", "600"]),
+        ({"connect": 601.0}, "timeouts.command", ["600", "601"]),
         ({"connect": 9.0, "command": 8.0}, "timeouts.command", ["8", "9"]),
     ],
 )

@@ -10,7 +10,6 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.service import log as service_log
 from cucmd.service.log import (
     MINUTE,
     JournalFormatter,
@@ -82,9 +81,8 @@ MOST = 3
 
 
 @pytest.fixture
-def limit(monkeypatch: pytest.MonkeyPatch) -> LogLimit:
-    monkeypatch.setattr(service_log, "MOST_RECORDS", MOST)
-    return LogLimit()
+def limit() -> LogLimit:
+    return LogLimit(MOST)
 
 
 @pytest.fixture

@@ -91,7 +91,6 @@ def inherit(monkeypatch):
 
     def make(count, pid):
         first = max(map(int, os.listdir("/proc/self/fd"))) + 1  # beyond it, all are free
-        monkeypatch.setattr(systemd, "FIRST_DESCRIPTOR", first)
         for number in range(first, first + count):
             with socket.socket(socket.AF_UNIX) as sock:
                 opened.append(os.dup2(sock.fileno(), number))
@@ -109,7 +108,7 @@ def inherit(monkeypatch):
 
 def test_sockets_are_inherited_once(inherit):
     descriptors = list(inherit(2, os.getpid()))
-    sockets = systemd.inherited_sockets()
+    sockets = systemd.inherited_sockets(descriptors[0])
     assert [sock.fileno() for sock in sockets] == descriptors
     assert not any(sock.get_inheritable() for sock in sockets)
     assert "LISTEN_FDS" not in os.environ
@@ -122,5 +121,5 @@ def test_sockets_are_inherited_once(inherit):
 def test_wrong_environment_inherits_nothing(inherit, monkeypatch, count, pid):
     descriptors = inherit(1, pid or os.getpid())
     monkeypatch.setenv("LISTEN_FDS", count)
-    assert systemd.inherited_sockets() == []
+    assert systemd.inherited_sockets(descriptors[0]) == []
     os.fstat(descriptors[0])
