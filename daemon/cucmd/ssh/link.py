@@ -333,7 +333,7 @@ class Link:
         inbox: Inbox,
         columns: int,
     ) -> None:
-        """Does what `authenticate` does, then opens a PTY and a shell."""
+        """Calls `authenticate`, and then opens a PTY and a shell."""
         self._inbox = inbox
         connection = await self.authenticate(host, port, settings)
         self._channel, _ = await connection.create_session(

@@ -37,7 +37,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def end_with_parent(parent: int) -> None:
-    """Has the kernel kill this process when its parent ends.
+    """Makes the kernel kill this process when its parent ends.
 
     parent: the process that has started this one. If it has ended already, this process ends now.
     """

@@ -152,7 +152,7 @@ class Workers:
         return True
 
     def _answer(self, number: int, answer: int | str) -> None:
-        """Passes a pidfd, or the reason why there is none, to the caller that waits for it."""
+        """Gives a waiting caller the pidfd of its worker, or the reason why none was forked."""
         pending = self._pending.get(number)
         if pending is not None and not pending.answered.is_set():
             pending.answer = answer
