@@ -40,8 +40,8 @@ def portable_name(name: str, *, alike: bool = False) -> str:
 def export_name(job: Job) -> str:
     """Returns the file name of an export of the job, without a suffix.
 
-    If the job has the label `case`, the name has the case, so that whoever gets the file knows what
-    it belongs to.
+    If the job has the label `case`, the name contains that label, so that whoever gets the file
+    knows which case it belongs to.
     """
     case = re.sub("[^A-Za-z0-9._-]", "_", job.labels.get("case", ""))
     return f"case-{case}" if case else f"cucmd-{job.job_id}"

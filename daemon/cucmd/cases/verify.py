@@ -24,7 +24,7 @@ from cucmd.worker.workers import Workers
 
 # The role by which the worker machinery knows such a process.
 CHECK = "check"
-# The most files in one frame, so that it fits also with the longest names.
+# The most files in one frame, which must hold them also with the longest names.
 _IN_A_FRAME = 200
 _CHECKED = msgspec.msgpack.Decoder(FileChecked)
 

@@ -160,7 +160,7 @@ class _TarWriter:
 
 @contextmanager
 def _opened(path: bytes, size: int) -> Iterator[int]:
-    """Opens a file that has that size.
+    """Opens the file, which must have that size.
 
     Raises `_FileDamaged`, also for errors of the disk that the body of the context meets.
     """

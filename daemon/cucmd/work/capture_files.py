@@ -31,7 +31,7 @@ _REMOVED = re.compile(r"\bdeleted\s{0,8}=\s{0,8}[1-9]", re.IGNORECASE)
 # Seconds that removing leaves of the deadlines of node and job. A complete capture must not fail
 # because of it.
 _TIME_LEFT = 1.0
-# How many packets more than requested are counted, since a node may write some more.
+# How many packets are counted beyond those requested, since a node may write some more.
 _MAY_EXCEED = 1000
 
 _NOTHING = "the node has written no file; its transcript shows what it said to the command"

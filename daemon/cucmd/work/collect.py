@@ -90,8 +90,8 @@ _NOT_ASKED = NodeClock()
 class PathResult(msgspec.Struct, frozen=True):
     """Says how one `file get` ended.
 
-    nothing  why no file came
-    cut      which files are cut off, if the others are complete
+    nothing  the failure, if no file came
+    cut      the failure, if files are cut off and the others are complete
     """
 
     nothing: Failure | None = None
@@ -336,7 +336,8 @@ class FileGets:
         # meanwhile, since the node has done its part.
         read: dict[ReceivedFile, FileRead] = {}
         if files := files_to_read(received, compressed=compressed):
-            self._report.phase(Phase.COMMAND)  # not TRANSFER, or the speed would sink
+            # In phase TRANSFER the time of reading would lower the measured speed.
+            self._report.phase(Phase.COMMAND)
             contents = await self._ports.readers.read_to_end(
                 self._task.folder, files, archives=compressed, announced=announced.size or 0
             )
