@@ -64,8 +64,10 @@ class Daemon(Child):
     @contextmanager
     def stranger(self) -> Iterator[None]:
         """Holds a connection to the receiver open, so that a process serves it."""
+        before = set(self.tree())
         with socket.create_connection(("127.0.0.1", self.receiver_port), 10):
-            wait_until(lambda: len(self.tree()) > 2)
+            # The processes of earlier connections may still be ending.
+            wait_until(lambda: len(self.tree()) > 2 and not before.issuperset(self.tree()))
             yield
 
     def client(self) -> Client:

@@ -123,7 +123,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 def test_no_verb_is_left_out() -> None:
-    # `events` has no end; tests/system/test_events.py reads it.
+    # `events` has no end; tests/system/ctl reads it.
     assert {command.split()[0] for command in COMMANDS} == VERBS.keys() - {"events"}
 
 

@@ -1,6 +1,6 @@
 """Tests that files which are costly to read delay no honest node, job or client.
 
-OpenSSH pushes the files as they are. test_traces.py and test_pcap.py test the cost of reading.
+OpenSSH pushes the files as they are. test_traces.py and test_packets.py test the cost of reading.
 """
 
 import gzip
