@@ -53,9 +53,9 @@ def honest(node: OpenSshNode) -> None:
 
 
 def exploding(node: OpenSshNode) -> None:
-    """Puts 49 traces of half a megabyte on the node, each of which expands to 540 MB."""
+    """Puts a hundred traces of half a megabyte on the node, each of which expands to 540 MB."""
     part = gzip.compress(b" " * 54 * 1000**2)
-    names = [f"{a}{b}.log.gz" for a, b in product("abcdefg", repeat=2)]
+    names = [f"{a}{b}.log.gz" for a, b in product("abcdefghij", repeat=2)]
     put(node, gzip.compress(log4j(180) + b" " * 100_000) + part * 10, names)
 
 
