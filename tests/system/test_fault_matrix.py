@@ -71,7 +71,7 @@ def rows() -> Iterator[Row]:
     yield Row("lockout@0", "auth_failed", "administrator")
     # The first connection shows one key and is cut, the next one shows another.
     yield Row("drop:login*1 key-changed", "host_key_changed", "has changed")
-    yield Row("endless-banner", "not_a_node", "no end of it")
+    yield Row("endless-banner", "not_a_node", "during login")
     yield Row("no-prompt", "login_timeout", "logging in", LOGIN)
     yield Row("login-question", "login_question", "'Current password:'")
     yield Row("prompt-no-echo", "command_timeout", "set cli pagination", ANSWER)
