@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 from cucmd.cases.documents import printable_path, utc_from_seconds
 from cucmd.cases.files import is_counted, name_on_node
 from cucmd.job import work_request
-from cucmd.job.job import End, Job, JobEnded
+from cucmd.job.job import End, Job
 from cucmd.job.node import Node, Running
 from cucmd.job.work import RESULT_MEMBERS
 from cucmd.protocol import cases as wire_cases
@@ -72,7 +72,7 @@ def _state(
         "status": job.status,
         "cancelled": job.cancelled,
         "started_at": job.started_at,
-        "completed_at": job.state.completed_at if isinstance(job.state, JobEnded) else None,
+        "completed_at": job.completed_at,
         "nodes": tuple(_node(job, node) for node in nodes),
         "revision": job.revision,
         "closed": job.closed,
@@ -87,19 +87,19 @@ def summary_to_wire(job: Job | JobRow) -> wire.JobSummary:
     """Returns a job as a list has it."""
     fields = asdict(summarise(job) if isinstance(job, Job) else job)
     detail: Job = fields.pop("job")
-    printable_path = detail.work.job_members()
+    members = detail.work.job_members()
     return wire.JobSummary(
         **fields,
         started_at=detail.started_at,
         owner=detail.uid,
         targets=detail.targets[:MOST_TARGETS] or None,
-        collection=printable_path.get("collection", work_request.Collection()),
+        collection=members.get("collection", work_request.Collection()),
         labels=detail.labels or None,
         revision=detail.revision,
         kind=detail.kind,
         ran_before=detail.ran_before or None,
         commands=detail.work.commands_kept[:MOST_COMMANDS] or None,
-        capture=printable_path.get("capture"),
+        capture=members.get("capture"),
         asked_by=detail.asked_by,
     )
 

@@ -27,15 +27,9 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "disk": ("show status",),
     "services": ("utils service list",),
     "ntp": ("show network cluster", "utils ntp status"),
-    "replication": (
-        "show network cluster",
-        "utils dbreplication runtimestate",
-    ),
+    "replication": ("show network cluster", "utils dbreplication runtimestate"),
     "certificates": ("show cert list own",),
-    "backup": (
-        "show network cluster",
-        "utils disaster_recovery history backup",
-    ),
+    "backup": ("show network cluster", "utils disaster_recovery history backup"),
     "cores": ("utils core active list",),
     "processor": ("show process using-most cpu",),
     "availability": ("show network cluster", "utils ha status"),

@@ -184,17 +184,6 @@ class Job(msgspec.Struct, frozen=True):
     def completed_at(self) -> datetime | None:
         return self.state.completed_at if isinstance(self.state, JobEnded) else None
 
-    def position_of(self, name: str) -> int | None:
-        """Returns the position of a node, or None if the job has no such node.
-
-        `name` is the name of the node, or its host if only one node of the job has this host.
-        """
-        names = [node.node for node in self.nodes]
-        if name in names:
-            return names.index(name)
-        hosts = [node.rpartition(":")[0] for node in names]
-        return hosts.index(name) if name and hosts.count(name) == 1 else None
-
     def begin(self, now: datetime) -> Job:
         """Begins the job. A job that had begun before a restart keeps the time of its start."""
         if not isinstance(self.state, JobQueued):

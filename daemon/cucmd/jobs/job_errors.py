@@ -40,9 +40,13 @@ def position_of(job: Job, name: str) -> int:
     `name` is the name of the node, or its host if only one node of the job has this host.
     Raises `UnknownNode`.
     """
-    if (position := job.position_of(name)) is None:
+    names = [node.node for node in job.nodes]
+    if name in names:
+        return names.index(name)
+    hosts = [node.rpartition(":")[0] for node in names]
+    if not name or hosts.count(name) != 1:
         raise UnknownNode(job.job_id, name)
-    return position
+    return hosts.index(name)
 
 
 class CannotEndEarly(Exception):

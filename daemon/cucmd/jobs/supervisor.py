@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -284,10 +284,6 @@ class Supervisor:
         damaged database it must still be possible to find and cancel a running job.
         Raises `UnknownJob`, `AmbiguousJob`, `StoreFailed`.
         """
-        # Programs give the whole id, and then one query is enough.
-        if len(prefix) <= LONGEST_ID:
-            with suppress(UnknownJob, StoreFailed):
-                return await self._load(prefix)
         return await self._load(await self.find_id(prefix))
 
     async def find_id(self, prefix: str) -> str:

@@ -327,18 +327,9 @@ SHORTEST = 1.0
 
 def resolve_capture(request: work_request.Packets, name: str) -> Capture:
     """Returns what to capture into a file of this name. Raises `InvalidValue`."""
-    default = Capture(name)
-    duration = _resolve_duration(request.duration, default.duration, LONGEST)
-    capture = Capture(
-        name=name,
-        interface=default.interface if request.interface is None else request.interface,
-        host=request.host,
-        port=request.port,
-        count=default.count if request.count is None else request.count,
-        size=request.size,
-        duration=duration,
-        delete=bool(request.delete),
-    )
+    given = {field: value for field, value in asdict(request).items() if value is not None}
+    capture = Capture(name, **given)
+    _check_duration(capture.duration, LONGEST)
     try:
         capture_line(capture)
     except InvalidArgument as error:
@@ -350,14 +341,14 @@ def resolve_follow(request: work_request.Tail) -> Follow:
     """Returns what to follow. A folder need not end in "/". Raises `InvalidValue`."""
     recent = bool(request.recent)
     path = request.path.rstrip("/") + "/" if recent else request.path
-    default = Follow(path)
-    duration = _resolve_duration(request.duration, default.duration, LONGEST_TAIL)
-    follow = Follow(path, recent=recent, duration=duration)
+    follow = Follow(path, recent=recent)
+    if request.duration is not None:
+        follow = replace(follow, duration=request.duration)
+    _check_duration(follow.duration, LONGEST_TAIL)
     _check_tail("path", path, follow)
-    if request.regexp is None:
-        return follow
-    follow = replace(follow, regexp=request.regexp)
-    _check_tail("regexp", request.regexp, follow)
+    if request.regexp is not None:
+        follow = replace(follow, regexp=request.regexp)
+        _check_tail("regexp", request.regexp, follow)
     return follow
 
 
@@ -371,13 +362,11 @@ def _check_tail(field: str, value: str, follow: Follow) -> None:
         raise InvalidValue(field, wrong_value(value, reason)) from None
 
 
-def _resolve_duration(request: float | None, usual: float, longest: float) -> float:
-    """Returns the duration in seconds, or `usual` without one. Raises `InvalidValue`."""
-    duration = usual if request is None else request
+def _check_duration(duration: float, longest: float) -> None:
+    """Raises `InvalidValue` if a duration in seconds is out of range."""
     if not SHORTEST <= duration <= longest:  # `not` also refuses NaN
         expected = f"expected {SHORTEST:g} to {longest:g} seconds ({longest / 60:g} minutes)"
         raise InvalidValue("duration", f"{duration:g} s: {expected}")
-    return duration
 
 
 def check_simultaneous(job: Job, tasks: Sequence[NodeTask | None], connections: int) -> None:

@@ -96,7 +96,7 @@ class ServerParts(msgspec.Struct, frozen=True):
 
 
 class ServerConnection:
-    """Serves one peer. `run` serves it to its end; the other methods may be called meanwhile."""
+    """Serves one peer with `run`. The other methods may be called while `run` runs."""
 
     def __init__(self, stream: trio.abc.Stream, caller: Caller, parts: ServerParts) -> None:
         self._stream = stream
@@ -213,7 +213,10 @@ class ServerConnection:
                 await self._send(reply)
 
     def _permitted(self, call: Call, entry: MethodEntry | None) -> MethodEntry:
-        """Returns the entry of a call that the caller may make so. Raises `VarlinkError`."""
+        """Returns the entry, if the caller is permitted to call the method in this way.
+
+        Raises `VarlinkError`.
+        """
         self._parts.authorize(self._caller, entry.method if entry else None)
         if entry is None:
             raise self._parts.methods.missing(call.method)
@@ -261,9 +264,7 @@ class ServerConnection:
         raise NoLastReply
 
     async def _upgrade(self, method: Method, caller: Caller, request: msgspec.Struct) -> None:
-        """Sends the reply, and leaves the connection to the handler: nothing else is sent or read
-        on it here.
-        """
+        """Sends the reply. From then on only the handler reads and writes on the connection."""
         handler = cast(UpgradeHandler, method.handler)
         async with handler(caller, request) as upgrade:
             if self._frames.begun:

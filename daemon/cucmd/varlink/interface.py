@@ -117,10 +117,6 @@ class Interface(msgspec.Struct, frozen=True):
     effective_caller: Callable[[Caller, Method, Any], Caller] = _itself
     secrets: frozenset[str] = frozenset()
 
-    @property
-    def internal_error(self) -> str:
-        return f"{self.name}.InternalError"
-
 
 def read_description(package: str, name: str) -> str:
     """Reads the text of the interface `name` from the file NAME.varlink of the package."""

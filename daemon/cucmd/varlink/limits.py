@@ -16,8 +16,6 @@ A peer that does not read a reply within `UNREAD` seconds is dropped (`NobodyRea
 
 from __future__ import annotations
 
-import logging
-import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -26,15 +24,11 @@ from typing import Literal, TypeAlias
 import msgspec
 import trio
 
-log = logging.getLogger(__name__)
-
 COUNTED_SECONDS = 1.0
 UNREAD = 60.0
-# Seconds that a call waits for its turn, then it goes on without one: the call before it may be
-# waiting for a disk that hangs.
+# Seconds that a call waits for its turn. Then the call goes on without a turn, because the call
+# before it may wait for a disk that hangs.
 _MOST_WAIT = 1.0
-# From this number of calls in a minute on, the user is named in the log. A script makes far fewer.
-MANY_CALLS = 30_000
 
 Held: TypeAlias = Literal["connections", "streams"]
 
@@ -63,8 +57,6 @@ class _User:
     def __init__(self) -> None:
         self.held: Counter[Held] = Counter()
         self.turn = trio.Semaphore(1, max_value=1)
-        self.calls = 0  # in the minute that has begun at `since`
-        self.since = -math.inf
 
 
 class Users:
@@ -88,21 +80,14 @@ class Users:
             held[kind] -= 1
 
     async def turn(self, uid: int) -> ExitStack:
-        """Waits for `_MOST_WAIT` seconds at most until no other call of the user has the turn.
+        """Waits until no other call of the user has the turn, but at most `_MOST_WAIT` seconds.
 
-        The turn ends when the stack that is returned is closed.
+        Returns a stack. The turn ends when the stack is closed.
         """
-        user, now = self._user(uid), trio.current_time()
-        if now >= user.since + 60:
-            user.calls, user.since = 0, now
-        user.calls += 1
-        if user.calls == MANY_CALLS:  # once a minute
-            text = "uid %d has made %d calls in %d s"
-            log.warning(text, uid, user.calls, now - user.since, extra={"uid": uid})
-        ended = ExitStack()
+        turn, ended = self._user(uid).turn, ExitStack()
         with trio.move_on_after(_MOST_WAIT):
-            await user.turn.acquire()
-            ended.callback(user.turn.release)
+            await turn.acquire()
+            ended.callback(turn.release)
         return ended
 
     def _user(self, uid: int) -> _User:

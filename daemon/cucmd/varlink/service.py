@@ -62,11 +62,17 @@ class MethodTable:
     """Holds all methods of a server by full name, those of `org.varlink.service` among them."""
 
     def __init__(self, interface: Interface, info: ServiceInfo) -> None:
-        interfaces = (_service_interface(interface, info), interface)
-        self._names = {each.name for each in interfaces}
+        description = read_description("cucmd.varlink", SERVICE)
+        self._texts = {interface.name: interface.description, SERVICE: description}
+        self._info = GetInfoReply(**asdict(info), interfaces=(SERVICE, interface.name))
+        own = (
+            Method("GetInfo", GetInfoRequest, GetInfoReply, self._get_info),
+            Method("GetInterfaceDescription", DescriptionRequest, DescriptionReply, self._describe),
+        )
+        interfaces = (Interface(SERVICE, description, own, interface.too_many), interface)
         # org.varlink.service declares no errors for a defect or a limit, so these are always those
         # of `interface`.
-        self.internal_error = interface.internal_error
+        self.internal_error = f"{interface.name}.InternalError"
         self._too_many = interface.too_many
         self._methods = {
             f"{each.name}.{method.name}": MethodEntry(
@@ -82,7 +88,7 @@ class MethodTable:
     def missing(self, name: str) -> VarlinkError:
         """Makes the error for a method that `find` does not find."""
         interface = name.rpartition(".")[0]
-        if interface in self._names:
+        if interface in self._texts:
             return standard_error(MethodNotFound(name[:_LONGEST_NAME]))
         return standard_error(InterfaceNotFound(interface[:_LONGEST_NAME]))
 
@@ -90,22 +96,10 @@ class MethodTable:
         """Makes the error for a caller at a limit."""
         return self._too_many(over.limit, over.maximum)
 
+    async def _get_info(self, _caller: Caller, _request: GetInfoRequest) -> GetInfoReply:
+        return self._info
 
-def _service_interface(interface: Interface, info: ServiceInfo) -> Interface:
-    names = (SERVICE, interface.name)
-    description = read_description("cucmd.varlink", SERVICE)
-    texts = {interface.name: interface.description, SERVICE: description}
-
-    async def get_info(_caller: Caller, _request: GetInfoRequest) -> GetInfoReply:
-        return GetInfoReply(**asdict(info), interfaces=names)
-
-    async def get_description(_caller: Caller, request: DescriptionRequest) -> DescriptionReply:
-        if request.interface not in texts:
+    async def _describe(self, _caller: Caller, request: DescriptionRequest) -> DescriptionReply:
+        if request.interface not in self._texts:
             raise standard_error(InterfaceNotFound(request.interface[:_LONGEST_NAME]))
-        return DescriptionReply(texts[request.interface])
-
-    methods = (
-        Method("GetInfo", GetInfoRequest, GetInfoReply, get_info),
-        Method("GetInterfaceDescription", DescriptionRequest, DescriptionReply, get_description),
-    )
-    return Interface(SERVICE, description, methods, interface.too_many)
+        return DescriptionReply(self._texts[request.interface])

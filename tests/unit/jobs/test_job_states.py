@@ -13,6 +13,7 @@ from cucmd.job.collect import Collect
 from cucmd.job.job import End, Job, Outcome, outcome
 from cucmd.job.node import ImpossibleTransition, Node, Phase
 from cucmd.job.timeouts import Timeouts
+from cucmd.jobs.job_errors import UnknownNode, position_of
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=30)
@@ -174,8 +175,11 @@ def test_retry_keeps_first_start_and_duration() -> None:
 
 def test_position_of() -> None:
     several = job(*map(Node, ("a", "b:22", "a:2022", "c:1", "c:2", "[::1]:22")))
-    wanted = {"a": 0, "b": 1, "c": None, "c:2": 4, "[::1]": 5, "": None, "x": None}
-    assert {name: several.position_of(name) for name in wanted} == wanted
+    wanted = {"a": 0, "b": 1, "c:2": 4, "[::1]": 5}
+    assert {name: position_of(several, name) for name in wanted} == wanted
+    for name in ("c", "", "x"):
+        with pytest.raises(UnknownNode):
+            position_of(several, name)
 
 
 def test_job_survives_encoding() -> None:
