@@ -132,7 +132,7 @@ class Calls:
         the error if the daemon refuses the call. Leaving the block ends the call.
         """
         frame = framed(call_frame(method, request, more=True))
-        async with self._begun(frame) as connection:
+        async with self._sent_call(frame) as connection:
             replies = Replies(connection, reply, self.socket)
             yield replies
             if not replies.ended:
@@ -149,13 +149,13 @@ class Calls:
         should say how many bytes follow. Leaving the block ends the call.
         """
         frame = framed(call_frame(method, request, upgrade=True))
-        async with self._begun(frame) as connection:
+        async with self._sent_call(frame) as connection:
             answer = decoded(await connection.receive(), reply, self.socket)
-            yield answer, Following(connection)
+            yield answer, UpgradedStream(connection)
             connection.close()
 
     @asynccontextmanager
-    async def _begun(self, frame: bytes) -> AsyncIterator[Wire]:
+    async def _sent_call(self, frame: bytes) -> AsyncIterator[Wire]:
         """Sends a call within `timeout`, and yields its connection."""
         async with AsyncExitStack() as stack:
             with self.limit():
@@ -207,9 +207,9 @@ class Replies(Generic[R]):
 class Items(Generic[T]):
     """Iterates over the items of several replies. A step that is cancelled loses no item."""
 
-    def __init__(self, replies: Replies[Any], taken: Callable[[Any], Iterable[T]]) -> None:
+    def __init__(self, replies: Replies[Any], items_of: Callable[[Any], Iterable[T]]) -> None:
         self._replies = replies
-        self._taken = taken
+        self._items_of = items_of
         self._items: Iterator[T] = iter(())
 
     def __aiter__(self) -> Self:
@@ -220,13 +220,13 @@ class Items(Generic[T]):
         while True:
             for item in self._items:
                 return item
-            self._items = iter(self._taken(await anext(self._replies)))
+            self._items = iter(self._items_of(await anext(self._replies)))
 
 
-async def answered(
+async def run_steps(
     steps: CallSteps[T], ask: Callable[[MethodCall[Any]], Awaitable[Any]]
 ) -> AsyncGenerator[T, None]:
-    """Makes the calls that `steps` yields, as `cucmctl.client.method_call.answered` does."""
+    """Makes the calls that `steps` yields, as `cucmctl.client.method_call.run_steps` does."""
     resume: Callable[[], MethodCall[Any] | T] = partial(next, steps)
     while True:
         try:
@@ -243,7 +243,7 @@ async def answered(
             resume = partial(steps.throw, error)
 
 
-class Following(trio.abc.ReceiveStream):
+class UpgradedStream(trio.abc.ReceiveStream):
     """Receives the bytes after the reply to an upgrade. Raises `ConnectionLost`."""
 
     def __init__(self, connection: Wire) -> None:
@@ -292,7 +292,7 @@ class Pool:
             raise trio.ClosedResourceError("this client has been closed")
         while self._idle:
             wire = self._idle.pop()
-            if not wire.spent:
+            if not wire.is_unusable:
                 return wire
             wire.close()
         return await Wire.connected(self._path)

@@ -29,7 +29,7 @@ T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])
 
 
-def _asked(
+def _method_for(
     make: Callable[P, MethodCall[T]],
 ) -> Callable[Concatenate[Calls, P], Coroutine[Any, Any, T]]:
     """Returns a method that makes a call with one reply and returns its result."""
@@ -40,7 +40,7 @@ def _asked(
     return _named_as(make, method)
 
 
-def _streamed(
+def _stream_method_for(
     make: Callable[P, MethodCall[Iterable[T]]],
 ) -> Callable[Concatenate[Calls, P], AbstractAsyncContextManager[Items[T]]]:
     """Returns a method that makes a call with several replies: a context manager of its items."""
@@ -72,37 +72,37 @@ class Client(Calls):
     there is a context manager of an asynchronous iterator here. Leaving its block ends the call.
     """
 
-    start = _asked(methods.start)
-    collect = _asked(methods.collect)
-    run = _asked(methods.run)
-    check = _asked(methods.check)
-    health = _asked(methods.health)
-    capture = _asked(methods.capture)
-    follow = _asked(methods.follow)
-    discover = _asked(methods.discover)
-    retry = _asked(methods.retry)
-    stop = _asked(methods.stop)
-    cancel = _asked(methods.cancel)
-    status = _asked(methods.status)
-    list = _asked(methods.list)
-    list_page = _asked(methods.list_page)
-    label = _asked(methods.label)
-    watch = _streamed(methods.watch)
+    start = _method_for(methods.start)
+    collect = _method_for(methods.collect)
+    run = _method_for(methods.run)
+    check = _method_for(methods.check)
+    health = _method_for(methods.health)
+    capture = _method_for(methods.capture)
+    follow = _method_for(methods.follow)
+    discover = _method_for(methods.discover)
+    retry = _method_for(methods.retry)
+    stop = _method_for(methods.stop)
+    cancel = _method_for(methods.cancel)
+    status = _method_for(methods.status)
+    list = _method_for(methods.list)
+    list_page = _method_for(methods.list_page)
+    label = _method_for(methods.label)
+    watch = _stream_method_for(methods.watch)
 
-    files = _streamed(methods.files)
-    output = _streamed(methods.output)
-    transcript = _streamed(methods.transcript)
-    verify = _streamed(methods.verify)
-    delete = _asked(methods.delete)
-    prune = _asked(methods.prune)
+    files = _stream_method_for(methods.files)
+    output = _stream_method_for(methods.output)
+    transcript = _stream_method_for(methods.transcript)
+    verify = _stream_method_for(methods.verify)
+    delete = _method_for(methods.delete)
+    prune = _method_for(methods.prune)
 
-    clusters = _asked(methods.clusters)
-    profiles = _asked(methods.profiles)
-    credentials = _asked(methods.credentials)
-    host_keys = _asked(methods.host_keys)
-    add_host_key = _asked(methods.add_host_key)
-    forget_host_key = _asked(methods.forget_host_key)
-    reload = _asked(methods.reload)
+    clusters = _method_for(methods.clusters)
+    profiles = _method_for(methods.profiles)
+    credentials = _method_for(methods.credentials)
+    host_keys = _method_for(methods.host_keys)
+    add_host_key = _method_for(methods.add_host_key)
+    forget_host_key = _method_for(methods.forget_host_key)
+    reload = _method_for(methods.reload)
 
     async def wait(self, job_id: str, *, reconnect: float = DEFAULT) -> Job:
         """Waits until a job has ended, and returns it, as `cucmctl.Client.wait` does. Use a cancel

@@ -23,7 +23,7 @@ from cucmctl.client.errors import DaemonUnavailable, LimitReached, ShuttingDown,
 from cucmctl.client.job_events import Events, JobEvent
 from cucmctl.client.reconnect import DEFAULT
 from cucmd.protocol.jobs import WatchReply
-from cucmtrio.calls import Calls, answered
+from cucmtrio.calls import Calls, run_steps
 
 # Errors after which the same call can succeed later.
 AWAY = (DaemonUnavailable, ShuttingDown, StorageFailed, LimitReached)
@@ -104,7 +104,7 @@ class _Watching:
         first_by  when its first reply has to be there, or None for the timeout of a call
         """
         if not self._begun:
-            async for _ in answered(self._events.begin(), self._client.ask):
+            async for _ in run_steps(self._events.begin(), self._client.ask):
                 pass
             self._begun = True
         async with AsyncExitStack() as stack:
@@ -118,7 +118,7 @@ class _Watching:
                 self._job_id = first.job.job_id
             reply: WatchReply | None = first
             while reply is not None:
-                steps = answered(self._events.from_reply(reply), self._client.ask)
+                steps = run_steps(self._events.from_reply(reply), self._client.ask)
                 async with aclosing(steps) as reply_events:
                     async for event in reply_events:
                         yield event

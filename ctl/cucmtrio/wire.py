@@ -28,7 +28,7 @@ class Wire:
     def __init__(self, path: str, stream: trio.SocketStream) -> None:
         self._path = path
         self._stream = stream
-        self._came = ReplyBuffer(path)
+        self._buffer = ReplyBuffer(path)
 
     @classmethod
     async def connected(cls, path: str) -> Wire:
@@ -40,7 +40,7 @@ class Wire:
     def close(self) -> None:
         """Closes at once, without a checkpoint. Replies that were not read yet are dropped."""
         self._stream.socket.close()
-        self._came = ReplyBuffer(self._path)
+        self._buffer = ReplyBuffer(self._path)
 
     @property
     def closed(self) -> bool:
@@ -48,11 +48,11 @@ class Wire:
         return self._stream.socket.fileno() < 0
 
     @property
-    def spent(self) -> bool:
+    def is_unusable(self) -> bool:
         """Returns whether an idle connection cannot be used: the daemon has closed it, as in a
         restart, or has sent bytes that no call asked for.
         """
-        return bool(len(self._came)) or self._stream.socket.is_readable()
+        return bool(len(self._buffer)) or self._stream.socket.is_readable()
 
     async def send(self, frame: bytes) -> None:
         try:
@@ -63,17 +63,17 @@ class Wire:
     async def receive(self) -> ReplyFrame:
         """Returns the next reply. Raises `ConnectionLost` and `ProtocolError`."""
         await trio.lowlevel.checkpoint()
-        while (reply := self._came.take()) is None:
+        while (reply := self._buffer.take()) is None:
             if not (data := await self._read(None)):
                 raise ConnectionLost.at(self._path)
-            self._came.feed(data)
+            self._buffer.feed(data)
         return reply
 
     async def receive_bytes(self, most: int | None) -> bytes:
         """Returns bytes that follow the reply to an upgrade, or b"" at their end."""
-        if len(self._came):
+        if len(self._buffer):
             await trio.lowlevel.checkpoint()
-            return self._came.take_bytes(len(self._came) if most is None else most)
+            return self._buffer.take_bytes(len(self._buffer) if most is None else most)
         return await self._read(most)
 
     async def _read(self, most: int | None) -> bytes:

@@ -37,7 +37,7 @@ _ALL_ADDRESSES = {"0.0.0.0", "::"}  # noqa: S104  # refused as a name, not bound
 
 # Browsers send these headers by themselves. If one of them contained the name of a person,
 # everybody could choose a name.
-_OWN_HEADERS = {
+_BROWSER_HEADERS = {
     *("accept", "accept-encoding", "accept-language", "authorization", "connection", "cookie"),
     *("content-length", "content-type", "host", "origin", "referer", "te", "transfer-encoding"),
     *("upgrade", "user-agent"),
@@ -47,7 +47,7 @@ _OWN_HEADERS = {
 def _header(text: str) -> None:
     if not _HEADER.fullmatch(text):
         raise ValueError("expected the name of a header")
-    if text.lower() in _OWN_HEADERS:
+    if text.lower() in _BROWSER_HEADERS:
         raise ValueError("expected a header that only the proxy sets")
 
 

@@ -152,7 +152,7 @@ class EventStreams:
                             await trio.sleep(_PAUSE)
                         await self._watching.wait()
                     await exchange.channel.send(_SILENT)
-                await stream.tell()
+                await stream.send_events()
         finally:
             self._streams.discard(stream)
         if stream.scope.cancelled_caught:
@@ -175,7 +175,7 @@ class EventStreams:
 class EventStream:
     """One reader's stream of events, of the jobs whose ids begin with `job_id`.
 
-    `ask_state` has to succeed before `tell` is called.
+    `ask_state` has to succeed before `send_events` is called.
     """
 
     def __init__(
@@ -190,9 +190,9 @@ class EventStream:
         self._of_all = not self.job_id
         self._kept = kept
         self._is_over = False
-        self._place: str | None = None  # the id of the newest event when it asked for the state
+        self._newest_id: str | None = None  # of the newest event when it asked for the state
         self._found, self._listed = msgspec.Raw(), ListReply(())  # the state
-        self._had: dict[str, int] = {}  # the revision of each job in the state that was sent
+        self._sent_revisions: dict[str, int] = {}  # by job, in the state that was sent
         self._next = kept.end  # the number of the event that it reads next
         self._news = trio.Event()  # set if there is an event for it at that number or later
 
@@ -207,7 +207,7 @@ class EventStream:
     async def ask_state(self) -> None:
         """Asks the daemon for the current state. Raises `ClientError`."""
         self._next, self._news = self._kept.end, trio.Event()  # later changes follow the state
-        self._place = self._kept.newest_place()
+        self._newest_id = self._kept.newest_id()
         if self._of_all:
             self._listed = await self._list(_UNFINISHED[0])
         else:
@@ -221,9 +221,9 @@ class EventStream:
             pause = random.uniform(_SOONEST, _LATEST)  # noqa: S311  # no secret
             await self._exchange.channel.send(b"retry: %d\n\n" % (1000 * pause))
 
-    async def tell(self) -> None:
+    async def send_events(self) -> None:
         """Sends the state and then the events, until the job is closed."""
-        first = b"" if self._of_all else self._first_of_job()
+        first = b"" if self._of_all else self._begin_with_job()
         if self._is_over and not first and not self._exchange.channel.status:
             self._exchange.channel.start(204, {})
             await self._exchange.channel.end()
@@ -240,7 +240,7 @@ class EventStream:
             await self._exchange.channel.send(events or _SILENT)
         await self._exchange.channel.end()
 
-    def _first_of_job(self) -> bytes:
+    def _begin_with_job(self) -> bytes:
         """Returns the job as the first event, or no bytes if the stream goes on after an event that
         the reader already has.
         """
@@ -260,7 +260,7 @@ class EventStream:
             self._next = number
             self._news.set()
             return b""
-        self._had[job.job_id] = job.revision
+        self._sent_revisions[job.job_id] = job.revision
         if has_all:
             return b""
         self._is_over = job.closed
@@ -282,13 +282,13 @@ class EventStream:
             while True:
                 states = [_state(msgspec.json.encode(job)) for job in reversed(listed.jobs)]
                 await self._exchange.channel.send(b"".join(states))
-                self._had |= {job.job_id: job.revision for job in listed.jobs}
+                self._sent_revisions |= {job.job_id: job.revision for job in listed.jobs}
                 if not listed.older:
                     break
                 listed = await self._list(status, before=listed.jobs[-1].job_id)
         # Before the first event the id is "-", which no event has: a reader that reconnects with it
         # has missed events.
-        await self._exchange.channel.send(id_line(self._place or "-") + b"\n")
+        await self._exchange.channel.send(id_line(self._newest_id or "-") + b"\n")
 
     async def _list(self, status: str, **more: str) -> ListReply:
         call = encoded({"status": status, "limit": _LISTED, **more, **self._parameters})
@@ -321,13 +321,13 @@ class EventStream:
         """Returns an event as it is sent. An event that the first state contained is left out; in a
         stream of all jobs its id is sent nevertheless.
         """
-        had, revision = self._had.get(event.job_id), event.revision
-        if had is None or revision is None or event.is_gone or revision > had:
+        sent, revision = self._sent_revisions.get(event.job_id), event.revision
+        if sent is None or revision is None or event.is_gone or revision > sent:
             return framed(event, of_all=self._of_all)
-        if revision == had and not event.is_news:  # new figures
+        if revision == sent and not event.is_news:  # new figures
             return framed(event, of_all=self._of_all)
-        is_id_sent = event.is_news and self._of_all
-        return id_line(event.place(of_all=True)) + b"\n" if is_id_sent else b""
+        needs_id = event.is_news and self._of_all
+        return id_line(event.event_id(of_all=True)) + b"\n" if needs_id else b""
 
 
 def _state(job: bytes) -> bytes:

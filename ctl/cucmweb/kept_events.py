@@ -36,7 +36,7 @@ class ServerEvent(msgspec.Struct, frozen=True):
     is_gone: bool = False
     is_short: bool = False
 
-    def place(self, *, of_all: bool) -> str:
+    def event_id(self, *, of_all: bool) -> str:
         """Returns the id of the event, which is sent only if it `is_news`."""
         return f"{self.job_id}/{self.revision}" if of_all else str(self.revision)
 
@@ -45,11 +45,11 @@ class ServerEvent(msgspec.Struct, frozen=True):
 def framed(event: ServerEvent, *, of_all: bool) -> bytes:
     """Returns an event as it is sent. All streams send the same bytes, so they are cached."""
     lines = b"event: %s\ndata: %s\n\n" % (event.name.encode(), event.data)
-    return id_line(event.place(of_all=of_all)) + lines if event.is_news else lines
+    return id_line(event.event_id(of_all=of_all)) + lines if event.is_news else lines
 
 
-def id_line(place: str) -> bytes:
-    return b"id: %s\n" % place.encode()
+def id_line(event_id: str) -> bytes:
+    return b"id: %s\n" % event_id.encode()
 
 
 class KeptEvents:
@@ -75,21 +75,21 @@ class KeptEvents:
         while len(self._events) > _MOST_KEPT or self._bytes > _MOST_BYTES:
             self._bytes -= len(self._events.pop(self.begin).data)
 
-    def after(self, place: str, job_id: str | None) -> int | None:
+    def after(self, event_id: str, job_id: str | None) -> int | None:
         """Returns the number after the event with this id, in the stream of a job or of all jobs.
         Returns None if that event is not kept.
         """
         of_all = job_id is None
-        wanted = place.partition("/")[0] if of_all else job_id
+        job_id = event_id.partition("/")[0] if job_id is None else job_id
         for number in range(self.begin, self.end):
-            event = self._events[number]
-            if event.job_id == wanted and event.is_news and event.place(of_all=of_all) == place:
+            kept = self._events[number]
+            if kept.job_id == job_id and kept.is_news and kept.event_id(of_all=of_all) == event_id:
                 return number + 1
         return None
 
-    def newest_place(self) -> str | None:
+    def newest_id(self) -> str | None:
         """Returns the id of the newest event that has one, in the stream of all jobs."""
         for number in range(self.end - 1, self.begin - 1, -1):
             if self._events[number].is_news:
-                return self._events[number].place(of_all=True)
+                return self._events[number].event_id(of_all=True)
         return None

@@ -52,21 +52,21 @@ def parse_capture(words: list[str]) -> CaptureArguments:
     The lab does not simulate `src`, `dest`, or the form without `file`, which prints packets.
     """
     rest = list(words)
-    given: dict[str, str | int | None] = {}
+    values: dict[str, str | int | None] = {}
     if rest and rest[0].startswith("eth"):
-        given["interface"] = rest.pop(0)
+        values["interface"] = rest.pop(0)
     while rest:
         name = rest.pop(0)
         if name == "host":
             rest = _without_protocol(rest)
-        if name not in _VALUES or name in given or not rest:
+        if name not in _VALUES or name in values or not rest:
             raise Unsuccessful(_ARITY)
-        given[name] = _VALUES[name](rest.pop(0))
-    if "file" not in given:
+        values[name] = _VALUES[name](rest.pop(0))
+    if "file" not in values:
         raise CommandRefused(texts.NO_VALID_COMMAND)
-    if given.get("interface", "eth0") != "eth0":
-        raise Unsuccessful(f"Invalid interface: {given['interface']}")
-    return msgspec.convert(given, CaptureArguments)
+    if values.get("interface", "eth0") != "eth0":
+        raise Unsuccessful(f"Invalid interface: {values['interface']}")
+    return msgspec.convert(values, CaptureArguments)
 
 
 def _without_protocol(rest: list[str]) -> list[str]:
@@ -147,7 +147,7 @@ class Traffic(msgspec.Struct, frozen=True):
     size: int = LARGEST
 
     @property
-    def _chosen(self) -> list[Flow]:
+    def _flows(self) -> list[Flow]:
         return [
             flow
             for flow in FLOWS
@@ -155,21 +155,21 @@ class Traffic(msgspec.Struct, frozen=True):
         ]
 
     @property
-    def _taken(self) -> float:
+    def _packets_per_second(self) -> float:
         """Returns how many packets pass the filter in a second."""
-        return self.rate * len(self._chosen) / len(FLOWS)
+        return self.rate * len(self._flows) / len(FLOWS)
 
     def count_within(self, seconds: float) -> int:
         """Returns how many packets pass the filter within `seconds`."""
-        return int(max(0.0, seconds) * self._taken)
+        return int(max(0.0, seconds) * self._packets_per_second)
 
     def seconds_until(self, count: int) -> float | None:
         """Returns the seconds until `count` packets have come, or None if they never do."""
-        return count / self._taken if self._taken else None
+        return count / self._packets_per_second if self._packets_per_second else None
 
     def bytes_of(self, count: int) -> int:
         """Returns the size of a file with `count` packets, in bytes."""
-        sizes = [_RECORD + min(self.size, len(self._packet(flow, 0))) for flow in self._chosen]
+        sizes = [_RECORD + min(self.size, len(self._packet(flow, 0))) for flow in self._flows]
         if not sizes:
             return HEADER
         rounds, rest = divmod(count, len(sizes))
@@ -181,10 +181,10 @@ class Traffic(msgspec.Struct, frozen=True):
 
     def _pieces(self, count: int, began: datetime) -> Iterator[bytes]:
         yield struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, self.size, 1)
-        for number, flow in enumerate(islice(cycle(self._chosen), count)):
+        for number, flow in enumerate(islice(cycle(self._flows), count)):
             packet = self._packet(flow, number)
             kept = packet[: self.size]
-            when = began + timedelta(seconds=(number + 1) / self._taken)
+            when = began + timedelta(seconds=(number + 1) / self._packets_per_second)
             seconds = int(when.timestamp())
             yield struct.pack("<IIII", seconds, when.microsecond, len(kept), len(packet)) + kept
 

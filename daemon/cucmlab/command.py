@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SPEC",
         type=_typed(parse_fault),
         action="append",
-        help="[NODE=]KIND[:STEP][@NUMBER][*TIMES]; may be given more than once",
+        help="[NODE=]KIND[:STEP][@NUMBER][*TIMES]; may be values more than once",
     )
     parser.add_argument(
         "--report",
@@ -145,10 +145,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _options(args: argparse.Namespace) -> LabOptions:
     """Makes the options of the lab. Raises ValueError with a text for the user."""
-    given = {name: getattr(args, name) for name in LabOptions.__struct_fields__}
-    given["host_key"] = _host_key(args.host_key)
+    values = {name: getattr(args, name) for name in LabOptions.__struct_fields__}
+    values["host_key"] = _host_key(args.host_key)
     try:
-        options = msgspec.convert(given, LabOptions, strict=False)
+        options = msgspec.convert(values, LabOptions, strict=False)
     except msgspec.ValidationError as error:
         expected, _, name = str(error).strip("`").partition(" - at `$.")
         raise ValueError(f"--{name.replace('_', '-')}: {expected}") from None

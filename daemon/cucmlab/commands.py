@@ -48,22 +48,22 @@ async def execute(session: LabSession, words: list[str]) -> None:
         if words[:2] == ["file", "get"]:
             await GetDialogue(session).run(words[2:])
         else:
-            await session.at(Step.PREPARE)
-            await plain(session, words)
+            await session.reach(Step.PREPARE)
+            await run_plain_command(session, words)
     except CommandRefused as refusal:
         await session.terminal.page(refusal.lines)
     except BackToPrompt:
         session.terminal.line()
 
 
-async def plain(session: LabSession, words: list[str]) -> None:
+async def run_plain_command(session: LabSession, words: list[str]) -> None:
     """Runs any command except `file get`. Raises CommandRefused."""
     for name, (least, most, command) in _COMMANDS.items():
-        if (given := _arguments(words, name, least, most)) is not None:
-            return await command(session, given)
-    for name, (least, most, said) in (answers.REPORTS | support.REPORTS).items():
-        if (given := _arguments(words, name, least, most)) is not None:
-            lines = said(_facts(session), given) if callable(said) else said
+        if (arguments := _arguments(words, name, least, most)) is not None:
+            return await command(session, arguments)
+    for name, (least, most, report) in (answers.REPORTS | support.REPORTS).items():
+        if (arguments := _arguments(words, name, least, most)) is not None:
+            lines = report(_facts(session), arguments) if callable(report) else report
             return await _print(session, _with_symptoms(session, name, lines))
     raise CommandRefused(texts.NO_VALID_COMMAND)
 
@@ -89,10 +89,10 @@ def _facts(session: LabSession) -> answers.NodeFacts:
 
 def _with_symptoms(session: LabSession, name: str, lines: Sequence[str]) -> Sequence[str]:
     """Returns the lines of a report, changed by the illnesses of this node."""
-    for fault, (command, usual, said) in answers.SYMPTOMS.items():
+    for fault, (command, usual, symptom) in answers.SYMPTOMS.items():
         if command == name and session.node.plan.take(fault):
             now = session.node.now().astimezone(session.node.options.timezone)
-            lines = [re.sub(usual, said.format(now), line) for line in lines]
+            lines = [re.sub(usual, symptom.format(now), line) for line in lines]
     return lines
 
 
@@ -138,12 +138,12 @@ async def _pagination(session: LabSession, words: list[str]) -> None:
 
 async def _file_list(session: LabSession, words: list[str]) -> None:
     node, terminal = session.node, session.terminal
-    given = parse_list(words)
+    arguments = parse_list(words)
     if node.plan.take(FaultKind.INVALID_PATH):
         raise Unsuccessful(texts.NO_SUCH_FILE)
-    entries = listing(node.files(given.location), given, node.now())
-    lines = answers.file_list(entries, node.options.timezone, detail=given.detail)
-    pages = terminal.page if given.page else terminal.lines
+    entries = listing(node.files(arguments.location), arguments, node.now())
+    lines = answers.file_list(entries, node.options.timezone, detail=arguments.detail)
+    pages = terminal.page if arguments.page else terminal.lines
     while node.plan.take(FaultKind.ENDLESS_LIST):
         await pages(lines[:-1])
     await pages(lines)
@@ -160,20 +160,20 @@ async def _file_search(session: LabSession, words: list[str]) -> None:
 async def _file_tail(session: LabSession, words: list[str]) -> None:
     """Prints the last lines of a file, then one new line after the other, until Ctrl-C."""
     node, terminal = session.node, session.terminal
-    given = parse_tail(words)
+    arguments = parse_tail(words)
     if node.plan.take(FaultKind.TAIL_REFUSED):
         raise Unsuccessful(texts.NO_PRIVILEGE)
     if node.plan.take(FaultKind.INVALID_PATH):
         raise Unsuccessful(texts.NO_SUCH_FILE)
-    file = select_one(node.files(given.location), given, node.now())
-    first = next(node.blocks(given.location, file), b"").decode(errors="replace")
+    file = select_one(node.files(arguments.location), arguments, node.now())
+    first = next(node.blocks(arguments.location, file), b"").decode(errors="replace")
     last = first.splitlines()[-_LAST_LINES:]
-    await terminal.lines([line for line in last if re.search(given.pattern, line)])
-    await session.at(Step.TAIL)
+    await terminal.lines([line for line in last if re.search(arguments.pattern, line)])
+    await session.reach(Step.TAIL)
     for number in itertools.count(1):
         now = node.now().astimezone(node.options.timezone)
         line = f"{number:08d}|{now:%H:%M:%S.%f} |AppInfo |{file.path}"
-        if re.search(given.pattern, line):
+        if re.search(arguments.pattern, line):
             terminal.line(line)
             await terminal.drain()
         await asyncio.sleep(_A_LINE_EVERY)
@@ -213,7 +213,7 @@ async def _capture(session: LabSession, words: list[str]) -> None:
     try:
         try:
             await terminal.lines(_options(wanted))
-            await session.at(Step.CAPTURE)
+            await session.reach(Step.CAPTURE)
             await _until_it_ends(session, running)
         except asyncio.CancelledError:
             if not session.interrupted:  # the session has ended, not the command

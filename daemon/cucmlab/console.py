@@ -126,15 +126,15 @@ async def _greet(session: LabSession) -> None:
     for i, line in enumerate(texts.GREETING):
         await asyncio.sleep(options.banner_delay * _PACE.get(i, 0))
         if i == len(texts.GREETING) // 2:
-            await session.at(Step.BANNER)
+            await session.reach(Step.BANNER)
             if session.node.plan.take(FaultKind.ENDLESS_BANNER):
-                await session.without_end(texts.DNS_UNREACHABLE + "\r\n")
+                await session.print_without_end(texts.DNS_UNREACHABLE + "\r\n")
         terminal.line(line)
 
 
 async def _first_prompt(session: LabSession) -> None:
     plan, terminal = session.node.plan, session.terminal
-    await session.at(Step.PROMPT)
+    await session.reach(Step.PROMPT)
     if plan.take(FaultKind.NO_PROMPT):
         await wait_forever()
     if plan.take(FaultKind.LOGIN_QUESTION):

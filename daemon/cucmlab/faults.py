@@ -183,7 +183,7 @@ class FaultKind(StrEnum):
 
 
 # The largest number in each unit: more would exceed the dates of Python, or the memory.
-_MOST = {"PERCENT": 100, "S": 10**9, "N": 10**4, "BYTES": 10**15, "BYTES_PER_S": 10**15}
+_LARGEST_NUMBERS = {"PERCENT": 100, "S": 10**9, "N": 10**4, "BYTES": 10**15, "BYTES_PER_S": 10**15}
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -256,8 +256,8 @@ def _number(spec: str, kind: FaultKind, text: str | None) -> float:
         raise FaultSpecError(spec, f"{kind} without a number")
     if rule.number is None and float(text) == 0:
         raise FaultSpecError(spec, f"{kind}@{rule.unit} greater than 0")
-    if float(text) > _MOST[rule.unit]:
-        raise FaultSpecError(spec, f"a number of {rule.unit} up to {_MOST[rule.unit]}")
+    if float(text) > _LARGEST_NUMBERS[rule.unit]:
+        raise FaultSpecError(spec, f"a number of {rule.unit} up to {_LARGEST_NUMBERS[rule.unit]}")
     return float(text)
 
 
@@ -301,12 +301,12 @@ class FaultPlan:
 
 def help_lines() -> list[str]:
     """Returns a line for each kind and for each step, each at most 80 columns wide."""
-    kinds = [f"  {_written(kind):<30} {kind.rule.help}" for kind in FaultKind]
+    kinds = [f"  {_format_kind(kind):<30} {kind.rule.help}" for kind in FaultKind]
     steps = [f"  {step:<12} {step.help}" for step in Step]
     return ["faults:", *kinds, "", "steps:", *steps]
 
 
-def _written(kind: FaultKind) -> str:
+def _format_kind(kind: FaultKind) -> str:
     rule = kind.rule
     step = ""
     if rule.steps:

@@ -223,7 +223,7 @@ _SDL_HEADER = (
 )
 _SDL = "00000002.000 |{:%H:%M:%S}.000 |AppInfo  |the last line\n"
 # Part of a path -> the format of a line. Files with other paths get no time stamps.
-_FORMS = {
+_LINE_FORMATS = {
     "/calllogs/": "{:%Y/%m/%d %H:%M:%S}.000|SIPL|0|TCP|IN|192.0.2.45|58096|SEP0|192.0.2.4|5060\n",
     "/ccm/sdi/": "{:%m/%d/%Y %H:%M:%S}.000 CCM|a line\n",
     "/log4j/": "{:%Y-%m-%d %H:%M:%S},000 INFO  [main] a line\n",
@@ -256,7 +256,7 @@ def _lines(file: VirtualFile, now: datetime, zone: tzinfo) -> tuple[bytes, bytes
         offset = begin.strftime("%z")
         head = _SDL_HEADER.format(begin, f"{offset[:3]}:{offset[3:]}")
         return head.encode(), b"\n" + _SDL.format(end).encode()
-    form = next((form for part, form in _FORMS.items() if part in file.path), None)
+    form = next((form for part, form in _LINE_FORMATS.items() if part in file.path), None)
     if form is None:
         return None
     return form.format(begin).encode(), b"\n" + form.format(end).encode()

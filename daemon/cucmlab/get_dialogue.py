@@ -46,7 +46,7 @@ class GetDialogue:
     async def run(self, words: list[str]) -> None:
         """Runs `file get` with the arguments `words`. Raises CommandRefused, BackToPrompt."""
         options = self._node.options
-        await self._session.at(Step.COMMAND)
+        await self._session.reach(Step.COMMAND)
         if self._faults.take(FaultKind.REFUSE_COMMAND):
             raise CommandRefused(texts.INVALID_COMMAND.format(command="file get"))
         now = self._node.now()
@@ -101,14 +101,14 @@ class GetDialogue:
         await asyncio.sleep(delay / 2)
         # Older releases print `done.` at once, newer ones name the files. The lab has both.
         if self._node.index % 2 and not endless:
-            await self._session.at(Step.SIZING)
+            await self._session.reach(Step.SIZING)
             await asyncio.sleep(delay / 2)
             self._terminal.line(texts.GATHERED)
             return
         self._terminal.line()
         half = len(files) // 2
         await self._list(files[:half], root)
-        await self._session.at(Step.SIZING)
+        await self._session.reach(Step.SIZING)
         await asyncio.sleep(delay / 2)
         while endless:
             await self._list(files, root)
@@ -153,7 +153,7 @@ class GetDialogue:
         while True:
             self._terminal.write(f"{question} ")
             if step is not None:
-                await self._session.at(step)
+                await self._session.reach(step)
             accepted = accept((await self._terminal.read_line(echo)).strip())
             if accepted is not None and not self._faults.take(FaultKind.REASK, step):
                 return accepted
@@ -192,8 +192,8 @@ class GetDialogue:
             self._node,
             receiver,
             trust=self._trust if self._node.options.ask_host_key else None,
-            halfway=lambda: self._session.at(Step.TRANSFER),
-            sent=self._sent,
+            halfway=lambda: self._session.reach(Step.TRANSFER),
+            on_sent=self._print_dot,
         )
         try:
             await push.run(self._items(files, get, now))
@@ -203,7 +203,7 @@ class GetDialogue:
         except PushFailed:
             # What a real appliance prints here is unknown. The lab prints nothing.
             raise BackToPrompt from None
-        await self._session.at(Step.COMPLETED)
+        await self._session.reach(Step.COMPLETED)
         if not early:
             self._completed()
 
@@ -247,7 +247,7 @@ class GetDialogue:
         options = self._node.options
         return stamped(blocks, file, now, options.timezone) if options.stamps else blocks
 
-    def _sent(self, size: int, *, whole: bool) -> None:
+    def _print_dot(self, size: int, *, whole: bool) -> None:
         """Prints a dot if one is due. `size` bytes were sent; `whole` says that they end a file."""
         self._unshown += size
         if whole or self._unshown >= _BYTES_A_DOT:

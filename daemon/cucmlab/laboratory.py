@@ -38,7 +38,7 @@ class Lab:
         names = [sock.getsockname() for sock in sockets]
         self.addresses = tuple(f"{host}:{port}" for host, port in names)
         self._counters = AllCounters(options.nodes)
-        self._before: set[asyncio.Task[Any]] = set()
+        self._tasks_before: set[asyncio.Task[Any]] = set()
         members = [LabMember(index, host) for index, (host, _) in enumerate(names, start=1)]
         self._servers = [
             NodeServer(LabNode(index, options, members, self._counters), sock, key)
@@ -66,7 +66,7 @@ class Lab:
         return {**asdict(self.counters), "nodes": {name: asdict(one) for name, one in nodes}}
 
     async def _open(self) -> None:
-        self._before = asyncio.all_tasks()
+        self._tasks_before = asyncio.all_tasks()
         for server in self._servers:
             server.open()
 
@@ -80,7 +80,7 @@ class Lab:
             server.close()
         # If a connection is cut during its login, its tasks end only after a thread has ended. If
         # the loop were closed before that, these tasks would raise an error or never end.
-        tasks = asyncio.all_tasks() - self._before - {asyncio.current_task()}
+        tasks = asyncio.all_tasks() - self._tasks_before - {asyncio.current_task()}
         if tasks:
             await asyncio.wait(tasks, timeout=_CLOSING)
 

@@ -58,7 +58,7 @@ class InvalidDirectory(PushFailed):
     """Raised if the download directory does not exist."""
 
 
-class Sent(Protocol):
+class OnSent(Protocol):
     def __call__(self, size: int, *, whole: bool) -> None: ...
 
 
@@ -127,13 +127,13 @@ class Push:
         *,
         trust: Trust | None,
         halfway: Callable[[], Awaitable[None]],
-        sent: Sent,
+        on_sent: OnSent,
     ) -> None:
         self._node = node
         self._receiver = receiver
         self._trust = trust
         self._halfway = halfway
-        self._sent = sent
+        self._on_sent = on_sent
         self._written = 0
         self._mark: int | None = None  # after so many bytes, `_interruption` is awaited
         self._interruption: Callable[[], Awaitable[None]] = halfway
@@ -293,7 +293,7 @@ class Push:
         await handle.setstat(asyncssh.SFTPAttrs(permissions=0o644, atime=stamp, mtime=stamp))
         await handle.close()
         self._node.count("files_pushed")
-        self._sent(0, whole=True)
+        self._on_sent(0, whole=True)
 
     async def _make_folders(self, sftp: asyncssh.SFTPClient, folder: str) -> None:
         """Makes `folder` below the download directory, with its parents, unless it exists."""
@@ -337,7 +337,7 @@ class Push:
             await handle.write(part, offset + start)
             self._written += len(part)
             self._node.count("bytes_pushed", len(part))
-            self._sent(len(part), whole=False)
+            self._on_sent(len(part), whole=False)
             if self._rate:
                 await asyncio.sleep(len(part) / self._rate)
 

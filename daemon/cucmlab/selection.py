@@ -235,10 +235,10 @@ def parse_list(words: list[str]) -> FileList:
     location, spec, *options = words
     if location not in ROOTS:
         raise Unsuccessful(texts.NO_SUCH_FILE)
-    given = FileList(location, spec)
+    arguments = FileList(location, spec)
     for option in options:
-        given = msgspec.structs.replace(given, **_list_option(option))
-    return given
+        arguments = msgspec.structs.replace(arguments, **_list_option(option))
+    return arguments
 
 
 def _list_option(word: str) -> dict[str, bool | str]:
@@ -257,13 +257,13 @@ class ListEntry(msgspec.Struct, frozen=True):
     modified: datetime
 
 
-def listing(files: Iterable[VirtualFile], given: FileList, now: datetime) -> list[ListEntry]:
+def listing(files: Iterable[VirtualFile], arguments: FileList, now: datetime) -> list[ListEntry]:
     """Returns the lines of `file list`, folders first. Raises CommandRefused if nothing matches."""
     files = tuple(files)
-    folder, pattern = _place(files, given.location, given.spec)
+    folder, pattern = _place(files, arguments.location, arguments.spec)
     inner = {
         name
-        for path in folders(files, given.location)
+        for path in folders(files, arguments.location)
         if path
         and path.rpartition("/")[0] == folder
         and fnmatchcase(name := path.rpartition("/")[2], pattern)
@@ -271,17 +271,16 @@ def listing(files: Iterable[VirtualFile], given: FileList, now: datetime) -> lis
     found = [file for file in files if file.folder == folder and fnmatchcase(file.name, pattern)]
     if not inner and not found:
         raise Unsuccessful(texts.NO_SUCH_FILE)
-    return [
-        *_sorted((ListEntry(name, None, now - timedelta(days=1)) for name in inner), given),
-        *_sorted((ListEntry(file.name, file.size, file.modified(now)) for file in found), given),
-    ]
+    inside = (ListEntry(name, None, now - timedelta(days=1)) for name in inner)
+    matching = (ListEntry(file.name, file.size, file.modified(now)) for file in found)
+    return [*_sorted(inside, arguments), *_sorted(matching, arguments)]
 
 
-def _sorted(entries: Iterable[ListEntry], given: FileList) -> list[ListEntry]:
+def _sorted(entries: Iterable[ListEntry], arguments: FileList) -> list[ListEntry]:
     """Sorts as the options say, and equal entries by name (vos/NODES.md, section 6.1)."""
     keys: dict[str, Callable[[ListEntry], Any]] = {
         "name": lambda entry: entry.name,
         "date": lambda entry: (entry.modified, entry.name),
         "size": lambda entry: (entry.size or 0, entry.name),
     }
-    return sorted(entries, key=keys[given.order], reverse=given.reverse)
+    return sorted(entries, key=keys[arguments.order], reverse=arguments.reverse)

@@ -47,7 +47,7 @@ class LabSession:
         self.cut = cut
         self.interrupted = False
         self._foreground: asyncio.Task[Any] | None = None
-        self._between = False  # Ctrl-C came while no task was in the foreground
+        self._is_interrupt_pending = False  # Ctrl-C came while no task was in the foreground
 
     def _interrupt(self) -> None:
         self.node.count("interrupts")
@@ -55,12 +55,12 @@ class LabSession:
             return
         self.interrupted = True
         if self._foreground is None or not self._foreground.cancel():
-            self._between = True
+            self._is_interrupt_pending = True
 
     async def in_foreground(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs `work` and returns its result. Raises Interrupted if Ctrl-C cancels it."""
-        if self._between:
-            self._between = False
+        if self._is_interrupt_pending:
+            self._is_interrupt_pending = False
             work.close()
             raise Interrupted
         self.interrupted = False
@@ -83,7 +83,7 @@ class LabSession:
 
     # -- faults
 
-    async def at(self, step: Step) -> None:
+    async def reach(self, step: Step) -> None:
         """Lets the faults of a step happen. The session calls this when it comes to that step."""
         plan = self.node.plan
         if plan.take(FaultKind.SILENT, step):
@@ -98,7 +98,7 @@ class LabSession:
             raise BackToPrompt
         for kind, text in _ENDLESS.items():
             if plan.take(kind, step):
-                await self.without_end(text)
+                await self.print_without_end(text)
         if garbage := plan.take(FaultKind.GARBAGE, step):
             await self._garbage(int(garbage.number))
 
@@ -112,7 +112,7 @@ class LabSession:
             await self.terminal.drain()
         await wait_forever()
 
-    async def without_end(self, text: str) -> None:
+    async def print_without_end(self, text: str) -> None:
         while True:
             self.terminal.write(text * 32)
             await self.terminal.drain()

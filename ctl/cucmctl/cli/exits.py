@@ -47,9 +47,9 @@ PIPE_CLOSED = 141  # 128 + SIGPIPE
 ENDED = "0 succeeded, 1 failed, 3 partial, 4 cancelled"
 STARTED = f"0 started; with --wait or --watch: {ENDED}"
 
-_OF_STATUS = {"succeeded": DONE, "failed": FAILED, "partial": PARTIAL, "cancelled": CANCELLED}
+_CODE_OF_STATUS = {"succeeded": DONE, "failed": FAILED, "partial": PARTIAL, "cancelled": CANCELLED}
 
-_OF_ERROR: tuple[tuple[tuple[type[ClientError], ...], int], ...] = (
+_CODES_OF_ERRORS: tuple[tuple[tuple[type[ClientError], ...], int], ...] = (
     ((errors.JobNotFound, errors.NodeNotFound, errors.ProfileNotFound), NOT_FOUND),
     ((errors.CredentialNotFound, errors.UnknownTarget), NOT_FOUND),
     ((InvalidRequest, InvalidParameter), INVALID),
@@ -85,14 +85,14 @@ _OPTIONS_FOR_PART = {
 
 def code_of_job(job: Job) -> int:
     """Returns the exit code for a job that has ended."""
-    return _OF_STATUS[job.status]
+    return _CODE_OF_STATUS[job.status]
 
 
 def code_of_error(error: ClientError) -> int:
     """Returns the exit code for an error: 69 for an error without a row in the table."""
     if isinstance(error, DiscoveryFailed):
         return code_of_job(error.job) or FAILED
-    for kinds, code in _OF_ERROR:
+    for kinds, code in _CODES_OF_ERRORS:
         if isinstance(error, kinds):
             return code
     return UNAVAILABLE

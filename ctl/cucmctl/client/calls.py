@@ -119,13 +119,13 @@ class Calls:
     def _first_reply(self, connection: Wire, deadline: float | None) -> ReplyFrame:
         """Returns the next reply as `Wire.receive` does, but stops if the service has failed."""
         while True:
-            ask = time.monotonic() + ASK_EVERY
-            ask = ask if deadline is None else min(ask, deadline)
+            ask_at = time.monotonic() + ASK_EVERY
+            ask_at = ask_at if deadline is None else min(ask_at, deadline)
             try:
-                return connection.receive(ask)
+                return connection.receive(ask_at)
             except TimeoutError as error:
                 self._raise_if_service_failed(error)
-                if ask == deadline:
+                if ask_at == deadline:
                     raise
             except DaemonUnavailable as error:
                 self._raise_if_service_failed(error)

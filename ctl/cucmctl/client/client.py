@@ -42,11 +42,11 @@ def _method_for(make: Callable[P, MethodCall[T]]) -> Callable[Concatenate[Calls,
     method.__name__ = make.__name__
     method.__qualname__ = f"Client.{make.__name__}"
     method.__doc__ = make.__doc__
-    of = signature(make)
+    made = signature(make)
     itself = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
-    result = of.return_annotation.removeprefix("MethodCall[").removesuffix("]")
-    vars(method)["__signature__"] = of.replace(
-        parameters=[itself, *of.parameters.values()], return_annotation=result
+    result = made.return_annotation.removeprefix("MethodCall[").removesuffix("]")
+    vars(method)["__signature__"] = made.replace(
+        parameters=[itself, *made.parameters.values()], return_annotation=result
     )
     return method
 

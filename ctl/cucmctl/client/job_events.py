@@ -105,19 +105,19 @@ class Events:
         return job.revision != self.revisions.get(job.job_id)
 
     def _is_next(self, change: JobChange) -> bool:
-        told = self.revisions.get(change.job_id, -1)
+        last_revision = self.revisions.get(change.job_id, -1)
         if change.job_id in self._asked_for:
             # The watch has caught up with the state. A change of the same revision is byte counts.
-            if change.revision >= told:
+            if change.revision >= last_revision:
                 self._asked_for.discard(change.job_id)
-            return change.revision > told
-        return change.revision >= told  # changes of byte counts have the same revision
+            return change.revision > last_revision
+        return change.revision >= last_revision  # changes of byte counts have the same revision
 
     def _ended_meanwhile(self, running: set[str]) -> EventSteps:
         newest = [job for job in (yield from self._newest()) if job.job_id not in running]
         listed = {job.job_id for job in newest}
-        is_told = [job.job_id in self.revisions for job in newest]
-        new = len(newest) - is_told[::-1].index(True) if any(is_told) else len(newest)
+        is_known = [job.job_id in self.revisions for job in newest]
+        new = len(newest) - is_known[::-1].index(True) if any(is_known) else len(newest)
         # Jobs behind all known ones are older: they moved up in the list because others were
         # deleted.
         for job in reversed(newest[:new]):

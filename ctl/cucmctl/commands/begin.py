@@ -1,4 +1,4 @@
-"""Shared by the verbs that start a job: their options, and the steps from options to a job.
+"""Starts jobs, for all verbs that do so: their options, and the steps from options to a job.
 
 The password is asked for only when the daemon is known to be there, and to know all names that
 were given. Once the daemon has started the job, no message and no exit code asks the user to start
@@ -21,14 +21,7 @@ from functools import partial
 from typing import TypeAlias, TypeVar
 
 from cucmctl.cli import exits, password, printer
-from cucmctl.cli.options import (
-    OnlyOnce,
-    UsageError,
-    add_label,
-    count,
-    labels_of,
-    seconds,
-)
+from cucmctl.cli.options import OnlyOnce, UsageError, add_label, count, labels_of, seconds
 from cucmctl.client.client import Client
 from cucmctl.client.cluster import discover_first
 from cucmctl.client.errors import ClientError, CredentialNotFound, InvalidRequest
@@ -52,7 +45,7 @@ COLLECTING = ON_NODES | {
     "command": "seconds for each file get",
     "stall": "seconds without a byte in a transfer",
 }
-FOUND_BY = "label of the job, such as case=698123456"
+LABEL_HELP = "label of the job, such as case=698123456"
 
 
 def add_login_options(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +83,7 @@ def add_job_options(
     group = parser.add_argument_group("how")
     add_timeouts(group, timeouts)
     group.add_argument("--concurrency", metavar="N", type=count, help="number of nodes at a time")
-    add_label(group, FOUND_BY)
+    add_label(group, LABEL_HELP)
     group.add_argument(
         "--accept-nodes",
         action="store_true",
@@ -115,11 +108,11 @@ def add_try_all(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def add_stay_options(group: argparse._ArgumentGroup) -> None:
+def add_wait_options(group: argparse._ArgumentGroup) -> None:
     """Declares --wait, --watch and --reconnect."""
-    stay = group.add_mutually_exclusive_group()
-    stay.add_argument("--wait", action="store_true", help="wait until the job has ended")
-    stay.add_argument("--watch", action="store_true", help="follow the job until it has ended")
+    until = group.add_mutually_exclusive_group()
+    until.add_argument("--wait", action="store_true", help="wait until the job has ended")
+    until.add_argument("--watch", action="store_true", help="follow the job until it has ended")
     add_reconnect(group)
 
 
@@ -152,14 +145,14 @@ def _without_user(node: str, arguments: argparse.Namespace) -> str:
     return host
 
 
-def login_of(arguments: argparse.Namespace, before: str | None = None) -> Login:
+def login_of(arguments: argparse.Namespace, user_of_job: str | None = None) -> Login:
     """Returns the login. Asks for the password on the terminal if only a user was given.
 
-    before  the user if the arguments name none
+    user_of_job  the user if the arguments name none
     """
     if arguments.credential is not None:
         return Login(username=arguments.user, credential=arguments.credential)
-    user = arguments.user or before
+    user = arguments.user or user_of_job
     if not user:
         return Login()
     if arguments.password_file is not None:
@@ -167,18 +160,18 @@ def login_of(arguments: argparse.Namespace, before: str | None = None) -> Login:
     return Login(username=user, password=password.from_terminal(user))
 
 
-Stay: TypeAlias = Callable[[Client, Job, argparse.Namespace], int]
+OnStart: TypeAlias = Callable[[Client, Job, argparse.Namespace], int]
 L = TypeVar("L")
 
 
-def and_follow(describe: Callable[[Job], str], view: Callable[[], View]) -> Stay:
-    """Returns a `Stay` that prints `job ID`, followed by `describe(job)`, and follows the job."""
+def and_follow(describe: Callable[[Job], str], view: Callable[[], View]) -> OnStart:
+    """Returns an `OnStart` that prints `job ID` and `describe(job)`, and then follows the job."""
 
-    def stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
+    def on_start(client: Client, job: Job, arguments: argparse.Namespace) -> int:
         printer.note(f"job {job.job_id} {describe(job)}")
         return follow(client, job.job_id, view, reconnect=arguments.reconnect, begun=job)
 
-    return stay
+    return on_start
 
 
 class AskingInterrupted(KeyboardInterrupt):
@@ -195,14 +188,15 @@ def begin(
     call: Callable[[L], Job],
     *,
     done: str = "started",
-    stay: Stay | None = None,
+    on_start: OnStart | None = None,
 ) -> int:
     """Starts the job, and follows it if the user wants that. Returns the exit code.
 
-    ask   returns the login; may ask for a password
-    call  starts the job with that login
-    done  what has happened to the job then, for messages
-    stay  what to do once the job is started; without it, the options of `add_stay_options` decide
+    ask       returns the login; may ask for a password
+    call      starts the job with that login
+    done      what has happened to the job by then, for messages
+    on_start  is called once the job is started, and returns the exit code; without it, the options
+              of `add_wait_options` decide
     """
     try:
         login = ask()
@@ -225,7 +219,7 @@ def begin(
         raise InvalidRequest.make("nodes", reason) from None
     client.close()
     try:
-        return (stay or _report)(client, job, arguments)
+        return (on_start or _report)(client, job, arguments)
     except KeyboardInterrupt:  # the daemon has answered, but following has not begun
         report_job_goes_on(job, job.job_id)
         return exits.INTERRUPTED
@@ -259,16 +253,16 @@ def begin_on_nodes(
     *,
     check: Callable[[Client], None] = lambda client: None,
     check_early: Callable[[], None] = lambda: None,
-    stay: Stay | None = None,
+    on_start: OnStart | None = None,
 ) -> int:
     """Starts a job with the options of `add_targets` and `add_job_options`. Returns the exit code.
 
     timeouts     the names of the verb's timeouts
     work         what to do on the nodes
     check        checks names that only this verb has, before the password is asked for
-    check_early  checks what the daemon would refuse anyway, if a password is going to be asked for
-                 or a cluster is going to be asked for its nodes
-    stay         as for `begin`
+    check_early  checks what the daemon would refuse later; is called before a password is asked for
+                 or a cluster is asked for its nodes
+    on_start     as for `begin`
     """
     chosen, labels = timeouts_of(arguments, timeouts), labels_of("--label", arguments.label)
     check_user(arguments)
@@ -311,4 +305,4 @@ def begin_on_nodes(
             )
             return client.start(targets, work, login=login, how=how)
 
-        return begin(client, arguments, partial(login_of, arguments), start, stay=stay)
+        return begin(client, arguments, partial(login_of, arguments), start, on_start=on_start)

@@ -13,7 +13,7 @@ from cucmctl.cli.typed_times import duration
 from cucmctl.commands.begin import (
     COLLECTING,
     add_job_options,
-    add_stay_options,
+    add_wait_options,
     begin_on_nodes,
 )
 from cucmd.job.work_request import Packets
@@ -58,7 +58,7 @@ def _arguments(parser: VerbParser) -> None:
         "Otherwise, and after a cancel, they stay on the nodes",
     )
     how = add_job_options(parser, COLLECTING)
-    add_stay_options(how)
+    add_wait_options(how)
 
 
 def _capture(arguments: argparse.Namespace) -> int:

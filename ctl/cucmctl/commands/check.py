@@ -36,12 +36,12 @@ def _arguments(parser: VerbParser) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    stay = and_follow(
+    on_start = and_follow(
         lambda job: f"checks {render.count_of(len(job.nodes), 'node')}",
         lambda: CheckTable(receiver=arguments.receiver, as_json=arguments.json),
     )
     work = Checks(arguments.receiver or None)
-    return begin_on_nodes(arguments, "check", TIMEOUTS, work, stay=stay)
+    return begin_on_nodes(arguments, "check", TIMEOUTS, work, on_start=on_start)
 
 
 class CheckTable(TableAtTheEnd):

@@ -28,7 +28,7 @@ from cucmctl.client.errors import (
 )
 from cucmctl.commands import lookup
 from cucmctl.commands.begin import (
-    FOUND_BY,
+    LABEL_HELP,
     add_login_options,
     add_timeouts,
     and_follow,
@@ -67,7 +67,7 @@ def _arguments(parser: VerbParser) -> None:
     add_login_options(parser)
     how = parser.add_argument_group("how")
     add_timeouts(how, TIMEOUTS)
-    add_label(how, FOUND_BY)
+    add_label(how, LABEL_HELP)
     add_reconnect(how)
 
 
@@ -98,7 +98,7 @@ def _discover(arguments: argparse.Namespace) -> int:
                 login,
                 How(timeouts=timeouts_of(arguments, TIMEOUTS), labels=labels or None),
             ),
-            stay=and_follow(
+            on_start=and_follow(
                 lambda job: f"asks {job.nodes[0].node}",
                 lambda: FoundNodes(client, before, arguments),
             ),

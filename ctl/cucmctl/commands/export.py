@@ -62,7 +62,7 @@ def _export(arguments: argparse.Namespace) -> int:
         arguments.output = _with_suffix(arguments.output, form)
     with Client(arguments.socket) as client:
         try:
-            export, path = _made(client, arguments, form)
+            export, path = _make_export(client, arguments, form)
         except TargetExists as error:
             raise UsageError(str(error)) from None
         except Damaged as error:
@@ -81,7 +81,7 @@ def _export(arguments: argparse.Namespace) -> int:
     return exits.PARTIAL if export.reply.damaged else exits.DONE
 
 
-def _made(
+def _make_export(
     client: Client, arguments: argparse.Namespace, form: Format
 ) -> tuple[Export, Path | None]:
     """Makes the export, and returns it with the path of the file.
@@ -183,8 +183,8 @@ def _report(export: Export, path: Path | None, *, as_json: bool) -> None:
     count = render.count_of(reply.files, "file")
     printer.note(f"exported {count}, {render.size(reply.bytes)}")
     if reply.left_out:
-        of_them = render.count_of(reply.left_out, "file")
-        printer.note(f"left out: {of_them} not complete; to include them: --incomplete")
+        number = render.count_of(reply.left_out, "file")
+        printer.note(f"left out: {number} not complete; to include them: --incomplete")
     if reply.damaged:
         printer.note(f"left out: {render.count_of(reply.damaged, 'file')} not as received")
     for file in reply.wrong or ():

@@ -70,13 +70,13 @@ def _follow(arguments: argparse.Namespace) -> int:
     work = Tail(
         arguments.path, arguments.recent or None, arguments.regexp, duration=arguments.duration
     )
-    return begin_on_nodes(arguments, "follow", TIMEOUTS, work, stay=_stay)
+    return begin_on_nodes(arguments, "follow", TIMEOUTS, work, on_start=_on_start)
 
 
-def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
-    of = render.count_of(len(job.nodes), "node")
+def _on_start(client: Client, job: Job, arguments: argparse.Namespace) -> int:
+    nodes = render.count_of(len(job.nodes), "node")
     path = printer.visible(arguments.path)
-    printer.note(f"job {job.job_id} follows {path} on {of}; Ctrl-C ends it")
+    printer.note(f"job {job.job_id} follows {path} on {nodes}; Ctrl-C ends it")
     try:
         with _end_on_signals(client, job):
             for piece in client.output(job.job_id, follow=True):

@@ -36,11 +36,12 @@ def _arguments(parser: VerbParser) -> None:
 
 def _health(arguments: argparse.Namespace) -> int:
     worst: list[int] = []
-    stay = and_follow(
+    work = HealthChecks(arguments.only)
+    on_start = and_follow(
         lambda job: f"looks at {render.count_of(len(job.nodes), 'node')}",
         lambda: HealthView(worst, as_json=arguments.json),
     )
-    code = begin_on_nodes(arguments, "health", TIMEOUTS, HealthChecks(arguments.only), stay=stay)
+    code = begin_on_nodes(arguments, "health", TIMEOUTS, work, on_start=on_start)
     return max([code, *worst], key=_SERIOUS.index) if code in _SERIOUS else code
 
 

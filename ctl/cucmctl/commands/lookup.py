@@ -182,14 +182,14 @@ def _say_what_is_left_out(client: Client, name: str, cluster: Cluster) -> None:
     with suppress(*_CANNOT_ANSWER):
         found = client.clusters(name)
     nodes = [node for whole in found if whole.name == name for node in whole.nodes or ()]
-    apart = [
+    unauthenticated = [
         node.node
         for node in nodes
         if node.configured and node.member and node.member.unauthenticated
     ]
-    if apart:
+    if unauthenticated:
         printer.note(
             f"not authenticated when {cluster.asked} was asked at "
-            f"{cluster.discovered_at:%Y-%m-%d %H:%M} UTC: {shorten_list(apart)}; "
+            f"{cluster.discovered_at:%Y-%m-%d %H:%M} UTC: {shorten_list(unauthenticated)}; "
             f"down, or new? cucmctl discover {name}"
         )

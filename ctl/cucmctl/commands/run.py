@@ -117,14 +117,14 @@ def _run(arguments: argparse.Namespace) -> int:
         TIMEOUTS,
         Commands(tuple(commands)),
         check_early=lambda: _check_commands(commands),
-        stay=_stay,
+        on_start=_on_start,
     )
 
 
-def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
-    of = render.count_of(len(job.nodes), "node")
+def _on_start(client: Client, job: Job, arguments: argparse.Namespace) -> int:
+    nodes = render.count_of(len(job.nodes), "node")
     printer.note(
-        f"job {job.job_id} runs {render.count_of(len(job.commands or ()), 'command')} on {of}"
+        f"job {job.job_id} runs {render.count_of(len(job.commands or ()), 'command')} on {nodes}"
     )
     return follow(
         client,

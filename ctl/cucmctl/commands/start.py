@@ -29,8 +29,8 @@ from cucmctl.commands.begin import (
     COLLECTING,
     add_job_options,
     add_login_options,
-    add_stay_options,
     add_try_all,
+    add_wait_options,
     and_follow,
     begin,
     begin_on_nodes,
@@ -125,7 +125,7 @@ def _start_arguments(parser: VerbParser) -> None:
     how.add_argument(
         "--dry-run", action="store_true", help="only ask the nodes for the sizes, and print them"
     )
-    add_stay_options(how)
+    add_wait_options(how)
 
 
 def _paths(words: list[str]) -> tuple[str, ...]:
@@ -178,14 +178,14 @@ def _start(arguments: argparse.Namespace) -> int:
 
     parts = arguments.only, added, arguments.written_for
     work: WorkRequest = Files(collection, *parts, arguments.snapshot)
-    stay = None
+    on_start = None
     if arguments.dry_run:  # a dry run takes no snapshot
         work = Estimate(collection, *parts)
-        stay = and_follow(
+        on_start = and_follow(
             lambda job: "asks for sizes; nothing is collected",
             lambda: AtTheEnd(_sizes, as_json=arguments.json),
         )
-    return begin_on_nodes(arguments, "start", COLLECTING, work, check=check, stay=stay)
+    return begin_on_nodes(arguments, "start", COLLECTING, work, check=check, on_start=on_start)
 
 
 def _sizes(job: Job) -> Iterator[str]:
@@ -203,7 +203,7 @@ def _retry_arguments(parser: VerbParser) -> None:
     add_login_options(parser)
     how = parser.add_argument_group("how")
     add_try_all(how)
-    add_stay_options(how)
+    add_wait_options(how)
 
 
 def _retry(arguments: argparse.Namespace) -> int:

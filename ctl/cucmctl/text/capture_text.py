@@ -101,8 +101,8 @@ TEXT = CaptureText()
 def describe_settings(settings: CaptureSettings) -> Iterator[str]:
     """Yields `captures packets of eth0 for 60 s, port 5060; at most 100000 per node`."""
     parts = [f"captures packets of {settings.interface} for {settings.duration:g} s"]
-    if of := packets_of(settings):
-        parts.append(of)
+    if filters := packets_of(settings):
+        parts.append(filters)
     if settings.size is not None:
         parts.append(f"{settings.size} bytes of each")
     yield visible(f"{', '.join(parts)}; at most {settings.count} per node")

@@ -63,11 +63,11 @@ def table(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
         yield from text_table(headings, whole, right=_RIGHT, **layout)
         return
     yield from text_table(steps, rows, right=_RIGHT, **layout)
-    of: dict[str, list[str]] = {}  # product and version -> the nodes
+    nodes_of: dict[str, list[str]] = {}  # product and version -> the nodes
     for node, machine in zip(job.nodes, machines, strict=True):
         if text := " ".join(filter(None, machine)):
-            of.setdefault(visible(text), []).append(visible(node.node))
-    for text, names in of.items():
+            nodes_of.setdefault(visible(text), []).append(visible(node.node))
+    for text, names in nodes_of.items():
         everywhere = len(names) == len(job.nodes) > 1
         yield f"{text}: {'all nodes' if everywhere else join_names(names, all_names=False)}"
 

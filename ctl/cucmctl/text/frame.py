@@ -263,9 +263,9 @@ def select(
     return shown, [node for i, node in enumerate(nodes) if i not in chosen]
 
 
-def _left(seconds: float | None, of: str) -> str:
+def _left(seconds: float | None, suffix: str) -> str:
     """Returns the time left with the suffix `of`, or "" if it is unknown or over."""
-    return f"{render.duration(seconds)} {of}" if seconds is not None and seconds >= 1 else ""
+    return f"{render.duration(seconds)} {suffix}" if seconds is not None and seconds >= 1 else ""
 
 
 def _in_order(parts: Sequence[str]) -> str:
