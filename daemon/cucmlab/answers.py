@@ -62,10 +62,8 @@ class NodeFacts(msgspec.Struct, frozen=True):
 
 Reporter: TypeAlias = Callable[[NodeFacts, list[str]], list[str]]
 
-VERSION_ACTIVE = (
-    f"Active Master Version: {VERSION}",
-    texts.NO_OPTIONS,
-)
+VERSION_ACTIVE = (f"Active Master Version: {VERSION}", texts.NO_OPTIONS)
+_VERSION_INACTIVE = ("Inactive Master Version: 12.5.1.14900-63", texts.NO_OPTIONS)
 SERVICES = (
     "Requesting service status, please wait...",
     "System SSH [STARTED] ",
@@ -122,16 +120,13 @@ def network_cluster(members: Sequence[LabMember], local: LabMember) -> list[str]
 
 
 def with_strangers(lines: Sequence[str], count: int) -> list[str]:
-    """Adds machines that do not belong to the cluster to the answer of a publisher."""
+    """Adds machines that are not of the cluster to the output of `show network cluster`."""
     strangers = [LabMember(number + 900, f"127.66.0.{number}") for number in range(1, count + 1)]
     return [*(_cluster_line(one, False) for one in strangers), *lines]
 
 
 def other_table(members: Sequence[LabMember]) -> list[str]:
-    """Lists the nodes in a form that the daemon cannot know, with noise in it.
-
-    vos/NODES.md, section 6.2, has the known forms.
-    """
+    """Lists the nodes in a form that is not in vos/NODES.md, section 6.2, with noise in it."""
     rows = [f"{one.number}     {one.host}     {one.address}      Hub" for one in members]
     return ["ID    Hostname      IPv4          Hub/Spoke", "==    ========", *rows, "\x1b[31m#\x07"]
 
@@ -274,8 +269,8 @@ def _runtimestate(facts: NodeFacts, _words: list[str]) -> list[str]:
     ]
 
 
-# For each illness of a node: the command that shows it, a pattern of the usual output, and what the
-# node prints instead of it.
+# Faults that show in a report: the command of the report, a pattern of the usual output, and what
+# the node prints in its place.
 SYMPTOMS: dict[FaultKind, tuple[str, str, str]] = {
     FaultKind.SERVICE_STOPPED: (
         "utils service list",
@@ -306,14 +301,10 @@ SYMPTOMS: dict[FaultKind, tuple[str, str, str]] = {
 }
 
 
-# name -> how many mandatory parameters, how many in all, and the output or what makes it
+# name -> number of mandatory parameters, of all parameters, and the output or a function for it
 REPORTS: dict[str, tuple[int, int, Reporter | Sequence[str]]] = {
     "show version active": (0, 0, VERSION_ACTIVE),
-    "show version inactive": (
-        0,
-        0,
-        ("Inactive Master Version: 12.5.1.14900-63", texts.NO_OPTIONS),
-    ),
+    "show version inactive": (0, 0, _VERSION_INACTIVE),
     "show status": (0, 0, status),
     "show timezone config": (0, 0, _timezone),
     "show network eth0": (0, 3, _eth0),

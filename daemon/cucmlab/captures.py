@@ -2,8 +2,8 @@
 
 A `LabCapture` exists from its first packet until its file is removed. It runs as long as its
 `packets` is None. The content of a packet, and the moment when it comes, follow from the node and
-from the number of the packet. So no task has to write a file that grows, and a test can compute
-what the file must contain.
+from the number of the packet. So no task has to write the file while it grows, and a test can
+compute what the file must contain.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class Traffic(msgspec.Struct, frozen=True):
 
     address  the address of the node
     rate     packets a second on the network of the node, before the filter; it may be 0
-    host     the address that one of both sides must have, or None for any
+    host     the address that one of the two sides must have, or None for any
     port     the port of both sides, or None for any
     size     how many bytes of each packet are kept
     """
@@ -194,7 +194,7 @@ class Traffic(msgspec.Struct, frozen=True):
         if number % 2:
             source, target = target, source
         length = _UDP + len(flow.payload)
-        # UDP allows a checksum of 0, which means none.
+        # A checksum of 0 means that the datagram has none, which UDP allows.
         datagram = struct.pack(">HHHH", flow.port, flow.port, length, 0) + flow.payload
         header = struct.pack(
             ">BBHHHBBH", 0x45, 0, _IPV4 + length, number & 0xFFFF, 0, 64, 17, 0
@@ -214,7 +214,7 @@ class LabCapture:
     """Simulates one capture, and its file.
 
     packets  None while the capture runs; afterwards the number of packets
-    fault    the fault of its file, or None
+    fault    a fault that concerns its file, or None
     """
 
     def __init__(self, path: str, count: int, traffic: Traffic, fault: FaultKind | None) -> None:
@@ -228,7 +228,7 @@ class LabCapture:
         self._lasted = 0.0
 
     @property
-    def seconds_to_its_end(self) -> float | None:
+    def seconds_until_full(self) -> float | None:
         """Returns the seconds until the last packet of the count, or None if no packet comes."""
         return self._traffic.seconds_until(self._count)
 

@@ -89,11 +89,7 @@ def _add_files(add: Callable[..., Any]) -> None:
     add("--files", metavar="N", help="SDL traces (12)")
     add("--size", metavar="BYTES", help="size of a trace (200000)")
     add("--every", metavar="S", help="seconds from one trace to the next (420)")
-    add(
-        "--packets",
-        metavar="N",
-        help="packets a second on the network of a node (40)",
-    )
+    add("--packets", metavar="N", help="packets a second on the network of a node (40)")
 
 
 # -- the values of options: argparse names the option in its message, and exits with 2
@@ -186,7 +182,7 @@ def _raise_descriptor_limit() -> None:
 
 
 async def _serve(options: LabOptions, report: bool) -> int:
-    """Runs the nodes until a signal comes. Prints one line if an address cannot be listened at."""
+    """Runs the nodes until a signal comes. Prints one line if they cannot listen at an address."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGUSR1) as signals:
         async with open_bridge(), AsyncExitStack() as stack:
             try:
@@ -210,7 +206,7 @@ async def _serve(options: LabOptions, report: bool) -> int:
 
 
 def _print_report(lab: Lab) -> None:
-    """Prints the report. If it cannot be written, prints a message, and the nodes go on."""
+    """Prints the report. If that fails, prints a message instead, and the nodes go on."""
     try:
         _print(lab.report())
     except Unwritable as unwritable:
@@ -219,9 +215,9 @@ def _print_report(lab: Lab) -> None:
 
 
 def _print(line: object) -> None:
-    """Prints a line of JSON. Raises `Unwritable`, unless only the reader has closed its end.
+    """Prints a line of JSON. Raises `Unwritable`, except if the reader has closed its end.
 
-    Without a reader the lab goes on: its nodes can still be used.
+    The lab goes on without a reader, because its nodes can still be used.
     """
     try:
         with checked_stdout():

@@ -33,7 +33,7 @@ from cucmlab.terminal import Echo, wait_forever
 FULL = 85.0
 # How many existing lines `file tail` prints first, and the seconds between the lines that follow.
 _LAST_LINES, _A_LINE_EVERY = 10, 0.1
-# The faults of the file of a capture.
+# The faults that concern the file of a capture.
 _FILE_FAULTS = (
     FaultKind.CAPTURE_NO_FILE,
     FaultKind.CAPTURE_HEADER,
@@ -43,7 +43,7 @@ _FILE_FAULTS = (
 
 
 async def execute(session: LabSession, words: list[str]) -> None:
-    """Runs a command that the terminal has echoed. Returns when the next prompt is due."""
+    """Runs a command that the terminal has echoed. Returns when the prompt has to be printed."""
     try:
         if words[:2] == ["file", "get"]:
             await GetDialogue(session).run(words[2:])
@@ -88,7 +88,7 @@ def _facts(session: LabSession) -> answers.NodeFacts:
 
 
 def _with_symptoms(session: LabSession, name: str, lines: Sequence[str]) -> Sequence[str]:
-    """Returns the lines of a report, changed by the illnesses of this node."""
+    """Returns the lines of a report, with the symptoms of this node's faults in them."""
     for fault, (command, usual, symptom) in answers.SYMPTOMS.items():
         if command == name and session.node.plan.take(fault):
             now = session.node.now().astimezone(session.node.options.timezone)
@@ -106,7 +106,7 @@ async def _print(session: LabSession, lines: Sequence[str]) -> None:
     elif plan.take(FaultKind.QUESTION):
         await terminal.page(lines[:half])
         terminal.write(texts.CONTINUE + " ")
-        while True:  # nothing that is typed answers the question
+        while True:  # no answer is accepted
             await terminal.read_line()
             terminal.write("\r\n" + texts.CONTINUE + " ")
     elif plan.take(FaultKind.SILENT_ANSWER):
@@ -248,7 +248,7 @@ async def _until_it_ends(session: LabSession, running: LabCapture) -> None:
     if early := take(FaultKind.CAPTURE_ENDS):
         await asyncio.sleep(early.number)
         return
-    seconds = running.seconds_to_its_end
+    seconds = running.seconds_until_full
     if seconds is None:
         await wait_forever()
     else:
@@ -273,7 +273,7 @@ async def _stop(session: LabSession) -> None:
             terminal.line("^C")
 
 
-# name -> how many mandatory parameters, how many in all, and the function that runs the command
+# name -> number of mandatory parameters, of all parameters, and the function that runs the command
 _COMMANDS: dict[str, tuple[int, int, Callable[[LabSession, list[str]], Awaitable[None]]]] = {
     "show network cluster": (0, 1, _network_cluster),
     "set cli pagination": (1, 1, _pagination),

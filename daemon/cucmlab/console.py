@@ -1,8 +1,8 @@
 """Serves one channel of a simulated node.
 
-A channel with a terminal gets the command line. Any other channel gets one line of text. A node
-does not care whether the client asks for a shell, a command or a subsystem: the account has one
-program.
+A channel with a terminal gets the command line. Any other channel gets one line of text. A request
+for a shell, for a command or for a subsystem has the same effect, because the account of a node has
+only one program.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from cucmlab.node import LabNode
 from cucmlab.session import Interrupted, LabSession
 from cucmlab.terminal import Echo, InputClosed, wait_forever
 
-# Line of the greeting -> its share of the delay before it, as release 11.5 showed it
-# (vos/NODES.md, section 2).
+# Line of the greeting -> the share of the greeting's time that passes before this line, as observed
+# on release 11.5 (vos/NODES.md, section 2).
 _PACE = {0: 0.08, 1: 0.63, 3: 0.19, 7: 0.10}
 # A function that starts a task of the node.
 Start = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]

@@ -59,8 +59,8 @@ def demo() -> int:
         failed = f"Failed: exit code {code}. " if code else ""
         _say(f"{failed}Everything is stopped and removed again.")
     except _EndedBySignal as interrupted:
-        said = "interrupted; the job, the daemon and the nodes are stopped and removed again"
-        print(f"cucmd demo: {said}", file=sys.stderr)
+        text = "interrupted; the job, the daemon and the nodes are stopped and removed again"
+        print(f"cucmd demo: {text}", file=sys.stderr)
         return 128 + interrupted.number
     return code
 
@@ -75,7 +75,7 @@ def _demonstrate() -> int:
         _say("A daemon with its own SFTP receiver ...")
         with ExitStack() as running:
             running.enter_context(_daemon(folder, sockets))
-            running.callback(_ignore, ENDINGS)  # nothing may interrupt the clean-up
+            running.callback(_ignore, ENDINGS)  # a signal must not interrupt the clean-up
             code = _collect(folder, sockets, lab)
         # The daemon has stopped, so the job is closed and its manifest is written.
         _list_files(folder / "state")
@@ -89,8 +89,8 @@ def _ended_by_signals() -> Iterator[None]:
         raise _EndedBySignal(number)
 
     # A signal that was ignored at the start, as by nohup, stays ignored.
-    heard = [one for one in ENDINGS if signal.getsignal(one) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, end) for number in heard}
+    handled = [number for number in ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in handled}
     try:
         yield
     finally:
@@ -218,8 +218,8 @@ def _collect(folder: Path, sockets: Path, lab: dict[str, Any]) -> int:
 def _start_ignoring_ctrl_c(command: list[str]) -> subprocess.Popen[str]:
     """Starts `cucmctl` so that it ignores Ctrl-C.
 
-    It would say that the job goes on, but the demo ends the job. It stays in our process group, so
-    that Ctrl-Z reaches it.
+    `cucmctl` would print that the job goes on, but the demo ends the job. The process stays in the
+    process group of the demo, so that Ctrl-Z reaches it.
     """
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

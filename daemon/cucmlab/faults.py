@@ -54,7 +54,7 @@ _AFTER_COMMAND = _PRINTING - {Step.BANNER, Step.PROMPT, Step.PREPARE}
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """Says how a fault of one kind is written on the command line, and what `--help` says of it.
+    """Says how a fault of one kind is written on the command line, and describes it for `--help`.
 
     unit     the unit of its number, or empty if it takes no number
     number   the default of the number, or None if the user must give one
@@ -89,7 +89,7 @@ class FaultKind(StrEnum):
     CLOSE_AFTER_ACCEPT = "close-after-accept", Rule("TCP is accepted and closed at once")
     NOT_SSH = "not-ssh", Rule("garbage in place of SSH's identification")
     KEX = "kex", Rule("only a key exchange that clients do not offer")
-    KEY_CHANGED = "key-changed", Rule("another host key once the first was shown")
+    KEY_CHANGED = "key-changed", Rule("shows another host key after the first time")
     REFUSE_LOGIN = "refuse-login", Rule("the right password is refused")
     LOCKOUT = "lockout", Rule("no login works after N refused ones (3)", "N", 3)
     ENDLESS_BANNER = "endless-banner", Rule("the greeting never ends")
@@ -97,7 +97,7 @@ class FaultKind(StrEnum):
     LOGIN_QUESTION = "login-question", Rule("the greeting, then a question for a password")
     PROMPT_NO_ECHO = "prompt-no-echo", Rule("a prompt, then neither echo nor answer")
     NO_ECHO = "no-echo", Rule("commands work, but nothing typed is echoed")
-    IGNORE_CTRL_C = "ignore-ctrl-c", Rule("Ctrl-C interrupts nothing; *1: only the second")
+    IGNORE_CTRL_C = "ignore-ctrl-c", Rule("Ctrl-C is ignored; *1: only the first one is")
     SILENT = "silent", Rule("silence, until Ctrl-C brings the prompt back", steps=_AFTER_LOGIN)
     HANG = "hang", Rule("silence for ever, even after Ctrl-C", steps=frozenset(Step))
     DROP = "drop", Rule("the connection is cut without a disconnect", steps=frozenset(Step))
@@ -127,7 +127,7 @@ class FaultKind(StrEnum):
     COMPLETED_EARLY = "completed-early", Rule("says 'Transfer completed' before it sends")
     COMPLETED_ONLY = "completed-only", Rule("says 'Transfer completed' and sends nothing")
     NO_FILES = "no-files", Rule("no file matches")
-    INVALID_PATH = "invalid-path", Rule("no path is there")
+    INVALID_PATH = "invalid-path", Rule("no path exists")
     BIG_FILE = "big-file", Rule("the first file has BYTES (5000000000)", "BYTES", 5_000_000_000)
     ZERO_BYTE = "zero-byte", Rule("every file is empty")
     DUPLICATE_NAMES = "duplicate-names", Rule("the first file is announced and sent twice")
@@ -145,31 +145,34 @@ class FaultKind(StrEnum):
     UPLOAD_SHORT = "upload-short", Rule("the first file lacks its last BYTES (1)", "BYTES", 1)
     ARCHIVE_CUT = "archive-cut", Rule("an archive lacks its last BYTES (1)", "BYTES", 1)
     TRICKLE = "trickle", Rule("the upload runs at this rate", "BYTES_PER_S", None)
-    CLOCK_AHEAD = "clock-ahead", Rule("each push begins with a clock S (3600) on", "S", 3600)
-    CLOCK_BACK = "clock-back", Rule("each push begins with a clock S (3600) back", "S", 3600)
+    CLOCK_AHEAD = "clock-ahead", Rule("each push sets the clock S (3600) forward", "S", 3600)
+    CLOCK_BACK = "clock-back", Rule("each push sets the clock S (3600) back", "S", 3600)
     OTHER_TABLE = "other-table", Rule("show network cluster prints another table")
-    STRANGERS = "strangers", Rule("show network cluster names N (1) others too", "N", 1)
+    STRANGERS = "strangers", Rule("show network cluster adds N (1) machines", "N", 1)
     PAGER_AGAIN = "pager-again", Rule("a pager in the middle of an answer, though off")
     QUESTION = "question", Rule("a question in the middle of an answer")
     SILENT_ANSWER = "silent-answer", Rule("silence in the middle of an answer")
     SERVICE_STOPPED = "service-stopped", Rule("an activated service is stopped", counted=False)
-    NOT_REPLICATED = "not-replicated", Rule("no server is (2) in its replication", counted=False)
-    NO_TIME = "no-time", Rule("it follows no server of the time", counted=False)
+    NOT_REPLICATED = (
+        "not-replicated",
+        Rule("no server is in replication state (2)", counted=False),
+    )
+    NO_TIME = "no-time", Rule("it follows no time server", counted=False)
     FAR_FROM_TIME = "far-from-time", Rule("it follows a server at stratum 9", counted=False)
     OTHER_VERSION = "other-version", Rule("an older version is active", counted=False)
-    CERTIFICATE_ENDED = "certificate-ended", Rule("its certificates have ended", counted=False)
+    CERTIFICATE_ENDED = "certificate-ended", Rule("its certificates have expired", counted=False)
     BACKUP_FAILED = "backup-failed", Rule("no backup has succeeded", counted=False)
     CORE_FILE = "core-file", Rule("a process has crashed just now", counted=False)
     BUSY = "busy", Rule("a process uses 98 % of a processor", counted=False)
     UNKNOWN_TO_OTHERS = (
         "unknown-to-others",
-        Rule("show network cluster says that no other is authenticated", counted=False),
+        Rule("show network cluster: no other authenticated", counted=False),
     )
     LOW_SPACE = (
         "low-space",
-        Rule("the log partition is so full (92); captures: 85", "PERCENT", 92, counted=False),
+        Rule("log partition used; above 85 no capture (92)", "PERCENT", 92, counted=False),
     )
-    CAPTURE_REFUSED = "capture-refused", Rule("no space for a capture, whatever it shows")
+    CAPTURE_REFUSED = "capture-refused", Rule("a capture is refused for lack of space")
     CAPTURE_ENDS = "capture-ends", Rule("a capture ends by itself after S (1)", "S", 1)
     CAPTURE_QUESTION = "capture-question", Rule("a question in a capture after S (1)", "S", 1)
     CAPTURE_SLOW = "capture-slow", Rule("a capture ends S (8) after Ctrl-C", "S", 8)
@@ -182,7 +185,7 @@ class FaultKind(StrEnum):
     KEEP_FILES = "keep-files", Rule("file delete deletes nothing")
 
 
-# The largest number in each unit: more would exceed the dates of Python, or the memory.
+# The largest number in each unit. Larger ones would exceed the dates of Python, or the memory.
 _LARGEST_NUMBERS = {"PERCENT": 100, "S": 10**9, "N": 10**4, "BYTES": 10**15, "BYTES_PER_S": 10**15}
 
 

@@ -28,8 +28,8 @@ from cucmlab.terminal import Echo
 T = TypeVar("T")
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
-# The node prints one dot for so many bytes, and at least one for each file. How many bytes a real
-# appliance sends for a dot is unknown.
+# Bytes after which the node prints a dot. It also prints a dot at the end of each file. How many
+# bytes a dot stands for on a real appliance is unknown.
 _BYTES_A_DOT = 4 * 1024 * 1024
 
 
@@ -99,7 +99,8 @@ class GetDialogue:
         endless = bool(files) and self._faults.take(FaultKind.ENDLESS_LIST) is not None
         self._terminal.write(texts.GATHERING)
         await asyncio.sleep(delay / 2)
-        # Older releases print `done.` at once, newer ones name the files. The lab has both.
+        # Older releases only print `done.`, as nodes with odd numbers do here. Newer ones list the
+        # files.
         if self._node.index % 2 and not endless:
             await self._session.reach(Step.SIZING)
             await asyncio.sleep(delay / 2)
@@ -149,7 +150,7 @@ class GetDialogue:
         step: Step | None = None,
         echo: Echo = Echo.PLAIN,
     ) -> T:
-        """Asks until `accept` returns something else than None for the answer; returns that."""
+        """Asks until `accept` returns a value for the answer, and not None. Returns that value."""
         while True:
             self._terminal.write(f"{question} ")
             if step is not None:
@@ -209,7 +210,7 @@ class GetDialogue:
 
     def _completed(self) -> None:
         self._terminal.line()
-        # The final dot is not always there.
+        # Some appliances print no dot at the end.
         dot = "." if self._node.index % 3 else ""
         self._terminal.line(texts.TRANSFER_COMPLETED + dot)
 
@@ -248,7 +249,7 @@ class GetDialogue:
         return stamped(blocks, file, now, options.timezone) if options.stamps else blocks
 
     def _print_dot(self, size: int, *, whole: bool) -> None:
-        """Prints a dot if one is due. `size` bytes were sent; `whole` says that they end a file."""
+        """Prints a dot if one is due, after `size` bytes were sent. `whole`: the file has ended."""
         self._unshown += size
         if whole or self._unshown >= _BYTES_A_DOT:
             self._unshown = 0
@@ -283,7 +284,7 @@ def _address(answer: str) -> str | None:
     try:
         return str(ip_address(answer))
     except ValueError:
-        # Numbers with dots between them are not a host name if they are not an address.
+        # Digits and dots that are not a valid address are not a host name either.
         numeric = answer.replace(".", "").isdigit()
         return answer if not numeric and _HOST_NAME.fullmatch(answer) else None
 

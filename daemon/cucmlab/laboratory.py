@@ -51,7 +51,7 @@ class Lab:
         return self._counters.total()
 
     async def until(self, condition: Callable[[LabCounters], bool]) -> LabCounters:
-        """Waits until the sums meet the condition, and returns them. The caller limits the time."""
+        """Waits until the sums meet the condition, and returns them. Sets no limit of time."""
         return await self._counters.until(condition)
 
     async def idle(self) -> LabCounters:
@@ -63,7 +63,7 @@ class Lab:
     def report(self) -> dict[str, Any]:
         """Returns the sums as in LabCounters, and the counters of each node below `nodes`."""
         nodes = zip(self.addresses, self._counters.nodes, strict=True)
-        return {**asdict(self.counters), "nodes": {name: asdict(one) for name, one in nodes}}
+        return {**asdict(self.counters), "nodes": {name: asdict(node) for name, node in nodes}}
 
     async def _open(self) -> None:
         self._tasks_before = asyncio.all_tasks()
@@ -73,8 +73,8 @@ class Lab:
     async def _close(self) -> None:
         """Cuts all connections, then waits for their tasks for a limited time.
 
-        asyncssh's tasks are among them. So may be tasks that others run on the same bridge, which
-        need not end.
+        These include the tasks of asyncssh. They may also include tasks of other users of the same
+        bridge, which may go on for as long as they like.
         """
         for server in self._servers:
             server.close()
@@ -89,7 +89,7 @@ class Lab:
 async def open_lab(options: LabOptions) -> AsyncIterator[Lab]:
     """Runs nodes while the body runs. `open_bridge()` must be open.
 
-    Raises OSError if an address cannot be listened at.
+    Raises OSError if the lab cannot listen at an address.
     """
     key = await trio.to_thread.run_sync(_host_key, options.host_key)
     sockets: list[socket.socket] = []
@@ -117,7 +117,7 @@ def _host_key(pem: bytes | None) -> asyncssh.SSHKey:
 def _listen(options: LabOptions, index: int, queued: list[socket.socket]) -> socket.socket:
     """Binds the socket of node number `index`.
 
-    Of each 256 addresses, the first 250 from .1 on are used for nodes.
+    Nodes use 250 of each 256 addresses: those that end in .1 to .250, if the first one ends in .1.
     """
     offset = (index - 1) // 250 * 256 + (index - 1) % 250
     address = (str(options.address + offset), options.port)
@@ -129,9 +129,7 @@ def _listen(options: LabOptions, index: int, queued: list[socket.socket]) -> soc
         plan = FaultPlan(options.faults, index)
         if plan.take(FaultKind.DROP_SYN):
             queued += _fill_queue(sock)
-        elif not plan.take(
-            FaultKind.REFUSE_TCP
-        ):  # connections to a socket that is bound but does not listen are refused
+        elif not plan.take(FaultKind.REFUSE_TCP):  # a socket that does not listen refuses clients
             sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
@@ -144,7 +142,7 @@ def _listen(options: LabOptions, index: int, queued: list[socket.socket]) -> soc
 def _fill_queue(sock: socket.socket) -> list[socket.socket]:
     """Fills the accept queue of a socket, so that Linux drops every further SYN.
 
-    This needs no privilege. One connection fills a backlog of 0; the second makes sure of it.
+    This needs no privilege. One connection fills a backlog of 0; a second one makes sure of that.
     """
     sock.listen(0)
     queued = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(2)]

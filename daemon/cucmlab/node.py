@@ -15,14 +15,7 @@ import msgspec
 import trio
 
 from cucmlab.answers import LabMember
-from cucmlab.captures import (
-    FOLDER,
-    LARGEST,
-    LOCATION,
-    CaptureArguments,
-    LabCapture,
-    Traffic,
-)
+from cucmlab.captures import FOLDER, LARGEST, LOCATION, CaptureArguments, LabCapture, Traffic
 from cucmlab.faults import FaultKind, FaultPlan
 from cucmlab.files import VirtualFile, blocks, files_of
 from cucmlab.options import LabOptions
@@ -111,7 +104,7 @@ class LabNode:
         self._last_stamp = _LONG_AGO
 
     def next_stamp(self) -> str:
-        """Returns the name of the folder for the next push: a time, and no name comes twice."""
+        """Returns a name for the next push's folder: the node's time, or later if that is used."""
         now = self.now().replace(microsecond=0)
         self._last_stamp = max(now, self._last_stamp + timedelta(seconds=1))
         return f"{self._last_stamp.astimezone(self.options.timezone):%Y-%m-%d_%H-%M-%S}"
@@ -138,8 +131,8 @@ class LabCounters(msgspec.Struct):
     captures_ever: int = 0
     files_deleted: int = 0  # by `file delete`
     pushes_now: int = 0  # SFTP connections to receivers
-    pushes_ever: int = 0  # those whose download directory was there
-    pushes_refused: int = 0  # by the node: the receiver's host key is not the known one
+    pushes_ever: int = 0  # only pushes to a download directory that exists
+    pushes_refused: int = 0  # by the node, because the receiver's host key has changed
     files_pushed: int = 0  # closed by the node after the last byte
     bytes_pushed: int = 0
     faults_used: int = 0  # how often a fault had its effect

@@ -18,17 +18,17 @@ from cucmlab.files import Shape
 
 
 class Extra(StrEnum):
-    """Says where `file get` asks another yes/no question."""
+    """Says whether `file get` asks one more yes/no question, before or after the sizing."""
 
     NO = "no"
-    BEFORE = "before"  # the sizing
+    BEFORE = "before"
     AFTER = "after"
 
 
 class NodeAlgorithms(msgspec.Struct, frozen=True):
     """Holds the names of algorithms as SSH sends them, for both directions.
 
-    A node has an RSA host key only; `host_keys` are the signatures that it makes with it.
+    A node has only an RSA host key; `host_keys` are the algorithms with which it can sign.
     """
 
     kex: tuple[str, ...]
@@ -72,7 +72,7 @@ ALGORITHMS = {
         banner="OpenSSH_5.3",
     ),
 }
-# secp256k1. asyncssh can serve it, and no client offers it except asyncssh with its defaults.
+# secp256k1. asyncssh can serve this curve. Clients do not offer it, except asyncssh by default.
 UNCOMMON_KEX = "ecdh-sha2-1.3.132.0.10"
 
 
@@ -82,7 +82,7 @@ Delay: TypeAlias = Annotated[float, Meta(ge=0, le=86_400)]
 class LabOptions(Shape, frozen=True, kw_only=True):
     """Holds the options of a lab. Addresses count up from `address`; port 0 means any free port.
 
-    Values beyond these limits would exceed the limits of descriptors, memory or dates.
+    Larger values would need too many descriptors or too much memory, or exceed Python's dates.
     """
 
     nodes: Annotated[int, Meta(ge=1, le=10_000)] = 3
@@ -98,9 +98,7 @@ class LabOptions(Shape, frozen=True, kw_only=True):
     ask_host_key: bool = False
     sizing_delay: Delay = 0.0
     timezone: ZoneInfo = ZoneInfo("UTC")
-    packets: Annotated[int, Meta(ge=0, le=100_000)] = (
-        40  # packets a second on the network of a node
-    )
+    packets: Annotated[int, Meta(ge=0, le=100_000)] = 40  # a second, on the network of a node
     stamps: bool = False  # real times in the first and the last line of traces
     faults: tuple[Fault, ...] = ()
 

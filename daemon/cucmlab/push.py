@@ -25,9 +25,9 @@ from cucmlab.node import LabNode
 from cucmlab.options import ALGORITHMS
 from cucmlab.terminal import wait_forever
 
-_OUTSTANDING = 64  # as OpenSSH's sftp
-_GREETING_PATIENCE = 5.0  # seconds, for the receiver's first byte
-_UNREACHABLE_SILENCE = 120.0  # seconds, when the receiver does not accept
+_OUTSTANDING = 64  # write requests at once, as in OpenSSH's sftp
+_GREETING_PATIENCE = 5.0  # seconds that the node waits for the receiver's first byte
+_UNREACHABLE_SILENCE = 120.0  # seconds that the node prints nothing if it cannot connect
 
 
 class PushTarget(msgspec.Struct, frozen=True):
@@ -115,9 +115,9 @@ class _PushClient(asyncssh.SSHClient):
 class Push:
     """Pushes files to a receiver, over one connection.
 
-    trust    asks the user about an unknown host key; without it the key is accepted
-    halfway  awaited once, in the middle of the first file
-    sent     called whenever bytes were sent
+    trust    asks the user about an unknown host key; if None, any new key is accepted
+    halfway  is awaited once, in the middle of the first file
+    on_sent  is called whenever bytes were sent
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Push:
         self._halfway = halfway
         self._on_sent = on_sent
         self._written = 0
-        self._mark: int | None = None  # after so many bytes, `_interruption` is awaited
+        self._mark: int | None = None  # the number of bytes after which `_interruption` is awaited
         self._interruption: Callable[[], Awaitable[None]] = halfway
         self._rate = 0.0
         self._made = {""}  # folders below the directory that exist
@@ -266,7 +266,7 @@ class Push:
     async def _push_all(
         self, conn: asyncssh.SSHClientConnection, files: Sequence[PushedFile]
     ) -> None:
-        # Not `async with`: its exit waits for the server, and a cancelled push must not wait.
+        # `async with` would wait for the server at its exit, and a cancelled push must not wait.
         sftp = await conn.start_sftp_client()
         directory = self._receiver.directory
         if self._node.plan.take(FaultKind.INVALID_DIRECTORY) or not await sftp.isdir(directory):
@@ -306,10 +306,7 @@ class Push:
         self._made.add(folder)
 
     async def _write(
-        self,
-        handle: asyncssh.SFTPClientFile,
-        blocks: Iterator[tuple[int, bytes]],
-        size: int,
+        self, handle: asyncssh.SFTPClientFile, blocks: Iterator[tuple[int, bytes]], size: int
     ) -> None:
         """Writes the blocks, with up to 64 requests at once."""
         outstanding = 1 if self._rate else min(_OUTSTANDING, -(-size // BLOCK) or 1)
@@ -322,7 +319,7 @@ class Push:
         try:
             await asyncio.gather(*writers)
         finally:
-            # Not a TaskGroup: it would raise an ExceptionGroup instead of the error itself.
+            # A TaskGroup would raise an ExceptionGroup instead of the error itself.
             for writer in writers:
                 writer.cancel()
             await asyncio.gather(*writers, return_exceptions=True)
@@ -330,7 +327,7 @@ class Push:
     async def _write_block(
         self, handle: asyncssh.SFTPClientFile, offset: int, block: bytes
     ) -> None:
-        # With a rate, four pieces are sent in a second, or one byte in several seconds.
+        # With a rate, four pieces are sent in a second, or single bytes if the rate is very low.
         piece = max(1, int(self._rate / 4)) if self._rate else len(block)
         for start in range(0, len(block), piece):
             part = block[start : start + piece]

@@ -1,7 +1,6 @@
-"""PURE. Selects the files that the arguments of `file get`, `file list` and others mean.
+"""PURE. Selects the files that the arguments of `file get`, `file list` and other commands mean.
 
-It reads arguments as the appliance does: only blanks divide words, and the times of a window are in
-the time zone of the node.
+The arguments are read as an appliance reads them. The times of a window are in its time zone.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class CommandRefused(Exception):
 
 
 class Unsuccessful(CommandRefused):
-    """Raised for most refusals: the node prints a reason and a line that every command has."""
+    """Raised for most refusals: the node prints a reason, then the same line for every command."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason, texts.UNSUCCESSFUL)
@@ -56,7 +55,7 @@ _UNITS = {
     "months": timedelta(days=30),
 }
 _COUNT = re.compile(r"[0-9]{1,7}")
-_LONGEST = timedelta(days=36_500)  # no file is older, and more could exceed the dates of Python
+_LONGEST = timedelta(days=36_500)  # longer than the age of any file, and safe for Python's dates
 
 
 def parse_get(words: list[str], now: datetime, zone: tzinfo) -> Get:
@@ -181,7 +180,7 @@ def select(files: Iterable[VirtualFile], get: Get, now: datetime) -> list[Virtua
 
 
 def _place(files: tuple[VirtualFile, ...], location: str, spec: str) -> tuple[str, str]:
-    """Divides a file-spec into a folder and a pattern for names."""
+    """Divides a file-spec into a folder and a pattern for the names in it."""
     path = spec.strip("/")
     known = folders(files, location)
     if path in known:

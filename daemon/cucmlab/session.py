@@ -1,4 +1,4 @@
-"""Runs the session of a node: a terminal, a foreground that Ctrl-C ends, and faults.
+"""Runs one session on a node: a terminal, a task that Ctrl-C cancels, and the faults of steps.
 
 Ctrl-C cancels the task in the foreground. The next prompt comes only after that task has ended.
 """
@@ -16,7 +16,7 @@ from cucmlab.node import LabNode
 from cucmlab.terminal import Terminal, TerminalChannel, wait_forever
 
 T = TypeVar("T")
-# Texts that are printed without end. Each prompt is a line; the other texts have no line ends.
+# Texts that are printed without end. A prompt is printed as a line; the others have no line ends.
 _ENDLESS = {
     FaultKind.PROMPT_STORM: texts.PROMPT + "\r\n",
     FaultKind.ENDLESS_LINE: "7:12:44.101 |AppInfo  |SIPTcp - wait_SdlReadRsp: ",
@@ -70,12 +70,12 @@ class LabSession:
             await asyncio.wait({task})
         finally:
             self._foreground = None
-            if not task.done():  # somebody ends the session itself
+            if not task.done():  # the session itself is being cancelled
                 task.cancel()
                 await asyncio.wait({task})
             elif not task.cancelled():
-                # If the session ends in this moment, nobody else asks for the exception, and
-                # asyncio would log that.
+                # If the session is cancelled at this moment, nobody else fetches the exception,
+                # and asyncio would log an error.
                 task.exception()
         if task.cancelled():
             raise Interrupted
@@ -84,7 +84,7 @@ class LabSession:
     # -- faults
 
     async def reach(self, step: Step) -> None:
-        """Lets the faults of a step happen. The session calls this when it comes to that step."""
+        """Lets the faults of a step happen. The session calls this when it reaches that step."""
         plan = self.node.plan
         if plan.take(FaultKind.SILENT, step):
             await wait_forever()

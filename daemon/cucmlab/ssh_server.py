@@ -53,7 +53,7 @@ class NodeServer:
     def open(self) -> None:
         plan = self._node.plan
         if plan.take(FaultKind.REFUSE_TCP) or plan.take(FaultKind.DROP_SYN):
-            return  # the connections that fill the queue must stay in it
+            return  # for DROP_SYN, the connections that fill the queue must stay in it
         asyncio.get_running_loop().add_reader(self._sock, self._accept)
 
     def close(self) -> None:
@@ -105,7 +105,7 @@ class NodeServer:
             await self._speak_ssh(sock)
 
     def _served(self, sock: socket.socket, _task: asyncio.Task[None]) -> None:
-        """Closes a socket that no protocol has taken. `_serve` has ended, or was never begun."""
+        """Closes the socket if no protocol has taken it over. `_serve` has ended, or never ran."""
         if sock in self._unserved:
             self._unserved.discard(sock)
             sock.close()
@@ -154,7 +154,7 @@ class NodeServer:
                 config=None,
             )
         except (asyncssh.Error, OSError):
-            pass  # the client closed or was refused, which `connection` has counted
+            pass  # the client has closed, or was refused; `connection` has counted that
 
     def opened(self, sock: socket.socket, cut: Callable[[], None]) -> None:
         self._unserved.discard(sock)
