@@ -58,7 +58,7 @@ GROUPS = {
 # verb -> module of `commands`
 VERBS = {verb: module for verbs in GROUPS.values() for verb, (module, _) in verbs.items()}
 
-# Stands for a job: the newest one of the user who asks.
+# Names the newest job of the user who runs cucmctl.
 LAST = "@last"
 
 # Words that people know from other programs -> a hint that names the verb of cucmctl.

@@ -43,7 +43,7 @@ INTERRUPTED = 130  # 128 + SIGINT
 # the reader of the output has closed it, as in `cucmctl list | head`
 PIPE_CLOSED = 141  # 128 + SIGPIPE
 
-# What the help of a verb says about codes that depend on a job.
+# The help of a verb has these texts if its exit code depends on a job.
 ENDED = "0 succeeded, 1 failed, 3 partial, 4 cancelled"
 STARTED = f"0 started; with --wait or --watch: {ENDED}"
 
@@ -76,7 +76,7 @@ _ARGUMENT_OF_FIELD = {
     "login.username": "--user",
     "login.password": "password",
 }
-# part of the request that is missing as a whole -> the options that supply it
+# part of the request that can be missing as a whole -> the options that supply it
 _OPTIONS_FOR_PART = {
     "collection": "give --profile or --path",
     "login": "give --password-file or --credential, or only --user to be asked for the password",

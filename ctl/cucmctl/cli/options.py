@@ -21,7 +21,7 @@ from cucmd.job.timeouts import MOST_SECONDS
 # The parts of a cluster that the daemon knows, as in NAME:publisher.
 PARTS = ("publisher", "subscribers", "cups")
 
-# Part of every message about a node that was possibly parsed as a value of --path.
+# Ends every message about a node that was probably parsed as a value of --path.
 NODES_FIRST = "nodes go before --path"
 
 
@@ -57,7 +57,7 @@ class VerbParser(argparse.ArgumentParser):
     reminder    is added to the error for a missing positional argument if --path was given
     targets     the name of the arguments of `add_targets`; "" if the verb has none
     arguments   the words that are parsed, for error messages
-    takes_rest  whether words after `--` are not parsed, but kept in `rest` (None without a `--`)
+    takes_rest  whether words after `--` are kept in `rest` unparsed; without a `--`, `rest` is None
     """
 
     reminder = ""
@@ -161,7 +161,7 @@ def add_job(
 
 
 def add_nodes_of_job(parser: argparse.ArgumentParser) -> None:
-    """Declares --node."""
+    """Declares --node, for verbs that can be limited to some nodes of a job."""
     help_ = "only this node; may be repeated"
     parser.add_argument("--node", metavar="N", action="append", help=help_)
 
@@ -242,7 +242,7 @@ def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namesp
                     raise UsageError(f"{typed}: {text!a} is not UTF-8") from None
     if parser.targets:
         if parsed.nodes and parsed.cluster_of is not None:
-            raise UsageError("--cluster-of: stands in place of the nodes; give one of them")
+            raise UsageError("--cluster-of: cannot be combined with nodes; give one of them")
         if not parsed.nodes and parsed.cluster_of is None:
             parser.error(f"the following arguments are required: {parser.targets}")
     return parsed

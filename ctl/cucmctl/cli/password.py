@@ -41,14 +41,14 @@ def from_file(name: str, username: str) -> str:
 def from_terminal(username: str) -> str:
     """Asks for the password without echo. Raises `UsageError` if nothing is typed.
 
-    An empty password is refused because the daemon would take the request for one without a
-    password and use the credential of the cluster.
+    An empty password is refused because the daemon would treat the request as one without a
+    password, and use the credential of the cluster.
     """
     try:
         typed = terminal.ask(f"Password of {printer.visible(username)} on the nodes: ")
     except OSError:
         raise UsageError(
-            f"no terminal to ask for the password of {username!r} on; "
+            f"without a terminal, the password of {username!r} cannot be asked for; "
             "give --password-file or --credential"
         ) from None
     if not typed:

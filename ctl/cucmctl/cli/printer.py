@@ -98,7 +98,7 @@ def rows(stream: object) -> int | None:
 
 
 def _size(stream: object) -> tuple[int, int]:
-    """Returns columns and rows. `shutil.get_terminal_size` prefers $COLUMNS, which may be old."""
+    """Returns columns and rows. `shutil.get_terminal_size` would use $COLUMNS, which may be old."""
     if not (isatty := getattr(stream, "isatty", None)) or not isatty():
         return 0, 0
     try:

@@ -29,7 +29,7 @@ Settings = list[Any]
 
 
 def ask(question: str) -> bytes:
-    """Returns the line that is typed; an empty one for Ctrl-D. Only for the main thread.
+    """Returns the line that is typed, or b"" for Ctrl-D. Must be called in the main thread.
 
     Afterwards the cursor is at the beginning of a line. Raises OSError if there is no terminal, and
     whatever the handler of a signal raises, such as KeyboardInterrupt.
@@ -106,7 +106,7 @@ def _unseen(terminal: int, question: bytes, signals: _SignalWatch) -> bytes | No
             signals.look()
         return None
     finally:
-        if in_foreground(terminal):  # else a shell uses the terminal with its own settings
+        if in_foreground(terminal):  # else a shell has set the terminal for itself
             with suppress(OSError, termios.error):  # the terminal was closed
                 while not _set(terminal, before):
                     pass
@@ -139,7 +139,7 @@ def _set(terminal: int, settings: Settings) -> bool:
 
 
 def keep_output_at_ctrl_c(terminal: int) -> Settings | None:
-    """Makes the terminal keep its output at Ctrl-C, and returns the settings of before.
+    """Makes the terminal keep its output at Ctrl-C, and returns the previous settings.
 
     By default the kernel drops what is not displayed yet, right after it has sent the signal. The
     dropped bytes could include the sequence that leaves the alternate screen. Returns None if

@@ -70,7 +70,7 @@ def _of_a_day(day: str | None, clock: str | None, now: datetime) -> Moment:
 
 
 def _moment(at: datetime) -> Moment:
-    """Converts a time; one without a zone is local. `fold` selects one of its two meanings."""
+    """Converts a time, which is local if it has no zone. `fold` selects one of two meanings."""
     meanings = [at.replace(fold=fold).astimezone(UTC) for fold in (0, 1)]
     return Moment(min(meanings), max(meanings))
 
@@ -98,7 +98,7 @@ def duration(text: str) -> float:
 
 
 def last(text: str) -> str:
-    """Checks the length of a window now, because the password is asked for next."""
+    """Checks the value of --last. The daemon does so too, but only after the password was typed."""
     try:
         if text:  # "" means: no window, although the profile has one
             parse_last(text)
@@ -108,7 +108,7 @@ def last(text: str) -> str:
 
 
 def written_for(text: str) -> str:
-    """Checks how long a file is written to, for the same reason."""
+    """Checks the value of --written-for, before the password is asked for."""
     try:
         parse_written_for(text)
     except ValueError as error:

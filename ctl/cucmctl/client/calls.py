@@ -25,8 +25,8 @@ T = TypeVar("T")
 
 # Seconds. The daemon answers within milliseconds, unless the host swaps or a disk is full.
 CALL_TIMEOUT = 60.0
-# Seconds without an answer after which the client asks systemd, again and again, whether the
-# service has failed. The kernel holds a call while the service starts, which takes about a second.
+# Seconds. While a call gets no answer, the client asks systemd at this interval whether the service
+# has failed. The kernel holds a call while the service starts, which takes about a second.
 ASK_EVERY = 1.5
 
 
@@ -137,7 +137,10 @@ class Calls:
             raise (ConnectionLost if lost else DaemonUnavailable)(why) from error
 
     def _upgraded(self, call: MethodCall[T]) -> tuple[Wire, T]:
-        """Opens a connection that carries other bytes after the reply, which has no deadline."""
+        """Makes a call after whose reply the connection carries other bytes. Returns both.
+
+        Only connecting and sending have a deadline.
+        """
         connection = self._opened(self._deadline())
         try:
             frame = call_frame(call.method, call.request, upgrade=True)
@@ -156,7 +159,7 @@ class Calls:
     ) -> Iterator[T]:
         """Yields the items of all replies to a call with `more`, on a connection of its own.
 
-        first_deadline  an earlier deadline for the first reply; None if it has no other
+        first_deadline  an earlier deadline for the first reply; if None, `deadline` applies to it
         """
         first_deadline = deadline if first_deadline is None else first_deadline
         connection: Wire | None = None

@@ -55,7 +55,7 @@ class Client(Calls):
     """Calls the daemon over a connection, opened by the first call and again after its restart.
 
     socket   path of the socket; without it $CUCMD_SOCKET, the user's own socket, or the system's
-    timeout  seconds that one call may take, or None for no limit. `watch` has its own.
+    timeout  seconds that one call may take, or None for no limit; `watch` has another one
 
     Every method raises `ClientError`: `DaemonUnavailable`, `ProtocolError`, or a `Refused` with the
     name of the daemon's error (`JobNotFound`, `InvalidRequest`, ...). Threads must not share a
@@ -118,7 +118,8 @@ class Client(Calls):
         changes: bool = False,
         answer_within: float | None = None,
     ) -> Iterator[jobs.WatchReply]:
-        """Yields the state now, then every change, until the job ends. All jobs: without end.
+        """Yields the current state, then every change, until the job ends. Without `job_id`, yields
+        the states and changes of all jobs, and never ends.
 
         timeout        seconds for everything; then `TimeoutError` is raised, and the job goes on
         changes        after the first reply send only `change`, with the nodes that differ, and
@@ -129,8 +130,9 @@ class Client(Calls):
         state in that reply is current. Also raises `JobNotFound`.
 
         The iterator ends with its connection: `sequence` counts from the beginning of a connection,
-        and nobody tells what changed while the daemon was away. `cucmctl.client.reconnect.watch`
-        goes on after a restart, with the state as it is then; `Job.revision` shows what was missed.
+        and changes while the daemon is away are not sent later. `cucmctl.client.reconnect.watch`
+        goes on after a restart, with the state at that time; a `Job.revision` that has grown shows
+        that changes were missed.
         """
         now = time.monotonic()
         deadline = None if timeout is None else now + timeout
@@ -195,7 +197,7 @@ class Client(Calls):
         Use the result as a context manager, and `read` it; or give it to
         `cucmctl.export.save.save`, which makes a zip or a folder.
 
-        after    the name of a file of this export: only what follows it is sent
+        after    the name of a file of this export: only what follows this file is sent
         suspect  names of files that `save` reported as `Damaged`: the daemon reads them again, and
                  leaves out those that are damaged; the summary names them
 

@@ -19,7 +19,8 @@ from cucmd.job.work_request import How, Login, Timeouts
 from cucmd.protocol.jobs import Job
 from cucmd.protocol.knowledge import Cluster
 
-# Failure codes after which the nodes of the last discovery are used: the node refused nothing.
+# Failure codes of nodes that gave no answer at all. After these, the nodes of the last discovery
+# are used.
 NO_ANSWER = frozenset(
     {"connect_timeout", "connection_refused", "connection_lost", "host_unreachable"}
     | {"login_timeout", "command_timeout", "node_timeout", "job_timeout"}

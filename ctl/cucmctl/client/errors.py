@@ -51,7 +51,7 @@ class ProtocolError(ClientError):
 
 
 class DiscoveryFailed(ClientError):
-    """A cluster was asked for its nodes, and did not name them. `job` is the discovery."""
+    """A node did not name the nodes of its cluster. `job` is the discovery that asked it."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -105,7 +105,7 @@ class JobNotFound(Refused):
         least = SHORTEST_PREFIX
         if len(name) < least:  # the daemon does not look for it
             return f"no job {name!r}: the beginning of an id needs at least {least} characters"
-        return f"no job {name!r}; cucmctl list shows those that there are"
+        return f"no job {name!r}; cucmctl list shows the jobs"
 
 
 class JobBusy(Refused):
@@ -202,7 +202,7 @@ class MethodNotFound(Refused):
 
 
 class InvalidParameter(Refused):
-    """The Varlink protocol's own error for a wrong field, which gives no reason."""
+    """The error of Varlink itself for a wrong field. It gives no reason."""
 
     says = "the daemon does not take {0.parameter!r} as it was sent"
 
@@ -295,6 +295,6 @@ _BY_NAME = {f"{INTERFACE}.{error.__name__}": error for error in Refused.__subcla
 
 
 def _fields(error: str) -> Any:
-    """Returns the struct with the fields of an error. Varlink's own errors have their own."""
+    """Returns the struct with the fields of an error, also for the errors of Varlink itself."""
     of_varlink = [("method", str, ""), ("parameter", str, "")]
     return getattr(fields, error, None) or msgspec.defstruct("OfVarlink", of_varlink)

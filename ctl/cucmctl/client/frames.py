@@ -122,7 +122,7 @@ def decoded(reply: ReplyFrame, kind: type[R], socket: str = "") -> R:
     try:
         return read(reply.parameters, kind)
     except msgspec.MsgspecError as error:
-        text = f"the daemon's reply is not as agreed, is its version another? {error}"
+        text = f"the daemon's reply does not fit; does it have another version? {error}"
         raise ProtocolError(text) from error
 
 

@@ -29,7 +29,7 @@ from cucmctl.client.methods import MOST_LISTED, UNFINISHED
 from cucmd.protocol.jobs import Job, JobChange, JobSummary, ListReply, WatchReply
 from cucmd.protocol.requests import ListRequest
 
-# Older jobs are not checked for missed changes, except those that ran.
+# Only so many jobs, the newest, are checked for missed changes, and older ones that were running.
 NEWEST = MOST_LISTED
 
 
@@ -66,7 +66,7 @@ class Events:
 
     def __init__(self, whole: Callable[[str], bool] = lambda _: False) -> None:
         self._whole = whole
-        self.revisions: dict[str, int] = {}  # job -> that of its last event; in order of arrival
+        self.revisions: dict[str, int] = {}  # job -> revision of its last event, in that order
         self._unfinished: set[str] = set()  # jobs in `revisions` that have not ended
         self._asked_for: set[str] = set()  # jobs whose last state did not come from the watch
         self._begun = False
@@ -84,7 +84,7 @@ class Events:
         if reply.missed:
             yield JobEvent("missed", count=reply.missed)
         for job in (reply.job, *(reply.jobs or ())):
-            # Byte counts change without a new revision, so after missed changes send every state.
+            # Byte counts change without a new revision, so after missed changes every job is sent.
             if job is not None and (reply.missed or not self._begun or self._is_news(job)):
                 if isinstance(job, JobSummary) and self._whole(job.job_id):
                     yield from self._ask_for(job.job_id)
@@ -107,7 +107,7 @@ class Events:
     def _is_next(self, change: JobChange) -> bool:
         last_revision = self.revisions.get(change.job_id, -1)
         if change.job_id in self._asked_for:
-            # The watch has caught up with the state. A change of the same revision is byte counts.
+            # The watch has caught up with the state. A change of the same revision has byte counts.
             if change.revision >= last_revision:
                 self._asked_for.discard(change.job_id)
             return change.revision > last_revision

@@ -2,7 +2,7 @@
 
 Each function is described as the method that a client makes from it. Requests and replies are
 declared once, in `cucmd.job` and `cucmd.protocol`. A function without a description belongs to a
-method that does more than one call; the client describes that method.
+method that returns a stream; the client describes that method.
 """
 
 from __future__ import annotations
@@ -303,7 +303,7 @@ def host_keys() -> MethodCall[tuple[knowledge.HostKey, ...]]:
 
 
 def add_host_key(node: str, key: str | None = None) -> MethodCall[tuple[knowledge.HostKey, ...]]:
-    """Adds a host key of `node`, such as `ssh-rsa AAAA...`; without `key`, those it shows now.
+    """Adds `key`, such as `ssh-rsa AAAA...`, for a node. Without it, adds what the node shows now.
 
     Returns all known keys of the node. Raises `InvalidRequest` and `ScanFailed`.
     """

@@ -44,10 +44,10 @@ class ReconnectListener:
     """Listens for the daemon to go away and come back. This base class does nothing."""
 
     def went_away(self, why: str, seconds: float) -> None:
-        """The connection broke, for the reason `why`. The daemon is waited for `seconds` long."""
+        """Called when the connection broke. The client now waits `seconds` for the daemon."""
 
     def came_back(self) -> None:
-        """The daemon answers again."""
+        """Called when the daemon answers again."""
 
 
 def watch(
@@ -64,7 +64,8 @@ def watch(
 
     timeout    seconds for everything; then `TimeoutError` is raised
     reconnect  seconds within which the daemon must answer again; with 0, an error is raised at once
-    known      the job exists, so wait for the daemon even before the first reply
+    known      whether the job is known to exist, so that a lost daemon is waited for even before
+               the first reply
     changes    as for `Client.watch`
     """
     deadline = None if timeout is None else time.monotonic() + timeout
@@ -125,7 +126,7 @@ def again(call: Callable[[], R], listener: ReconnectListener, *, reconnect: floa
 
 
 def _left(deadline: float | None) -> float | None:
-    """Returns the seconds until a deadline, at least 0.001: 0 would be late before it begins."""
+    """Returns the seconds until a deadline, at least 0.001, since a limit of 0 is over at once."""
     return None if deadline is None else max(0.001, deadline - time.monotonic())
 
 

@@ -30,8 +30,8 @@ def why_not_started(socket: str, *, chosen: bool, booted: str = BOOTED) -> str |
     called, and if systemd cannot be asked.
 
     socket  the path at which nobody answered
-    chosen  whether a person chose the path. If not, and nothing is there, the service was meant:
-            its socket vanishes when it fails, and then the user's own path is tried last.
+    chosen  whether a person chose the path. If nobody did, and no file is there, the service was
+            meant: its socket vanishes when it fails, so that the client uses the user's own path.
     booted  the folder that exists if systemd runs
     """
     ours = socket == paths.SYSTEM_SOCKET or not (chosen or os.path.exists(socket))
@@ -54,14 +54,14 @@ def why_not_started(socket: str, *, chosen: bool, booted: str = BOOTED) -> str |
 
 
 def failure(unit: Mapping[str, str]) -> str | None:
-    """Returns the same line, from the properties of the unit."""
+    """Returns the line of `why_not_started`, or None, from the properties of the unit."""
     if unit.get("Result", "success") == "success":
         return None
     # After a crash, the status text is still the one of a running daemon, so do not use it.
     code = unit.get("ExecMainStatus")
     status = unit.get("StatusText") if code in SAYS_WHY else ""
     why = f"{status or unit['Result']}; see systemctl status cucmd"
-    # The unit deactivates: systemd has not yet decided whether to restart it.
+    # While the unit deactivates, systemd has not yet decided whether to restart it.
     ending = unit.get("ActiveState") == "deactivating"
     if unit.get("SubState") == "auto-restart" or (ending and code not in FINAL):
         return f"the service cucmd has failed and will be started again: {why}"

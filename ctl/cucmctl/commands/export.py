@@ -22,7 +22,7 @@ from cucmctl.export.target import TargetExists, target
 from cucmctl.text import render
 from cucmd.protocol.cases import VerifyReply
 
-# End of a file name -> format. The first ending of a format is added to names that have none.
+# End of a file name -> format. The first one of a format is added to a name without any of them.
 SUFFIXES: dict[str, Format] = {".zip": "zip", ".tar": "tar", ".tgz": "tgz", ".tar.gz": "tgz"}
 FORMATS: tuple[Format, ...] = ("zip", "tar", "tgz", "dir")
 # Fields of the reply that are not printed, because they do not describe the export.
@@ -87,8 +87,8 @@ def _make_export(
     """Makes the export, and returns it with the path of the file.
 
     A damaged file is noticed only when it has already been written, and after the summary. So the
-    daemon is asked again, this time to leave the damaged files out. On standard output, where
-    nothing can be taken back, only the next export leaves them out.
+    daemon is asked for another export, which leaves the damaged files out. Standard output cannot
+    be written twice, so there only the user's next export leaves them out.
     Raises `Damaged`, `OSError`, and what `_save` raises.
     """
     suspect: tuple[str, ...] | None = None

@@ -120,12 +120,15 @@ def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:
 
 
 def only_publishers(client: Client, names: Sequence[str], verb: str = "start") -> list[str]:
-    """Returns the targets that are clusters with only a publisher, so that it must be asked.
+    """Returns the clusters among the targets whose publishers must be asked for the other nodes.
 
-    A target that means only the publisher itself is not included. Prints what `check_names` prints,
-    and raises what it raises. Also prints how many other nodes the cluster of a single node has;
-    and for a cluster with configured nodes, how many of its nodes are not configured, which
-    configured ones were not authenticated, and whether its subscribers are known.
+    These have only a publisher in the configuration. A target that means only the publisher itself
+    is not included. Raises and prints what `check_names` does. Also prints:
+
+    for a single node                      how many other nodes its cluster has
+    for a cluster with configured nodes    how many of its nodes are not configured, which of the
+                                           configured ones were not authenticated, and whether its
+                                           subscribers are known
 
     verb  the verb that was typed, for these messages
     """
@@ -169,7 +172,7 @@ def base_of(name: str) -> str:
 def _say_what_is_left_out(client: Client, name: str, cluster: Cluster) -> None:
     """Prints how many nodes of the cluster are not configured, and which are not authenticated.
 
-    The latter is from the last discovery, which may be long ago.
+    Whether a node is authenticated is known from the last discovery, which may be long ago.
     """
     if (left_out := cluster.nodes_total - cluster.nodes_configured) > 0:
         are = f"node of {name} is" if left_out == 1 else f"nodes of {name} are"

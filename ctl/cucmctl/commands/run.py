@@ -2,7 +2,7 @@
 
 Standard output has only what the nodes printed. The outputs of a node stay together:
 
-    state of the node               what is printed of it
+    state of the node               what is printed of its output
     ended                           everything
     running, has some output        each output once it is complete; until this node ends, the
                                     outputs of other nodes wait

@@ -35,7 +35,7 @@ from cucmd.protocol.requests import DEFAULT_LIMIT, ListRequest
 
 # How many jobs `status` shows without a job, so that they fit on a small terminal.
 NEWEST = 10
-# Kinds of jobs that a list leaves out.
+# Kinds of jobs that a list leaves out, because they only prepare other jobs.
 PREPARATIONS = frozenset(kind_of(kind) for kind in KINDS if kind.prepares)
 _EVERY_JOB = ListRequest()
 

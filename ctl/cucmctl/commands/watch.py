@@ -136,7 +136,7 @@ def follow(
         with view:
             for change in changes:
                 if change.job is not None and (job is None or job is begun):
-                    text_of(change.job)  # load the module now: an upgrade may replace it later
+                    text_of(change.job)  # loads its module before an upgrade can replace the file
                 job = change.job or job
                 view.show(change)
         if job is None or job.status not in render.JOB_ENDED:
@@ -157,7 +157,7 @@ def _wait_for_first(changes: Iterator[WatchReply]) -> Iterator[WatchReply]:
 
 
 def report_job_goes_on(job: Job | None, name: str) -> None:
-    """Prints the message after a Ctrl-C: whether the job has ended. `name`: as it was typed."""
+    """Prints after a Ctrl-C whether the job goes on. `name` is the job as it was typed."""
     # A second Ctrl-C must not interrupt the message.
     signal.signal(signal.SIGINT, lambda number, frame: None)
     if job is not None and job.status in render.JOB_ENDED:

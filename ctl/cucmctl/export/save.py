@@ -26,7 +26,7 @@ from cucmctl.client.errors import ClientError, ProtocolError
 Format: TypeAlias = Literal["zip", "tar", "tgz", "dir"]
 CHECKSUMS = "SHA256SUMS"
 OTHER_CHECKSUM = "has another checksum"
-# Names in one request, which may have at most 64 KiB.
+# Names in one request. A request of a member of the view group may have at most 64 KiB.
 _MOST_SUSPECT = 200
 # Bytes that are handled at a time. A MiB was measured to take twice the processor time, because it
 # does not stay in the processor's cache from one step to the next.
@@ -36,7 +36,7 @@ _ZIP_BEGINS, _ZIP_ENDS = (1980, 1, 1, 0, 0, 0), (2107, 12, 31, 23, 59, 58)
 
 
 class Damaged(ClientError):
-    """Files are not as they were received. `wrong` maps their names to the reason."""
+    """Files are not as they were received. `wrong` maps their names to the reasons."""
 
     def __init__(self, wrong: dict[str, str]) -> None:
         named = "; ".join(f"{name} {why}" for name, why in wrong.items())
@@ -167,7 +167,8 @@ class _Checksums:
         return name, checksum
 
 
-# On standard output nothing can be taken back, so no sink looks complete before it is.
+# What was written to standard output cannot be removed. So the output of a sink must not look
+# complete before it is.
 
 
 class _FreezableFile:

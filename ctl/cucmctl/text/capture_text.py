@@ -20,9 +20,8 @@ from cucmd.protocol.jobs import Job, JobSummary, Node
 class CaptureText(KindText):
     """The text of packet captures."""
 
-    left_suffix: ClassVar[str] = (
-        "of the capture left"  # how long its files then take is not known before
-    )
+    # How long the transfer of the files takes after that is not known.
+    left_suffix: ClassVar[str] = "of the capture left"
 
     def describe(self, job: Job) -> Iterator[str]:
         if job.capture is not None:

@@ -26,7 +26,7 @@ class CheckText(KindText):
     """The text of checks."""
 
     def describe(self, job: Job) -> Iterator[str]:
-        yield "looks whether a collection can be expected to work"
+        yield "checks whether a collection can be expected to work"
 
     def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
         return table(job, **layout) if any(node.checked is not None for node in job.nodes) else ()

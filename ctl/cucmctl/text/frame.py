@@ -46,7 +46,7 @@ STATUS_WIDTH = 11
 # Counts in the heading, in the order in which they are left out if they do not fit.
 LEFT_OUT_FIRST = ("cancelled", "pending", "succeeded", "running", "failed")
 # The figures of a node, with their widths including a blank before each. The first set that fits is
-# shown. A silence takes the place of pace and time left.
+# shown. If a node is silent, its silence is shown in place of pace and time left.
 SETS: tuple[dict[str, int], ...] = (
     {"files": 8, "size": 18, "pace": 12, "left": 12},
     {"files": 8, "size": 18, "pace": 14},
@@ -66,7 +66,7 @@ LEAST_HEIGHT = 7
 class Frame:
     """Draws a job at one moment, `width` cells wide.
 
-    now      the moment by the clock of `rates`; `at` is the same moment by the wall clock
+    now      the present time on the clock of `rates`; `at` is the same time on the wall clock
     current  False if the connection is broken, so that pace and silence are unknown
     """
 
@@ -219,7 +219,7 @@ class Frame:
         return line
 
     def _append_bar(self, line: Text, node: Node, width: int) -> None:
-        # There is no bar in little space, nor with `compress`, where the total is unknown.
+        # No bar is drawn if there is little space, or with `compress`, where the total is unknown.
         if width < 5 or "pace" not in self._figures or self._job.collection.compress:
             line.append(" " * width)
             return

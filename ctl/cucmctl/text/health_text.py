@@ -1,5 +1,7 @@
-"""PURE. Shows the health of nodes, node by node. What is bad, needs attention or was not read comes
-first, with what to do; then what is good.
+"""PURE. Shows the health of nodes, node by node.
+
+Findings that are bad, need attention or were not read come first, with what to do. The good ones
+follow.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ class HealthText(KindText):
     """The text of health checks."""
 
     def describe(self, job: Job) -> Iterator[str]:
-        yield "looks whether the nodes are well"
+        yield "checks whether the nodes are well"
 
     def summarize(self, job: Job | JobSummary) -> str:
         return ""  # a health check always runs the same commands

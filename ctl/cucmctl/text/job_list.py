@@ -2,8 +2,8 @@
 
 With a width, the table is the first of these in which the column WHAT is readable:
 
-    all columns; the last two, TARGET and WHAT, are cut to the width and marked, WHAT between words
-    unless its first word is too long
+    all columns; the last two, TARGET and WHAT, are cut to the width, with a mark where they are
+    cut; WHAT is cut between words unless its first word is too long
     the same without OWNER, if all jobs have the same owner
     the same without TIME too
     the same without LABELS too (no table has LABELS unless a job has labels)

@@ -1,7 +1,7 @@
 """Yields remarks about nodes: failures and what to do, notes, and what their files cover.
 
-A remark about several nodes is one line. A line never repeats itself: the name of the node is taken
-out of a message, and the failure's code is left out if the message has its words.
+A remark about several nodes is one line. A line says nothing twice: the name of the node is removed
+from the message, and the failure's code is left out if the message has the same words.
 
 On a terminal a failure is marked, shortened to one clause, and wrapped between words. A pipe gets
 the whole message.
@@ -101,7 +101,7 @@ def _remarks_of(node: Node, kind: KindText, mark: str) -> Iterator[tuple[str, st
         if failure.retryable:
             details.append("a retry can help")
         first, *others = text.split("; ")
-        # Of `PATH: why; PATH: why` show the first, and the number of the others.
+        # For `PATH: why; PATH: why`, show the first path and the number of the others.
         if mark and others and all(re.match(r"\S+: ", part) for part in (first, *others)):
             text = f"{first}, and {len(others)} more {'path' if len(others) == 1 else 'paths'}"
         text += f" ({'; '.join(details)})" if details else ""

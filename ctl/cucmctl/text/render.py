@@ -130,7 +130,7 @@ def show_job(job: Job, now: datetime, **layout: Unpack[Layout]) -> Iterator[str]
 
 
 def first_in_view(lines: Iterable[str], rows: int | None, columns: int | None) -> Iterator[str]:
-    """Yields the lines. If the terminal is too low for them, the first line is repeated last."""
+    """Yields the lines. If the terminal has too few rows, the first line is repeated at the end."""
     shown = list(lines)
     yield from shown
     if rows and columns:
@@ -193,7 +193,7 @@ def user(uid: int) -> str:
 
 
 def unsaved(job: Job) -> Iterator[str]:
-    """Yields why the state is old, if the daemon cannot store changes."""
+    """Yields why the state may be old: the daemon cannot store changes. Else yields nothing."""
     if job.unsaved is not None:
         yield f"later changes cannot be stored, and are not shown: {visible(job.unsaved)}"
 
@@ -233,7 +233,7 @@ def where_files_are(job: Job) -> Iterator[str]:
 
 
 def on_disk(job: Job) -> Iterator[str]:
-    """Yields where the files of a job are, or were; nothing if the user cannot open the folder."""
+    """Yields where a job's files are, or that they are gone; nothing if this user cannot look."""
     if job.files_deleted:
         yield f"files were deleted, or removed from {visible(job.directory)}"
         return

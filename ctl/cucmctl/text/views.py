@@ -22,7 +22,7 @@ from cucmd.protocol.jobs import Job, JobSummary, Node, WatchReply
 
 # Seconds between two lines about a node if only its number of bytes changes.
 BYTES_EVERY = 10.0
-# How many ended jobs are remembered: many more than end while a job closes its connections.
+# How many ended jobs are remembered: many more than can end while one job closes its connections.
 REMEMBERED = 1000
 
 
@@ -61,7 +61,7 @@ class View(ReconnectListener):
         """Shows the first state, or a change."""
 
     def went_away(self, why: str, seconds: float) -> None:
-        """Prints that the daemon is away, and for how long it is waited for."""
+        """Prints that the daemon is away, and for how long the client waits for it."""
         printer.note(f"{why}; waiting {seconds:g} s for it to come back")
 
     def came_back(self) -> None:
@@ -181,7 +181,7 @@ class Lines(View):
         self._clock = clock
         self._now = now
         self._of_all_jobs = False
-        # Job -> node -> what was shown. "" is the job itself, " " are its nodes that wait.
+        # Job -> node -> what was shown. The key "" is for the job itself, " " for waiting nodes.
         self._shown: dict[str, dict[str, tuple[object, int, float]]] = {}
         self._unsaved: dict[str, str] = {}  # job -> why its state cannot be stored
         self._ended = EndedJobs()

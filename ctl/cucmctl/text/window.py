@@ -40,7 +40,7 @@ def minute(at: datetime, zone: str | None = None) -> str:
 
 
 def _other(at: datetime, zone: str | None) -> tzinfo | None:
-    """Returns the time zone of the nodes, or None if its clocks show the same time."""
+    """Returns the time zone of the nodes, or None if clocks there show the same time as here."""
     if zone is None:
         return None
     try:

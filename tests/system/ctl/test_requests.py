@@ -173,7 +173,7 @@ USAGE = [
     ("start n --path x --user=", "--user: '' is empty; expected the platform administrator's"),
     ("start n --path a 127.0.0.2:22 --wait", "--path: '127.0.0.2:22' looks like a node; nodes"),
     ("start n --profile a --profile b", "--profile: was given twice, 'a' and 'b'; expected"),
-    ("start a --cluster-of b --path x", "--cluster-of: stands in place of the nodes; give one"),
+    ("start a --cluster-of b --path x", "--cluster-of: cannot be combined with nodes; give one"),
     ("hostkeys add", "NODE: none was given; expected the node whose key to add"),
     ("hostkeys list ccm-pub", "NODE: 'ccm-pub' was given, but list shows the keys of all"),
     ("hostkeys forget ccm-pub --key x", "--key: goes with add, not with forget"),
