@@ -16,7 +16,7 @@ neither asyncio nor asyncssh.
     client.py    `Client`, with a method for each method of the daemon, and `open_client`
     events.py    `events`: what happens to jobs, over restarts of the daemon
     calls.py     `Calls`: calls with one reply or several, and calls after which the connection no
-                 longer speaks Varlink; it keeps connections and uses them again
+                 longer speaks Varlink; a pool of connections
     wire.py      one connection: sends frames, receives replies
 """
 

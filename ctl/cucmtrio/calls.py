@@ -9,7 +9,7 @@ is closed then. Each connection of the `Pool` is used by one call at a time:
                                             closed, if the call was cancelled, failed or was left
     idle              no call has it        used again, or closed if the daemon has closed it
 
-So no call gets a late reply of another one. At most `most` connections are open: a call that finds
+So no call gets a late reply of another call. At most `most` connections are open. A call that finds
 all of them in use waits for its turn.
 """
 
@@ -52,7 +52,7 @@ class Calls:
 
     socket       its path; by default `$CUCMD_SOCKET`, the system's socket or the user's own
     timeout      seconds that one call may take; None for no limit
-    connections  the most connections that are open, those of streams among them
+    connections  how many connections may be open at once, including those of streams
 
     Every method raises `ClientError`: `DaemonUnavailable`, `ProtocolError`, or a `Refused` with the
     name of the daemon's error.
@@ -71,8 +71,8 @@ class Calls:
         self._pool = Pool(self.socket, connections)
 
     def close(self) -> None:
-        """Closes the connections; that of an open stream is closed when its block is left. Jobs go
-        on. A later call raises `trio.ClosedResourceError`.
+        """Closes the connections, except those of open streams, which are closed when their blocks
+        are left. Jobs go on. A later call raises `trio.ClosedResourceError`.
         """
         self._pool.close()
 

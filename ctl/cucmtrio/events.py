@@ -3,11 +3,11 @@
     state      what happens                            yields                     next
     watching   the first reply of the first watch      the states, then `begun`   watching
     watching   the daemon goes away, or cannot answer  `away`                     away
-    away       it cannot be asked                      nothing, after a pause     away
-    away       it sends the state                      what was missed, `back`    watching
+    away       an attempt to watch fails               nothing, after a pause     away
+    away       the daemon sends the state              what was missed, `back`    watching
     away       `reconnect` seconds have passed         raises the last error      -
 
-`cucmctl/client/events.py` decides which events a reply becomes. It may need more calls for that. If
+`cucmctl/client/job_events.py` makes the events for each reply. It may need more calls for that. If
 one of these fails, the watch starts again.
 """
 
@@ -27,8 +27,8 @@ from cucmtrio.calls import Calls, run_steps
 
 # Errors after which the same call can succeed later.
 AWAY = (DaemonUnavailable, ShuttingDown, StorageFailed, LimitReached)
-# Seconds between two attempts: the first pause and the longest. There is no way to be notified when
-# the daemon is back.
+# Seconds between two attempts: the first pause and the longest. Attempts are needed because nothing
+# notifies a client when the daemon is back.
 PAUSE = 0.1
 LONGEST_PAUSE = 2.0
 
@@ -47,14 +47,14 @@ def events(
 
     reconnect  seconds within which the daemon has to answer, also at the beginning; math.inf: wait
                without a limit
-    changes    after the first state, yield a `change` with the nodes that differ; if False, yield
+    changes    whether a change is yielded as a `change`, with the nodes that differ, instead of as
                the whole job
     whole      called with the id of a job before its state is yielded by a watch of all jobs:
                returns whether the whole job is needed instead of its line of a list
 
     Memory does not grow with time. A reader that is too slow gets `missed`, with the number of
-    changes that were left out, and the states again. After a step of the iterator was cancelled, it
-    has ended. Raises `ClientError`: `JobNotFound`, or the last error after `reconnect` seconds.
+    changes that were left out, and the states again. If a step of the iterator is cancelled, the
+    iterator ends. Raises `ClientError`: `JobNotFound`, or the last error after `reconnect` seconds.
     """
     return aclosing(_events(_Watching(client, job_id, changes, Events(whole)), reconnect))
 
@@ -108,7 +108,7 @@ class _Watching:
                 pass
             self._begun = True
         async with AsyncExitStack() as stack:
-            soon = trio.current_time() + PAUSE  # give even the last attempt some time
+            soon = trio.current_time() + PAUSE  # even the last attempt gets some time
             with self._client.limit(None if first_by is None else max(first_by, soon)):
                 call = methods.watch(self._job_id, changes=self._changes)
                 replies = await stack.enter_async_context(self._client.items(call))

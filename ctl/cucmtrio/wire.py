@@ -18,7 +18,7 @@ _FULL = 0.02
 
 
 class Wire:
-    """One connection. Its methods raise errors of `cucmctl.client.errors`, and
+    """Holds one connection. Its methods raise errors of `cucmctl.client.errors`, and
     `trio.ClosedResourceError` after `close`.
 
     A call that is cancelled has to close the connection: half a frame may have been sent, and the
@@ -87,7 +87,7 @@ def _connected(path: str) -> socket.socket | None:
     """Returns a connected socket, or None if the queue of the listener is full.
 
     `connect` of a Unix socket never waits for the other side. trio.open_unix_socket takes the error
-    for a full queue as a connection that is being made, and then the first use of it fails.
+    for a full queue to mean that the connection is being made, and its first use then fails.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.setblocking(False)

@@ -8,11 +8,11 @@ behalf of others.
     authentication.py   PURE  decides who made a request
     tokens.py           PURE  bearer tokens, and the text of the token file
     token_file.py       reads the token file again after each change; writes it under a lock
-    listeners.py        the listening sockets: those of systemd, or one of its own
+    listeners.py        the listening sockets: those of systemd, or a new one
     serve.py            `cucmweb serve`: systemd and signals; puts the parts together
     server.py           HTTP/1.1 with h11: connections, and each request with its reply
     operations.py       PURE  the table of paths, each with its method of the daemon
-    application.py      refuses a request, or passes it to what answers its path
+    application.py      refuses a request, or passes it to the function for its path
     exchange.py         one request: its call to the daemon, and its reply
     parameters.py       PURE  a path, a query and a body -> the parameters of a method
     replies.py          how each form of reply is sent, exports among them

@@ -1,11 +1,13 @@
-"""Answers a request: refuses it, or passes it to what answers its path.
+"""Answers a request: refuses it, or passes it to the function for its path.
 
 These are checked first:
 
-Host         has to be a name of the configuration, so that a page of another site cannot reach a
-             local server by a name of its own (DNS rebinding)
+Host         has to be a name of the configuration, so that a page of another site cannot reach this
+             server under a name of that site (DNS rebinding)
 Origin       if a browser sends it, has to be the scheme, name and port by which cucmweb was called
-caller       found by authentication.py. Paths that are open to everybody need no caller and no Host
+caller       has to be known to authentication.py
+
+Paths that are open to everybody are answered without these checks.
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ class Application:
         self._answers: Mapping[ReplyForm, SendReply] = {**ANSWERS, "events": events}
         text = document()
         self._readiness = Readiness()
-        # For each pattern of a path, what answers each HTTP method.
+        # Pattern of a path -> HTTP method -> the function that answers it.
         self._paths: defaultdict[re.Pattern[str], dict[str, Endpoint]] = defaultdict(dict)
         for operation in OPERATIONS:
             pattern = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", operation.path)
@@ -103,7 +105,7 @@ class Application:
             raise problem_of(error) from error
 
     def _check(self, channel: HttpChannel) -> Identify:
-        """Checks a request, and returns the function that finds out caller made it. Raises
+        """Checks a request, and returns the function that finds out who made it. Raises
         `HttpProblem`.
         """
         head, proxy = RequestHead(channel.peer, channel.headers), self._config.proxy

@@ -9,8 +9,8 @@
 If the proxy uses the Unix socket, a request there with neither is refused too. Otherwise a proxy
 that forgot to authenticate somebody would make an operator of them.
 
-These are refused instead of being ignored: the proxy's header from another peer, a header that is
-there twice, a token together with the proxy's header.
+These are refused instead of being ignored: the proxy's header from another peer, a header that was
+sent twice, and a token together with the proxy's header.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _ROLES: tuple[Role, ...] = get_args(Role)
 
 
 class RequestHead(Struct, frozen=True):
-    """Holds what says who made a request. `peer` is the address at the other end, None for the Unix
-    socket. The names of headers are in lower case.
+    """Holds the parts of a request from which its caller can be known. `peer` is the address at the
+    other end, or None for the Unix socket. The names of headers are in lower case.
     """
 
     peer: str | None
@@ -75,7 +75,7 @@ def authenticate(
         return OnBehalfOf(name, role)
     if credentials:
         if len(credentials) > 1:
-            raise _unknown("Authorization is there more than once")
+            raise _unknown("Authorization was sent more than once")
         if (presented := _BEARER.fullmatch(credentials[0])) is None:
             raise _unknown("Authorization is not a bearer token")
         if (token := matching(presented[1], tokens, now)) is None:
@@ -91,7 +91,7 @@ def authenticate(
 def _single(head: RequestHead, header: str) -> str:
     values = head.values(header)
     if len(values) > 1:
-        raise _forbidden(f"{header} is there more than once")
+        raise _forbidden(f"{header} was sent more than once")
     return values[0] if values else ""
 
 

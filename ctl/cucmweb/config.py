@@ -1,4 +1,4 @@
-"""Reads the configuration, a TOML file, to frozen structs, or raises an error that names the key.
+"""Reads the configuration, a TOML file, into frozen structs, or raises an error that names the key.
 
 Each field is a key of the file. cucmweb(8) shows them with their defaults and the comments here.
 """
@@ -22,7 +22,7 @@ UNIX = "unix"
 
 Role: TypeAlias = Literal["view", "operate"]
 Network: TypeAlias = IPv4Network | IPv6Network
-# Where it listens: the path of a Unix socket, or (host, port) of TCP.
+# Where cucmweb listens: the path of a Unix socket, or (host, port) of TCP.
 ListenAddress: TypeAlias = Path | tuple[str, int]
 
 _Amount = Annotated[int, whole(1, 1_000_000)]
@@ -31,12 +31,12 @@ _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 _PORT = re.compile(r"[0-9]{1,5}")
 _HOST = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 _LOCALHOST = ("localhost", "127.0.0.1", "::1")
-# These mean all addresses of the machine. Nobody uses them to call it.
+# These mean all addresses of the machine, and are never the name under which it is called.
 _ALL_ADDRESSES = {"0.0.0.0", "::"}  # noqa: S104  # refused as a name, not bound to
 
 
-# Browsers send these headers by themselves. If one of them contained the name of a person,
-# everybody could choose a name.
+# Headers that browsers send by themselves. If the name of a person came in one of them, everybody
+# could choose a name.
 _BROWSER_HEADERS = {
     *("accept", "accept-encoding", "accept-language", "authorization", "connection", "cookie"),
     *("content-length", "content-type", "host", "origin", "referer", "te", "transfer-encoding"),
@@ -132,7 +132,7 @@ class ProxySettings(Struct, frozen=True):
 
 
 class WebLimits(Struct, frozen=True):
-    """Limits. A request beyond one is refused, and a client that is too slow is cut off."""
+    """Holds the limits. A request beyond a limit is refused, and a slow client is cut off."""
 
     # The daemon takes no request above 1 MiB.
     body: Annotated[int, whole(1024, 1024**2)] = 1024**2  # bytes of a request's body
@@ -147,7 +147,7 @@ class WebConfig(Struct, frozen=True):
 
     socket: _Path = ""  # the daemon's socket; empty: the one that cucmctl finds
     listen: _ListenText = "unix:/run/cucmweb/http.sock"  # or "HOST:PORT"; unused under systemd
-    hosts: tuple[_HostName, ...] = ()  # its names, besides localhost and the address of TCP
+    hosts: tuple[_HostName, ...] = ()  # names of this server, besides localhost and its TCP address
     tokens: _Path = "/etc/cucmweb/tokens.toml"
     limits: WebLimits = WebLimits()
     proxy: ProxySettings = ProxySettings()

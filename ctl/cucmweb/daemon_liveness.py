@@ -1,7 +1,7 @@
 """Finds out whether the daemon answers, also while a long call or a reply in pieces is silent.
 
-Such a reply has no limit of time: one that follows a node is silent for as long as the node is. So
-the daemon is sent another call meanwhile, and the reply ends if the daemon does not answer that.
+Such a reply has no limit of time: if it follows a node, it is silent for as long as the node is. So
+the daemon gets other calls meanwhile, and the reply ends once the daemon does not answer them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from cucmctl.client.calls import CALL_TIMEOUT
 from cucmctl.client.errors import ClientError, DaemonUnavailable
 from cucmtrio import Client
 
-# Seconds after which a daemon that hangs is given up at the latest, the same as for a call with one
-# reply. Half of them pass before it is asked, half is the time for its answer.
+# Seconds after which a daemon that hangs is given up at the latest, as for a call with one reply.
+# It is asked after half of this time, and has the other half for its answer.
 SILENCE = CALL_TIMEOUT
-# Seconds within which the daemon has to answer for /readyz, and for which that answer is used
-# again.
+# Seconds within which the daemon has to answer for /readyz, and seconds for which /readyz repeats
+# the answer.
 _READY_TIMEOUT, _READY_AGE = 5.0, 1.0
 
 

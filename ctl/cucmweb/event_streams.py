@@ -4,8 +4,8 @@
 
     the watch   since                           a reader that connects then
     begins      the start, or a failure         gets the daemon's refusal, or waits
-    watches     it has got the current states   gets the current state, and then each change
-    is away     the daemon does not answer      waits
+    watches     it got the current states       gets the current state, and then each change
+    is away     the daemon stopped answering    waits
 
 A stream that has got the current state gets every change after it, even if the daemon is away for a
 time. A stream that waits is answered 200 and stays silent, because an EventSource that gets another
@@ -50,7 +50,7 @@ from cucmweb.server import Disconnected
 _MOST_JOBS = 3_000
 # Errors after which the same call can succeed once the daemon answers again.
 _AWAY = (DaemonUnavailable, ShuttingDown, LimitReached)
-# Seconds until a stream asks the daemon again, if it got no answer although the watch is running.
+# Seconds after which a stream asks the daemon again if it got no answer while the watch goes on.
 _PAUSE = 2.0
 # Seconds without an event after which an empty comment is sent: many proxies end a connection that
 # is silent for a minute.
@@ -62,7 +62,7 @@ _SOONEST, _LATEST = 2.0, 5.0
 _PIECE = 64 * 1024
 # Jobs in each list that is asked for when a stream of all jobs begins.
 _LISTED = 200
-# Listed in this order, so that a job that starts in between is not missed.
+# Jobs are listed in this order, so that a job that starts between the two lists is not missed.
 _UNFINISHED = ("queued", "running")
 
 _MISSED = b"event: missed\ndata: {}\n\n"
@@ -173,7 +173,7 @@ class EventStreams:
 
 
 class EventStream:
-    """One reader's stream of events, of the jobs whose ids begin with `job_id`.
+    """Sends one reader the events of the jobs whose ids begin with `job_id`.
 
     `ask_state` has to succeed before `send_events` is called.
     """
@@ -194,7 +194,7 @@ class EventStream:
         self._found, self._listed = msgspec.Raw(), ListReply(())  # the state
         self._sent_revisions: dict[str, int] = {}  # by job, in the state that was sent
         self._next = kept.end  # the number of the event that it reads next
-        self._news = trio.Event()  # set if there is an event for it at that number or later
+        self._news = trio.Event()  # set while an event with that number or a later one is for it
 
     def wake(self, number: int) -> None:
         """Tells the stream that the event with this number is for it."""
@@ -286,15 +286,15 @@ class EventStream:
                 if not listed.older:
                     break
                 listed = await self._list(status, before=listed.jobs[-1].job_id)
-        # Before the first event the id is "-", which no event has: a reader that reconnects with it
-        # has missed events.
+        # If there was no event yet, the id is "-", which no event has. So a reader that reconnects
+        # with it is told that it has missed events.
         await self._exchange.channel.send(id_line(self._newest_id or "-") + b"\n")
 
     async def _list(self, status: str, **more: str) -> ListReply:
         call = encoded({"status": status, "limit": _LISTED, **more, **self._parameters})
         return await self._exchange.daemon.call("List", call, ListReply)
 
-    # The events after it
+    # The events after the state
 
     def _take_events(self) -> bytes:
         """Takes up to about `_PIECE` bytes of the events that wait for the reader."""

@@ -2,9 +2,9 @@
 
     server.py -> application.py -> replies.py, event_streams.py -> the daemon -> the reply
 
-A reply begins after the daemon's first piece, so that a refusal can still have its own status. What
-goes wrong after that ends the connection in the middle of the reply, so that no client takes the
-part for the whole.
+A reply begins after the daemon's first piece, so that a refusal can still have its own status. An
+error after that ends the connection in the middle of the reply, so that no client takes a part for
+the whole.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _CHECK_INTERVAL = 10.0
 
 
 class Exchange:
-    """One request.
+    """Holds one request and its reply.
 
     path      the values of the names in the operation's path
     identify  returns who made the request; raises `HttpProblem` if that is not known any more
@@ -78,8 +78,8 @@ class Exchange:
         if operation.has_body:
             body = await self.channel.body(self._limits.body)
             kind = self.header("content-type") or ""
-            # A form on a page of another site can send bodies of other kinds, without the browser
-            # asking this server first.
+            # A browser lets a form of another site send bodies of other types without asking this
+            # server first.
             if body and kind.partition(";")[0].strip().lower() != MEDIA["object"]:
                 raise HttpProblem(415, "NoJson", f"expected a body of type {MEDIA['object']}")
             given = parameters.from_body(body, known)
@@ -97,7 +97,7 @@ class Exchange:
         """Returns the value of a header, or None. Raises `HttpProblem` if it is there twice."""
         values = [value for key, value in self.channel.headers if key == name.encode()]
         if len(values) > 1:
-            raise parameters.invalid(name, "is there twice; expected once")
+            raise parameters.invalid(name, "was sent twice; expected once")
         return values[0].decode("latin-1") if values else None
 
     async def gone(self) -> Exception:

@@ -21,10 +21,10 @@ _MOST_KEPT, _MOST_BYTES = 4_000, 16 * 1024 * 1024
 class ServerEvent(msgspec.Struct, frozen=True):
     """Holds an event.
 
-    is_news   it is the first event of its revision
-    is_last   the job is closed or deleted
-    is_gone   the job was deleted
-    is_short  it has the job as in a list, without nodes
+    is_news   whether it is the first event of its revision
+    is_last   whether the job is closed or deleted
+    is_gone   whether the job was deleted
+    is_short  whether `data` has the job as in a list, without nodes
     """
 
     name: str

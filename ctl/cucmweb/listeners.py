@@ -1,4 +1,4 @@
-"""Opens the listening sockets: those that systemd passed, or else one of its own."""
+"""Opens the listening sockets: those that systemd passed, or else a new one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BACKLOG = 256  # the same as in cucmweb.socket
 
 
 class CannotListen(Exception):
-    """The text has the address and the reason."""
+    """Raised if the server cannot listen. The text has the address and the reason."""
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def open_sockets(listen: ListenAddress) -> Iterator[list[tuple[socket.socket, Li
     """Yields the sockets of systemd, or a new one at `listen`, each with its address. They are
     closed at the end of the block.
 
-    May be called once: it clears the environment variables of systemd. Raises `CannotListen`.
+    Can only be called once, since it clears the variables of systemd. Raises `CannotListen`.
     """
     with ExitStack() as stack:
         if inherited := inherited_sockets():

@@ -173,9 +173,8 @@ def _unwritable(file: Path, error: OSError) -> int:
 
 def _report(text: str, code: int) -> int:
     """Prints a message on standard error, and returns the exit code."""
-    if (
-        sys.stderr is not None
-    ):  # None if it was closed at the start: `print` would use standard output
-        with suppress(OSError):  # closed meanwhile; the exit code has to be enough
+    # It is None if it was closed at the start. `print` would then use standard output.
+    if sys.stderr is not None:
+        with suppress(OSError):  # it was closed meanwhile; the exit code has to be enough
             print(f"cucmweb: {visible(text)}", file=sys.stderr, flush=True)
     return code

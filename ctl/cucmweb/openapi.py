@@ -20,8 +20,8 @@ from cucmweb.problems import STATUS
 
 _REF = "#/components/schemas/{name}"
 
-# The statuses of errors: of all requests, of those that are passed on to the daemon, and of those
-# with a body.
+# Statuses of errors that can occur for all requests, for requests that are passed on to the daemon,
+# and for requests with a body.
 _ALWAYS = {401, 403, 429, 500}
 _OF_DAEMON = {*STATUS.values(), 400}
 _OF_BODIES = {408, 413, 415}

@@ -1,8 +1,8 @@
 """PURE. Lists the paths, each with its method on the daemon's socket.
 
 Routes, the reading of requests and the document at /openapi.json are made from this table and the
-structs that it names. A member of a request comes from the path if that contains it, otherwise from
-the query (GET and DELETE) or from the body; the rest comes from headers (parameters.py).
+structs that it names. A member of a request comes from the path if the path has its name, otherwise
+from the query (GET and DELETE) or from the body. Some members come from headers (parameters.py).
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Operation(Struct, frozen=True):
     """Describes an operation.
 
     where    its HTTP method and its path
-    gives    the member of each reply that is sent, None for the whole reply; for a list, the member
-             whose items are joined
+    gives    the member of each reply that is sent, or None for the whole reply; for a list, the
+             member whose items are joined
     takes    the members that a request may have beside those in its path, or None for all
-    limited  it is limited to the time of a call; otherwise it goes on while the daemon answers
+    limited  whether it ends after the time of a call; otherwise it goes on while the daemon answers
     """
 
     where: str

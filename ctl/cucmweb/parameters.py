@@ -1,7 +1,7 @@
 """PURE. Turns the path, query and body of an HTTP request into the parameters of a method.
 
-Values of a body are passed on to the daemon unread, and the daemon says what is wrong with them: a
-password in a wrong place is then seen by no other program.
+Values of a body are passed on to the daemon unread, and the daemon says what is wrong with them. So
+a password in a wrong place is not repeated in an error of this program.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 from cucmweb.operations import Operation
 from cucmweb.problems import HttpProblem
 
-# Members of a request that are set from headers, and from who made the request.
+# Members of a request that are set from headers, and from the caller.
 FROM_HEADERS = frozenset({"request_id", "start_key", "on_behalf_of"})
 # Characters of a name that an error repeats.
 _LONGEST_NAME = 64
@@ -70,7 +70,7 @@ def from_query(query: Sequence[tuple[str, str]], known: Mapping[str, Any]) -> di
                 raise invalid(name, "expected NAME=VALUE, and each name once")
             values.setdefault(name, {})[label] = text
         elif name in values:
-            raise invalid(name, "is values twice; expected once")
+            raise invalid(name, "was given twice; expected once")
         else:
             try:
                 values[name] = msgspec.convert(value, kind, strict=False)
@@ -96,7 +96,7 @@ def from_body(body: bytes, known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def kind_of(hint: Any) -> Any:
-    """Returns a type without `| None` and its arguments: `tuple` for `tuple[str, ...] | None`."""
+    """Returns a type without its arguments and `| None`: `tuple` for `tuple[str, ...] | None`."""
     if typing.get_origin(hint) in (typing.Union, UnionType):
         hint = next(kind for kind in typing.get_args(hint) if kind is not type(None))
     return typing.get_origin(hint) or hint

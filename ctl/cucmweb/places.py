@@ -16,8 +16,8 @@ from cucmd.job.request import OnBehalfOf
 from cucmweb.config import WebLimits
 from cucmweb.problems import HttpProblem
 
-# The daemon lets one user have 64 connections. Of these calls may use 32, the watch uses one, and
-# another one is used to ask whether the daemon answers.
+# The daemon lets one user have 64 connections. Calls may use 32 of these, the watch uses up to two,
+# and one more is used to ask whether the daemon answers.
 DOWNLOADS = 24
 DOWNLOADS_PER_CALLER = 8
 
@@ -33,7 +33,7 @@ class CallerPlaces:
 
     @contextmanager
     def held(self, caller: OnBehalfOf | None) -> Iterator[None]:
-        """Counts one more for the caller during the block. Raises `HttpProblem` at the limit."""
+        """Counts one more reply of the caller during the block. Raises `HttpProblem` at a limit."""
         name = caller.name if caller else ""
         if self._open.total() >= self._most or self._open[name] >= self._most_of_one:
             raise HttpProblem(429, *self._refusal)
@@ -46,7 +46,7 @@ class CallerPlaces:
 
 
 class WebPlaces:
-    """Holds both limits. A download counts for both."""
+    """Holds the limits of event streams and downloads. A download counts for both limits."""
 
     def __init__(self, limits: WebLimits) -> None:
         refusal = "TooManyStreams", "event streams and downloads"

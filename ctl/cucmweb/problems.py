@@ -63,7 +63,7 @@ _NAME_THE_USER = (
 
 
 class HttpProblem(Exception):
-    """A refusal by cucmweb, or an error of the daemon. It contains no secrets."""
+    """Raised to answer with a problem document. Its texts must not contain secrets."""
 
     def __init__(self, status: int, code: str, detail: str, **more: Any) -> None:
         super().__init__(detail)

@@ -2,7 +2,7 @@
 
 An export is the daemon's tar, checked and packed as `cucmctl export` does it. Packing runs in a
 thread, which reads from the daemon and writes to the client through trio's loop, one piece at a
-time. Nothing is kept in memory but the directory of a zip.
+time. Only the directory of a zip is kept in memory.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ async def send_list(exchange: Exchange, operation: Operation, call: CallParamete
     between = f'{{"{operation.gives}":['.encode()
 
     async def send(piece: bytes) -> None:
-        nonlocal between  # the items: the head of the object, and then a comma
+        nonlocal between  # precedes the next items: first the head of the object, then a comma
         if inner := piece.strip()[1:-1].strip():
             await exchange.channel.send(between + inner)
             between = b","

@@ -52,7 +52,7 @@ async def _serve(config: WebConfig, tokens: TokenFile, sockets: Sequence[socket.
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with (
             open_client(config.socket) as daemon,
-            # One connection more, by which daemon_liveness.py asks.
+            # One connection more, for the calls of daemon_liveness.py.
             open_client(config.socket, connections=DOWNLOADS + 1) as downloads,
             trio.open_nursery() as serving,
         ):

@@ -15,9 +15,9 @@ behind a request are read as the next request only if its end is beyond doubt. T
 closed after the reply to a head that h11 refuses, to a head with both Content-Length and
 Transfer-Encoding, and to a request whose body was not read to its end.
 
-A client that has shut down its sending half may still read, or it may have left: that looks the
-same. What it has asked is answered. An answer without a limit of time has to wait for
-`HttpChannel.left` too.
+A client that has shut down its sending half may still read, or it may have left; the server cannot
+see the difference. Its requests are answered. An `answer` without a limit of time has to end when
+`HttpChannel.left` returns.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ AnswerHttp: TypeAlias = Callable[["HttpChannel"], Awaitable[None]]
 
 # Seconds that replies have to end once the server is stopped.
 _GRACE = 3.0
-# Connections at once, beside those that event streams and downloads may use.
+# Open connections, beside those of event streams and downloads.
 _MOST_BESIDE = 200
-# Bytes that are read at once, and of the longest head.
+# Bytes that are read at once. A request's head cannot be longer.
 _READ = 16 * 1024
 # Bytes that are sent within one deadline, and that are kept of what follows a request.
 _PIECE = _MOST_AHEAD = 64 * 1024
@@ -58,7 +58,7 @@ _log = logging.getLogger("cucmweb")
 
 
 class Disconnected(Exception):
-    """The client has left or does not read, so the reply cannot be sent."""
+    """Raised if the reply cannot be sent, because the client has left or does not read."""
 
 
 class HttpServer:
@@ -98,7 +98,7 @@ class HttpServer:
                     peer = stream.socket.getpeername()[0]
             except OSError:  # the client reset the connection before it was accepted
                 return
-            # No network: at the Unix socket, and from a proxy, many clients have one address.
+            # At the Unix socket and behind a proxy, many clients share an address: no limit for it.
             source = None if peer is None or self._proxy.trusts(peer) else source_of(peer)
             is_full = self._open.total() >= self._most
             if is_full or (source and self._open[source] >= self._most_of_one):

@@ -27,15 +27,15 @@ _WRITABLE_BY_OTHERS = 0o022
 
 
 class TokenExists(Exception):
-    """The name has a token already."""
+    """Raised if the name has a token already."""
 
 
 class NoSuchToken(Exception):
-    """The name has no token."""
+    """Raised if the name has no token."""
 
 
 class TokenFile:
-    """Holds the current tokens, and looks for each request whether the file was changed.
+    """Holds the current tokens, and checks at each request whether the file was changed.
 
     While the file cannot be used no token is accepted, not even those that were read before: one of
     them may have been revoked meanwhile. The reason is logged once.
@@ -114,8 +114,8 @@ def changed_tokens(path: Path) -> Iterator[dict[str, Token]]:
         path.parent.mkdir(parents=True, exist_ok=True)
         if group is not None:
             path.parent.chmod(0o755)  # whatever the umask is: the service has to reach the file
-    # The lock is a file of its own, which stays there, since the token file is a new file after
-    # each change. Nobody else can open it, because whoever can could hold the lock for ever.
+    # The lock is another file, which is never removed, since each change replaces the token file.
+    # Only the owner can open the lock: anybody else could hold it for ever.
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     lock = os.open(path.with_name(f".{path.name}.lock"), flags, 0o600)
     try:

@@ -40,7 +40,7 @@ def _check_hash(text: str) -> None:
 
 
 class Token(Struct, frozen=True):
-    """A token as the file has it. If `ends` is None, it does not expire."""
+    """Holds a token as it is in the file. A token expires at `ends`, or never if that is None."""
 
     name: Annotated[str, text(check_name)]
     role: Role
@@ -57,9 +57,9 @@ def hash_of(secret: str) -> str:
 
 
 def matching(secret: str, tokens: Iterable[Token], now: datetime) -> Token | None:
-    """Returns the token that a request has, or None if there is no such token or it has expired.
+    """Returns the token with this secret, or None if there is no such token or it has expired.
 
-    It is compared with all tokens, each in constant time, so that the time reveals nothing.
+    The secret is compared with every token in constant time, so that the time reveals nothing.
     """
     hashed = hash_of(secret)
     found = [token for token in tokens if compare_digest(token.sha256, hashed)]
