@@ -14,14 +14,14 @@ from collections.abc import Sequence
 
 SSH_PORT = 22
 
-# Labels as RFC 1123 has them, and with the underscore, which real host names contain all the same.
+# The parts of a host name as RFC 1123 has them (63 characters at most), and with the underscore,
+# which real host names contain all the same.
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 # Interface names as Linux allows them, without characters that have a meaning in a path.
 _ZONE = re.compile(r"[A-Za-z0-9_-]{1,15}")
 _PORT = re.compile(r"[0-9]{1,5}")
 
 _LONGEST_HOST = 253  # what DNS can carry
-_LONGEST_LABEL = 63  # RFC 1035
 _LONGEST_NAME = 255  # what a file system takes as the name of the node's folder
 
 # Names in a job's directory or export that cucmd uses itself. Case is ignored, because files are
@@ -56,18 +56,14 @@ def split_address(text: str) -> tuple[str, int | None]:
     if not text:
         raise InvalidNode("is empty; expected a host, or host:port")
     if text.startswith("["):
-        return _split_bracketed(text)
+        inside, bracket, rest = text[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            raise InvalidNode("expected [address]:port")
+        return _v6(inside), _port(rest[1:]) if rest else None
     if text.count(":") > 1:
         return _v6(text), None
     host, colon, port = text.partition(":")
     return check_host(host), _port(port) if colon else None
-
-
-def _split_bracketed(text: str) -> tuple[str, int | None]:
-    inside, bracket, rest = text[1:].partition("]")
-    if not bracket or (rest and not rest.startswith(":")):
-        raise InvalidNode("expected [address]:port")
-    return _v6(inside), _port(rest[1:]) if rest else None
 
 
 def check_host(host: str) -> str:
@@ -77,24 +73,17 @@ def check_host(host: str) -> str:
     labels = host.removesuffix(".").split(".")
     if len(host) > _LONGEST_HOST:
         raise InvalidNode(f"a host name has at most {_LONGEST_HOST} characters, not {len(host)}")
-    if (longest := max(map(len, labels))) > _LONGEST_LABEL:
-        raise InvalidNode(
-            f"each part of a host name has at most {_LONGEST_LABEL} characters, not {longest}"
-        )
     if not all(_LABEL.fullmatch(label) for label in labels):
         raise InvalidNode(
-            "expected a host name (letters, digits, '-', '_' and '.') or an IP address"
+            "expected a host name (letters, digits, '-', '_' and '.', "
+            "with at most 63 characters between two dots) or an IP address"
         )
     if labels[-1].isdigit():  # refuse "10.1", which resolvers read as 10.0.0.1
-        _v4(host)
+        try:
+            ipaddress.IPv4Address(host)
+        except ValueError:
+            raise InvalidNode("looks like an IPv4 address, but is not one") from None
     return host
-
-
-def _v4(host: str) -> None:
-    try:
-        ipaddress.IPv4Address(host)
-    except ValueError:
-        raise InvalidNode("looks like an IPv4 address, but is not one") from None
 
 
 def _v6(host: str) -> str:

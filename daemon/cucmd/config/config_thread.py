@@ -19,9 +19,6 @@ T = TypeVar("T")
 class ReadTimeout(Exception):
     """Files could not be read within `READ_SECONDS`."""
 
-    def __init__(self) -> None:
-        super().__init__(f"configuration or credentials: not read within {READ_SECONDS:g} s")
-
 
 class ConfigThread:
     """Runs functions that read files, in at most one thread at a time.
@@ -46,4 +43,4 @@ class ConfigThread:
                 read, abandon_on_cancel=True, limiter=self._limiter
             )
         self._overdue = True
-        raise ReadTimeout
+        raise ReadTimeout(f"configuration or credentials: not read within {READ_SECONDS:g} s")

@@ -32,7 +32,7 @@ _Duration = Annotated[
 ]
 _Percent = Annotated[float, Meta(ge=0, le=99, description="a number from 0 to 99")]
 _Group = Annotated[str, text(rules.check_group_name, may_be_empty=True)]
-_Nodes = tuple[Annotated[str, text(rules.check_node)], ...]
+_Nodes = tuple[Annotated[str, text(parse_node)], ...]
 
 
 class Daemon(Struct, frozen=True):
@@ -150,7 +150,7 @@ class ClusterSettings(Struct, frozen=True):
     """
 
     name: str = ""
-    publisher: Annotated[str, text(rules.check_node)] | None = None
+    publisher: Annotated[str, text(parse_node)] | None = None
     nodes: _Nodes = ()
     credential: Annotated[str, text(rules.check_credential_name)] | None = None
     ssh: SshSettings = SshSettings()

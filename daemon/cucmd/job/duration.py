@@ -23,7 +23,7 @@ LENGTHS = {
     "mo": timedelta(days=31),  # the longest month, because it must cover any month
 }
 # These are compiled on first use, because most calls of the client need neither.
-_DURATION = r"(?:[0-9]{1,6}(?:mo|[smhdw]))+"
+_DURATION = r"(?:[0-9]{1,6}(?:mo|[smhdw])){1,6}"
 _PART = r"([0-9]{1,6})(mo|[smhdw])"
 _LONGEST = timedelta(days=3660)  # ten years, which is older than any log; dates stay in range
 
