@@ -49,19 +49,15 @@ def is_journal(stream: TextIO) -> bool:
     return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
+# The priorities of syslog(3).
+_PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
+
+
 class JournalFormatter(logging.Formatter):
     """Begins each line with its priority, <N>, because each line is an entry of the journal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        # The priorities of syslog(3): 7 debug, 6 info, 4 warning, 3 error, 2 critical.
-        steps = (
-            (logging.CRITICAL, 2),
-            (logging.ERROR, 3),
-            (logging.WARNING, 4),
-            (logging.INFO, 6),
-        )
-        reached = (number for at_least, number in steps if record.levelno >= at_least)
-        prefix = f"<{next(reached, 7)}>"
+        prefix = f"<{_PRIORITIES.get(record.levelname, 6)}>"
         text = f"{record.name}: {_escape_controls(super().format(record))}"
         return "\n".join(prefix + line for line in text.split("\n"))
 

@@ -6,26 +6,22 @@ import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import MappingProxyType
 
 from cucmd.failure import CannotStart
 
 EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
 
 # Hints for errors of listening at an address and a port.
-LISTENING: Mapping[int, str] = MappingProxyType(
-    {
-        errno.EADDRINUSE: "another program may listen there",
-        errno.EADDRNOTAVAIL: "this host has no such address; 0.0.0.0 and [::] mean all addresses",
-        errno.EACCES: "a port below 1024 needs root, or CAP_NET_BIND_SERVICE from the unit",
-    }
-)
-_NO_HINTS: Mapping[int, str] = MappingProxyType({})
+LISTENING: Mapping[int, str] = {
+    errno.EADDRINUSE: "another program may listen there",
+    errno.EADDRNOTAVAIL: "this host has no such address; 0.0.0.0 and [::] mean all addresses",
+    errno.EACCES: "a port below 1024 needs root, or CAP_NET_BIND_SERVICE from the unit",
+}
 
 
 @contextmanager
 def blame_setting(
-    setting: str, hints: Mapping[int, str] = _NO_HINTS, otherwise: str = ""
+    setting: str, hints: Mapping[int, str] = {}, otherwise: str = ""
 ) -> Iterator[None]:
     """Turns an `OSError` of the body into `CannotStart`, unless it is about a file that is not in
     `setting`.

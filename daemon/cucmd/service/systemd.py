@@ -44,15 +44,13 @@ def notify(**state: str | int) -> bool:
 
 
 class StatusLine:
-    """Sends the text of the line `Status:` of `systemctl status`, when it has changed.
-
-    The text has the number of jobs, and the reason if the last reload failed.
+    """Sends the line `Status:` of `systemctl status`: the number of jobs, and the reason if the
+    last reload failed.
     """
 
     def __init__(self) -> None:
         self._jobs = ""
         self._not_reloaded = ""
-        self._sent = ""
 
     def show_jobs(self, count: int) -> None:
         """Shows that `count` jobs are queued or running."""
@@ -65,10 +63,7 @@ class StatusLine:
         self._send()
 
     def _send(self) -> None:
-        text = "; ".join(filter(None, (self._jobs, self._not_reloaded)))
-        if text != self._sent:
-            self._sent = text
-            notify(STATUS=text)
+        notify(STATUS="; ".join(filter(None, (self._jobs, self._not_reloaded))))
 
 
 def watchdog_interval() -> float | None:
@@ -78,11 +73,9 @@ def watchdog_interval() -> float | None:
     sd_watchdog_enabled(3) recommends sending one in half of that time.
     """
     microseconds = os.environ.get("WATCHDOG_USEC", "")
-    if not _is_for_us("WATCHDOG_PID", unless_absent=True):
+    if not microseconds.isdecimal() or not _is_for_us("WATCHDOG_PID", unless_absent=True):
         return None
-    if not _is_number(microseconds) or int(microseconds) == 0:
-        return None
-    return int(microseconds) / 1_000_000
+    return int(microseconds) / 1_000_000 or None
 
 
 def inherited_sockets(first: int = FIRST_DESCRIPTOR) -> list[socket.socket]:
@@ -94,7 +87,7 @@ def inherited_sockets(first: int = FIRST_DESCRIPTOR) -> list[socket.socket]:
     count = os.environ.get("LISTEN_FDS", "")
     for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID"):
         os.environ.pop(name, None)
-    if not for_us or not _is_number(count):
+    if not for_us or not count.isdecimal():
         return []
     sockets = []
     for descriptor in range(first, first + int(count)):
@@ -106,7 +99,3 @@ def inherited_sockets(first: int = FIRST_DESCRIPTOR) -> list[socket.socket]:
 def _is_for_us(variable: str, *, unless_absent: bool) -> bool:
     value = os.environ.get(variable)
     return unless_absent if value is None else value == str(os.getpid())
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()

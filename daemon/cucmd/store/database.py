@@ -131,7 +131,7 @@ def _find_damage(path: Path) -> str | None:
     """
     if not path.exists():
         # A journal without its database is damage too: SQLite would apply it to the new database.
-        return "was missing" if any(_existing_companions(path)) else None
+        return "was missing" if any(map(Path.exists, _companion_paths(path))) else None
     try:
         # A read-only connection cannot change the file, not even with a checkpoint when it closes.
         uri = f"{path.absolute().as_uri()}?mode=ro"
@@ -159,12 +159,12 @@ def _set_aside(path: Path, reason: str, now: datetime) -> str:
     stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     first = target = path.with_name(f"{path.name}.damaged-{stamp}")
     count = 1
-    while any(file.exists() for file in (target, *_companion_paths(target))):
+    while any(map(Path.exists, (target, *_companion_paths(target)))):
         count += 1
         target = first.with_name(f"{first.name}-{count}")
     # The database is renamed first. If a kill comes in between, the next start finds a journal
     # without a database, which `_find_damage` recognizes.
-    for source in (path, *_existing_companions(path)):
+    for source in (path, *_companion_paths(path)):
         if source.exists():
             source.rename(f"{target}{source.name.removeprefix(path.name)}")
     sync_directory(path.parent)
@@ -192,7 +192,3 @@ def _make_database(path: Path, connect: Connect) -> None:
 
 def _companion_paths(path: Path) -> list[Path]:
     return [path.with_name(path.name + suffix) for suffix in _COMPANIONS]
-
-
-def _existing_companions(path: Path) -> list[Path]:
-    return [companion for companion in _companion_paths(path) if companion.exists()]

@@ -83,22 +83,16 @@ class Store:
 
         Returns the changed job, or None if nothing has changed or there is no such job.
         """
-
-        def write(connection: Connection) -> Job | Exception | None:
-            try:
-                return job_sql.change_job(connection, job_id, change)
-            except sqlite3.Error:
+        write = partial(job_sql.change_job, job_id=job_id, change=change)
+        try:
+            return await self._writer.run(write, on_answer=self._report_change)
+        except StoreFailed as failed:
+            if failed.__cause__ is None or isinstance(failed.__cause__, sqlite3.Error):
                 raise
-            except Exception as error:  # `change` raised it, so nothing has been written
-                return error
+            raise failed.__cause__ from None  # `change` raised it
 
-        changed = await self._writer.run(write, on_answer=self._report_change)
-        if isinstance(changed, Exception):
-            raise changed
-        return changed
-
-    def _report_change(self, changed: object) -> None:
-        if isinstance(changed, Job):
+    def _report_change(self, changed: Job | None) -> None:
+        if changed is not None:
             self.on_changed(changed)
 
     async def reopen_job(self, before: Job, after: Job, key: StartKey | None = None) -> Job | None:
