@@ -39,8 +39,6 @@ class Allowance:
 class Quota(msgspec.Struct, frozen=True):
     """Limits the bytes of the files that one node may send.
 
-    The plan makes it with the node's task, and the receiver counts with it.
-
     node  the limit of this node alone
     job   the limit that all nodes of the job share: the same object for all of them
     """

@@ -1,8 +1,8 @@
 """Writes files so that they are complete and on the disk when a call returns.
 
 After a power failure a file has its old content or its new content, never a part of it. While a
-file is written, its new content is beside it, under a name that `drop_half_written` finds. The
-functions block on the disk: call them in a worker thread.
+file is written, its new content is beside it, under a name that `drop_half_written` finds. Call the
+functions in a worker thread, because they wait for the disk.
 """
 
 from __future__ import annotations

@@ -101,8 +101,7 @@ _ADVICE: dict[str, tuple[bool, str]] = {
 }
 
 
-# Errors that mean a full disk: no space left, the user's disk quota reached, or the largest file
-# size of the file system reached.
+# Errors of a full disk, a used-up disk quota, and a file of the largest size that is allowed.
 FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 

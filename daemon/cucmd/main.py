@@ -23,8 +23,7 @@ EXIT_USAGE = 2
 
 
 class _ArgumentParser(argparse.ArgumentParser):
-    """Reports an error in one line. argparse would print the usage too, which fills a screen for
-    `lab`.
+    """Reports an error in one line, since the usage that argparse prints fills a screen for `lab`.
 
     Options cannot be abbreviated, because a new option could change what an abbreviation means.
     """
@@ -38,8 +37,8 @@ class _ArgumentParser(argparse.ArgumentParser):
 
 
 class _CommandParser(_ArgumentParser):
-    """Parses the arguments of one command, and reports unknown ones itself. argparse would let the
-    parser of `cucmd` report them, whose help does not list the command's options.
+    """Parses the arguments of one command. Unknown arguments are reported with the help of the
+    command, and not with that of `cucmd`, which does not list the command's options.
     """
 
     def parse_known_args(self, *args: Any, **more: Any) -> Any:
@@ -103,9 +102,9 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    # If standard error is closed, the daemon runs without a log. This has to come before the
-    # imports: the libffi of Debian 14 opens a file when it is loaded and keeps it open, and that
-    # file would get the number of standard error.
+    # If standard error is closed, the daemon runs without a log. This comes before the imports,
+    # because the libffi of Debian 14 opens a file when it is loaded. That file would get the number
+    # of standard error.
     open_closed_descriptors()
     from cucmd.service.current_config import Options  # noqa: PLC0415  likewise
     from cucmd.service.daemon import run  # noqa: PLC0415  heavy, and only for this one

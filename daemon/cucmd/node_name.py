@@ -27,9 +27,9 @@ _LONGEST_NAME = 255  # what a file system takes as the name of the node's folder
 # Names in a job's directory or export that cucmd uses itself. Case is ignored, because files are
 # copied to systems that ignore case.
 _RESERVED = frozenset({"manifest.json", "sha256sums", "summary.txt", "transcripts"})
-# The first character of a marked folder. No node's name contains it, and no name of cucmd's own
-# begins with it. The mark makes no name too long for a file system: a name of 255 characters is an
-# address with a port, and its folder is never marked (a bare host has at most 253 characters).
+# The first character of a marked folder. Neither a node's name nor a reserved name begins with it.
+# The mark makes no name too long for a file system: a name of 255 characters is an address with a
+# port, and its folder is never marked (a bare host has at most 253 characters).
 _MARK = "@"
 
 
@@ -109,8 +109,8 @@ def address(host: str, port: int | str) -> str:
 
 
 def node_key(host: str, port: int) -> tuple[str, int]:
-    """Returns the same value for every spelling of a node. Spellings differ in case, in a final dot
-    or in how an IPv6 address is abbreviated.
+    """Returns the same value for every spelling of a node: in any case, with or without a final
+    dot, with any abbreviation of an IPv6 address.
     """
     if ":" in host:
         address, percent, zone = host.partition("%")
@@ -131,8 +131,8 @@ def folder_of(node: str, *, marked: bool) -> str:
 
 
 def marked_nodes(nodes: Sequence[str]) -> frozenset[str]:
-    """Returns the nodes of a job whose folders must be marked, because the plain name would be that
-    of another node's folder or one that cucmd uses itself.
+    """Returns the nodes of a job whose folders must be marked, because their plain folder is also
+    that of another node, or is a name that cucmd uses itself.
     """
     plain = {node: folder_of(node, marked=False).rstrip(".").lower() for node in nodes}
     count = Counter(plain.values())

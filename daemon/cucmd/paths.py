@@ -58,9 +58,8 @@ def is_private(folder: str, uid: int) -> bool:
 def socket_to_call(environ: Mapping[str, str], uid: int) -> str:
     """Returns the socket for a client: the first existing one of the user's, else the system's.
 
-    The daemon may have been started in a session with `$XDG_RUNTIME_DIR` and the client in one
-    without it, or the other way round. So both places of the user are tried. If no socket exists,
-    `default_socket` is returned.
+    Both places of the user are tried, because only one of daemon and client may have been started
+    in a session with `$XDG_RUNTIME_DIR`. If no socket exists, returns `default_socket`.
     """
     default = default_socket(environ, uid)
     if environ.get("CUCMD_SOCKET") or uid == 0:
@@ -84,7 +83,7 @@ def default_state_dir(environ: Mapping[str, str], uid: int) -> str:
 
 
 def default_config(environ: Mapping[str, str], uid: int) -> str:
-    """Returns the first of `config_places` that exists, or the last if none exists."""
+    """Returns the first of `config_places` that exists, or the last."""
     *before, last = config_places(environ, uid)
     return next(filter(os.path.exists, before), last)
 

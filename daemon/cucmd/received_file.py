@@ -11,7 +11,7 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
-# The reason for something: part of a sentence, without a capital letter at its beginning.
+# A reason: part of a sentence, without a capital letter at its beginning.
 Why: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
 
 # What can be wrong with a file on the disk.

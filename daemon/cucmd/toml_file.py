@@ -201,8 +201,8 @@ class TomlFile(Struct, frozen=True):
         return self.error(place, reason if secret else wrong_value(value, reason))
 
     def _find_line(self, place: KeyPath) -> int | None:
-        """Returns the line of a key or of the header of a table, or None if the search does not
-        find it, because it is written in another way (for example, in an inline table).
+        """Returns the line of a key or of the header of a table, or None if it is written in a way
+        that this search does not find, for example in an inline table.
         """
         if any(isinstance(part, int) for part in place[:-1]):  # one of several [[tables]] of a name
             return None
@@ -221,9 +221,7 @@ class TomlFile(Struct, frozen=True):
 
 
 def present_values(table: Mapping[str, Any], made: Struct) -> dict[str, Any]:
-    """Returns the values of the keys that the table has, without the defaults of the struct that
-    was made of the table.
-    """
+    """Returns the values of the keys that the table has, without the defaults of the struct."""
     return {key: getattr(made, key) for key in table}
 
 

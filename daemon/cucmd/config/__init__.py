@@ -1,7 +1,6 @@
 """Reads the configuration from a TOML file and the environment into frozen structs.
 
-Every setting is checked here, so that the other parts do not check it again. An error names its key
-and its line.
+Every setting is checked here, so that the other parts do not check it again.
 
     model.py            PURE  `Config` and its parts; the fields are the keys of the file
     rules.py            PURE  checks of paths, patterns, windows, names and addresses

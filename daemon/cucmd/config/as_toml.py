@@ -1,7 +1,4 @@
-"""PURE. Writes the configuration as the text of a TOML file.
-
-The text can be shown to anybody, because a configuration has no secrets.
-"""
+"""PURE. Writes the configuration as TOML. It has no secrets, so anybody may see the text."""
 
 from __future__ import annotations
 
@@ -24,16 +21,15 @@ _CLUSTER_SECTIONS = ("ssh", "timeouts", "limits")
 
 
 def config_as_toml(config: Config, *, everything: bool) -> str:
-    """Returns the text of a file that sets this configuration.
-
-    The text has the settings that differ from the defaults, or all of them with `everything`.
+    """Returns the text of a file with the settings that differ from the defaults, or with
+    `everything`.
     """
     defaults = {} if everything else _tables(Config())
     lines: list[str] = []
     for path, keys in _tables(config).items():
         default = defaults.get(path, {})
-        # A changed profile is written completely: a missing key would mean the key of the built-in
-        # profile.
+        # A changed profile is written completely, because a missing key would get the value of the
+        # built-in profile.
         complete = path[0] == "profiles" and keys != default
         changed = [key for key in keys if complete or keys[key] != default.get(key)]
         if changed:
@@ -42,9 +38,7 @@ def config_as_toml(config: Config, *, everything: bool) -> str:
 
 
 def _tables(config: Config) -> _Tables:
-    """Returns all tables of the configuration. The tables of clusters have only the keys that
-    differ from the general ones.
-    """
+    """Returns all tables. A cluster's table has only keys that differ from the general ones."""
     made: dict[tuple[str, ...], Iterable[tuple[str, object]]] = {}
     for name in SECTIONS:
         made[(name,)] = asdict(getattr(config, name)).items()
@@ -72,9 +66,9 @@ def toml_value(value: object) -> str:
         case None:
             return '""'
         case str() | Path():
-            # TOML has the same escapes as JSON, except for DEL and for the surrogates that
-            # ensure_ascii would write. The bytes of a path that are not UTF-8 are surrogates in
-            # Python. TOML cannot express them, so they are replaced by "?".
+            # TOML has the escapes of JSON, except for DEL and for the surrogates that ensure_ascii
+            # would write. Bytes of a path that are not UTF-8 are surrogates in Python, which TOML
+            # cannot express. They are replaced by "?".
             text = str(value).encode("utf-8", "replace").decode()
             return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
     raise TypeError(f"no TOML for {type(value).__name__}")

@@ -1,7 +1,4 @@
-"""Implements `cucmd check`: prints the settings, or the first error of the configuration.
-
-The standard output is a valid configuration file without secrets.
-"""
+"""Implements `cucmd check`. Its standard output is a valid configuration file without secrets."""
 
 from __future__ import annotations
 
@@ -37,7 +34,7 @@ def check(
     everything: bool = False,
     stores: Sequence[str] = (),
 ) -> int:
-    """Prints the settings that differ from the defaults, or what is wrong with the configuration.
+    """Prints the settings that differ from the defaults, or the first error of the configuration.
 
     Returns the exit code of the process: 0, or 78 if something is wrong.
 
@@ -112,8 +109,8 @@ def _named_credentials(config: Config) -> dict[str, str]:
 def _look_into_stores(
     named: Mapping[str, str], stores: Sequence[str]
 ) -> tuple[set[str], list[str], list[str]]:
-    """Looks for credentials in the folders of systemd, because the credentials that the running
-    service has can be seen by nobody else.
+    """Looks for credentials in the folders of systemd, because only the running service can see
+    the credentials that it has.
 
     Returns the names that were found, an error for each missing one, and lines for the output.
     """
@@ -144,9 +141,9 @@ def _list_names(names: Iterable[str]) -> str:
 def _find_unusable(
     names: Mapping[str, str], config: Config, environ: Mapping[str, str]
 ) -> Iterator[tuple[str, Exception]]:
-    """Yields (description, reason) for each of these credentials that cannot be used.
+    """Yields (description, reason) for each credential that cannot be used.
 
-    names  the name of a credential -> its description in the output
+    names  the name of each credential to try -> its description in the output
     """
     for name, what in sorted(names.items()):
         try:

@@ -1,7 +1,6 @@
 """Reads files of the configuration and credentials in a thread, with a deadline.
 
-Reading can hang: the files or the database of groups can be on a network, or somebody has put a
-pipe in the place of a file.
+Reading can hang if the files or the database of groups are on a network, or if a file is a pipe.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ class ConfigThread:
     async def read(self, read: Callable[[], T]) -> T:
         """Returns the result of `read`, and raises what it raises.
 
-        Raises `ReadTimeout` after `READ_SECONDS`. While the thread still hangs in a read that timed
-        out, later calls raise `ReadTimeout` without waiting.
+        Raises `ReadTimeout` after `READ_SECONDS`, or immediately while the thread still hangs in an
+        earlier read.
         """
         self._overdue = self._overdue and self._limiter.borrowed_tokens > 0
         with trio.move_on_after(0 if self._overdue else READ_SECONDS):

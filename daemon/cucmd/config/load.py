@@ -138,7 +138,7 @@ def load(
 
 
 def _read_file(path: Path | None, environ: Mapping[str, str]) -> tuple[TomlFile, str]:
-    """Returns the file, and a line for the log that says which file it is."""
+    """Returns the file, and `Config.origin`."""
     chosen = path or Path(default_config(environ, os.getuid()))
     try:
         return read(chosen), f"configuration from {str(chosen.absolute())!a}"
@@ -203,10 +203,10 @@ def _daemon_paths(
 
 
 def _check_groups_and_users(file: TomlFile, given: Mapping[str, Any]) -> None:
-    """Adds notices for groups and users of the file that do not exist: they may be misspelled.
+    """Adds notices for groups and users of the file that do not exist. They may be misspelled, or
+    created later.
 
-    These are not errors, because the groups and users may be created later. The default groups are
-    not checked, because they do not exist where an ordinary user runs the daemon.
+    The default groups are not checked. They do not exist where an ordinary user runs the daemon.
     """
     for key, then in _WITHOUT_GROUP.items():
         name: str = given.get(key, "")

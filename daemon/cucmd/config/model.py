@@ -72,11 +72,11 @@ class Limits(Struct, frozen=True):
 
 
 class Retention(Struct, frozen=True):
-    """Limits closed jobs: those beyond a limit are deleted (cases/retention.py). 0 is no limit."""
+    """Limits closed jobs. Jobs beyond a limit are deleted (cases/retention.py). 0 is no limit."""
 
     # At most a hundred years, so that no date is out of range.
     days: Annotated[int, whole(0, 36_500)] = 0  # since the job ended
-    jobs: Annotated[int, whole(0, 1_000_000)] = 0  # how many are kept: the newest
+    jobs: Annotated[int, whole(0, 1_000_000)] = 0  # the number of the newest jobs that are kept
     bytes: _Count = 0  # of the files of all kept jobs together
 
 
@@ -189,11 +189,8 @@ class Config(Struct, frozen=True, dict=True):
 
     @property
     def receiver_is_legacy(self) -> bool:
-        """Returns whether the receiver offers old algorithms, which it does if any cluster needs
-        them.
-
-        There is one receiver for all nodes, and it learns only after the key exchange which node
-        has connected.
+        """Returns whether any node needs old algorithms. Then the receiver offers them to all,
+        because it learns only after the key exchange which node has connected.
         """
         settings = (self.ssh, *(cluster.ssh for cluster in self.clusters.values()))
         return any(ssh.legacy_algorithms for ssh in settings)
@@ -211,23 +208,20 @@ class Config(Struct, frozen=True, dict=True):
         return ClusterSettings(ssh=self.ssh, timeouts=self.timeouts, limits=self.limits)
 
     def for_node(self, node: str, named_by: str | None = None) -> ClusterSettings:
-        """Returns the settings of a node's cluster. If the node is in no cluster, returns those of
-        the node `named_by` that has named it, or the general ones.
+        """Returns the settings of the node's cluster. For a node without a cluster, returns the
+        settings of the node `named_by`, which has named it in a discovery, or the general ones.
         """
         own = self._cluster_of.get(node_key(*parse_node(node)), self._general)
         return own if own.name or named_by is None else self.for_node(named_by)
 
     def may_send(self, credential: str, node: str) -> bool:
-        """Returns whether a credential may be sent to a node. One without limits may be sent
-        anywhere.
-        """
+        """Returns whether a credential may be sent to a node."""
         use = self.credential_uses.get(credential)
         return use is None or use.allows(node, self.for_node(node).name)
 
     def for_job(self, nodes: Sequence[str]) -> ClusterSettings:
-        """Returns the settings of a job as a whole (`timeouts.job`, `limits.concurrency`).
-
-        These are the settings of a cluster only if every node belongs to that cluster.
+        """Returns the settings of a job as a whole (`timeouts.job`, `limits.concurrency`): those of
+        a cluster if every node belongs to it, else the general ones.
         """
         found = {cluster.name: cluster for cluster in map(self.for_node, nodes)}
         return found.popitem()[1] if len(found) == 1 else self._general

@@ -1,9 +1,8 @@
 """Declares what a profile is, and reads profiles from TOML.
 
-A profile is a named collection: its paths, its window, and what a person should know about it. The
-built-in profiles are in `profiles.toml`, in the form of a user's configuration and read by the same
-function. A profile of the configuration with the name of a built-in one changes only the keys that
-it has. `profiles.toml` also says how long nodes write to the files of well-known paths.
+The built-in profiles are in `profiles.toml`, in the form of a user's configuration and read by the
+same function. A profile of the configuration with the name of a built-in one changes only the keys
+that it has. `profiles.toml` also says how long nodes write to the files of well-known paths.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ _Description = Annotated[str, text(rules.check_description)]
 
 
 class Profile(Struct, frozen=True):
-    """Describes a named collection. `last` ("2h") is the window if the request has none.
+    """Describes a named collection.
 
-    written_for how long a node goes on writing to one file of each path, in the order of the paths
-                ("1h", "always")
+    last        the window if the request has none ("2h")
+    written_for how long a node writes to one file of each path, in the order of the paths ("1h",
+                "always")
     products    the products that the profile is for, in the vendor's words; if empty, any product
                 with the same appliance shell
     leaves_out  what a person may expect in the profile and will not find, and where to find it
-    unverified  those of the paths that a node need not have; it is not worth a note if the node has
-                no files there
+    unverified  the paths that a node need not have; no note is made if it has no files there
     snapshot    whether commands are run at the end (`vos.SNAPSHOT`); with "health" these are the
                 commands of a health check, whose answers are judged
     """
@@ -72,10 +71,7 @@ def written_for(paths: Iterable[str]) -> tuple[str, ...]:
 
 
 def read_profile(file: TomlFile, name: str, value: object, base: Profile) -> Profile:
-    """Reads the table `[profiles.NAME]`, whose keys replace those of `base`.
-
-    Raises `ConfigError`.
-    """
+    """Reads `[profiles.NAME]`, whose keys replace those of `base`. Raises `ConfigError`."""
     place = ("profiles", name)
     table = file.table(place, value, _KEYS)
     times = table.get("written_for")

@@ -73,11 +73,11 @@ def read_placed_path(text: str) -> tuple[str | None, str]:
 def common_location(
     named: str | None, default: str, owns: Sequence[str | None]
 ) -> tuple[str, int | None]:
-    """Returns the location of all paths, and the position of the first path with another one, or
-    None.
+    """Returns the location of all paths, and the position of the first path that is not below it,
+    or None.
 
     named    the location that was given for all paths, or None
-    default  the location of paths for which nothing else was given
+    default  the location if neither `named` nor a path names one
     owns     for each path the location that the path itself names, or None
     """
     location = named or next((own for own in owns if own is not None), None) or default

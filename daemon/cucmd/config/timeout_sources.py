@@ -24,7 +24,7 @@ def timeouts_from_environment(environ: Mapping[str, str]) -> dict[str, float]:
     timeouts: dict[str, float] = {}
     for field, variable in VARIABLES.items():
         text = environ.get(variable, "").strip()
-        if not text:  # systemd's Environment= can empty a variable, but not unset it
+        if not text:  # Environment= in a unit can empty a variable, but not unset it
             continue
         seconds = float(text) if _NUMBER.fullmatch(text) else 0.0
         if not 0 < seconds <= MOST_SECONDS:

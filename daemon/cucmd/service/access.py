@@ -4,9 +4,9 @@ Root, the daemon's own user and the operate group may call every method. The vie
 methods that RIGHTS gives it. Everybody else gets `PermissionDenied`. If no group is configured, the
 mode of the socket's folder keeps all others out.
 
-A user in `[access] may_speak_for`, such as a program that serves HTTP, may say in a call on whose
-behalf and with which role it is made. Both that role and the calling user itself need the right. So
-there is only one table of who may do what.
+A user in `[access] may_speak_for`, such as a program that serves HTTP, may make calls on behalf of
+other people. Each of these calls names the person and the person's role, `view` or `operate`. The
+role and the calling user must both have the right to call the method.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ log = logging.getLogger(__name__)
 
 
 class Right(Enum):
-    """Says who may call a method in addition to operators, who may call all methods.
+    """Says who may call a method.
 
-    VIEW     the view group
-    READ     the view group if `[access] view_reads_files` is true
-    OPERATE  nobody
+    VIEW     operators and the view group
+    READ     operators, and the view group if `[access] view_reads_files` is true
+    OPERATE  operators only
     """
 
     VIEW = "view"
@@ -59,8 +59,8 @@ RIGHTS: dict[str, Right] = {
 
 
 class Access(msgspec.Struct, frozen=True):
-    """Holds the users and groups with rights. A group that does not exist, or that is not
-    configured, is None.
+    """Holds the users and groups with rights. A group that is not configured or does not exist is
+    None.
 
     uid       the daemon's own user
     speakers  the users who may call on behalf of others
@@ -111,11 +111,11 @@ class Access(msgspec.Struct, frozen=True):
             raise PermissionDenied
 
     def effective_caller(self, caller: Caller, method: Method, request: Request) -> Caller:
-        """Returns the caller, with the name of the person on whose behalf the call is made.
+        """Returns the caller, with the name of the person on whose behalf the call is made. Also
+        logs the call.
 
-        Also logs the call. Raises `PermissionDenied` if that person's role does not have the right,
-        so that the program can tell the person. Raises `InvalidRequest` for the field if the caller
-        may not call on behalf of others: then the configuration or the program has to change.
+        Raises `PermissionDenied` if the person's role does not have the right, and `InvalidRequest`
+        for the field `on_behalf_of` if the caller may not call on behalf of others.
         """
         behalf = request.on_behalf_of
         if behalf is not None:

@@ -1,7 +1,4 @@
-"""Holds the current configuration and what is derived from it. A reload replaces both.
-
-A reload applies the new configuration and known_hosts completely, or not at all.
-"""
+"""Holds the current configuration and what is derived from it. A reload replaces both."""
 
 from __future__ import annotations
 
@@ -81,7 +78,7 @@ class CurrentConfig:
     def apply(
         self, config: Config, access: Access, extra: Mapping[str, object] | None = None
     ) -> None:
-        """Replaces the configuration, and logs its notices. `extra` is that of the log records."""
+        """Replaces the configuration, and logs its notices with the `extra` of log records."""
         for notice in config.notices:
             log.warning("%s", notice, extra=extra)
         self.config = config
@@ -92,28 +89,27 @@ class CurrentConfig:
     def settings_of(self, host: str, port: int) -> ClusterSettings:
         return self.config.for_node(address(host, port))
 
+    # The socket calls these methods, and not those of `access`, because a reload replaces `access`.
+
     def may_operate(self, caller: Caller) -> bool:
         return self.access.may_operate(caller)
 
     def authorize(self, caller: Caller, method: Method | None) -> None:
-        """Decides by the current groups. Raises `PermissionDenied`."""
         self.access.authorize(caller, method)
 
     def effective_caller(self, caller: Caller, method: Method, request: Request) -> Caller:
-        """Decides by the users who may speak for others now. Raises `VarlinkError`."""
         return self.access.effective_caller(caller, method, request)
 
     def is_operator(self, caller: Caller, request: Request) -> bool:
         return self.access.is_operator(caller, request)
 
     async def reload(self, extra: Mapping[str, object] | None = None) -> tuple[str, ...]:
-        """Reads configuration and known_hosts again. If one of them cannot be read, neither
-        changes.
+        """Reads configuration and known_hosts again, and applies both or neither.
 
         Returns the names of the changed settings that only a restart applies. Raises
         `CannotReload`, after writing the reason to the log and to the status of the service.
 
-        extra  fields of the log records that name the caller, if a call asked for the reload
+        extra  the `extra` of log records, which names the caller if a call asked for the reload
         """
         async with self._reloading:
             systemd.notify(RELOADING=1)

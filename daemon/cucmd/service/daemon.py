@@ -73,8 +73,8 @@ from cucmd.worker.workers import Workers, open_workers
 log = logging.getLogger(__name__)
 
 EXIT_CONFIG = 78
-# Errors that can keep the daemon from starting. They are logged in one line, without a traceback.
-# After the start, an error of these types is a defect.
+# Errors that can keep the daemon from starting. They are logged in one line. After the start, an
+# error of these types is a defect and has its traceback.
 EXPECTED = (StoreError, SocketInUse, HostKeyUnusable, CannotStart, OSError)
 STATUS_EVERY = 5.0  # seconds between updates of what `systemctl status` shows
 SOCKET_MODE = 0o660
@@ -244,7 +244,7 @@ async def _open_receiver(config: Config, workers: Workers) -> AsyncIterator[Rece
     async with AsyncExitStack() as stack:
         with blame_setting(f"receiver.listen = {config.receiver.listen!r}", LISTENING):
             receiver = await stack.enter_async_context(opened)
-        # Nodes of unfinished jobs push at once, and do not wait long for an answer.
+        # Nodes of unfinished jobs may connect immediately, and do not wait long for an answer.
         await workers.wait_ready()
         log.info("receiving at %s port %d", receiver.address, receiver.port)
         yield receiver

@@ -22,10 +22,7 @@ MOST_RECORDS = 300
 def set_up_logging(
     level: int, limit: logging.Filter | None = None, stream: TextIO | None = None
 ) -> None:
-    """Sends log records to standard error.
-
-    The lines have priorities if they go to the journal, and a time stamp otherwise.
-    """
+    """Sends log records to standard error, with priorities (for the journal) or time stamps."""
     stream = stream or sys.stderr
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JournalFormatter() if is_journal(stream) else PlainFormatter())
@@ -84,12 +81,12 @@ def _escape_controls(text: str) -> str:
 class LogLimit(logging.Filter):
     """Limits how many records one user of the socket can cause in a minute.
 
-    The journal only has a limit for the whole service. A user who reached that limit would silence
-    the log about all others.
+    The journal has only one limit for the whole service, so a user who reached that limit would
+    silence the log about all others.
 
-    Only records with a `uid` are limited (`Caller.for_log`). Each user and each level is counted
-    separately. So one user cannot hide the calls of another, warnings about the nodes of a large
-    job do not hide calls, and a flood of calls does not hide a defect. Omitted records are counted.
+    Only records with a `uid` are limited (`Caller.for_log`). Each level of each user is counted
+    separately, so that a flood of calls does not hide a defect, and warnings about the nodes of a
+    large job do not hide calls.
     """
 
     def __init__(self, most: int = MOST_RECORDS) -> None:
@@ -116,7 +113,7 @@ class LogLimit(logging.Filter):
             _log.warning("uid %d: %d log records of the last minute left out", uid, count)
 
     async def run(self) -> None:
-        """Counts the minutes until it is cancelled. Omissions of the last minute are logged too."""
+        """Calls `next_minute` every minute, and once more when it is cancelled."""
         try:
             while True:
                 await trio.sleep(MINUTE)

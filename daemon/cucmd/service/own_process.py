@@ -1,13 +1,12 @@
 """Handles the daemon's signals, forbids core dumps, and returns unused memory to the system.
 
 Signals that request something (SIGHUP, SIGUSR1) never end the process. A stop (SIGTERM, SIGINT)
-ends it immediately as long as no node has been contacted.
+ends the process immediately as long as no node has been contacted.
 
-Memory needs care in a daemon that runs for months. An SSH connection that has ended is a cycle of
-references, which only a garbage collection frees. Python delays a full collection until a quarter
-of all objects are new, and malloc keeps memory that it has got from the system. So the daemon would
-stay as large as in its busiest hour. Requests of users are a few megabytes each, and have the same
-effect even without a job.
+Without `return_free_memory`, the daemon would stay as large as in its busiest hour. An SSH
+connection that has ended is a cycle of references, which only a garbage collection frees. Python
+delays a full collection until a quarter of all objects are new, and malloc keeps freed memory.
+Requests of users, a few megabytes each, have the same effect without any job.
 """
 
 from __future__ import annotations
@@ -47,8 +46,7 @@ def set_signal_defaults() -> None:
 class Signals:
     """Receives signals until the stack closes. Make it inside `trio.run`, in the main thread.
 
-    Requests are queued from the beginning, such as a reload for a file that changes while the
-    daemon starts.
+    Requests that arrive while the daemon starts are queued.
     """
 
     def __init__(self, stack: ExitStack) -> None:
@@ -79,8 +77,8 @@ def forbid_core_dumps() -> None:
     """Keeps the memory of the process, which contains passwords, from being written to a disk.
 
     LimitCORE=0 in the unit is not enough: the kernel ignores that limit if core_pattern is a pipe.
-    A process that cannot be dumped cannot be traced by other processes of its user either, and root
-    owns its /proc/PID/fd, environ and mem. Logs a warning if the kernel refuses.
+    Other processes of the same user cannot trace the process any more, and root owns its
+    /proc/PID/fd, environ and mem. Logs a warning if the kernel refuses.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
@@ -89,8 +87,7 @@ def forbid_core_dumps() -> None:
 
 # Memory
 
-# Seconds between checks. More checks would be of no use: while a large job logs in, the process
-# grows and has nothing to free.
+# Seconds between checks.
 EVERY = 4.0
 # Bytes by which the process may grow before its memory is returned.
 GROWTH = 16 * 1024 * 1024
@@ -104,9 +101,8 @@ def freeze_startup_objects() -> None:
 
     Call it before there are jobs or passwords, because objects that exist now are never freed.
 
-    It also makes collections rarer. By default Python makes one for every 700 to 2,000 new objects.
-    With 900 logins, whose objects stay in use, collections took a fifth of the time. What a job
-    leaves behind is collected at its end (`return_free_memory`).
+    It also makes collections rarer than Python's one for every 700 to 2,000 new objects. With 900
+    logins, whose objects stay in use, collections took a fifth of the time.
     """
     gc.collect()
     gc.freeze()
@@ -119,9 +115,9 @@ async def return_free_memory(
     """Returns free memory to the system from time to time. Runs until cancelled.
 
     Memory is returned when a job has ended, and when the process has grown by `GROWTH` and has
-    stopped growing (while it grows, its memory is in use). If the process is larger than its
-    smallest size by `GROWTH`, memory is returned again, less and less often, because what was in
-    use the last time may be free now.
+    stopped growing (while it grows, its memory is in use). As long as the process is larger than
+    its smallest size by `GROWTH`, memory is returned again, less and less often, because some of it
+    may have become free since.
 
     ended     returns how many jobs have ended since the start
     resident  returns how many bytes of the process are in memory

@@ -1,9 +1,9 @@
 """Lets worker processes read files from nodes: implements the `Readers` of node/ports.py.
 
-The code that runs in the processes is in `reading/`. A process gets one file after the other, so if
-it ends early, it is known which file it was reading. The result for that file is the reason, and a
-new process goes on with the next file, a limited number of times. If somebody else killed the
-process, the same file is tried again.
+The code that runs in the processes is in `reading/`. A process gets one file after the other. If
+the process ends early, the file that it was reading has the reason as its result, and a new process
+goes on with the next file, a limited number of times. If somebody else killed the process, the same
+file is tried again.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ ROLES = {
     FILES: "cucmd.reading.completeness:read_files",
 }
 
-# The most processes of one role at the same time. With several, a few slow ones do not keep the
-# others waiting.
+# The most processes of one role at the same time, so that a few slow ones do not block the others.
 _MOST_PROCESSES = 8
 # The most processes that are started for the files of one node.
 _TRIES = 3
@@ -45,9 +44,9 @@ _SPARE = 5
 # A packet takes some microseconds.
 _PACKETS_A_SECOND = 50_000
 
-# Bytes per second of an archive or gzip, and of the unpacked size that was announced, for the limit
-# of processor time. Logs are compressed to a tenth, sometimes to a thirtieth, and 300 MB of them
-# are unpacked in a second. A core file is compressed to a thousandth.
+# A process gets a second of processor time for so many bytes of the files, and another one for so
+# many bytes of the unpacked files that the node announced. In a second, 300 MB of logs are
+# unpacked. Logs are compressed to a tenth, sometimes to a thirtieth; core files to a thousandth.
 _PACKED_A_SECOND, _UNPACKED_A_SECOND = 5_000_000, 50_000_000
 _MOST_ANNOUNCED = 16 * 1024**3
 

@@ -23,8 +23,8 @@ LISTENING: Mapping[int, str] = {
 def blame_setting(
     setting: str, hints: Mapping[int, str] = {}, otherwise: str = ""
 ) -> Iterator[None]:
-    """Turns an `OSError` of the body into `CannotStart`, unless it is about a file that is not in
-    `setting`.
+    """Turns an `OSError` of the body into `CannotStart`, unless it is about another file than the
+    file of the setting.
 
     setting    the key and its value, as in the file
     hints      errno -> what to do about it
@@ -41,9 +41,9 @@ def blame_setting(
         if error.filename is not None and str(error.filename) not in setting:
             raise
         reason = error.strerror or str(error)
-        # The text of asyncio repeats the address, so the text for the errno is used instead. For
-        # errors about a path, and for those of the DNS (with a negative errno), the error's own
-        # text says more.
+        # The text of asyncio repeats the address, so the system's text for the errno is used. For
+        # errors about a path and errors of the DNS (their errno is negative), the error's own text
+        # says more.
         if error.errno and error.errno > 0 and error.filename is None:
             reason = os.strerror(error.errno)
         hint = hints.get(error.errno or 0, otherwise)

@@ -1,7 +1,7 @@
-"""Implements the protocols between systemd and a service, without libsystemd.
+"""Implements the protocols between systemd and a service, which are described in sd_notify(3),
+sd_listen_fds(3) and sd_watchdog_enabled(3).
 
-Without systemd, nothing is sent and nothing fails. With systemd, no error here ends the daemon. The
-protocols are described in sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3) and sd-daemon(3).
+Without systemd, nothing is sent. An error of sending never ends the daemon.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 FIRST_DESCRIPTOR = 3
 
-# The service manager reads immediately. If it does not, the event loop must not wait for it.
+# The event loop must not wait for a service manager that does not read.
 NOTIFY_SECONDS = 0.5
 
 
@@ -67,10 +67,8 @@ class StatusLine:
 
 
 def watchdog_interval() -> float | None:
-    """Returns the seconds between two `notify(WATCHDOG=1)` that systemd allows, or None if there
-    is no watchdog.
-
-    sd_watchdog_enabled(3) recommends sending one in half of that time.
+    """Returns the seconds that systemd allows between two `notify(WATCHDOG=1)`, or None if there is
+    no watchdog. sd_watchdog_enabled(3) recommends sending one in half of that time.
     """
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     if not microseconds.isdecimal() or not _is_for_us("WATCHDOG_PID", unless_absent=True):
@@ -81,7 +79,7 @@ def watchdog_interval() -> float | None:
 def inherited_sockets(first: int = FIRST_DESCRIPTOR) -> list[socket.socket]:
     """Returns the sockets that systemd has opened for this process.
 
-    Call it once. It clears the environment, so that no child process uses the sockets too.
+    Clears their environment variables, so that no child process uses the sockets too.
     """
     for_us = _is_for_us("LISTEN_PID", unless_absent=False)
     count = os.environ.get("LISTEN_FDS", "")

@@ -1,7 +1,4 @@
-"""Gives the SSH client and the receiver the forms that node/ports.py and the API ask for.
-
-This file only passes arguments on. The decisions are made in the parts that it connects.
-"""
+"""Adapts the SSH client and the receiver to the protocols in node/ports.py and to the API."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""Stores jobs, their nodes and the received files in SQLite, so that they survive a restart.
-
-When a write returns, its data is on the disk and survives a crash and a power failure.
+"""Stores jobs, their nodes and the received files in SQLite, so that they survive a restart, a
+crash and a power failure.
 
     store.py         Store: its methods are async functions of trio that raise typed errors
     thread.py        a thread that owns a connection; durability; group commit

@@ -38,10 +38,10 @@ _CACHE_KIB = 256
 
 @contextmanager
 def hold_state_directory(directory: Path) -> Iterator[None]:
-    """Holds the lock of the state directory while the body runs.
+    """Locks the state directory while the body runs. Raises `StateInUse` and `StoreFailed`.
 
     The lock file is not removed afterwards. Otherwise two daemons could lock different files of the
-    same name. Raises `StateInUse` and `StoreFailed`.
+    same name.
     """
     try:
         descriptor = os.open(directory / "cucmd.lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -57,7 +57,7 @@ def hold_state_directory(directory: Path) -> Iterator[None]:
         except OSError as error:
             message = f"cannot lock the state directory {directory}: {error.strerror}"
             raise StoreFailed(message) from error
-        # The file has the process id, for the message above. That fails on a full disk.
+        # The process id is for the message above. Writing it can fail on a full disk.
         with suppress(OSError):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -69,7 +69,8 @@ def hold_state_directory(directory: Path) -> Iterator[None]:
 def connect(path: Path) -> sqlite3.Connection:
     """Returns a connection to an existing database. Raises `sqlite3.Error` if the file is missing.
 
-    It uses synchronous=FULL: in WAL mode, a power failure would otherwise lose the last commits.
+    Without synchronous=FULL, a power failure would lose the last commits, since the database is in
+    WAL mode.
     """
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",

@@ -51,7 +51,7 @@ class BegunDeletion(NamedTuple):
 
 
 def begin_deletion(connection: sqlite3.Connection, job_id: str, *, record: bool) -> BegunDeletion:
-    """Marks a closed job for deletion. Does nothing for a job that is not closed or not there."""
+    """Marks a job for deletion. Does nothing if the job is not closed or does not exist."""
     select = "SELECT bytes_kept, deletion FROM job WHERE job_id = ? AND closed"
     found = connection.execute(select, (job_id,)).fetchone()
     if found is None:
@@ -65,11 +65,8 @@ def begin_deletion(connection: sqlite3.Connection, job_id: str, *, record: bool)
 
 
 def finish_deletion(connection: sqlite3.Connection, job_id: str) -> int | None:
-    """Deletes the record of a marked job, or notes that its files are deleted. Does nothing for an
-    unmarked job.
-
-    Returns the revision of the job's end if the record is gone, 0 if the record stays, or None if
-    rows are left and the function has to be called again.
+    """Carries out a part of `Store.end_deletion`. Returns None if rows are left, and the function
+    has to be called again.
     """
     select = "SELECT position, deletion, revision FROM job WHERE job_id = ?"
     found = connection.execute(select, (job_id,)).fetchone()
@@ -87,7 +84,6 @@ def finish_deletion(connection: sqlite3.Connection, job_id: str) -> int | None:
 
 
 def select_closed(connection: sqlite3.Connection) -> tuple[ClosedJob, ...]:
-    """Returns the closed jobs, the job that ended last first."""
     jobs: list[ClosedJob] = []
     for row in connection.execute(_CLOSED):
         with skip_unreadable(f"job {row[0]}"):
@@ -98,7 +94,7 @@ def select_closed(connection: sqlite3.Connection) -> tuple[ClosedJob, ...]:
 
 
 def select_seconds(connection: sqlite3.Connection) -> float:
-    """Returns the count of elapsed seconds that was saved last (see `Store.elapsed`)."""
+    """Returns the count of elapsed seconds that was saved last (`Store.elapsed`)."""
     found = connection.execute("SELECT seconds FROM elapsed").fetchone()
     return float(found[0]) if found else 0.0
 

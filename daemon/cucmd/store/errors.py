@@ -1,6 +1,6 @@
 """Declares the exceptions of the store. Their messages are for the person who runs the daemon.
 
-The store raises no others. The message quotes an error of SQLite, which is also the `__cause__`.
+An error of SQLite is quoted in the message, and is the `__cause__`.
 """
 
 from __future__ import annotations

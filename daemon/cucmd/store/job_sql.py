@@ -1,7 +1,8 @@
 """Runs the SQL statements of one job.
 
-Each function takes a connection with an open transaction (thread.py). The cost of a write depends
-only on the number of rows that differ, not on the size of the database.
+Each function takes a connection with an open transaction (thread.py). A function that only carries
+out a method of `Store` is described there. The cost of a write depends only on the number of rows
+that differ, not on the size of the database.
 """
 
 from __future__ import annotations
@@ -119,10 +120,6 @@ def update_job(connection: sqlite3.Connection, before: Job, after: Job) -> None:
 def change_job(
     connection: sqlite3.Connection, job_id: str, change: Callable[[Job], Job]
 ) -> Job | None:
-    """Applies `change` to the job as it is stored now, and writes the result as the next revision.
-
-    Returns the changed job, or None if nothing has changed or there is no such job.
-    """
     before = select_job(connection, job_id)
     after = None if before is None else change(before)
     if before is None or after is None or after == before:
@@ -133,10 +130,6 @@ def change_job(
 def reopen_job(
     connection: sqlite3.Connection, before: Job, after: Job, key: StartKey | None
 ) -> Job | None:
-    """Writes a closed job that is tried again. Returns the job with its new revision.
-
-    Returns None, and writes nothing, if the stored job is not equal to `before` any more.
-    """
     if select_job(connection, before.job_id) != before:
         return None
     position = _position_of(connection, after.job_id)
@@ -146,10 +139,7 @@ def reopen_job(
 
 
 def _write_change(connection: sqlite3.Connection, before: Job, after: Job) -> Job:
-    """Writes what differs as the next revision, and returns the job with it.
-
-    before  the job as it is stored in this transaction
-    """
+    """Writes what differs from the stored job `before`. Returns the job with its new revision."""
     after = msgspec.structs.replace(after, revision=before.revision + 1)
     position = _position_of(connection, after.job_id)
     connection.execute(_UPDATE_JOB, job_columns(after))
@@ -159,12 +149,7 @@ def _write_change(connection: sqlite3.Connection, before: Job, after: Job) -> Jo
 
 
 def close_job(connection: sqlite3.Connection, job_id: str, after: float) -> Job | None:
-    """Marks an ended job as closed and returns it.
-
-    Returns None if it was closed before, has not ended, or cannot be read.
-
-    after  the count of elapsed seconds at its end
-    """
+    """Marks an ended job as closed. `after` is the count of elapsed seconds at its end."""
     if not connection.execute(_CLOSE, (after, job_id)).rowcount:
         return None
     connection.execute(INCREMENT_REVISION, (job_id,))
@@ -206,7 +191,6 @@ def select_unfinished(connection: sqlite3.Connection) -> tuple[Job, ...]:
 
 
 def select_start(connection: sqlite3.Connection, key: StartKey) -> tuple[str, str] | None:
-    """Returns (job id, digest) of the call that the user made with this key, or None."""
     row = connection.execute(_START_WITH_KEY, (key.owner, key.name)).fetchone()
     return None if row is None else (str(row[0]), str(row[1]))
 
@@ -228,10 +212,6 @@ def select_files(
 
 
 def select_paths_alike(connection: sqlite3.Connection, job_id: str) -> frozenset[bytes]:
-    """Returns, in lower case, the paths that several files have if case is ignored.
-
-    Only the case of ASCII letters is ignored.
-    """
     return frozenset(path for (path,) in connection.execute(_PATHS_ALIKE, (job_id,)))
 
 

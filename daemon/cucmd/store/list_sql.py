@@ -56,10 +56,6 @@ def list_parameters(which: JobFilter, limit: int = 0) -> dict[str, str | int | N
 
 
 def select_rows(connection: sqlite3.Connection, limit: int, which: JobFilter) -> tuple[JobRow, ...]:
-    """Returns at most `limit` rows of jobs, the newest first.
-
-    There are fewer if they are so large that together they would need much memory.
-    """
     rows: list[JobRow] = []
     left = MOST_OF_DETAILS
     found = connection.execute(list_statement(which), list_parameters(which, limit))

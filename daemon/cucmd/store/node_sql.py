@@ -1,6 +1,6 @@
 """Runs the SQL of discoveries, which are the answers of nodes about their clusters.
 
-A discovery is written with the end of its node, in one transaction. It stays when the job is
+A discovery is written in the transaction that writes the end of its node. It stays when the job is
 deleted.
 """
 
@@ -46,7 +46,7 @@ _discoveries = msgspec.json.Decoder(StoredDiscovery)  # made on import: see rows
 
 
 def save_discoveries(connection: sqlite3.Connection, job: Job, nodes: Sequence[Node]) -> None:
-    """Stores what a discovery has found on those of these nodes of the job that have succeeded."""
+    """Stores the discoveries of those nodes of the job that have succeeded."""
     for node in nodes:
         if isinstance(node.state, Succeeded) and isinstance(node.result, Found):
             at = node.state.completed_at
@@ -58,7 +58,6 @@ def save_discoveries(connection: sqlite3.Connection, job: Job, nodes: Sequence[N
 
 
 def select_discoveries(connection: sqlite3.Connection) -> tuple[StoredDiscovery, ...]:
-    """Returns the discoveries, the newest first."""
     found: list[StoredDiscovery] = []
     for asked, detail in connection.execute(_DISCOVERIES).fetchall():
         with skip_unreadable(f"the discovery of {asked}"):

@@ -1,9 +1,8 @@
-"""Reserves space on the disk for deleting jobs, in a file that is truncated during a deletion.
+"""Reserves space on the disk in a file that is truncated while jobs are deleted.
 
-On a full disk SQLite could not write that a job is deleted, and so nothing could be deleted to make
+On a full disk, SQLite could not write that a job is deleted, so nothing could be deleted to make
 room. `posix_fallocate` guarantees the space of the file, and truncating the file needs no space.
-The reserve is released while the database is opened, too. So the daemon starts on a full disk, and
-jobs can be deleted.
+The reserve is also released while the database is opened, so that the daemon starts on a full disk.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import trio
 
 from cucmd.durable import RESERVE
 
-# The smallest reserve that is of use: a page of the database for each table, and the journal.
+# Bytes of the smallest useful reserve: a page of the database for each table, and the journal.
 _LEAST = 64 * 1024
 
 

@@ -55,7 +55,7 @@ class StartKey(msgspec.Struct, frozen=True):
     """Holds the key that a user gave a call, so that making the call twice has one effect.
 
     owner   the uid of the user
-    digest  a checksum of the request, by which another request with the same key is noticed
+    digest  a checksum of the request; another request with the same key has another digest
     """
 
     owner: int
@@ -80,11 +80,11 @@ class ClosedJob(msgspec.Struct, frozen=True):
 class JobFilter(msgspec.Struct, frozen=True):
     """Selects the jobs of a list. A field that is None or empty selects all jobs.
 
-    kind    the kind of their work
+    kind    the kind of work
     target  a name from the request, or a node
-    labels  labels that they all have
-    since   when they were created, or later
-    before  the id of a job that is newer than they are
+    labels  labels that the jobs must have
+    since   the jobs were created at this time or later
+    before  the id of a job; the jobs must be older
     """
 
     status: str | None = None
@@ -160,7 +160,7 @@ def node_columns(position: int, node: Node) -> Row:
 def decode_job(detail: str, revision: int, nodes: Iterable[str], end: End) -> Job:
     """Returns the job of a row and its nodes. Raises `msgspec.MsgspecError` if they are damaged.
 
-    end  how far the end of the job has come, if it has ended
+    end  the progress of the job's end, if it has ended
     """
     job = _job_decoder.decode(detail)
     decoder = _node_decoder(job.work.result_type)
@@ -229,8 +229,8 @@ def decode_file(row: Row) -> ReceivedFile:
 
 
 def _without_nodes(job: Job) -> Job:
-    """Returns what the row of a job has as JSON. Nodes have their own rows, and how far the end of
-    the job has come is in separate columns.
+    """Returns the part of a job that is stored as JSON. Nodes have their own rows, and the progress
+    of the job's end is in separate columns.
     """
     job = msgspec.structs.replace(job, nodes=())
     return job.with_end(End.OPEN) if job.ended else job

@@ -11,14 +11,14 @@ VERSION = 10
 
 # job        `position` is the order in which jobs were added. It does not depend on a clock, which
 #            can be set. `detail` is the struct of job/ as JSON, without its nodes: only what a
-#            query needs has a column of its own. Triggers maintain the sums over the nodes, by
-#            adding the new row of a node and subtracting the old one. So the sums stay right if a
-#            row is written twice, and lists do not have to read the nodes. `closed` means that the
+#            query needs has a column of its own. Triggers maintain the sums over the nodes, so that
+#            lists do not have to read the nodes. A trigger adds the new row of a node and subtracts
+#            the old one, so the sums stay right if a row is written twice. `closed` means that the
 #            job has ended, its last connection is closed, and every received file is recorded.
 #            `bytes_kept` is the size of its files then, `ended_after` the count of elapsed seconds
 #            at its end (cases/retention.py). `deletion` is set before the first of its files is
-#            deleted. 'job' means that the job is being deleted, 'files' that only its files are,
-#            and 'done' that its files are deleted.
+#            deleted: 'job' if the whole job is being deleted, 'files' if only its files are. 'done'
+#            means that its files are deleted.
 # node       `detail` is the struct of job/ as JSON.
 # file       `path` is a BLOB, because a node's file name is bytes and need not be UTF-8. `modified`
 #            is in seconds since 1970.

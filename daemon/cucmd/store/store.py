@@ -1,8 +1,4 @@
-"""Writes and reads jobs and files. A write is durable when its call returns.
-
-Writes are applied in the order of the calls. Each write is applied completely, or its caller gets
-an exception and nothing is changed.
-"""
+"""Opens the store. Its reads and writes are async functions of trio."""
 
 from __future__ import annotations
 
@@ -37,7 +33,10 @@ _LAST_CHARACTER = "\U0010ffff"
 
 
 class Store:
-    """Writes and reads jobs and files. Use `open_store` to make one.
+    """Writes and reads jobs and files. Use `open_store` to make a store.
+
+    Writes are applied in the order of the calls. A write is on the disk when its call returns. If
+    the call raises an exception, nothing was changed.
 
     Every method raises `StoreFailed`, and works again when the cause is gone. A row that cannot be
     decoded is logged, and left out of every result.
@@ -117,10 +116,10 @@ class Store:
     async def close_job(self, job_id: str, ended_at: float | None = None) -> Job | None:
         """Marks an ended job as closed: all received files are saved, and none can follow.
 
+        Returns the closed job, or None if it was closed before, has not ended or cannot be read.
+
         ended_at  the end of the job on `clock`, or None for a job that ended before a restart,
                   which counts as if it ended now
-
-        Returns the closed job, or None if nothing has changed.
         """
 
         def close(connection: Connection) -> Job | None:
@@ -130,7 +129,7 @@ class Store:
         return await self._writer.run(close, on_answer=self._report_change)
 
     async def elapsed(self) -> float:
-        """Returns for how many seconds a daemon has had this database open.
+        """Returns for how many seconds daemons have had this database open.
 
         This is a lower bound on the elapsed time, unaffected by changes of the wall clock. The
         count is saved by this method and when a job is closed. The seconds since then are lost when
@@ -139,11 +138,7 @@ class Store:
         return await self._writer.run(self._elapsed)
 
     def _elapsed(self, connection: Connection, at: float | None = None) -> float:
-        """Saves the current count. Returns the count at the time `at` on `clock`, or the current
-        one.
-
-        Runs in the writer's thread.
-        """
+        """Saves the current count. Returns the count at the time `at` on `clock`, or now."""
         if self._zero is None:
             self._zero = self._opened_at - deletion_sql.select_seconds(connection)
         now = self.clock()
@@ -157,15 +152,14 @@ class Store:
     async def begin_deletion(self, job_id: str, *, record: bool) -> BegunDeletion:
         """Marks a closed job before the first of its files is deleted.
 
-        record  whether the record of the job will be deleted too. If an earlier call had asked for
-                that, it stays so.
+        record  whether the record of the job will be deleted too. A later call cannot revoke this.
         """
         begin = partial(deletion_sql.begin_deletion, job_id=job_id, record=record)
         return await self._writer.run(begin)
 
     async def end_deletion(self, job_id: str) -> int:
-        """Notes that the files of a marked job are deleted. Deletes its record too if it is so
-        marked.
+        """Notes that the files of a marked job are deleted, and deletes its record if
+        `begin_deletion` asked for that. Does nothing for an unmarked job.
 
         Returns the revision of the job's end if its record is gone, or 0 if its record stays.
         """
@@ -202,7 +196,7 @@ class Store:
         return await self._reader.run(select)
 
     async def paths_alike(self, job_id: str) -> frozenset[bytes]:
-        """Returns, in lower case, the paths of files whose paths differ only in case."""
+        """Returns, in lower case, the paths that differ only in the case of ASCII letters."""
         return await self._reader.run(partial(job_sql.select_paths_alike, job_id=job_id))
 
     async def find(self, prefix: str) -> tuple[str, ...]:

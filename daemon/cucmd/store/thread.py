@@ -12,14 +12,13 @@ Who takes part
 The life of an operation
     1. `run` puts it into the queue. That is before the first checkpoint of trio, so the order in
        the queue is the order of the calls, from whichever tasks they come.
-    2. The thread takes the operations that are in the queue, up to its batch, and begins a
-       transaction. Operations that are put into the queue while the disk works are taken together
-       the next time (group commit): a hundred nodes that change at once cost one fsync.
+    2. The thread takes the operations that are in the queue, at most `batch` of them, and begins a
+       transaction. Operations that arrive while the disk works share the next one (group commit),
+       so a hundred nodes that change at once cost one fsync.
     3. Each operation runs inside a savepoint of its own.
     4. COMMIT. With `synchronous=FULL` it returns after the fsync of the journal.
-    5. The thread hands the answers of the whole batch to trio. In the order of the operations
-       `on_answer` of each is called, and then `run` returns or raises: callers that wait for
-       answers of one batch go on in any order.
+    5. The thread hands the answers of the whole batch to trio. There, `on_answer` is called for
+       each operation in their order. After that the callers go on, in any order.
 
 What is on the disk after a crash (of the process, or of the machine)
     in the queue, or before COMMIT      nothing of the operation
@@ -27,17 +26,15 @@ What is on the disk after a crash (of the process, or of the machine)
     answered                            all of the operation
 
 What can fail
-    The values of one operation (`_OF_ONE_OPERATION`), or its Python code: its savepoint is rolled
-        back and its caller gets `StoreFailed`. The others of the batch are not touched.
-    Any other error of SQLite is about the file or the disk, and so is an error of COMMIT. The
-        transaction is rolled back, and every caller of the batch gets `StoreFailed`. The connection
-        is closed, and the next batch opens a new one. So everything works again when the cause is
-        gone.
+    An error in the values of one operation (`_OF_ONE_OPERATION`) or in its Python code rolls back
+        the operation's savepoint, and its caller gets `StoreFailed`. The rest of the batch goes on.
+    Any other error of SQLite is about the file or the disk. The transaction is rolled back, and
+        every caller of the batch gets `StoreFailed`. The next batch opens a new connection, so
+        everything works again when the cause is gone.
 
 Cancelling
-    Cancelling a caller does not cancel its operation, which stays in the queue and is applied. The
-    caller does not get the answer, but `on_answer` does. A caller that needs the answer shields the
-    call from cancellation.
+    Cancelling a caller does not cancel its operation, which is still applied. The caller does not
+    get the answer, but `on_answer` does.
 
 Closing
     `aclose` lets the thread finish what is in the queue. A later `run` raises `StoreFailed`.
@@ -114,8 +111,8 @@ class DatabaseThread:
     ) -> T:
         """Runs `operation` in the thread, in a transaction, and returns its result.
 
-        `on_answer` is called with the result in trio's thread. It must not raise. If the call is
-        cancelled, the operation is applied all the same. Raises `StoreFailed`.
+        `on_answer` is called with the result in trio's thread. It must not raise. Raises
+        `StoreFailed`.
         """
         if self._closing:
             raise StoreFailed(f"cannot {self._purpose}: the store is closed")
@@ -129,9 +126,8 @@ class DatabaseThread:
     async def aclose(self) -> None:
         """Finishes what is in the queue, closes the connection, ends the thread.
 
-        There is no time limit, because callers wait for these writes, and a disk that does not
-        answer keeps the process from ending in any case. The stop timeout of the service is the
-        limit.
+        There is no time limit: callers wait for these writes, and a disk that does not answer keeps
+        the process from ending in any case. The stop timeout of the service ends the wait.
         """
         if not self._closing:
             self._closing = True
@@ -151,8 +147,8 @@ class DatabaseThread:
     def _answer_next_batch(self) -> bool:
         """Handles the operations in the queue. Returns False if the queue was closed behind them.
 
-        This is not part of the loop above. The loop's variables would keep what a batch has written
-        (which can be all the files of a node) in memory until the next batch.
+        In the loop above, local variables would keep a batch in memory until the next one comes. A
+        batch can have all the files of a node.
         """
         batch, is_last = self._take_batch()
         if batch:
