@@ -12,8 +12,8 @@ many seconds it had, and in which phase, in the form of `failure.timeout_failure
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from types import TracebackType
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import trio
 from msgspec.structs import replace
@@ -30,7 +30,6 @@ _NO_ANSWER = (
     "for a slow node raise --answer-timeout"
 )
 
-
 _STILL_PACKS = (
     "the node may still pack its archive: narrow the window, or raise --command-timeout; "
     "or it cannot reach the receiver's port"
@@ -45,42 +44,36 @@ def with_last_line(expired: Failure, line: str) -> Failure:
 
 
 class PhaseClock:
-    """Sets one deadline after another for the phases of a single block.
-
-    Connecting and logging in are one call into `ssh/`, but have two deadlines. If a deadline
-    expires, the block raises `NodeFailed` with the failure of that phase.
-    """
+    """Sets one deadline after another for a block that `limit_phases` opens."""
 
     def __init__(self) -> None:
-        self._scope = trio.CancelScope()
-        self._expired: Failure | None = None
+        self.scope = trio.CancelScope()
+        self.expired: Failure | None = None
 
     def start(self, code: Code, seconds: float, what: str) -> None:
-        """Begins the next phase, which may take `seconds`. `what` describes it in the failure."""
-        if self._scope.cancel_called:  # the deadline of the last phase has expired already
-            return
-        self._scope.deadline = trio.current_time() + seconds
-        self._expired = timeout_failure(code, seconds, what)
+        """Begins the next phase, which may take `seconds`. The failure describes it as `what`."""
+        self.set_failure(timeout_failure(code, seconds, what))
+        if not self.scope.cancel_called:
+            self.scope.deadline = trio.current_time() + seconds
 
     def set_failure(self, expired: Failure) -> None:
-        """Changes the failure for the current deadline."""
-        if not self._scope.cancel_called:
-            self._expired = expired
+        """Changes the failure for the current deadline, unless this deadline has expired."""
+        if not self.scope.cancel_called:
+            self.expired = expired
 
-    def __enter__(self) -> PhaseClock:
-        self._scope.__enter__()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._scope.__exit__(kind, error, trace)
-        if self._scope.cancelled_caught:
-            assert self._expired is not None, "only `start` sets a deadline"
-            raise NodeFailed(self._expired)
+@contextmanager
+def limit_phases() -> Iterator[PhaseClock]:
+    """Raises `NodeFailed` with the failure of the current phase if its deadline expires.
+
+    Connecting and logging in are one call into `ssh/`, but have two deadlines.
+    """
+    clock = PhaseClock()
+    with clock.scope:
+        yield clock
+    if clock.scope.cancelled_caught:
+        assert clock.expired is not None, "only `start` sets a deadline"
+        raise NodeFailed(clock.expired)
 
 
 class LineClock:

@@ -81,9 +81,5 @@ def find_zone(name: str) -> tzinfo | None:
     """Returns the time zone called `name`, or None if this machine's database has no such zone."""
     try:
         return ZoneInfo(name)
-    except (
-        ZoneInfoNotFoundError,
-        ValueError,
-        OSError,
-    ):  # OSError: a folder such as America/Indiana
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: America/Indiana is a folder
         return None

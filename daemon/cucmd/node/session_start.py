@@ -13,7 +13,7 @@ import trio
 
 from cucmd.failure import Code, NodeFailed, name_node_in_hint, timeout_failure
 from cucmd.job.node import Phase
-from cucmd.node.deadlines import PhaseClock, with_last_line
+from cucmd.node.deadlines import limit_phases, with_last_line
 from cucmd.node.dialogue import NodeSession, close_session
 from cucmd.node.ports import NodeTask, OpenShell, Report, Retry
 from cucmd.node.transcript_file import TranscriptFile
@@ -98,7 +98,7 @@ async def _log_in(
     question_after = min(QUIET_QUESTION, timeouts.login / 2)
     cli = Cli((task.login.password,), question_after=question_after)
     try:
-        with PhaseClock() as clock:
+        with limit_phases() as clock:
             what = f"waiting for a connection to {where} (connect timeout)"
             clock.start(Code.CONNECT_TIMEOUT, timeouts.connect, what)
             shell = await open_shell(task, connected, enter, cli.mask, report)

@@ -37,10 +37,6 @@ _TOO_SLOW = b"\n(the disk is too slow: some lines are missing here)\n"
 Shortage = Callable[[int], str | None]
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 def make_transcript(task: NodeTask, ports: Ports) -> TranscriptFile:
     """Returns the transcript in the node's folder. It masks the password of the login."""
     path = task.folder / "transcript.log"
@@ -64,7 +60,7 @@ class TranscriptFile:
         shortage: Shortage,
         writer: FileWriter,
         *,
-        now: Callable[[], datetime] = _now,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._node = node
         self._now = now

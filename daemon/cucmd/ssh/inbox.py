@@ -43,7 +43,6 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self.received_bytes = 0
         self.unread_bytes = 0
-        self._paused = False
         self.lost: str | None = None
         self.closed = trio.Event()
         self.writable = trio.Event()
@@ -67,8 +66,7 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
         data = b"".join(self._chunks)
         self._chunks.clear()
         self.unread_bytes -= len(data)
-        if self._paused and self.unread_bytes <= LOW_WATER and self._channel:
-            self._paused = False
+        if self.unread_bytes <= LOW_WATER and self._channel:
             self._channel.resume_reading()
         return data
 
@@ -83,7 +81,6 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
         self._chunks.append(data)
         self._reader.unpark()
         if self.unread_bytes >= HIGH_WATER and self._channel:
-            self._paused = True
             self._channel.pause_reading()
 
     def _end(self) -> None:

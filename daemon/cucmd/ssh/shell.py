@@ -130,24 +130,19 @@ async def open_shell(  # noqa: PLR0917  # every argument is needed
     except (NodeFailed, trio.Cancelled):
         raise
     except Exception as error:
-        cause = _failure_of((host, port), login, error, mask)
-        if cause is error:
+        if login.end_reason is error:
             raise
-        raise cause from error
+        if login.end_reason is not None:
+            raise login.end_reason from error
+        if not isinstance(error, asyncssh.Error | OSError):
+            # asyncssh may raise any exception if the peer breaks the protocol, or because of a
+            # defect. The text of the exception may come from the peer, and a traceback would log it
+            # unmasked. So the log gets the masked text and the stack.
+            said = f"{type(error).__name__}: {printable(mask(str(error)))}"
+            stack = "".join(traceback.format_tb(error.__traceback__))
+            where = address(host, port)
+            _log.warning("%s: unexpected error of asyncssh: %s\n%s", where, said, stack)
+        raise failed_login((host, port), login.username, error, login.progress(), mask) from error
     finally:
         login.forget()
     return Shell(host, port, link, inbox)
-
-
-def _failure_of(node: tuple[str, int], login: NodeLogin, error: Exception, mask: Mask) -> Exception:
-    """Returns the exception to raise for an error that ended the opening of a shell."""
-    if login.end_reason is not None:
-        return login.end_reason
-    if not isinstance(error, asyncssh.Error | OSError):
-        # asyncssh may raise any exception if the peer breaks the protocol, or because of a defect.
-        # The text of the exception may come from the peer. It therefore goes through the mask, and
-        # the log gets a stack without the text in place of a full traceback.
-        said = f"{type(error).__name__}: {printable(mask(str(error)))}"
-        where = "".join(traceback.format_tb(error.__traceback__))
-        _log.warning("%s: unexpected error of asyncssh: %s\n%s", address(*node), said, where)
-    return failed_login(node, login.username, error, login.progress(), mask)

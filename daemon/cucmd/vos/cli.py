@@ -275,7 +275,6 @@ class Cli:
 
     def interrupt(self) -> bytes:
         """Returns Ctrl-C. After it no question is answered, and a prompt needs no silence."""
-
         if not self._idle:
             self._state.interrupted = True
         return b"\x03"

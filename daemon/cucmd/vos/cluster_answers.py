@@ -48,7 +48,7 @@ _VIEW = re.compile(
 )
 _NAMED = (
     r"\s*(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]{0,252})\s+(?P<address>[0-9A-Fa-f:.]{2,45})\s+"
-    r"(?P<ping>\d{1,9}\.\d{1,6}|\S{1,20})\s+"
+    r"(?:(?P<ping>\d{1,9}\.\d{1,6})|\S{1,20})\s+"
 )
 _SETUP = r"\((?P<code>\d{1,2})\)(?:\s*(?P<details>\S.{0,100}))?"
 # A line since release 10, with `Y/Y/Y` if database, RPC and monitor answer. The first releases of
@@ -272,21 +272,13 @@ def _server(line: str) -> ReplicationServer | None:
     return ReplicationServer(
         found["name"],
         found["address"],
-        _number(found["ping"]),
+        float(found["ping"]) if found["ping"] else None,
         columns.get("checks") or " ".join(old),
         int(found["queue"]) if (found["queue"] or "").isdigit() else None,
         columns.get("group"),
         int(found["code"]),
         found["details"],
     )
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if 0 <= number < 1e9 else None  # excludes nan and inf
 
 
 class AvailableNode(msgspec.Struct, frozen=True):

@@ -47,6 +47,7 @@ no progress.
 
 from __future__ import annotations
 
+from cucmd.failure import Code, failure
 from cucmd.job.failure import Failure
 from cucmd.vos import texts
 from cucmd.vos.arguments import encode_line
@@ -62,10 +63,9 @@ from cucmd.vos.dialogue_events import (
     TransferMoved,
 )
 from cucmd.vos.file_get_lines import (
+    PASSWORD_REFUSED,
     AnnouncedSizes,
     OutcomeClues,
-    directory_failure,
-    is_password_refusal,
     password_failure,
     refusal_failure,
 )
@@ -216,7 +216,7 @@ class FileGetDialogue(State):
         """Reads a finished line. `words`: its beginning, which shows what kind of line it is."""
         if not words:
             return []
-        if self._answers.has_answered(QuestionKind.PASSWORD) and is_password_refusal(words):
+        if self._answers.has_answered(QuestionKind.PASSWORD) and PASSWORD_REFUSED.search(words):
             return [Broken(password_failure(self._note(words)))]
         if self._is_usual(words):
             return self._clear_doubt() + self._note_line(line)
@@ -372,7 +372,8 @@ class FileGetDialogue(State):
         if not self._completed and not self.interrupted:
             if self._clues.directory_refused and self._answers.has_answered(QuestionKind.DIRECTORY):
                 where = self._answers.choose(QuestionKind.DIRECTORY, sized=True)
-                return [Broken(directory_failure(where))]
+                said = f"{texts.INVALID_DIRECTORY} (we answered {where!r} to Download directory)"
+                return [Broken(failure(Code.RECEIVER_REJECTED, said))]
             if self._stage in (Stage.TYPED, Stage.ASKED):
                 # The prompt came before the node could log in to the receiver.
                 files = self._sizes.files

@@ -35,7 +35,7 @@ _UNREACHABLE = re.compile(
 )
 # The words with which `sudo`, OpenSSH, `login` and PAM refuse a password. "Permission denied" and
 # "failed" alone do not count: access to a file may be denied too, and a transfer may fail.
-_PASSWORD_REFUSED = re.compile(
+PASSWORD_REFUSED = re.compile(
     r"\bsorry\W{1,4}try again\b|\bpermission denied\W{1,4}(?:please )?try again\b"
     r"|\blogin incorrect\b|\b(?:incorrect|wrong|invalid) password\b"
     r"|\bauthentication fail(?:ed|ure)\b",
@@ -153,20 +153,9 @@ def refusal_failure(request: FileGet, notes: Collection[str], question: str) -> 
     return failure(Code.COMMAND_REFUSED, message, hint=hint)
 
 
-def is_password_refusal(line: str) -> bool:
-    """Says whether a line that follows a password says that the password was refused."""
-    return _PASSWORD_REFUSED.search(line) is not None
-
-
 def password_failure(words: str) -> Failure:
     """Returns the failure for a refused password, which must not be typed again."""
     message = f"the node does not accept the receiver's password; it said: {words[:MAX_SAID]!r}"
-    return failure(Code.RECEIVER_REJECTED, message)
-
-
-def directory_failure(where: str | None) -> Failure:
-    """Returns the failure for a refused directory. `where`: the directory that was typed."""
-    message = f"{texts.INVALID_DIRECTORY} (we answered {where!r} to Download directory)"
     return failure(Code.RECEIVER_REJECTED, message)
 
 

@@ -60,8 +60,6 @@ _CERTIFICATE = {
     "to": "valid_to",
 }
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_TIME = re.compile(r"(\d\d):(\d\d):(\d\d)")
-_DAY_AND_YEAR = re.compile(r"(\d{1,2}) (\d{4})")
 _WORDS_OF_DATE = 6  # `Fri Feb 04 15:31:39 PST 2022`
 _RESULT = re.compile(r"[A-Z]{2,20}")
 _HISTORY_HEADING = "tar filename:"
@@ -340,7 +338,4 @@ def _date(words: Sequence[str]) -> datetime | None:
     if len(words) < _WORDS_OF_DATE or words[0].lower() not in _DAYS:
         return None
     _, month, day, time, _, year = words[:_WORDS_OF_DATE]
-    clock, date = _TIME.fullmatch(time), _DAY_AND_YEAR.fullmatch(f"{day} {year}")
-    if clock is None or date is None:
-        return None
-    return parse_time(date[2], month, date[1], *clock.groups())
+    return parse_time(year, month, day, *time.split(":"))

@@ -188,8 +188,7 @@ def parse_ntp_status(lines: Iterable[str]) -> NtpStatus:
             times[time["zone"]] = time["time"]  # a node whose own zone is UTC prints UTC twice
         else:
             others.append(line)
-    done = NtpStatus(**fields)
-    return msgspec.structs.replace(done, peers=tuple(peers), times=times, others=tuple(others))
+    return NtpStatus(**fields, peers=tuple(peers), times=times, others=tuple(others))
 
 
 def _facts(line: str) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def parse_time(year: str, month: str, day: str, *time: str) -> datetime | None:
         number = _MONTHS.index(month.lower()) + 1
         hour, minute, second = map(int, time)
         return datetime(int(year), number, int(day), hour, minute, second)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

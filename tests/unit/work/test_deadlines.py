@@ -9,7 +9,7 @@ from cucmd import vos
 from cucmd.failure import Code, NodeFailed, failure
 from cucmd.job.collect import Collect
 from cucmd.job.timeouts import Timeouts
-from cucmd.node.deadlines import PhaseClock
+from cucmd.node.deadlines import limit_phases
 from rig.packed import tgz
 from rig.scripted_node import (
     COMPLETED,
@@ -248,7 +248,7 @@ def test_packing_may_take_longer_than_a_stall(play, folder, dots):
 
 async def test_the_first_expired_clock_is_the_reason(autojump_clock):
     async def connect_and_begin_late_to_log_in():
-        with PhaseClock() as clock:
+        with limit_phases() as clock:
             clock.start(Code.CONNECT_TIMEOUT, 30, "connecting")
             try:
                 await trio.sleep_forever()
