@@ -1,12 +1,11 @@
-"""Decides which deadline applies in a session, and which failure its expiry means.
+"""Computes the deadlines of a session, and the failures to raise when they expire.
 
 `PhaseClock` is for connecting and logging in, `LineClock` for a command that moves no files, and
-`CommandClock` for a `file get`. The deadline of a `file get` depends on what has come to the upload
-target since the command was typed, which `Arrivals` counts. Several commands on a node share its
-target, so files of an earlier command are no evidence for a later one.
+`CommandClock` for a `file get`. The deadline of a `file get` depends on what the upload target has
+received since the command was typed, which `Arrivals` counts. Several commands on a node share the
+target, so files of an earlier command say nothing about a later command.
 
-Times are those of trio's clock. A failure for an expired deadline says which deadline it was, how
-many seconds it had, and in which phase, in the form of `failure.timeout_failure`.
+All times are those of trio's clock.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from cucmd.job.timeouts import Timeouts
 from cucmd.node.ports import UploadTarget
 from cucmd.received_file import ReceivedFile
 
-# The hint for a plain command, to which window and paths make no difference.
 _NO_ANSWER = (
     "the node's shell does not answer a plain command; its transcript shows what it said; "
     "for a slow node raise --answer-timeout"
@@ -77,9 +75,9 @@ def limit_phases() -> Iterator[PhaseClock]:
 
 
 class LineClock:
-    """Holds the deadline of a command that moves no files, and the failure for its expiry.
+    """Gives a command that moves no files `seconds` from now on.
 
-    seconds: the time limit, from now on. what, hint: parts of the failure.
+    what, hint: parts of the failure for the expired deadline.
     """
 
     def __init__(self, seconds: float, what: str, hint: str) -> None:
@@ -100,9 +98,9 @@ def form_clock(line: str, seconds: float) -> LineClock:
 
 
 class Arrivals:
-    """Counts what has come to an upload target since a command was typed.
+    """Counts what an upload target has received since this object was made.
 
-    Make an instance just before the command is typed.
+    It must be made just before the command is typed.
     """
 
     def __init__(self, target: UploadTarget) -> None:
@@ -115,7 +113,6 @@ class Arrivals:
 
     @property
     def has_come(self) -> bool:
-        """Says whether a login or a byte has come."""
         target = self._target
         return target.logins > self._logins or target.bytes_received > self._bytes
 
@@ -126,7 +123,6 @@ class Arrivals:
 
     @property
     def refused_login(self) -> bool:
-        """Says whether a login came with a wrong password."""
         return self._target.wrong_logins > self._wrong_logins
 
     @property
@@ -162,16 +158,16 @@ class CommandClock:
         the command was sent                   `timeouts.command` later
         the node can log in to the receiver    `stall` after our last answer, but not later than
                                                the deadline above
-        the transfer has begun                 `stall` after the transfer last moved
+        the transfer has begun                 `stall` after the last progress
 
-    `stall` is `timeouts.stall`, but never longer than `timeouts.command`. The transfer moves when a
-    login or a byte comes to the receiver, or when the node shows progress in the session. The first
-    of these is its beginning. No question marks it, since a node may leave out any question. From
-    then on `timeouts.command` does not apply: a slow transfer that moves is not ended.
+    `stall` is `timeouts.stall`, but never longer than `timeouts.command`. Progress is a login or a
+    byte at the receiver, or what the node shows in the session. The first progress begins the
+    transfer; no question does, since a node may leave out any question. From then on
+    `timeouts.command` does not apply, so a slow transfer is not ended while it makes progress.
 
-    packs: the node first makes an archive, and may show nothing meanwhile. Until its first login or
-        byte comes to the receiver, `timeouts.command` applies. A node that still shows progress
-        near that deadline has `stall` from its last progress instead.
+    packs: the node first makes an archive, and may show nothing meanwhile. Until the receiver gets
+        a login or a byte, `timeouts.command` applies. A node that shows progress near that deadline
+        gets `stall` from its last progress instead.
     """
 
     def __init__(
@@ -200,16 +196,15 @@ class CommandClock:
         self._shown = trio.current_time()
 
     def _stalls(self) -> float:
-        """Returns when the stall timeout ends the command; infinity if it does not apply."""
+        """Returns when the stall timeout ends the command, or infinity if it does not apply."""
         moved = [time for time in (self._arrivals.last, self._shown) if time is not None]
         last = max(moved, default=None)  # stays None until the transfer has begun
         if self._packs and not self._arrivals.has_come:
-            # The node may pack silently, so only recent progress can move the end, and only later.
+            # The node may pack silently, so the stall timeout can only extend the command timeout.
             ends = -math.inf if last is None else last + self._stall
             return ends if ends > self._command_ends else math.inf
         if last is None and self._answered is not None:
-            # The node could log in but has not, so there is no reason to wait for the whole
-            # command.
+            # The node could log in but has not: do not wait for the whole command timeout.
             ends = self._answered + self._stall
             return ends if ends < self._command_ends else math.inf
         return math.inf if last is None else last + self._stall
@@ -218,8 +213,8 @@ class CommandClock:
     def deadline(self) -> float:
         """Returns when the command fails if nothing happens until then. Ask again at that time.
 
-        While a node packs, the returned time may be too early. The first login at the receiver does
-        not wake the task that waits for the node's words, but it starts the stall timeout.
+        While a node packs, the returned time may be too early: the first login at the receiver
+        starts the stall timeout, but does not wake the task that waits for the node's output.
         """
         stalls = self._stalls()
         if stalls < math.inf:

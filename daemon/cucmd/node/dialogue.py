@@ -1,18 +1,15 @@
-"""Leads a session on one node: bytes of its shell come in, events go out, answers go back.
+"""Runs a session on one node: bytes of its shell come in, events go out, answers go back.
 
-Every byte that is received or sent passes through here, and into the transcript.
-
-Who takes part
+The parts
 
 - `Shell` (see `ports.py`) is the channel over SSH. It receives and sends bytes.
 - `vos.Cli` is the node's command line as a state machine without I/O. It gets bytes and returns
   events. It also says how long the node must be silent before `admin:` counts as its prompt,
   because only silence tells a prompt from the same text within output.
 - `TranscriptFile` writes down what both sides sent.
-- `NodeSession`, in this file, connects the three. `vos.Cli` decodes the bytes, and the transcript
-  gets the same text. One task at a time uses the session.
-  `session_start.py` makes it and waits for the first prompt. Then a file in `work/` gives
-  commands and reads their events.
+- `NodeSession`, in this file, connects the three. `session_start.py` makes it and waits for the
+  first prompt. Then a file in `work/` gives commands and reads their events. Only one task at a
+  time may use a session.
 
 What happens, in order
 
@@ -36,21 +33,20 @@ What happens, in order
 
 Deadlines and cancellation
 
-This file has no deadline of its own for a command. `next_event` takes a clock and asks for its
-deadline before each read, since the deadline of a transfer moves on with the bytes. The expiry
-raises `NodeFailed`. The caller limits the time of the login.
+`next_event` takes a clock and asks for its deadline before each read, since each byte extends the
+deadline of a transfer. If the deadline expires, `next_event` raises `NodeFailed`. The caller limits
+the time of the login.
 
 The task may be cancelled at any await: by a cancel of the job or the node, by a deadline of either,
-or by a stop of the daemon. Nothing that was received is lost then: events stay queued. The cancel
-only ends the wait. `close_session` closes the session itself: `session_start.py` puts it on the
-exit stack before the first byte is read.
+or by a stop of the daemon. Events that were not read stay queued. `close_session` still ends the
+session: `session_start.py` puts it on the exit stack before the first byte is read.
 
 The transcript
 
-Received text goes into the transcript before `vos.Cli` makes events of it, and a line of ours
-before it is sent. So the transcript contains whatever a failure quotes. Secrets are masked. The
-receiver's password becomes one of them before the line of `file get` is sent. A thread writes to
-the disk a moment later (`file_writer.py`). No session waits for the disk before its end.
+Received text goes into the transcript before `vos.Cli` makes events of it, and our own lines before
+they are sent. So the transcript contains whatever a failure quotes. Secrets are masked; the
+receiver's password is added to them before the line of `file get` is sent. A thread writes to the
+disk a moment later (`file_writer.py`), and a session waits for the disk only at its end.
 
 Closing, within the caller's grace, always in this order
 
@@ -58,10 +54,10 @@ Closing, within the caller's grace, always in this order
    prompt is back, so that the node stops its own transfer. Then it sends `quit`, and reads until
    the node closes. It does nothing if the first prompt never came, or if the node has closed.
 2. `Shell.aclose`, for at most the other half: end of input, SSH disconnect, wait for the close.
-   When the time is over, it cuts the transport.
+   When the time is over, it aborts the connection.
 
-Both are shielded from the cancel that caused them. If the session ends while files may still come
-in, their upload target is revoked first: it was put on the exit stack later.
+Both are shielded from the cancel that caused them. If files may still come in, their upload target
+is revoked first: it was put on the exit stack later.
 """
 
 from __future__ import annotations
@@ -81,8 +77,7 @@ from cucmd.vos.command_lines import CaptureLine, FileGet, ReceiverAddress, delet
 from cucmd.vos.dialogue_events import Broken, CommandDone, Event, Printed, Prompted, Send
 from cucmd.vos.forms import Command
 
-# Seconds of silence. Some shells print their prompt only after an empty line (vos/NODES.md, section
-# 2).
+# Seconds of silence before an empty line, which some shells need (vos/NODES.md, section 2).
 EMPTY_LINE_AFTER = 5.0
 
 # Seconds between two Ctrl-C, or Ctrl-C and an empty line (vos/NODES.md, section 6.5).
@@ -96,7 +91,7 @@ PIECE = 8 * 1024  # bytes that are processed before the other nodes get their tu
 
 
 class NodeSession:
-    """Leads one session on one node, from the open shell to its end; see the top of this file."""
+    """Runs one session on one node, from the open shell to its end; see the top of this file."""
 
     def __init__(self, shell: Shell, transcript: TranscriptFile, cli: Cli) -> None:
         self.shell = shell
@@ -118,7 +113,7 @@ class NodeSession:
 
     @property
     def seems_done(self) -> bool:
-        """Says whether the output of a command ends in what may be the prompt."""
+        """Says whether the output of a command ends in text that may be the prompt."""
         return self.busy and not self._ended and self._cli.quiet_after is not None
 
     async def wait_for_prompt(self) -> None:
@@ -135,10 +130,9 @@ class NodeSession:
                     raise NodeFailed(broken)
 
     async def _next_or_empty_line(self) -> Event | None:
-        """Returns the next event, or None after a silence, for which an empty line was sent.
+        """Returns the next event, or sends an empty line after a silence and returns None.
 
-        No empty line is sent if the last line is not finished or more has come by now. The text may
-        be a question, even for a password.
+        No empty line is sent after an unfinished line, which may be a question for a password.
         """
         self._silent_since = trio.current_time()
         while True:
@@ -196,7 +190,7 @@ class NodeSession:
     def decline(self) -> None:
         """Stops the running `file get` from pushing files: questions are answered `n` from now on.
 
-        An answer that was not sent yet is replaced. `next_event` returns what follows.
+        An answer that was not sent yet is replaced.
         """
         others = [event for event in self._events if not isinstance(event, Send)]
         unanswered = len(others) < len(self._events)
@@ -212,11 +206,11 @@ class NodeSession:
             event = await self._step(clock.deadline if clock else math.inf)
             if event is not None:
                 return event
-            # The deadline may have moved on: that of a transfer does so with each byte.
+            # Each byte of a transfer extends the deadline, so ask the clock again.
             if clock and not self._events and trio.current_time() >= clock.deadline:
                 expired = clock.failure
                 if expired.code == Code.COMMAND_TIMEOUT:
-                    # The node may have stopped at a question that is not known here.
+                    # The node may have stopped at a question that `vos` does not recognise.
                     expired = with_last_line(expired, self._cli.last_line)
                 raise NodeFailed(expired)
 
@@ -248,11 +242,7 @@ class NodeSession:
             self._events.extend(self._cli.quiet())
 
     async def _is_silent(self) -> bool:
-        """Says whether really nothing has come.
-
-        If the event loop stood still for longer than the silence, bytes may have come meanwhile
-        that were not read yet.
-        """
+        """Says whether no unread bytes have come, as they may if the event loop was delayed."""
         await trio.lowlevel.checkpoint()
         return not (self._unread or self.shell.has_come)
 
@@ -293,10 +283,10 @@ class NodeSession:
             self._process(await self._receive())
 
     async def interrupt(self) -> tuple[str, ...]:
-        """Ends a command with Ctrl-C. Returns the lines that were not taken yet, at the prompt.
+        """Ends a command with Ctrl-C. Returns at the prompt, with the lines that were not read yet.
 
-        There are no lines if the dialogue has failed or stopped at a question. The method has no
-        time limit of its own. Raises `NodeFailed` (connection_lost).
+        There are no lines if the dialogue has failed or stopped at a question. The caller must
+        limit the time. Raises `NodeFailed` (connection_lost).
         """
         await self._interrupt()
         if self._ended:
@@ -304,10 +294,7 @@ class NodeSession:
         return self.take_lines()
 
     def take_lines(self) -> tuple[str, ...]:
-        """Removes all waiting events, and returns the lines in them.
-
-        Works also after an `interrupt` that did not reach the prompt.
-        """
+        """Removes all waiting events, and returns the lines in them."""
         events, self._events = self._events, deque()
         printed = (event.lines for event in events if isinstance(event, (CommandDone, Printed)))
         return tuple(itertools.chain.from_iterable(printed))
@@ -315,7 +302,7 @@ class NodeSession:
     async def _interrupt(self) -> None:
         """Sends Ctrl-C until the prompt is back, and every third time an empty line instead.
 
-        A node may need either (vos/NODES.md, section 6.5).
+        Some states of a node need the empty line (vos/NODES.md, section 6.5).
         """
         for empty_line in itertools.cycle((False, False, True)):
             if empty_line:
@@ -330,10 +317,7 @@ class NodeSession:
 
 
 async def close_session(session: NodeSession, grace: float) -> None:
-    """Ends the session and the connection within `grace` seconds, whatever the node does.
-
-    The section "Closing" at the top of this file has the steps.
-    """
+    """Ends the session and the connection within `grace` seconds, whatever the node does."""
     try:
         with trio.move_on_after(grace / 2, shield=True):
             await session.leave()
@@ -345,25 +329,23 @@ async def close_session(session: NodeSession, grace: float) -> None:
 
 
 class RateLimit:
-    """Limits how fast a session reads: a token bucket of `BURST` bytes that fills at `RATE`.
+    """Limits how fast a session reads, with a token bucket of `BURST` bytes that fills at `RATE`.
 
-    So a node that prints without end does not take the other nodes' time. Real nodes never reach
-    the limit.
+    So a node that prints without end does not take the other nodes' time.
     """
 
     def __init__(self) -> None:
         self._full_at = trio.current_time()
 
     def count(self, size: int) -> None:
-        """Notes that `size` bytes were read."""
         self._full_at = max(self._full_at, trio.current_time()) + size / RATE
 
     @property
     def reached(self) -> bool:
-        """Says whether the next bytes may be read only later."""
+        """Says whether reading must wait."""
         return self._full_at - BURST / RATE > trio.current_time()
 
     async def wait(self) -> None:
-        """Waits until more may be read. If that is now, this is no checkpoint."""
+        """Waits until more bytes may be read. Does not check for a cancel if they may be now."""
         if self.reached:
             await trio.sleep_until(self._full_at - BURST / RATE)

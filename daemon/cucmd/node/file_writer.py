@@ -1,19 +1,16 @@
 """Appends to the files of running sessions, in one thread for all of them.
 
-The event loop hands over bytes and goes on. A disk that hangs blocks only this thread, and the
-tasks that wait in `written` or `close`.
+A disk that hangs blocks only this thread, and the tasks that wait in `written` or `close`.
 
-The steps, in order:
-
-    1. `append` puts bytes into the queue. `written` and `close` put a request there too, which is
-       answered when everything before it is written.
-    2. The thread takes all that is in the queue, and gives each file its bytes in one call. The
+    1. `append` puts bytes into the queue. `written` and `close` also put an entry into the queue,
+       and wait until the thread has processed it.
+    2. The thread takes all entries from the queue, and gives each file its bytes in one call. The
        bytes of one file keep their order. An error of one file does not affect the others.
-    3. The waiting tasks are woken.
+    3. The thread wakes the waiting tasks.
     4. The thread rests for PAUSE seconds, unless a task waits, so that the lines of hundreds of
        sessions are written together. A line that comes after a rest is written at once.
 
-A daemon that is killed loses what is in the queue: the lines of the last PAUSE, if the disk works.
+If the daemon is killed, the queue is lost: the lines of the last PAUSE, unless the disk is slow.
 """
 
 from __future__ import annotations
@@ -27,10 +24,10 @@ from typing import Protocol
 import msgspec
 import trio
 
-# Seconds. To wake the thread for each line costs more, at the logins of a large cluster, than to
-# write the lines.
+# Seconds. When a large cluster logs in, waking the thread for each line would cost more time than
+# writing the lines.
 PAUSE = 0.05
-# Bytes of memory that a piece costs besides its own. A node may send each of its bytes alone.
+# Bytes of memory that an entry of the queue takes besides its data. A node may send single bytes.
 _PIECE = 200
 
 
@@ -61,7 +58,7 @@ class _QueuedPiece(msgspec.Struct):
 
 
 class FileWriter:
-    """Appends to files in a thread of its own. `open_file_writer` makes and ends it."""
+    """Appends to files in a thread of its own. Made by `open_file_writer`."""
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[_QueuedPiece | None] = SimpleQueue()
@@ -69,7 +66,7 @@ class FileWriter:
         self._given = 0  # bytes that were queued; only trio's thread changes this
         self._written = 0  # bytes of these that were written; only the writer's thread changes this
         self._token = trio.lowlevel.current_trio_token()
-        # A daemon thread, since a thread that a disk holds must not keep the process alive.
+        # A daemon thread, since a thread that waits for a disk must not keep the process alive.
         threading.Thread(target=self._run, name="cucmd-files", daemon=True).start()
 
     @property
@@ -82,7 +79,7 @@ class FileWriter:
         self._put(_QueuedPiece(file, data))
 
     async def written(self, file: AppendedFile) -> None:
-        """Returns when everything that was appended before is written. A cancel loses nothing.
+        """Returns when everything that was appended before is written, even after a cancel.
 
         Raises the exception of `AppendedFile.append`.
         """
@@ -115,7 +112,8 @@ class FileWriter:
     def _run(self) -> None:
         while self._write_next():
             self._hurry.wait(PAUSE)
-            # Cleared before the queue is read: a caller sets it after putting an entry there.
+            # Clear the event before reading the queue. A caller sets the event after putting an
+            # entry into the queue, so no entry can be missed.
             self._hurry.clear()
 
     def _write_next(self) -> bool:
@@ -163,7 +161,7 @@ def _write(file: AppendedFile, pieces: list[_QueuedPiece]) -> None:
 
 @contextmanager
 def open_file_writer() -> Iterator[FileWriter]:
-    """Yields a writer, and stops it at the end. Must be opened before all sessions."""
+    """Yields a writer, and stops it at the end. Must be open for longer than any session."""
     writer = FileWriter()
     try:
         yield writer

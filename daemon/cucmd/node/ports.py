@@ -1,4 +1,4 @@
-"""Declares what the work on a node needs of SSH, the receiver and the job: protocols and structs.
+"""Declares what the work on a node needs from SSH, the receiver and the job: protocols and structs.
 
 Most protocols have the name of the class that implements them: `Shell` in `ssh/`, `UploadTarget`
 and `Receiver` in `receiver/`, `JointRun` in `jobs/`. `service/wiring.py` connects them. Tests
@@ -27,7 +27,7 @@ from cucmd.node.file_writer import FileWriter
 from cucmd.received_file import FileRead, PacketCount, ReceivedFile
 from cucmd.vos.secrets import Secrets
 
-# Nodes that begin together do so at the latest so many seconds after the first of them is ready.
+# The nodes of a joint run begin at the latest this many seconds after the first of them is ready.
 # Usually the others log in only after the login has worked on the first (jobs/login_trials.py). A
 # login takes 8 to 20 s, at times more than 60 s (vos/NODES.md, section 1).
 READY_WITHIN = 90.0
@@ -49,12 +49,12 @@ class Shell(Protocol):
     async def receive(self) -> bytes:
         """Returns the next bytes of the node, or b"" when the node has closed.
 
-        Raises `NodeFailed` (connection_lost) if this side ended the connection.
+        Raises `NodeFailed` (connection_lost) if we ended the connection.
         """
 
     @property
     def has_come(self) -> bool:
-        """Says whether bytes have come that `receive` has not returned, even if still unread."""
+        """Says whether bytes have come, at least to the socket, that `receive` has not returned."""
 
     async def send(self, data: bytes) -> None:
         """Sends bytes, and waits while the node does not read. Raises `NodeFailed`."""
@@ -62,8 +62,8 @@ class Shell(Protocol):
     async def aclose(self) -> None:
         """Closes the session in order, and returns when the socket is closed.
 
-        The caller's cancel scope limits the wait for the node to close. After that, even if
-        cancelled, the method disconnects, and aborts the connection if that does not close it.
+        The caller's cancel scope limits the wait for the node to close. Even if cancelled, the
+        method then disconnects, and aborts the connection if disconnecting does not close it.
         """
 
 
@@ -93,14 +93,14 @@ class Postponed(Exception):
 class UploadTarget(Protocol):
     """Receives what the node pushes during one attempt, with a login of its own.
 
-    directory: the directory that the node is told to upload to.
+    directory: the directory to which the node is told to upload.
     last_activity: when the last login or byte came, by trio's clock.
     logins: how often a client has logged in.
     wrong_logins: how often a client gave `username` with a wrong password.
     refused: how many connections from the node's address the receiver refused or cut before a
         login, because of its own limits.
     refused_why: the last reason for that, in a few words.
-    refusal: disk_full or quota_exceeded after an upload was refused, else None.
+    refusal: the failure, disk_full or quota_exceeded, if an upload was refused, else None.
     """
 
     username: str
@@ -166,7 +166,7 @@ class Readers(Protocol):
     ) -> Sequence[PacketCount]:
         """Counts the packets in each file of a capture, in the order of `paths`.
 
-        folder: the folder of the files. most: stop after so many packets of all files joint_run.
+        folder: the folder of the files. most: the limit for the packets of all files together.
         """
         ...
 
@@ -208,10 +208,9 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """Says how often to try to reach a node, and how long to wait in between.
+    """Says how often to try to reach a node, and limits the delays (`retry_delay`).
 
-    The delay begins at `base` seconds and doubles up to `cap` seconds, with a random part. The
-    defaults are in the configuration (`RetrySettings`).
+    base, cap: the shortest and the longest delay, in seconds.
     """
 
     attempts: int
@@ -222,13 +221,13 @@ class Retry(msgspec.Struct, frozen=True):
 class JointRun(Protocol):
     """Lets several nodes begin at the same moment, and ends all of them on one call to stop.
 
-    stopped: the call to stop has come.
+    stopped: whether the call to stop has come.
     """
 
     stopped: bool
 
     async def wait_for_start(self, node: str) -> bool:
-        """Waits until the nodes begin. Returns False if this node is late: they began before."""
+        """Waits until the nodes begin. Returns False if they began without this node."""
         ...
 
     def preparing(self, node: str) -> AbstractContextManager[None]:
@@ -253,7 +252,7 @@ class NodeTask(msgspec.Struct, frozen=True):
     sessions: the most sessions on this node at the same time, over all jobs.
     quota: the limits for received files.
     asked_at: when the job was requested.
-    joint_run: set if the nodes of the job begin and end joint_run.
+    joint_run: set if the nodes of the job begin and end together.
     may_run: the names of captures that began earlier in the job and may still run.
     credential: the name of the login, or None if the login came with the request.
     cluster: the name of the node's cluster, if it has one.
@@ -287,27 +286,23 @@ class NodeTask(msgspec.Struct, frozen=True):
 
 
 class Session(Protocol):
-    """Offers what a job wants to know of a running session on a node.
-
-    last_heard: when the last bytes came, by trio's clock.
-    """
+    """Offers what a job wants to know of a running session on a node."""
 
     @property
-    def last_heard(self) -> float: ...
+    def last_heard(self) -> float:
+        """Returns when the last bytes came, by trio's clock."""
+        ...
 
 
 class Report(Protocol):
-    """Takes the reports of the work on a node to its job.
-
-    Only `wait_saved` and `record_files` wait. The other methods return at once.
-    """
+    """Reports the work on a node to its job. All methods that are not async return at once."""
 
     def attempt(self, number: int) -> None: ...
     def phase(self, phase: Phase) -> None: ...
     def password(self) -> None:
-        """Asks whether the password may be sent, before the first time on this connection.
+        """Raises `NodeFailed` or `Postponed` if the password must not be sent.
 
-        Raises `NodeFailed` or `Postponed` if it must not be sent.
+        Called before the password is sent for the first time on a connection.
         """
 
     def authenticated(self) -> None:
@@ -350,7 +345,7 @@ class Report(Protocol):
         """Reports a file that we have durably written in the node's folder ourselves."""
 
     def complete_files(self, files: Sequence[ReceivedFile]) -> None:
-        """Reports files of a command whose end the node has reported.
+        """Reports which files are complete, after the node has said that the command has ended.
 
         The files that the client closed are complete. All other files of the upload target are kept
         and marked incomplete.

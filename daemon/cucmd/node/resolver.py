@@ -17,8 +17,8 @@ import trio
 
 from cucmd.node_name import node_key
 
-# Seconds for `locate`. The connect looks the name up again, with a deadline of its own, and reports
-# a DNS that does not answer.
+# Seconds for `locate`. Connecting to the node looks the name up again, with a deadline of its own,
+# and reports a DNS that does not answer.
 WITHIN = 5.0
 
 # A lookup cannot be cancelled, only abandoned. Its thread lasts until libc gives up: 10 s with one
@@ -32,8 +32,7 @@ class Resolver(trio.abc.HostnameResolver):
     """Looks names up in threads of its own, which a cancel abandons.
 
     Without this class trio would use its usual 40 threads, which also do the file work of all jobs,
-    and a cancel would wait for the answer. Equal lookups are not merged: at most 16 jobs look up
-    one name at the same time, twice each, which is far from THREADS.
+    and a cancel would wait for the answer.
     """
 
     def __init__(
@@ -60,9 +59,9 @@ class Resolver(trio.abc.HostnameResolver):
 async def locate(host: str, port: int) -> tuple[str, int]:
     """Returns a key that is the same for all names of a node: its address and port.
 
-    If a name has several addresses, the first in order counts, IPv4 before IPv6. Any choice would
-    do that is the same each time. If no address is found, the key has the name. Never raises: the
-    connect meets the same error, and reports it.
+    If a name has several addresses, the key has the lowest, IPv4 before IPv6, so that it is the
+    same each time. If no address is found, the key has the name. Never raises: connecting to the
+    node meets the same error, and reports it.
     """
     try:
         # ::ffff:192.0.2.9 is the same node as 192.0.2.9.

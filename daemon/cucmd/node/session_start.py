@@ -32,8 +32,8 @@ _NO_SSH = "the port answers, but not as SSH: check address and port, and whether
 def retry_delay(retry: Retry, failed_attempts: int, fraction: float) -> float:
     """Returns the seconds to wait before the next attempt.
 
-    The delay doubles each time up to the cap, and is then spread over 50 % to 150 %. Without the
-    spread, all jobs would connect at the same moment to a cluster that comes back.
+    The delay doubles each time up to the cap, and is then multiplied by 0.5 to 1.5. Without that,
+    all jobs would connect at the same moment to a cluster that comes back.
 
     fraction: a random number from 0 to 1.
     """
@@ -52,8 +52,8 @@ async def start_session(
 
     stack: closes the session when it unwinds.
 
-    Raises `NodeFailed` if the last attempt fails, or an attempt fails in a way that is not retried,
-    and `Postponed`.
+    Raises `NodeFailed` if the last attempt fails, or an attempt fails in a way that is not retried.
+    Raises `Postponed` if the password must not be sent now.
     """
     failed = 0
     while True:
@@ -93,8 +93,7 @@ async def _log_in(
             timeout_failure(Code.CONNECT_TIMEOUT, timeouts.connect, what, hint=_NO_SSH)
         )
 
-    # A shorter login timeout means that these nodes are quicker, so the wait at a question is
-    # shorter.
+    # A short login timeout must leave time to recognise a question.
     question_after = min(QUIET_QUESTION, timeouts.login / 2)
     cli = Cli((task.login.password,), question_after=question_after)
     try:

@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 # Bytes. A node that prints without end must not fill the disk. The names of 10,000 files have 1 MB.
 LIMIT = 4 * 1024 * 1024
 
-# Bytes between two checks of the free space. A transcript up to this size is always written, even
-# on a full disk, when people need it most. For 400 nodes that is 25 MiB.
+# Bytes between two checks of the free space. A transcript up to this size is written even on a full
+# disk, when people need it most. For 400 nodes that is 25 MiB.
 CHECK_EVERY = 64 * 1024
 
 # The most bytes of all nodes that may wait for the disk. Without a limit, a disk that hangs would
@@ -44,10 +44,10 @@ def make_transcript(task: NodeTask, ports: Ports) -> TranscriptFile:
 
 
 class TranscriptFile:
-    """Appends to `transcript.log`. A second attempt stands below the first.
+    """Appends to `transcript.log`. Each line has the time of day.
 
-    Each line has the time of day. A line with the node and the date stands before each attempt and
-    each new day, because people get the file without its folder.
+    Each attempt and each new day begin with a line that has the node and the date, because people
+    get the file without its folder.
 
     shortage: returns why nothing more may be written to the disk of a descriptor, or None.
     """
@@ -84,7 +84,7 @@ class TranscriptFile:
         self._transcript.add_secret(secret)
 
     def attempt(self) -> None:
-        """Begins a new attempt."""
+        """Begins a new attempt, below the earlier attempts."""
         self._day = None
 
     def received(self, tokens: list[TerminalToken]) -> None:

@@ -1,9 +1,9 @@
-"""Connects to nodes by SSH, and holds what the receiver needs of SSH too.
+"""Connects to nodes by SSH. Some of its files also serve the receiver.
 
 Besides the files of this package only `receiver/` and `cucmlab` import asyncio, asyncssh and
 trio_asyncio. Their callers use trio alone.
 
-Used on both sides:
+Used for connections to nodes and by the receiver:
 
     bridge.py           runs an asyncio loop inside trio, and passes calls from trio to it
     python314.py        imports trio-asyncio so that it works on Python 3.14 too

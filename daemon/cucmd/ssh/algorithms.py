@@ -65,8 +65,8 @@ _CIPHERS = (
 )
 _LEGACY_CIPHERS = ("aes128-cbc", "aes192-cbc", "aes256-cbc", "3des-cbc")
 
-# hmac-sha1 is a MAC and no signature, so collisions of SHA-1 do not weaken it. A node with OpenSSH
-# 5.3 has only this and MD5. It therefore stays among the defaults, in the last place.
+# hmac-sha1 is a MAC and no signature, so collisions of SHA-1 do not weaken it. It stays among the
+# defaults, as the last, because a node with OpenSSH 5.3 has only hmac-sha1 and MD5.
 _MACS = (
     "hmac-sha2-256-etm@openssh.com",
     "hmac-sha2-512-etm@openssh.com",
@@ -106,14 +106,13 @@ def usual_algorithms(*, legacy: bool = False) -> Algorithms:
 
 
 def host_key_order(algorithms: Algorithms, known: frozenset[str]) -> list[str]:
-    """Returns the host key algorithms, those of the `known` key types first.
+    """Returns the host key algorithms, those of the `known` key types first, as OpenSSH does.
 
-    A node with several keys then shows the key that we can compare with the known one. OpenSSH
-    orders them in the same way.
+    A node with several keys then shows a key that can be compared with a known key.
     """
     return sorted(algorithms.host_keys, key=lambda name: key_type(name) not in known)
 
 
 def key_type(signature: str) -> str:
-    """Returns the key type, as a known_hosts line names it, of a signature algorithm."""
+    """Returns the key type of a signature algorithm, as a line of known_hosts names the type."""
     return "ssh-rsa" if signature.startswith("rsa-sha2-") else signature

@@ -12,18 +12,17 @@ from cryptography.utils import CryptographyDeprecationWarning
 
 
 def prepare_asyncssh() -> None:
-    """Configures asyncssh and its libraries. Call it before the first connection of the process."""
+    """Configures asyncssh and its libraries. Must be called before the first connection."""
     # Debug level 1 logs no packets, because packets of a login contain the password.
     asyncssh.set_log_level(logging.WARNING)
     asyncssh.set_debug_level(1)
-    # `cryptography` warns that it will drop finite-field Diffie-Hellman, and old nodes have no
-    # other key exchange. The upper bound of `cryptography` in pyproject.toml makes sure that we get
-    # a version that still has it, so an operator can do nothing with the warning.
+    # `cryptography` warns that it will drop finite-field Diffie-Hellman. Old nodes have no other
+    # key exchange, so pyproject.toml excludes the versions without it. The warning is of no use.
     warnings.filterwarnings(
         "ignore", "Diffie-Hellman over finite fields", CryptographyDeprecationWarning
     )
-    # asyncssh looks up the local user name and home directory for each connection, and raises if
-    # there are none. It sends them nowhere. In a container the user may have no entry in passwd.
+    # asyncssh looks up the local user name and home directory for each connection. It does not send
+    # them, but raises if they are missing, as in a container whose user has no entry in passwd.
     os.environ.setdefault("HOME", "/")
     try:
         getpass.getuser()

@@ -1,53 +1,44 @@
 """Runs an asyncio loop inside trio, and passes calls from trio to asyncio.
 
-An error in an asyncio callback is logged, and ends only that callback.
-
 Why there are two loops
     The daemon is written for trio, asyncssh for asyncio. `open_bridge` runs an asyncio loop as a
     task of trio, with trio-asyncio. Both loops share one thread. A callback of asyncssh therefore
     runs between two steps of trio's tasks, and can set a trio event or put something into a trio
-    channel without a lock. A callback that blocks stops everything. Only `ssh/` and `cucmlab` use
-    asyncio in this way, and the functions that they offer to other files are plain trio. The
-    processes that receive files run asyncio alone.
+    channel without a lock. A callback that blocks stops everything. The processes that receive
+    files run asyncio alone.
 
-What crosses from one loop to the other, and how
+How calls, bytes and errors pass between the loops
     calls       `on_asyncio` runs a coroutine of asyncssh (connect, open a session) as an asyncio
                 task, and waits for it in trio.
     bytes       asyncssh delivers bytes in callbacks (`data_received`). The callbacks put them where
-                a trio task waits for them: for a shell, into the buffer in `inbox.py`. If the
-                reader is slow, the SSH channel is paused. So reading needs no call into asyncio,
-                and a deadline on a read is an ordinary deadline of trio.
+                a trio task waits for them: for a shell, into the buffer in `inbox.py`. So reading
+                needs no call into asyncio, and a deadline on a read is an ordinary deadline of
+                trio.
     writes      Writing, disconnecting, aborting and closing are synchronous in asyncssh, so trio
                 calls them directly.
     errors      `on_asyncio` raises the exception of its coroutine. An exception in a callback has
-                no caller, so it is logged.
+                no caller. It is logged, and cancels no task of trio.
 
-Who may cancel what
+How a cancel reaches asyncio
     A trio scope around `on_asyncio` may be cancelled at any time. The cancel is passed to the
     asyncio task, repeatedly until the task ends, and only then does `on_asyncio` return. So:
     - A `finally` in the coroutine that waits without a limit blocks the caller, whatever deadlines
       the caller has set. Our coroutines have no such `finally`.
-    - In a scope that is already cancelled the coroutine does not even start.
     - If an outer deadline passes before the task has ended, the outer scope catches the cancel,
       even if the deadline of an inner scope started it. The caller then reports the failure that
       belongs to the outer deadline.
-    An error in an asyncio callback cancels no task of trio, because the loop has an exception
-    handler.
     A connection must not be closed by asyncio's `async with` around trio code: a cancel ends its
     `__aexit__` before its first step, and the connection leaks. Close it from trio instead.
 
-In which order a connection is closed (in `shell.py` and `link.py`)
-    1. In order, within the caller's deadline: send the end of input, then wait for the peer.
+How a connection is closed (in `shell.py` and `link.py`)
+    1. Within the caller's deadline: send the end of input, then wait for the peer.
     2. Call `disconnect` or `abort` of asyncssh. Both are synchronous, so no cancel prevents them.
     3. Wait until the socket is closed. This wait is shielded from cancels and limited in time;
        `run_callbacks` gives asyncio the turns that it needs.
-    The asyncio loop ends with `open_bridge`. Everything that has a connection is therefore opened
-    below `open_bridge`, and closed before it ends.
+    All connections must be closed before `open_bridge` ends, because the asyncio loop ends with it.
 
-What was measured (2 cores, loopback, Python 3.13, trio 0.35, trio-asyncio 0.16, asyncssh 2.24)
-    `on_asyncio` of an empty coroutine                      50 us; a trio checkpoint takes 3 us
-    400 nodes connected at once                             1.6 s
-    the same 400 cancelled, all connections closed          0.26 s
+On 2 cores, over loopback, with Python 3.13, trio 0.35, trio-asyncio 0.16 and asyncssh 2.24, 400
+nodes connect at once in 1.6 s. An empty `on_asyncio` takes 50 us, and a checkpoint of trio 3 us.
 """
 
 from __future__ import annotations
@@ -77,7 +68,7 @@ _log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def open_bridge() -> AsyncIterator[None]:
-    """Runs an asyncio loop for the body, and for all trio tasks that are started in the body."""
+    """Runs an asyncio loop for the body, and for all trio tasks that the body starts."""
     prepare_asyncssh()
     async with trio_asyncio.open_loop() as loop:
         loop.set_exception_handler(_log_error)
@@ -105,8 +96,8 @@ async def open_bridge() -> AsyncIterator[None]:
 def _log_error(_loop: Any, context: dict[str, Any]) -> None:
     """Logs an exception of a callback, or of a task that nobody awaits.
 
-    Such an exception concerns one connection. Without this handler trio-asyncio would raise it in
-    `open_bridge`, which would end the work on every node.
+    The exception concerns one connection, but without this handler trio-asyncio would raise it in
+    `open_bridge`, and end the work on every node.
     """
     message = context.get("message") or "unhandled error"
     _log.error("asyncio: %s", message, exc_info=context.get("exception"))
@@ -117,7 +108,7 @@ async def on_asyncio(proc: Callable[..., Awaitable[T]], *args: Any) -> T:
 
     A cancel of the caller cancels the task and waits until it ends, so a `finally` in the task must
     not wait without a limit. In a scope that is already cancelled the task does not start. Raises
-    RuntimeError outside of `open_bridge`, and what the task raises.
+    the exception of the task, and RuntimeError outside of `open_bridge`.
     """
     loop = trio_asyncio.current_loop.get()
     if loop is None:
@@ -134,10 +125,9 @@ async def on_asyncio(proc: Callable[..., Awaitable[T]], *args: Any) -> T:
 class _Persistent:
     """Repeats the cancel of a task until the task ends.
 
-    trio-asyncio cancels the task only once. If the task waits for a thread at that moment, the
-    cancel gets lost, and the task may then wait for ever for something else. Our own connections to
-    nodes wait for no thread (`link.py`). asyncssh does so to prepare options, and for some methods
-    of authentication.
+    trio-asyncio cancels the task only once. If the task waits for a thread at that moment, as
+    asyncssh does for some methods of authentication, the cancel gets lost, and the task may then
+    wait for ever for something else.
     """
 
     def __init__(self, task: Any, loop: Any) -> None:
@@ -153,7 +143,7 @@ class _Persistent:
 
 
 async def ping() -> None:
-    """Returns once a task has run in the asyncio loop, so the loop makes progress."""
+    """Returns once a task has run in the asyncio loop, which proves that the loop works."""
     await on_asyncio(asyncio.sleep, 0)
 
 

@@ -1,8 +1,8 @@
 """Turns errors of the system and of asyncssh into failures of a node.
 
-Every message names host:port and the reason. A text that a node sent goes first through a `Mask`
-and then through `printable` before it is used in a message. The order matters: `printable` cuts
-long texts, and the mask would not find a secret of which a part was cut off.
+Every message names host:port and the reason. Text from a node goes first through a `Mask` and then
+through `printable`. The order matters: `printable` cuts long texts, and the mask would not find a
+secret of which a part was cut off.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import msgspec
 from cucmd.failure import Code, NodeFailed, fail
 from cucmd.node_name import address
 
-# Returns a node's text without secrets. A node may repeat the password in its messages. Where no
-# secret can be in the text, `str` is used.
+# Returns a node's text without secrets, because a node may repeat the password in its messages.
+# `str` is the mask for text that cannot have a secret.
 Mask: TypeAlias = Callable[[str], str]
 
 _BY_ERRNO = {
@@ -29,9 +29,9 @@ _BY_ERRNO = {
     errno.ECONNABORTED: Code.CONNECTION_LOST,
     errno.EPIPE: Code.CONNECTION_LOST,
 }
-# Characters of a message about algorithms. A node of 2009 lists 600 characters of ciphers.
+# Characters of a list of algorithms in a message. A node of 2009 lists 600 characters of ciphers.
 _OFFER_LIMIT = 1000
-# Names that begin so are no algorithms, but flags in the list of key exchanges.
+# Names in the list of key exchanges with these beginnings are flags and not algorithms.
 _FLAGS = ("ext-info-", "kex-strict-")
 # How asyncssh's messages begin.
 _NOTHING_IN_COMMON = ("No matching", "Unable to find compatible")
@@ -83,7 +83,7 @@ def unreachable(host: str, port: int, error: OSError | UnicodeError) -> NodeFail
 
 
 def _leaves(error: BaseException) -> Iterator[OSError]:
-    """Yields the OSErrors inside exception groups, or that are the cause of another error."""
+    """Yields the OSErrors in `error`, its group, or its causes."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from _leaves(inner)
@@ -94,7 +94,7 @@ def _leaves(error: BaseException) -> Iterator[OSError]:
 
 
 def why_ended(error: BaseException | None, mask: Mask) -> str:
-    """Returns why a connection ended, for a message that begins with "host:port: "."""
+    """Returns the reason for the end of a connection, for messages that begin "host:port: "."""
     match error:
         case None:
             return "the connection was closed"
@@ -134,8 +134,8 @@ def failed_login(
             Code.NO_COMMON_ALGORITHM, f"{where}: {reason}", hint=hint if progress.legacy else None
         )
     # After too many refusals OpenSSH sends "Too many authentication failures" as a protocol error,
-    # and other servers close the connection. Both count as a refused login, which is not tried
-    # again: another attempt could lock the account.
+    # and other servers close the connection. Both count as a refused login, because another attempt
+    # could lock the account.
     disconnected = error.reason.lower() if isinstance(error, asyncssh.DisconnectError) else ""
     refused = progress.refused or "authentication failures" in disconnected
     if isinstance(error, asyncssh.PermissionDenied) or refused:
@@ -166,11 +166,11 @@ def _refused(
 def missing_algorithm(hash_prefix: bytes, mask: Mask) -> str | None:
     """Returns for which purpose the two sides have no algorithm in common, with both offers.
 
-    Returns None if they have one for every purpose, or if the node has sent no offer.
+    Returns None if each purpose has a common algorithm, or if the node has sent no offer. This is
+    the only way to learn the reason if there is no common host key type, because OpenSSH then
+    closes the connection without a message.
 
     hash_prefix: two version strings and two KEXINIT packets (RFC 4253, 7.1), the client's first.
-        OpenSSH closes the connection without a message if there is no common host key type, so
-        nothing else shows the reason.
     """
     ours, theirs = both_offers(hash_prefix)
     if not ours or not theirs:
@@ -178,7 +178,7 @@ def missing_algorithm(hash_prefix: bytes, mask: Mask) -> str | None:
     for purpose, names in ours.items():
         common = [name for name in names if name in theirs[purpose]]
         if purpose == "cipher" and common and ("-gcm@" in common[0] or "poly1305" in common[0]):
-            return None  # such a cipher needs no MAC, and only the list of MACs would follow
+            return None  # this cipher needs no MAC, and only the MACs are left to compare
         if not common:
             return (
                 f"no common {purpose} algorithm: we offer {_listed(names, str)}; "
@@ -211,7 +211,7 @@ def _offers(packet: bytes) -> dict[str, list[str]]:
 
 
 def _strings(data: bytes) -> Iterator[bytes]:
-    """Yields strings that have four bytes of length before each, up to the first incomplete one."""
+    """Yields the complete strings in `data`. Before each string are four bytes with its length."""
     while len(data) >= 4:
         size = int.from_bytes(data[:4], "big")
         if len(data) < 4 + size:

@@ -1,6 +1,6 @@
-"""Holds the output of a node's shell, from asyncssh's callbacks until a trio task reads it.
+"""Keeps the output of a node's shell, from asyncssh's callbacks until a trio task reads it.
 
-The buffer is limited in bytes: if the reader is slow, the SSH channel is paused.
+If the reader is slow, the SSH channel is paused, so memory stays limited.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import trio
 
 from cucmd.ssh.causes import Mask, why_ended
 
-# Bytes for each node. asyncssh's receive window takes as many again, so 400 nodes whose output is
-# not read take 50 MB. A command line prints a few KB at a time; only a long `file list` comes near
-# this limit.
+# Bytes for each node. asyncssh's receive window takes the same amount in addition, so 400 nodes
+# whose output is not read take 50 MB. A command line prints a few KB at a time; only a long `file
+# list` comes near this limit.
 HIGH_WATER = 64 * 1024
 LOW_WATER = 16 * 1024
 WINDOW = 64 * 1024
@@ -26,9 +26,8 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
     The reader calls `receive` and `has_come`. All other methods are callbacks of asyncssh.
 
     received_bytes: the number of bytes received since the beginning.
-    unread_bytes: the number of bytes that the reader has not taken yet.
-    closed: an event that is set once the channel is closed.
-    writable: an event that is set while asyncssh accepts more bytes to send.
+    closed: set once the channel is closed.
+    writable: set while asyncssh accepts more bytes to send.
     lost: why the connection broke, or None if it did not break.
 
     If the connection breaks while more than HIGH_WATER bytes are unread, the bytes that asyncssh
@@ -89,7 +88,7 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
 
     def eof_received(self) -> bool:
         self._end()
-        return False  # has asyncssh close our side too, because the shell takes no more input
+        return False  # asyncssh then closes our side too, because the shell takes no more input
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._channel = None

@@ -1,9 +1,8 @@
 """Remembers, compares and forgets the host keys of nodes, in a file that OpenSSH can read too.
 
-The file is read once after each change, and asyncssh finds the keys of a node in its lines. Logins
-compare keys with the lines in memory only, so two logins to one node at the same time see the same
-key. A new key is added in memory first and written to the file afterwards. Lines that cannot be
-parsed stay in the file as they are.
+asyncssh finds the keys of a node in the lines of the file. Logins compare keys with the lines in
+memory only, so two logins to one node at the same time see the same key. A new key is added in
+memory first and written to the file afterwards. Lines that cannot be parsed stay in the file.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ ChangeLines: TypeAlias = Callable[[list[str]], list[str]]
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """Tells which host keys and algorithms of a node are accepted.
+    """Says which host keys and algorithms of a node are accepted.
 
     host_keys:
         "strict": the node's key must be known beforehand.
@@ -49,7 +48,7 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 class KnownHosts:
-    """Holds the host keys of all nodes. All methods may be called from any thread.
+    """Knows the host keys of all nodes. All methods may be called from any thread.
 
     `accept` runs on the event loop during a login, so it changes only memory, and `flush` writes
     the file afterwards. `add` and `forget` block until the file is written.
@@ -85,7 +84,7 @@ class KnownHosts:
     def _keys(self, host: str, port: int) -> tuple[tuple[PublicKey, ...], tuple[PublicKey, ...]]:
         """Returns the known keys of a node, and its revoked keys."""
         with self._lock:
-            # asyncssh gets the whole name and no port. With a port it would also accept a line for
+            # Pass the whole name and no port. With a port, asyncssh would also accept a line for
             # `host` alone.
             trusted, _, revoked, *_ = self._parsed.match(host_name(host, port), "", None)
         return tuple(map(public_key, trusted)), tuple(map(public_key, revoked))
@@ -93,10 +92,9 @@ class KnownHosts:
     def check(self, host: str, port: int, key: PublicKey, policy: Policy) -> None:
         """Raises NodeFailed with host_key_changed or host_key_unknown if the key is not trusted.
 
-        This remembers no key, because the node has not yet proved that it has the private key.
-
-        If only other keys of the node are known, even of another type, the key counts as changed.
-        An attacker could otherwise offer a key of a type that is not known yet.
+        Remembers no key, because the node has not yet proved that it has the private key. If only
+        other keys of the node are known, even of another type, the key counts as changed. An
+        attacker could otherwise offer a key of a type that is not known yet.
         """
         if policy.host_keys == "off":
             return
@@ -120,8 +118,8 @@ class KnownHosts:
     def accept(self, host: str, port: int, key: PublicKey, policy: Policy) -> None:
         """Checks the key again, after the node has proved that it has the private key.
 
-        With `accept-new` the first key of a node is remembered. The next `flush` writes it to the
-        file. Raises like `check`.
+        With `accept-new` the first key of a node is remembered, for the next `flush` to write.
+        Raises like `check`.
         """
         with self._lock:
             # Another connection may have remembered another key since the first check.
@@ -139,15 +137,15 @@ class KnownHosts:
     def add(
         self, node: str, *keys: str, check: Callable[[tuple[PublicKey, ...]], None] | None = None
     ) -> bool:
-        """Trusts all keys or none as keys of the node. They are in the file on return.
+        """Trusts the keys as keys of the node, and writes them to the file.
 
         keys: texts that `parse_key` accepts.
-        check: called with the known keys of the node, while no other key can be added. It raises if
-            the new keys may not be added to them.
+        check: called with the known keys of the node, while no other key can be added. Raises if
+            the new keys may not be added to the known keys.
 
         Returns False if all keys were trusted before. Raises InvalidNode, ValueError for a text
-        that is not a key, what `check` raises, and OSError if the file cannot be written. After an
-        exception none of the new keys is trusted.
+        that is not a key, the exception of `check`, and OSError if the file cannot be written.
+        After an exception none of the new keys is trusted.
         """
         host, port = parse_node(node)
         parsed = [parse_key(key) for key in keys]
@@ -168,11 +166,10 @@ class KnownHosts:
         return key.fingerprint in {one.fingerprint for one in self.trusted(host, port)}
 
     def forget(self, node: str) -> int:
-        """Removes the keys of exactly this node, and returns how many lines that changed.
+        """Removes the keys of exactly this node from the file. Returns how many lines have changed.
 
-        The file is written on return, unless no line had to be changed. A line for several names
-        loses this name and stays for the others, with its comment. Lines with a wildcard and
-        @revoked lines stay.
+        A line for several names loses this name and stays for the others, with its comment. Lines
+        with a wildcard and @revoked lines stay.
 
         Raises InvalidNode, and OSError if the file cannot be read or written. The keys then stay
         known.
@@ -195,8 +192,7 @@ class KnownHosts:
     def entries(self) -> tuple[tuple[str, HostLine], ...]:
         """Returns every line of the file with its name, in the order of the file.
 
-        A line with several names is returned once for each name. The name is a node as we write
-        it, or a pattern or a hashed name as it is in the file.
+        A line with several names is returned once for each name. See `node_name` for the names.
         """
         with self._lock:
             hosts = tuple(self._hosts)
@@ -210,7 +206,7 @@ class KnownHosts:
     def save(self) -> None:
         """Writes all unsaved changes to the file, by replacing it. Raises OSError.
 
-        The file is read again first, so that lines stay that a person has added meanwhile.
+        Reads the file again first, to keep the lines that a person has added meanwhile.
         """
         with self._writing:
             with self._lock:
@@ -255,7 +251,7 @@ class KnownHosts:
 
     def _read(self) -> list[str]:
         try:
-            # `read_text` would change the line ends of lines that are not ours.
+            # `read_text` would change the line ends of lines that a person has written.
             text = self.path.read_bytes().decode("utf-8", "surrogateescape")
         except FileNotFoundError:
             return []
@@ -274,7 +270,7 @@ def _add_keys(host: str, port: int, *keys: PublicKey) -> ChangeLines:
 def _without(text: str, name: str) -> str | None:
     """Returns the line without this name, or None if the line has no other name.
 
-    Returns the line unchanged if it does not have the name, or is not ours to change.
+    Returns the line unchanged if it does not have the name, is revoked or cannot be parsed.
     """
     line = parse_line(text)
     if line is None or line.revoked:

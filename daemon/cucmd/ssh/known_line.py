@@ -1,8 +1,7 @@
 """Parses the lines of a known_hosts file (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT").
 
-asyncssh parses the keys and matches the hosts. It refuses a whole file because of a single line
-that it cannot parse, so this module finds such lines and leaves them out. They stay in the file,
-like everything else that a person has written there.
+asyncssh parses the keys and matches the hosts. If it cannot parse a single line, it refuses the
+whole file, so this module finds such lines and does not pass them to asyncssh.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import msgspec
 
 from cucmd.node_name import SSH_PORT, address, node_key
 
-# Bytes of a line. Usual lines have a few hundred; with an RSA key of 16384 bits it is 2.8 KB.
+# Characters of a line. Usual lines have a few hundred; with an RSA key of 16384 bits, 2,800.
 _LINE_LIMIT = 16_384
 
 
@@ -46,7 +45,7 @@ class HostLine(PublicKey, frozen=True, kw_only=True):
 
     @property
     def for_asyncssh(self) -> str:
-        """Returns the line as asyncssh has to read it, with lower-case names and no empty name.
+        """Returns the line for asyncssh, with lower-case names and no empty name.
 
         asyncssh compares names with their case, and takes an empty name, as in `a,,b`, for a
         pattern that matches every host.
@@ -91,7 +90,6 @@ def node_name(pattern: str) -> str:
 
 
 def public_key(key: asyncssh.SSHKey) -> PublicKey:
-    """Converts a key of asyncssh to ours."""
     algorithm, content = key.export_public_key("openssh").decode("ascii").split()[:2]
     return PublicKey(algorithm, content, key.get_fingerprint())
 

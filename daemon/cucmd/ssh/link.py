@@ -1,10 +1,8 @@
 """Opens the socket to a node and the SSH connection on it, and ends both.
 
-Every socket has one owner from the moment it is connected, and the owner waits until it is closed.
-
 From connect to close:
 
-    connect()             runs in trio. The caller puts the socket into a Link, which owns it.
+    connect()             runs in trio. The caller makes a Link, which owns the socket from now on.
     Link.authenticate()   runs in asyncio: key exchange and authentication. asyncssh calls the
       or open_shell()     methods of ConnectionCallbacks when it has the connection, when it has the
                           node's host key, and when it needs the password.
@@ -19,16 +17,15 @@ Their caller always calls `abort` (or `disconnect`) and then `wait_closed`.
 
 We end a connection ourselves in three cases: a callback refuses it (a changed host key), the peer
 reads nothing of what we send, or the peer sends packets without end that have no content.
-`end_reason` then holds the reason, and takes precedence over any error of asyncssh.
+`end_reason` then has the reason, and takes precedence over any error of asyncssh.
 
-Three things here are not documented, and tests of the shell fail if they change:
+This file uses three things that are not documented. Tests of the shell fail if they change:
 
-- asyncssh's private name `_transport`. `abort` drops asyncssh's reference before asyncio has closed
-  the transport. We can do without once asyncssh waits for the close.
-- `max_size` of asyncio's transport. We can do without once there is another way to limit how much
-  is read at a time.
-- the constructor of the connection, which `authenticate` calls as `asyncssh.connect` does. We can
-  call that function once it takes prepared options.
+- asyncssh's private name `_transport`, because `abort` drops asyncssh's reference before asyncio
+  has closed the transport.
+- `max_size` of asyncio's transport, because nothing else limits how much is read at a time.
+- the constructor of the connection, which `authenticate` calls as `asyncssh.connect` does, because
+  that function does not take prepared options.
 """
 
 from __future__ import annotations
@@ -51,31 +48,27 @@ from cucmd.ssh.causes import Progress, unreachable
 from cucmd.ssh.inbox import WINDOW, Inbox
 from cucmd.ssh.unread_bytes import CHECK_SECONDS, MAX_UNREAD, count_unread
 
-# A frozen or unplugged node is noticed after 15 s * (3 + 1) of silence. That is before the default
-# stall limit of 120 s and long before a command's 600 s. The node's sshd answers keepalives, so a
-# command that prints nothing for minutes (vos/NODES.md, section 5.4) is not taken for a dead node.
-# We turn asyncssh's keepalives on only while the node is silent, because asyncssh would otherwise
-# make a timer for every read.
+# A frozen or unplugged node is noticed after 15 s * (3 + 1) of silence, before the default stall
+# limit of 120 s. The node's sshd answers keepalives, so a command that prints nothing for minutes
+# (vos/NODES.md, section 5.4) is not taken for a dead node. We turn asyncssh's keepalives on only
+# while the node is silent, because asyncssh would otherwise make a timer for every read.
 KEEPALIVE_SECONDS = 15
 _KEEPALIVE_COUNT = 3
 
-# Bytes that are read at a time. asyncio reads 256 KiB by default. That may be 16,000 empty packets,
-# and all other nodes would wait half a second until they are processed.
+# Bytes that are read at a time. asyncio's default of 256 KiB may be 16,000 empty packets, and all
+# other nodes would wait for half a second until these are processed.
 _READ_BYTES = 1024
 
 # A node may send packets without content, such as SSH_MSG_IGNORE, as fast as it can, and that costs
-# us processor time. So the bytes on the wire are compared with the bytes that the shell prints:
+# us processor time. So the bytes on the wire are compared with the bytes that the shell prints.
 #
-# OVERHEAD is allowed in any case. A login takes some KB, and asyncssh holds at most one window of
-# output that the inbox has not counted yet.
-#
-# OVERHEAD_PER_BYTE is allowed for each printed byte. A node may echo every byte in a packet of its
-# own, which has about 80 bytes.
-#
-# OVERHEAD_PER_SECOND is allowed for each second, because a command may print nothing for hours.
-# Keepalives in both directions and new keys every hour take at most 20 bytes a second.
+# These bytes are allowed in any case. A login takes some KB, and asyncssh holds at most one window
+# of output that the inbox has not counted yet.
 OVERHEAD = 256 * 1024
+# For each printed byte. A node may echo every byte in a packet of its own, of about 80 bytes.
 OVERHEAD_PER_BYTE = 200
+# For each second, because a command may print nothing for hours. Keepalives in both directions and
+# new keys every hour take at most 20 bytes a second.
 OVERHEAD_PER_SECOND = 50
 
 # A node's command line always needs a PTY (vos/NODES.md, section 1).
@@ -83,16 +76,15 @@ _TERMINAL = "vt100"
 _ROWS = 24
 
 # How often `wait_closed` calls `run_callbacks`, and for how many seconds at most. After `abort` the
-# third call has closed the socket. On a busy loop the calls may take a second. The peer has no
-# influence on them.
+# third call has closed the socket. On a busy loop the calls may take a second.
 _CLOSE_TURNS = 8
 _LAST_WAIT_SECONDS = 1
 
 
 class ConnectionCallbacks(asyncssh.SSHClient):
-    """Holds the methods that asyncssh calls while it opens a connection, and what they learn.
+    """Provides the methods that asyncssh calls while it opens a connection.
 
-    connection: None until asyncssh has taken over the socket. Until then the link closes it.
+    connection: None until asyncssh has taken over the socket.
     end_reason: the exception because of which we ended the connection, or None if we did not.
     """
 
@@ -121,10 +113,10 @@ class ConnectionCallbacks(asyncssh.SSHClient):
 class _ClientConnection(asyncssh.SSHClientConnection):
     """Counts what the node sends, and limits how much is read at a time.
 
-    heard_since_check: whether bytes came since the last check, which resets it.
+    heard_since_check: whether bytes came since the last `Link.check`.
     counted_bytes: received bytes as they are on the wire, less OVERHEAD_PER_SECOND for each second.
-    allowed_bytes: if `counted_bytes` is more than this, `check_overhead` is called. That function
-        may raise the limit.
+    allowed_bytes: the limit for `counted_bytes`, above which `check_overhead` is called. That
+        function may raise the limit.
     """
 
     heard_since_check = False
@@ -161,15 +153,15 @@ async def connect(host: str, port: int) -> socket.socket:
 def client_options(
     algorithms: Algorithms, host_keys: tuple[str, ...]
 ) -> asyncssh.SSHClientConnectionOptions:
-    """Returns the options for connections with these algorithms. They are made once and shared.
+    """Returns the options for connections with these algorithms.
 
     Every option is set that asyncssh would otherwise read from a home directory or choose itself.
     """
     settings: dict[str, Any] = {
         **algorithms.options(),
         "server_host_key_algs": list(host_keys),
-        # With empty lists asyncssh asks ConnectionCallbacks about every key. None would trust all
-        # keys, and an empty value would read ~/.ssh/known_hosts.
+        # With empty lists asyncssh asks ConnectionCallbacks about every key. With None it would
+        # trust all keys, and with an empty value it would read ~/.ssh/known_hosts.
         "known_hosts": ([], [], [], [], [], [], []),
         "config": None,
         "client_keys": None,
@@ -196,8 +188,8 @@ def client_options(
 class _OpenLinks:
     """Checks every link once a second, from its `authenticate` to its `wait_closed`.
 
-    One timer serves all links. A timer for each link took a turn of both loops for each node in
-    each second.
+    One timer serves all links. A timer for each link would wake both loops once a second for each
+    node.
     """
 
     def __init__(self) -> None:
@@ -205,7 +197,7 @@ class _OpenLinks:
         self._next: asyncio.TimerHandle | None = None
 
     def add(self, link: Link) -> None:
-        """Adds a link. Must be called in asyncio, because it may start the timer."""
+        """Adds a link. Must be called in asyncio, where the timer runs."""
         self._links[link] = None
         if self._next is None:
             self._schedule(asyncio.get_running_loop())
@@ -239,13 +231,10 @@ def _links() -> _OpenLinks:
 
 
 class Link:
-    """Owns a socket, and the SSH connection on it once there is one. Has exactly one owner itself.
-
-    `authenticate` and `open_shell` run in asyncio and clean up nothing; `wait_closed` does that.
-    """
+    """Owns a socket, and the SSH connection on it once there is one."""
 
     def __init__(self, sock: socket.socket, callbacks: ConnectionCallbacks) -> None:
-        # If the node was named by an IPv4 address within IPv6, it gets to know our IPv4 address.
+        # On a connection to ::ffff:192.0.2.9, tell the node our plain IPv4 address.
         self.local_address: str = sock.getsockname()[0].removeprefix("::ffff:")
         try:
             self.peer_address: str = str(sock.getpeername()[0])
@@ -268,10 +257,10 @@ class Link:
     async def authenticate(
         self, host: str, port: int, settings: asyncssh.SSHClientConnectionOptions
     ) -> asyncssh.SSHClientConnection:
-        """Exchanges keys and authenticates. Raises what a callback or asyncssh raises.
+        """Exchanges keys and authenticates. Raises the exceptions of asyncssh and the callbacks.
 
-        It does what `asyncssh.connect` does, except that `asyncssh.connect` would prepare the
-        options again for each connection, in a thread.
+        Does the same as `asyncssh.connect`, which would prepare the options again for each
+        connection, in a thread.
         """
         self._where = address(host, port)
         _links().add(self)
@@ -296,9 +285,9 @@ class Link:
     def check(self) -> None:
         """Checks the connection; called once a second.
 
-        Aborts it if the node does not read what we send. Turns keepalives on if the node was silent
-        since the last check, and off if it was not. asyncssh ends the connection if the node has
-        answered none of the last `_KEEPALIVE_COUNT` keepalives.
+        Aborts the connection if the node does not read what we send. Turns keepalives on if the
+        node was silent since the last check, and off if it was not. asyncssh ends the connection if
+        the node has answered none of the last `_KEEPALIVE_COUNT` keepalives.
         """
         connection = self._connection
         if connection is None or self._callbacks.connection is None or self.end_reason is not None:
@@ -387,8 +376,8 @@ class Link:
                     break
                 await run_callbacks()
         # The socket may still be open, because asyncssh never took it over or the asyncio loop is
-        # too busy. `abort` removes the transport's reader and writer from the loop at once. They
-        # would otherwise stay registered for the next socket with the same descriptor number.
+        # too busy. `abort` removes the transport's callbacks from the loop at once. They would
+        # otherwise be called for the next socket with the same descriptor number.
         if self._callbacks.transport is not None:
             self._callbacks.transport.abort()
         self._socket.close()

@@ -2,7 +2,7 @@
 
 The password is sent only after the host key was checked, and only to a prompt that does not echo. A
 refused password is not sent a second time by another method, because three refusals may lock the
-account. This file keeps the password only in the field that `forget` clears.
+account.
 
 How do we know whether the server refused the password, or only the method by which we sent it? A
 server answers both with USERAUTH_FAILURE and a list of the methods that can continue (RFC 4252,
@@ -15,9 +15,9 @@ sent the password by a method, we look for that method in the new list:
 
 If a method never asked for the password, its failure says nothing about the password.
 
-keyboard-interactive comes first, as in OpenSSH's client. A server that offers it shows by its
-prompt that it wants the password in this way. A server that lists `password` and always refuses it
-gives no such sign, and release 15 is such a server.
+keyboard-interactive comes first, as in OpenSSH's client. Its prompt shows that the server wants the
+password in this way. The method `password` has no such sign: release 15 lists this method and
+always refuses it.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ from cucmd.ssh.link import ConnectionCallbacks
 _CHALLENGE_LIMIT = 10
 # Some servers ask for the current password again before they ask for a new one.
 _PASSWORD_LIMIT = 2
-# Words in the prompts of usual PAM modules. The words of real nodes are not known (vos/NODES.md,
+# Words in the prompts of usual PAM modules. The prompts of real nodes are not known (vos/NODES.md,
 # section 2).
 _CURRENT = re.compile(r"\b(?:current|old)\b", re.IGNORECASE)
 _SECOND_FACTOR = re.compile(r"\b(?:code|passcode|pin|otp|one-time|token|factor)\b", re.IGNORECASE)
-# What PAM modules say before they ask again, such as those of `sudo` and OpenSSH.
+# The words of PAM modules before they ask again, such as those of `sudo` and OpenSSH.
 _REFUSED = re.compile(
     r"\b(?:sorry|try again|incorrect|denied|authentication fail(?:ed|ure))\b", re.IGNORECASE
 )
@@ -57,18 +57,17 @@ _PASSWORD, _INTERACTIVE = "password", "keyboard-interactive"
 
 
 class Steps(msgspec.Struct, frozen=True):
-    """Holds functions that are called as a login proceeds.
+    """Groups the functions that a login calls as it proceeds.
 
     All of them except `connected` are called on the event loop and not in the caller's task, so
-    they must not block. If one raises, the connection is ended, and `open_shell` raises the same
-    exception.
+    they must not block. If such a function raises, the connection is ended, and `open_shell` raises
+    the same exception.
 
     phase: called with Phase.LOGIN when the node's host key was accepted and authentication begins.
         The caller then replaces the connect deadline by the login deadline.
-    connected: called when the TCP connection is open, before anything is known about the peer. Must
-        not raise.
-    password: called before the password is sent for the first time on this connection. If it
-        raises, the password is not sent.
+    connected: called when the TCP connection is open. Must not raise.
+    password: called before the password is sent for the first time on this connection. If this
+        function raises, the password is not sent.
     authenticated: called when the node has accepted the login.
     """
 
@@ -114,15 +113,15 @@ class NodeLogin(ConnectionCallbacks):
         self._answered: set[str] = set()
         self._passwords_sent = 0
         self._sent_by: set[str] = set()  # the methods by which the password was sent
-        # The password was refused, or the server asked for something that the password does not
-        # answer. No other method is tried.
+        # Whether the password was refused, or the server asked a question that the password does
+        # not answer. No other method is tried.
         self._password_refused = False
-        # The same, or the server wants another method after this one.
+        # The same, or the server has gone on to another method after it got the password.
         self._was_refused = False
         self._unanswered_prompt = ""
 
     def forget(self) -> None:
-        """Removes the password, which a connection needs only once."""
+        """Removes the password from memory. A connection needs it only once."""
         self._password = None
 
     def progress(self) -> Progress:
@@ -133,8 +132,6 @@ class NodeLogin(ConnectionCallbacks):
             tried=tuple(self._tried),
             asked=self._unanswered_prompt,
         )
-
-    # Callbacks of asyncssh, and the functions that they share.
 
     def validate_host_public_key(
         self, host: str, addr: str, port: int, key: asyncssh.SSHKey
@@ -160,7 +157,7 @@ class NodeLogin(ConnectionCallbacks):
 
     @contextmanager
     def _keeping_error(self) -> Iterator[None]:
-        """Stores an exception of the body as the reason why we end the connection."""
+        """Stores an exception of the body as the reason for ending the connection."""
         try:
             yield
         except Exception as error:
@@ -168,7 +165,7 @@ class NodeLogin(ConnectionCallbacks):
             raise
 
     def _announce(self) -> None:
-        """Calls `Steps.password` if the password was not sent yet. Call it before every sending."""
+        """Calls `Steps.password` the first time. Must be called whenever the password is sent."""
         if not self._announced:
             self._announced = True
             with self._keeping_error():
@@ -185,9 +182,8 @@ class NodeLogin(ConnectionCallbacks):
     def _start_method(self, method: str) -> bool:
         """Returns whether to use the method now, see the top of this file."""
         self._was_refused = self._was_refused or bool(self._sent_by)
-        # The methods with which the server can continue, except those that asyncssh has given up.
-        # If we do not know them, assume that the server offers both: then a password that was sent
-        # counts as refused, which is better than sending it twice.
+        # The methods with which the server can continue. If they are not known, assume that it
+        # offers both: a password that was sent then counts as refused, and is not sent twice.
         offered = {_PASSWORD, _INTERACTIVE}
         if self.connection is not None:
             offered = set(self.connection.get_server_auth_methods())
@@ -210,7 +206,7 @@ class NodeLogin(ConnectionCallbacks):
     def kbdint_challenge_received(
         self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]
     ) -> list[str] | None:
-        """Returns one answer for each prompt, or None to give up this method.
+        """Returns an answer for each prompt, or None to give up this method.
 
         A challenge without a prompt is a message that has to be acknowledged. If the server repeats
         a question, or says words such as "Sorry, try again", it has refused the answer.
@@ -228,11 +224,11 @@ class NodeLogin(ConnectionCallbacks):
         return answers
 
     def _answers(self, prompts: Sequence[tuple[str, bool]]) -> list[str] | None:
-        """Returns the answers to the prompts, or None if we cannot answer one of them.
+        """Returns the answers to the prompts, or None if we cannot answer all of them.
 
         The first prompt that does not echo gets the password, unless it asks for a second factor. A
-        later prompt gets it only if it asks for the current password. A prompt that echoes gets the
-        user name.
+        later prompt gets the password only if it asks for the current password. A prompt that
+        echoes gets the user name.
         """
         answers: list[str] = []
         sent = self._passwords_sent
@@ -252,7 +248,7 @@ class NodeLogin(ConnectionCallbacks):
         return answers
 
     def _end_with(self, message: str) -> NoReturn:
-        """Raises the failure, which ends the connection. For callbacks of asyncssh."""
+        """Raises the failure. asyncssh then ends the connection."""
         self.end_reason = fail(
             Code.AUTH_FAILED,
             message,

@@ -1,9 +1,7 @@
 """Imports trio-asyncio so that it works on Python 3.14 too.
 
-This module changes asyncio only on Python 3.14, and only if trio-asyncio does not work there by
-itself.
-
-What trio-asyncio 0.16 lacks on Python 3.14:
+On Python 3.14, and only if trio-asyncio does not work there by itself, this module changes asyncio.
+trio-asyncio 0.16 has two problems there:
 
 - It derives from two classes of asyncio that no longer have their names.
   `asyncio.events.BaseDefaultEventLoopPolicy` is now called `_BaseDefaultEventLoopPolicy`.
@@ -12,9 +10,8 @@ What trio-asyncio 0.16 lacks on Python 3.14:
 - The tasks of 3.14 are written in C, and run only in the loop that the C code considers to be
   running in their thread. Otherwise every task waits for ever. trio-asyncio replaces the Python
   functions that tell which loop is running, but the C code does not call these. We therefore wrap
-  every callback (`Handle._run`): while it runs, `_set_running_loop` of `_asyncio` tells the C code
-  that the callback's own loop (`Handle._loop`) is the running one. Afterwards the loop is restored
-  that `_get_running_loop` has returned before.
+  every callback (`Handle._run`): while a callback runs, its own loop (`Handle._loop`) is the
+  running loop of the C code.
 
 All of this can go with the first release of trio-asyncio that supports Python 3.14, which is its
 issue 160 (https://github.com/python-trio/trio-asyncio/issues/160). The changes were tried on 3.14
@@ -45,9 +42,7 @@ def _load() -> ModuleType:
 def import_trio_asyncio(
     load: Callable[[], ModuleType] = _load, version: tuple[int, ...] = sys.version_info[:2]
 ) -> ModuleType:
-    """Returns the module `trio_asyncio`. Raises CannotStart if we know no way to make it work on
-    this Python.
-    """
+    """Returns the module `trio_asyncio`. Raises CannotStart if it cannot work on this Python."""
     with warnings.catch_warnings():
         # From 3.12 on, Python warns at each import that the two classes are deprecated.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -91,9 +86,7 @@ def _removed_names() -> Iterator[None]:
 
 
 def _run_callbacks_in_their_loop() -> None:
-    """Wraps every asyncio callback, see the top of this file. Raises ImportError if the C functions
-    that it needs do not exist.
-    """
+    """Wraps every asyncio callback. Raises ImportError if the C functions do not exist."""
     # The functions of the same names in `asyncio` would not do: trio-asyncio has replaced one.
     from _asyncio import _get_running_loop, _set_running_loop  # noqa: PLC0415  may be missing
 

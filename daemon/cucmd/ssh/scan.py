@@ -23,11 +23,11 @@ from cucmd.ssh.link import ConnectionCallbacks, Link, client_options, connect
 async def scan_host_keys(
     host: str, port: int, *, seconds: float, legacy_algorithms: bool = False
 ) -> tuple[PublicKey, ...]:
-    """Returns the node's host keys of all types that we accept. The first is the key that a login
-    would get.
+    """Returns the node's host keys of all types that we accept, first the key for a login.
 
     A node shows one key per connection, so this opens one connection for each key, one after
-    another. `seconds` limits the time of all of them together. Must be called below `open_bridge`.
+    another. `seconds` limits the time of all connections together. Must be called below
+    `open_bridge`.
 
     Raises NodeFailed with connect_timeout, connection_refused, connection_lost, host_unreachable,
     no_common_algorithm or not_a_node.
@@ -55,9 +55,7 @@ async def scan_host_keys(
 async def _probe_key(
     host: str, port: int, algorithms: Algorithms, names: Sequence[str], *, legacy: bool
 ) -> tuple[PublicKey, frozenset[str]]:
-    """Returns the key that the node shows for these algorithms, and the names of all host key
-    algorithms that the node offers.
-    """
+    """Returns the node's key for these algorithms, and all host key algorithms that it offers."""
     probe = _Probe("", legacy=legacy)
     link = Link(await connect(host, port), probe)
     try:
@@ -77,11 +75,11 @@ async def _probe_key(
 
 
 class _KeySeen(Exception):
-    """Raised to end the connection, after the key was received and verified."""
+    """Ends the connection, after the key was received and verified."""
 
 
 class _Probe(ConnectionCallbacks):
-    """Stores the key, and ends the connection once asyncssh has verified the key's signature."""
+    """Stores the key, and ends the connection once asyncssh has verified the signature."""
 
     key: PublicKey | None = None
 

@@ -29,8 +29,8 @@ class Shell:
 
     This is the `Shell` of `node/ports.py`, where its methods are described.
 
-    lost: once `receive` has returned b"", tells why the connection broke. None if the node ended
-        the session in order.
+    lost: once `receive` has returned b"", why the connection broke, or None if the node ended the
+        session in order.
     """
 
     def __init__(self, host: str, port: int, link: Link, inbox: Inbox) -> None:
@@ -52,8 +52,8 @@ class Shell:
 
     @property
     def has_come(self) -> bool:
-        # An SSH packet may take several reads from the socket, and its data is in the inbox only
-        # once the packet is complete. So look into the socket's buffer as well.
+        # The inbox gets the data of an SSH packet only once the whole packet was read. So look into
+        # the socket's buffer as well.
         return self._inbox.has_come or self._link.has_come
 
     async def send(self, data: bytes) -> None:
@@ -68,9 +68,9 @@ class Shell:
             raise fail(Code.CONNECTION_LOST, reason) from None
 
     async def aclose(self) -> None:
-        """Closes the shell in order: sends EOF, waits until the node closes the channel,
-        disconnects, and waits until the socket is closed. The last two steps take 1 s at most. May
-        be repeated.
+        """Sends EOF, waits until the node closes the channel, disconnects, and closes the socket.
+
+        The last two steps take 1 s at most. May be called again.
         """
         try:
             self._link.end_session()
@@ -124,8 +124,7 @@ async def open_shell(  # noqa: PLR0917  # every argument is needed
                 with trio.CancelScope(shield=True):
                     await known.flush()
             except OSError as error:
-                # The node did nothing wrong, so its work goes on. The key stays in memory, and the
-                # next flush tries again.
+                # The work on the node goes on. The key stays in memory for the next flush.
                 _log.error("cannot write %s: %s", known.path, error)
     except (NodeFailed, trio.Cancelled):
         raise

@@ -5,8 +5,8 @@ ignores the transport's `pause_writing`, so the replies pile up in our memory. B
 the receiver therefore check every connection once a second, and cut a connection whose peer leaves
 more than `MAX_UNREAD` bytes unread.
 
-This needs two private names of asyncssh, `_transport` and `_deferred_packets`. They can go once
-asyncssh tells how many bytes it holds for a peer, or limits them.
+This needs two private names of asyncssh, `_transport` and `_deferred_packets`, because asyncssh has
+neither a limit for these bytes nor a public way to count them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 CHECK_SECONDS = 1.0
 
 # Bytes in this process's memory, in addition to the kernel's buffers. We send only keystrokes and
-# short replies. The one long reply, a listing, waits in its channel until the peer's window has
-# room, and is not counted here.
+# short replies. A long reply, the listing of a folder, waits in its channel until the peer's window
+# has room, and is not counted here.
 MAX_UNREAD = 1024 * 1024
 
 # Bytes of Python's memory that one deferred packet takes.

@@ -1,14 +1,14 @@
 """PURE. Speaks the node's command line: bytes go in, events and answers come out.
 
 The package has no clock, no I/O and no trio. The same bytes give the same events however they are
-split, and memory stays bounded whatever a node sends. `vos/NODES.md` collects what is known of real
+split, and memory stays bounded whatever a node sends. `vos/NODES.md` collects the facts about real
 nodes.
 
     cli.py              the state machine that a driver uses; read this first
-    dialogue_events.py  what the state machine tells its driver
+    dialogue_events.py  the events that the state machine returns to its driver
     states.py           the states of the machine; file_get.py has the longest one
     file_get.py         the dialogue of `file get`
-    file_get_replies.py answers to the questions of `file get`, and how far it has come
+    file_get_replies.py answers to the questions of `file get`, and the stages of the dialogue
     file_get_lines.py   other lines of a `file get`: sizes, and reasons for a refusal
     questions.py        the questions that a node asks, and when `admin:` is the prompt
     screen.py           decodes the bytes of a terminal, and finds the lines in them
@@ -26,9 +26,9 @@ These files read the answers to commands:
 
 All of them use:
 
-    secrets.py          masks what must not be shown
+    secrets.py          masks passwords
     transcript.py       writes both directions of a session as lines for a person
-    texts.py            what nodes print, word for word, and how lines are compared with it
+    texts.py            literal texts of nodes, and the comparison of lines with them
 """
 
 from cucmd.vos.arguments import InvalidArgument as InvalidArgument

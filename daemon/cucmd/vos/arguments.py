@@ -1,8 +1,7 @@
 """PURE. Checks the words of a request before they are typed to a node.
 
-A word that could become a second word, a second command or a key is refused here, with field, value
-and reason. TAB and `?` are keys even inside an argument, and quotes do not group words
-(vos/NODES.md, section 5.1).
+Text that could become a second word, a second command or a key is refused. TAB and `?` are keys
+even inside an argument, and quotes do not group words (vos/NODES.md, section 5.1).
 """
 
 from __future__ import annotations
@@ -15,11 +14,10 @@ from cucmd.vos.texts import ENTER
 MAX_WORD = 512  # characters; longer than any path that can be typed
 MAX_LINE = 2000  # characters
 # The width of the terminal. It has room for a question and the longest line after it, so that the
-# echo never wraps. A wrapped echo would not be recognised, and a word of it could be taken for a
-# question.
+# node never wraps the echo. A wrapped echo would not be recognised, or be taken for a question.
 COLUMNS = MAX_QUESTION + MAX_LINE + 1
-# None of these characters is special for a Unix shell, in case the node gives the word to one. No
-# part begins with `-`, which could be taken for an option.
+# None of these characters is special for a Unix shell, because the node may pass the word to a
+# shell. No part begins with `-`, which could be taken for an option.
 _PATH = re.compile(r"/?[A-Za-z0-9_.][A-Za-z0-9_.+-]*(?:/[A-Za-z0-9_.][A-Za-z0-9_.+-]*)*/?")
 
 
@@ -56,9 +54,9 @@ def is_path(text: str) -> bool:
 
 
 def check_line(field: str, value: str, *, secret: bool = False) -> str:
-    """Returns `value` if it can be typed as one line. Blanks and quotes may be in it, keys may not.
+    """Returns `value` if it can be typed as one line, with blanks and quotes but without keys.
 
-    Raises InvalidArgument, which has no value if the value is `secret`.
+    Raises InvalidArgument. A value that is `secret` is left out of the exception.
     """
     shown = "" if secret else value
     if not value.strip():

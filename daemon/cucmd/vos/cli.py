@@ -2,8 +2,7 @@
 
 The driver calls `receive` with the bytes of the node, and gets events. Bytes become tokens of text.
 The tokens go to the transcript, and to the screen, which finds the finished lines and the segment
-that still grows (see `screen.py`). Lines and segments go to the current state, which makes events
-of them:
+that still grows (see `screen.py`). The current state makes events of lines and segments:
 
     state              entered by                       left by
     LoggingIn          the beginning                    a confirmed prompt, or a question
@@ -17,13 +16,13 @@ of them:
     Recovering         a `Broken` or `StoppedAtQuestion` event      a confirmed prompt
     SessionEnded       `quit`, `closed`                 nothing
 
-The text of the prompt also occurs within output, and nothing in the bytes tells the two apart. So
-silence is an input too, and only the driver can measure it. When what has arrived ends in a prompt,
-`quiet_after` says how many seconds of silence confirm that. The driver calls `quiet` after them.
+The text of the prompt also occurs within output, and the bytes of both are the same. So silence is
+an input too, and only the driver can measure it. When the text that has arrived ends in a prompt,
+`quiet_after` says how many seconds of silence confirm the prompt. The driver then calls `quiet`.
 `receive` confirms a prompt only after Ctrl-C.
 
-A login or a command of forms.py may also stop at a question. A longer silence tells such a question
-from a banner, or a line of output, that goes on after a while.
+A login or a command of forms.py may also stop at a question. A longer silence distinguishes a
+question from a banner or a line of output that pauses.
 """
 
 from __future__ import annotations
@@ -62,14 +61,13 @@ from cucmd.vos.states import (
 
 
 class NotAtPrompt(Exception):
-    """Reports a command that was given while the node was busy: a defect of the driver."""
+    """Reports a defect of the driver: a command while the node is not at its prompt."""
 
 
 class Cli:
     """Runs the command line of one node, with bounded memory whatever the node sends.
 
-    on_text: called with all text of the node before any event is made of it. The transcript needs
-        this. None if nobody listens.
+    on_text: called with all text of the node, for the transcript, before events are made of it.
     """
 
     def __init__(
@@ -114,7 +112,7 @@ class Cli:
 
     @property
     def may_type_empty_line(self) -> bool:
-        """Says whether the login stopped at the end of a line, where an empty line does no harm."""
+        """Says whether the login stopped after a finished line, so Enter answers no question."""
         return isinstance(self._state, LoggingIn) and self._state.at_line_end
 
     @property
@@ -132,11 +130,11 @@ class Cli:
         return self._state.at_prompt or self._state.ended
 
     def mask(self, text: str) -> str:
-        """Returns `text` without secrets. For text that came by another way, as an SSH banner."""
+        """Returns `text` without secrets. For text outside the terminal, such as an SSH banner."""
         return self._secrets.mask(text)
 
     def receive(self, data: bytes) -> list[Event]:
-        """Reads the next bytes of the node. Returns the events that follow from them."""
+        """Reads the next bytes of the node. Returns the resulting events."""
         accepted, too_much = data[: self._bytes_left], data[self._bytes_left :]
         tokens = list(self._filter.feed(accepted))
         self._report_text(tokens)
@@ -151,8 +149,8 @@ class Cli:
         self._bytes_left -= len(accepted)
         if too_much and not isinstance(self._state, Recovering):
             events += self._recover_if_broken([Broken(self._state.too_much_output())])
-        # After Ctrl-C no output is expected that could contain the prompt's text, so no silence is
-        # needed. Waiting for one would end badly: a node may take long to print the real prompt.
+        # After Ctrl-C no output is expected that could contain the prompt's text, so the prompt is
+        # confirmed without a silence.
         if self._state.interrupted:
             ending = self._screen.ending.replace("^C", "")  # a second Ctrl-C is echoed there
             known = not self._state.may_print_prompt or self._prompts.is_known(ending)
@@ -175,13 +173,13 @@ class Cli:
         return self._recover_if_broken(events)
 
     def _recover_if_broken(self, events: list[Event]) -> list[Event]:
-        """Returns the events. Leaves the current state if they say that the dialogue has failed."""
+        """Returns the events. Leaves the current state if the last of them is `Broken`."""
         if events and isinstance(events[-1], Broken):
             self._begin(Recovering())
         return events
 
     def quiet(self) -> list[Event]:
-        """Reports that the node was silent for `quiet_after` seconds. Returns what follows.
+        """Reports that the node was silent for `quiet_after` seconds. Returns the resulting events.
 
         Does nothing if `quiet_after` is None.
         """
@@ -195,8 +193,8 @@ class Cli:
 
     def _confirm(self) -> list[Event]:
         events = self._state.on_prompt()
-        # In a `file get` the node may print words before the prompt on its line. They must not
-        # become a known form of the prompt.
+        # In a `file get` the line of the prompt may begin with other words, which are no form of
+        # the prompt.
         if not isinstance(self._state, FileGetDialogue):
             self._prompts.learn(self._screen.segment)
         self._begin(AtPrompt())
@@ -228,14 +226,14 @@ class Cli:
     def tail(self, command: Command) -> bytes:
         """Begins a `file tail` of `parse_tail`, which usually prints until `interrupt`.
 
-        `Started` says when the node has read the line. `Printed` has the lines. `CommandDone`, here
-        without lines, says that the command is over.
+        `Started` says when the node has read the line. `Printed` has the lines, and the final
+        `CommandDone` has none.
         """
         line = parse_tail(command.line).line  # checked again, whoever made the struct
         return self._start(line, RunningTail(line))
 
     def ask_for_prompt(self) -> bytes:
-        """Begins an empty line, to test whether the confirmed prompt is a real one.
+        """Begins an empty line, to test whether the confirmed prompt is real.
 
         A real prompt is printed again, and `Prompted` follows. If the text was output of a command
         that still runs, nothing follows: a capture may be silent for a long time.
@@ -248,7 +246,7 @@ class Cli:
         return self._start(line, RunningForm(line, self._secrets))
 
     def file_get(self, request: FileGet, receiver: ReceiverAddress | None) -> bytes:
-        """Begins a `file get` that pushes to `receiver`, or that only asks for sizes if None."""
+        """Begins a `file get` that pushes to `receiver`, or only asks for sizes if that is None."""
         if receiver is not None:
             receiver.check()
             self._secrets.add(receiver.password)
@@ -268,13 +266,13 @@ class Cli:
     def _start(self, line: str, state: State) -> bytes:
         if not self.at_prompt:
             raise NotAtPrompt(f"`{line}` during {self._state.description}")
-        # The prompt on the screen must not be taken for the prompt after the command.
+        # The prompt that is on the screen now is not the prompt after the command.
         self._screen.restart()
         self._begin(state)
         return encode_line(line)
 
     def interrupt(self) -> bytes:
-        """Returns Ctrl-C. After it no question is answered, and a prompt needs no silence."""
+        """Returns Ctrl-C. From now on no question is answered, and a prompt needs no silence."""
         if not self._idle:
             self._state.interrupted = True
         return b"\x03"

@@ -18,8 +18,8 @@ from cucmd.vos import texts
 from cucmd.vos.texts import match_line, read_field
 
 # `10.0.0.2 cucm-sub1.example.org cucm-sub1 Subscriber callmanager DBSub authenticated using TCP
-# since ...`. A node without a domain has one name. The product may be any word. Old releases print
-# neither the product nor `DBSub`; there the state must be in known words.
+# since ...`. A node without a domain has only one name. The product may be any word. Old releases
+# print neither the product nor `DBSub`; the line must then have a known state.
 _NODE = re.compile(
     r"\s*(?P<address>[0-9A-Fa-f:.]{2,45})\s+(?P<first>\S{1,255})(?:\s+(?P<second>\S{1,255}))?\s+"
     r"(?P<role>Publisher|Subscriber)\s+"
@@ -76,7 +76,7 @@ class ListedNode(msgspec.Struct, frozen=True):
 
     fqdn     None if the node has no domain
     product  "" if the node does not say it
-    here     the table shows no connection to this node. Usually it is the node that was asked.
+    here     the table shows no connection to this node, usually because this node was asked
     unauthenticated  the words in place of `authenticated` if the node is down or new, else None
     """
 
@@ -90,7 +90,7 @@ class ListedNode(msgspec.Struct, frozen=True):
 
 
 class ClusterTable(msgspec.Struct, frozen=True):
-    """Holds the nodes of the first table. `others`: its other lines."""
+    """Holds the nodes of the first table, and in `others` the other lines of this table."""
 
     nodes: tuple[ListedNode, ...]
     others: tuple[str, ...]
@@ -166,10 +166,10 @@ def parse_network_cluster(lines: Iterable[str]) -> ClusterTable:
 
 
 def find_asked_node(nodes: Sequence[ListedNode], host: str, peer: str) -> ListedNode | None:
-    """Finds the node that was asked among the nodes that it lists.
+    """Returns the node that has printed the table, or None if the node cannot be identified.
 
-    The node is recognised by the address to which we are connected, or else by its name, or else
-    as the only node without a connection. Returns None if none of these fits exactly one node.
+    The node is identified by the address to which we are connected, or else by its name, or else as
+    the only node without a connection.
     """
     names = {host.lower(), host.lower().removesuffix(".")}
     for fits in (

@@ -1,8 +1,8 @@
 """PURE. Makes the command lines of `file get` and of packet captures, from checked words.
 
-The file also has the answers that `file get` needs about the receiver, and the names and places of
-a capture's files. `delete_line` makes our only command that changes a node. It accepts no pattern,
-and only names that our own captures give to their files.
+This file also has the answers that `file get` needs about the receiver, and the names and paths of
+a capture's files. `delete_line` makes our only command that changes a node. It accepts only the
+names that our own captures give to their files, and no pattern.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FOLDER = "platform/cli"
 # The name of a capture must have no dot (V). No file of the appliance begins with this prefix (I).
 PREFIX = "cucmd_"
 _NAME = re.compile(PREFIX + "[0-9a-z_]{1,40}")
-# A node adds a number to a name that was used before (C). On which side of the dot is not known.
+# A node adds a number to a name that was used before (C), on an unknown side of the dot.
 _BEHIND = re.compile(r"[0-9]{0,4}\.cap[0-9]{0,4}")
 _FILE = re.compile(_NAME.pattern + _BEHIND.pattern)
 _OPTIONS = "Executing command with options"
@@ -78,7 +78,7 @@ class ReceiverAddress(msgspec.Struct, frozen=True):
         )
 
     def check(self) -> None:
-        """Raises InvalidArgument for a value that cannot be typed. It never has the password."""
+        """Raises InvalidArgument, without the password, for a value that cannot be typed."""
         check_word("host", self.host)
         if not 0 < self.port < 65536:
             raise InvalidArgument("port", str(self.port), "expected a port from 1 to 65535")
@@ -103,7 +103,7 @@ def capture_line(what: CaptureSettings) -> CaptureLine:
     if what.host is not None:
         try:
             words += ["host ip", str(ipaddress.IPv4Address(what.host))]
-        except ValueError:  # what a node does with an IPv6 address is not documented
+        except ValueError:  # it is not documented how a node treats an IPv6 address
             raise InvalidArgument("host", what.host, "expected an IPv4 address") from None
     return CaptureLine(" ".join(words))
 
@@ -125,11 +125,10 @@ def _number(field: str, number: int, most: int) -> str:
 
 
 def strip_capture_options(lines: Iterable[str]) -> tuple[str, ...]:
-    """Returns the answer to a capture without the usual lines.
+    """Returns the answer to a capture without its options and the shell's answer to Ctrl-C.
 
     A node first prints the options of the capture (V): `Executing command with options:` and lines
-    such as ` size=ALL  count=1000  interface=eth0`. The echo of Ctrl-C and the shell's answer to it
-    are left out too.
+    such as ` size=ALL  count=1000  interface=eth0`.
     """
     kept = []
     for line in lines:

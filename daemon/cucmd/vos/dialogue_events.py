@@ -1,7 +1,6 @@
-"""PURE. Declares the events by which the state machine tells its driver what happened.
+"""PURE. Declares the events that the state machine returns to its driver.
 
-Events come in the order in which things happened. No event contains a secret except `Send.data`,
-which its `repr` hides.
+No event contains a secret except `Send.data`, which its `repr` hides.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ class SizesAnnounced(msgspec.Struct, frozen=True):
 class CanLogIn(msgspec.Struct, frozen=True):
     """The node can log in to the receiver: it took a password or a directory.
 
-    The event comes again after each later answer, since the node may log in only after the last.
+    The event comes again after each later answer, since a node may log in only after all answers.
     """
 
 
@@ -80,7 +79,7 @@ class FileGetDone(msgspec.Struct, frozen=True, repr_omit_defaults=True):
 
     completed        the node said "Transfer completed"
     files_announced  None if the node announced no number; `bytes_announced` too
-    notes            lines that such a dialogue does not usually have
+    notes            lines that are unusual in a `file get`
     sizes_unread     other lines with a number, if an announced number is missing. They may be the
                      sizes in unknown words.
     """

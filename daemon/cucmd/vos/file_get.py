@@ -1,7 +1,6 @@
-"""PURE. Leads the dialogue of `file get`, in the forms of all releases.
+"""PURE. Runs the dialogue of `file get`, in the forms of all releases.
 
-Only the prompt ends the dialogue. "done." and "Transfer completed" do not: their meaning is decided
-when the prompt is back.
+Only the prompt ends the dialogue, and not "done." or "Transfer completed".
 
 Section 5.2 of vos/NODES.md has the parts of the dialogue and their usual order. This code depends
 neither on the order nor on any single question. It answers what is asked, and gives up when the
@@ -94,7 +93,7 @@ MAX_WORDS = 512
 
 
 class FileGetDialogue(State):
-    """Leads one `file get`, from its echo to the prompt.
+    """Runs one `file get`, from its echo to the prompt.
 
     to: where the node is to push its files, or None if only the sizes are wanted.
     """
@@ -112,7 +111,7 @@ class FileGetDialogue(State):
         self._request = request
         self._command = "".join(request.command_line().split())
         self._answers = Answers(to)
-        self._answer = Answer()  # our last one
+        self._answer = Answer()  # the last answer that we sent
         # Whether the node echoes what is typed. None until the node has read the command.
         self._echoes: bool | None = None
         self._stage = Stage.TYPED
@@ -223,7 +222,7 @@ class FileGetDialogue(State):
         return self._mark_taken(in_doubt=True) + self._note_line(line)
 
     def _note_line(self, line: str) -> list[Event]:
-        """Keeps what the line says about the end of the command, to be judged at the prompt.
+        """Collects facts and notes from a line, for the decision at the prompt.
 
         line: without a question and an echo at its beginning.
         """
@@ -276,7 +275,7 @@ class FileGetDialogue(State):
     # The state of our last answer
 
     def _mark_taken(self, *, in_doubt: bool = False) -> list[Event]:
-        """Notes that the node has taken the answer that was due, if one was."""
+        """Notes that the node has taken our last answer, if this answer was due."""
         evidence = self._answer.mark_taken(in_doubt=in_doubt)
         if evidence is None:
             return []
@@ -349,7 +348,7 @@ class FileGetDialogue(State):
         return [send, CanLogIn()] if self._stage is Stage.AGREED else [send]
 
     def decline(self, *, unanswered: bool) -> list[Event]:
-        """Lets nothing be pushed from now on. Returns the events that replace an unsent answer."""
+        """Declines the transfer from now on. Returns the events that replace an unsent answer."""
         self._answers.receiver = None
         kind = self._answer.kind
         if not unanswered or kind is None or self._answer.echoed:

@@ -86,7 +86,7 @@ def is_refusal(lines: Sequence[str]) -> bool:
 class OutcomeClues:
     """Collects the lines that tell how a `file get` ends, apart from sizes and questions.
 
-    notes              lines that such a dialogue does not usually have, masked
+    notes              lines that are unusual in a `file get`, masked
     nothing_matched    the node said that no file matches
     directory_refused  the node refused the receiver's directory
     unreachable        a line says that a server could not be reached
@@ -106,8 +106,8 @@ class OutcomeClues:
 
         note   the line as it may be shown
         begun  the node has taken an answer about the receiver, so it has not refused the command
-        asked  the node has asked a question before. Our answer may have come after the prompt. Then
-               "No valid command" is about our answer and not about `file get`.
+        asked  the node has asked a question. "No valid command" may then be about our answer, which
+               came after the prompt, and not about `file get`.
         """
         lowered = line.lower()
         self.unreachable |= _UNREACHABLE.search(line) is not None

@@ -1,9 +1,8 @@
-"""PURE. Chooses the answers to the questions of `file get`, and follows how far it has come.
+"""PURE. Chooses the answers to the questions of `file get`, and decides the stage of the dialogue.
 
 Sending an answer proves nothing: the node may be back at its prompt, where the shell takes the
-answer for a command. So only what the node shows afterwards moves the dialogue from one stage to
-the next. `Answer` knows whether the node has taken our last answer, and `NEXT` says which stage
-follows from that.
+answer for a command. So only the output that follows leads from one stage to the next. `Answer`
+knows whether the node has taken our last answer, and `NEXT` has the stage that follows.
 
 Without a receiver, no answer is given that lets a transfer begin.
 """
@@ -33,7 +32,7 @@ _NEEDED = frozenset(
 
 
 class Stage(Enum):
-    """Lists what a node may have shown so far in a `file get`."""
+    """Lists the stages of a `file get`, each with the output of the node that proves it."""
 
     TYPED = auto()  # the command was typed; the node has taken no answer about the receiver
     ASKED = auto()  # the node took an answer about the receiver
@@ -72,9 +71,9 @@ NEXT: dict[tuple[Stage, Evidence], Stage] = {
 
 
 class AnswerStatus(Enum):
-    """Lists what may have become of our last answer.
+    """Lists the states of our last answer.
 
-    DUE        the node has shown nothing of the answer
+    DUE        the node has shown no sign of the answer
     IN_DOUBT   the node has read the answer, but its words may be a refusal
     TAKEN      the node has echoed the answer, or has gone on
     AT_PROMPT  the node was at its prompt already, so its shell takes the answer for a command
@@ -87,7 +86,7 @@ class AnswerStatus(Enum):
 
 
 class Answer:
-    """Holds our last answer, and what has become of it.
+    """Holds our last answer, and its state.
 
     kind    the kind of question that was answered, or None before the first answer
     echoed  the node has echoed the answer. The echo may come after other signs that it was taken.
@@ -144,7 +143,7 @@ class Answer:
         return len(self._text) if rest.startswith(self._text) else 0
 
     def without_echo(self, rest: str, *, finished: bool = False) -> str:
-        """Returns the text after a question without the echo. Before the echo: the text itself.
+        """Returns the text after a question without the echo, if the node has echoed the answer.
 
         finished: the line has ended.
         """
@@ -165,8 +164,8 @@ class Answer:
 
         behind: the words after the prompt. finished: the line has ended.
         """
-        # The echo of the answer behind the prompt proves that the shell got the answer, even if the
-        # node said something in between. A node that does not echo shows the shell's error instead.
+        # An echo of the answer after the prompt proves that the shell got the answer, whatever the
+        # node has said before. A node that does not echo shows the shell's error instead.
         met = behind.startswith(self._text) or (
             self.is_due and (bool(behind and not node_echoes) or (finished and not behind))
         )
@@ -212,7 +211,7 @@ class Answers:
         return self._asked[kind.value] > 0
 
     def answer(self, kind: QuestionKind, asked: str, *, sized: bool) -> str | Failure:
-        """Returns the answer to one more question, or the failure with which the dialogue ends.
+        """Returns the answer to a question, or the failure with which the dialogue ends.
 
         asked: the question as it may be shown.
         """

@@ -2,14 +2,13 @@
 
 A command is typed only if it is one of FORMS or TAILS, word by word. `parse_command` makes the line
 anew from the words that it has checked, so nothing can be added to a form. Abbreviations are
-refused, although a node's shell accepts them: what they mean there is not known here.
+refused, although a node's shell accepts them, because their meaning depends on the node.
 
 The commands in the table only read. One of them, `utils imdb_replication status`, writes rows of
 its own to a database in memory (vos/NODES.md, section 6.17). Other commands stay out of the table,
 even if they begin with `show`: they write, copy, print a secret, or never end (section 6.6).
 
-An answer is shown as the node gave it, and beside it what its parser has read. A parser keeps lines
-that it does not know, and never raises.
+A parser keeps lines that it does not know, and never raises.
 """
 
 from __future__ import annotations
@@ -45,8 +44,8 @@ Parser: TypeAlias = Callable[[Iterable[str]], msgspec.Struct]
 
 LONGEST = 200  # characters of a command, enough for a path and a pattern
 
-# As in `is_path`, none of these characters is special for a Unix shell, in case the node gives the
-# word to one. The exceptions are `*`, `[`, `]` and `^`, which can only match names of files.
+# As in `is_path`, no character is special for a Unix shell, because the node may pass the word to a
+# shell. The exceptions are `*`, `[`, `]` and `^`, which can only match names of files.
 _PATTERN = re.compile(r"[A-Za-z0-9_.:,=/@%+*^\[\]][A-Za-z0-9_.:,=/@%+*^\[\]-]*")
 _NAME = re.compile(r"\*|[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,3}")
@@ -72,7 +71,7 @@ class Slot(msgspec.Struct, frozen=True):
 class Option(msgspec.Struct, frozen=True):
     """Describes a keyword and the words that must follow it.
 
-    group: of the options with the same group, a command may have only one.
+    group: a command may have only one of the options with the same group.
     """
 
     keyword: str
@@ -236,8 +235,8 @@ FORMS: tuple[Form, ...] = (
 )
 
 # Only `follow` types these, since they go on until Ctrl-C. The second form is for the newest file
-# of a folder. The time limit is that of an idle session, which a node ends after 30 minutes
-# (section 1): nothing is typed while a `file tail` runs.
+# of a folder. A node ends an idle session after 30 minutes (section 1), and nothing is typed while
+# a `file tail` runs.
 _TAIL, LONGEST_TAIL = "file tail activelog", 1800.0
 _MATCHING = (Option("regexp", (_REGEX,)),)
 TAILS = (
@@ -245,13 +244,12 @@ TAILS = (
     Form(_TAIL, LONGEST_TAIL, "6.18", slots=(_FOLDER, _RECENT), options=_MATCHING),
 )
 
-# The limit for the part of an answer that is parsed, in characters; each line costs some more. So
-# at most 1,000 lines are parsed. Usual answers have some 30 lines, and a listing has a line for
-# each file. Parsers run in the event loop; they are linear, and the slowest takes 7 ms for this
-# limit.
+# The limit for the part of an answer that is parsed, in characters, and how many characters each
+# line counts in addition. So at most 1,000 lines are parsed; usual answers have some 30. Parsers
+# run in the event loop, and the slowest takes 7 ms for this limit.
 MOST_READ, _OF_A_LINE = 64 * 1024, 64
 
-# The commands that anybody looks at first on a case. None of them loads a node.
+# The commands that are useful in every case. None of them loads a node.
 SNAPSHOT = (texts.SHOW_STATUS, texts.SHOW_VERSION, texts.SERVICE_LIST, "utils core active list")
 
 
@@ -290,7 +288,7 @@ def _parsed(form: Form, words: Sequence[str], text: str) -> Command:
 
 
 def take_parsable(lines: Sequence[str]) -> Sequence[str]:
-    """Returns the lines at the beginning of an answer that are parsed: see `MOST_READ`."""
+    """Returns the lines at the beginning of an answer that are parsed, up to MOST_READ."""
     ends = accumulate(len(line) + _OF_A_LINE for line in lines)
     return lines[: sum(1 for _ in takewhile(MOST_READ.__ge__, ends))]
 
@@ -308,7 +306,7 @@ def _words(text: str) -> list[str]:
 
 
 def _form_of(words: Sequence[str], forms: Iterable[Form]) -> Form | None:
-    """Returns the form whose head fits; the longest, since one head may begin like another."""
+    """Returns the form with the longest head that fits, since one head may begin with another."""
     fitting = (form for form in forms if list(words[: len(form.head.split())]) == form.head.split())
     return max(fitting, key=lambda form: len(form.head), default=None)
 

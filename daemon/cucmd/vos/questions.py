@@ -3,9 +3,9 @@
 A question is recognised at the character that completes it, whatever follows. So the events do not
 depend on how the bytes are split. file_get_replies.py chooses the answers.
 
-`admin:` is the prompt only at the very end of what has arrived, and only silence shows that nothing
-follows. So this file never confirms a prompt: it recognises text that may be one, and says how many
-seconds of silence confirm it.
+`admin:` is the prompt only if no more text follows, which only silence shows. So this file never
+confirms a prompt: it recognises text that may be a prompt, and says how many seconds of silence
+confirm that.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from cucmd.vos import texts
 
 
 class QuestionKind(Enum):
-    """Lists the kinds of questions."""
-
     PAGE = "page"  # a pager, which may come although `set cli pagination off` was sent
     VIEW_PAGE = "view page"  # the pager of `file view`, which cannot be turned off
     YES_NO = "yes or no"
@@ -45,8 +43,8 @@ class Question(msgspec.Struct, frozen=True):
     end: int
 
 
-# A node could let a long line grow so slowly that searching all of it each time would take all our
-# time. So every pattern has a maximum length, and only new text is searched, together with this
+# A node could let a long line grow byte by byte, and searching the whole line each time would cost
+# too much. So every pattern has a maximum length, and only new text is searched, together with this
 # many characters before it.
 MAX_QUESTION = 256
 BLANKS, MAY_BLANKS = r"\s{1,8}", r"\s{0,8}"
@@ -85,10 +83,10 @@ _PAGERS = {
 }
 _PAGER_TEXT = re.compile("|".join(_PAGERS.values()))
 
-# The kind; the pattern; whether the question must stand at the start of a segment. If an answer is
-# not echoed, the next question follows on the same line, so after an answer a question may stand
-# anywhere. Each pattern ends in one way only. With alternatives that end differently, the result
-# would depend on how the bytes are split.
+# The kind, the pattern, and whether the question must be at the start of a segment. If an answer is
+# not echoed, the next question follows on the same line, so after an answer a question may be
+# anywhere. Each pattern has only one ending. With several endings, the result would depend on how
+# the bytes are split.
 _QuestionRow = tuple[QuestionKind, re.Pattern[str], bool]
 
 
@@ -129,12 +127,11 @@ _COUNTER = re.compile(r"\d+")
 # Seconds of silence that confirm a prompt. Packets of one output come within milliseconds.
 QUIET_KNOWN = 0.2  # the prompt has the form of an earlier one, and the command was echoed
 QUIET_LOGIN = 0.5  # at a login: after an empty line the prompt comes twice, so wait for both
-QUIET_UNKNOWN = 2.0  # other text stands before `admin:`, perhaps part of a line of output
+QUIET_UNKNOWN = 2.0  # there is text before `admin:`, which may be a line of output
 QUIET_UNECHOED = 5.0  # our command was not echoed yet: probably an earlier prompt that came late
 # Seconds of silence after which the last line of a login counts as a question. A banner may stop at
 # a colon for a while too: the longest pause seen in a banner is 5.4 s (vos/NODES.md, section 2),
-# and a resolver needs 10 s (twice 5 s) to give up a name server that does not answer. This is
-# longer than either, and leaves most of the login's 120 s unused.
+# and a resolver needs 10 s (twice 5 s) to give up a name server that does not answer.
 QUIET_QUESTION = 15.0
 
 # The end of a login's question. Real wordings are unknown (vos/NODES.md, section 2). So a question
@@ -162,7 +159,7 @@ _SECRET = re.compile(
 
 
 def is_login_question(line: str) -> bool:
-    """Says whether a line of a login looks like a question. A banner may look so too."""
+    """Says whether a line of a login looks like a question. A banner may look the same."""
     return (
         len(line) <= MAX_QUESTION
         and any(char.isalpha() for char in line)
@@ -220,7 +217,7 @@ class Questions:
 
 
 def without_pagers(line: str) -> str | None:
-    """Returns a finished line without pagers, or None if it had nothing else."""
+    """Returns a finished line without pagers, or None if the line has no other text."""
     rest = _PAGER_TEXT.sub("", line)
     return None if rest != line and not rest.strip() else rest
 

@@ -5,8 +5,8 @@ These are the answers to `show process ...`, `show perf query class ...`, `utils
 has the known forms of their lines. Lines of another form are kept in `others`, except for empty
 ones.
 
-Times are by the node's own clock. A zone beside a time is an abbreviation, which names no zone, and
-is left out. So only the day of such a time is certain.
+Times are by the node's own clock. A zone after a time is left out, because its abbreviation may
+mean several zones. So only the day of such a time is certain.
 """
 
 from __future__ import annotations
@@ -181,9 +181,9 @@ def parse_processes(lines: Iterable[str]) -> Processes:
 
 
 def _headings(line: str) -> Sequence[str | None]:
-    """Returns the field of each column of a heading, or nothing if the line is no heading.
+    """Returns the field of each column of a heading, None for a column that is not read.
 
-    A column that is not read gives None.
+    Returns no fields if the line is not a heading.
     """
     if len(line) > LONGEST:
         return ()
@@ -309,7 +309,7 @@ def parse_backup_history(lines: Iterable[str]) -> BackupHistory:
 def _backup(line: str) -> Backup | None:
     """Reads `NAME.tar DEVICE Thu Dec 10 10:35:22 CST 2009 SUCCESS MANUAL CDR_CAR,CCM`.
 
-    The columns before the time differ between releases, so the time is searched.
+    Releases have different columns before the time, so this searches for the time.
     """
     words = line.split() if len(line) <= LONGEST else []
     places = range(1, len(words) - _WORDS_OF_DATE)
@@ -331,10 +331,7 @@ def _backup(line: str) -> Backup | None:
 
 
 def _date(words: Sequence[str]) -> datetime | None:
-    """Reads a time such as `Fri Feb 04 15:31:39 PST 2022` at the beginning of the words.
-
-    The result has no zone.
-    """
+    """Reads a time such as `Fri Feb 04 15:31:39 PST 2022` at the beginning, without the zone."""
     if len(words) < _WORDS_OF_DATE or words[0].lower() not in _DAYS:
         return None
     _, month, day, time, _, year = words[:_WORDS_OF_DATE]

@@ -1,9 +1,8 @@
 """PURE. Decodes the bytes of a terminal, and finds the lines in them.
 
-`EscapeFilter` comes first: it decodes UTF-8, removes escape sequences, and yields tokens. Their
-only control characters are those named at `TerminalToken`. `Screen` and transcript.py both get the
-tokens. The text and the lines do not depend on how the bytes are split, and never more is kept than
-one line of limited length.
+`EscapeFilter` decodes UTF-8, removes escape sequences, and yields tokens. `Screen` and
+transcript.py both get the tokens. Text and lines do not depend on how the bytes are split, and no
+more is kept in memory than one line of limited length.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ _CONTROLS = frozenset((NEWLINE, RETURN, BACKSPACE))
 _ESCAPE, _CSI_C1, _BELL, _CANCEL = "\x1b", "\x9b", "\x07", "\x18\x1a"
 _STRING_STARTS = "]PX^_"  # OSC, DCS, SOS, PM, APC
 
-# Characters. A real sequence has a few. Without these limits one ESC, in garbage or from a hostile
-# node, would hide everything that follows.
+# Characters. Real sequences are short. Without these limits a single ESC, in garbage or from a
+# hostile node, would hide everything that follows.
 MAX_SEQUENCE = 64
 MAX_STRING = 4096
 
-# Characters. The longest line of a node is a path, and its file system allows 4,096 characters. Of
-# a longer line the beginning is kept, and the ending, where a prompt may stand.
+# Characters. The longest line of a node is a path, and its file system allows 4,096 characters. If
+# a line is longer, its beginning is kept, and its last characters, which may be a prompt.
 MAX_LINE = 8192
 MAX_ENDING = 80
 # A transfer may print a dot for each block, for hours, and then "Transfer completed" on the same
@@ -62,7 +61,7 @@ class EscapeFilter:
         self._length = 0
 
     def feed(self, data: bytes, *, last: bool = False) -> Iterator[TerminalToken]:
-        """Yields the tokens of `data`. `last` ends a character of which some bytes are missing."""
+        """Yields the tokens of `data`. `last`: no bytes follow that could complete a character."""
         text = self._decoder.decode(data, last)
         position = 0
         while position < len(text):
@@ -109,7 +108,7 @@ class EscapeFilter:
             pass  # an intermediate character, as in ESC ( B; the final one is still to come
         elif "0" <= char <= "~":
             self._enter(_In.TEXT)
-        else:  # no sequence after all: the character counts as itself
+        else:  # this is no escape sequence, so do not drop the character
             return self._plain(char)
         return None
 
@@ -128,7 +127,7 @@ class EscapeFilter:
         if char == _ESCAPE:  # ESC \ ends the string; any other sequence ends it too
             self._enter(_In.ESCAPE)
         elif char in _CONTROLS or self._length > MAX_STRING:
-            # Nodes never send such strings. To show too much is better than to lose lines.
+            # This is no real string. Showing too much is better than losing lines.
             return self._plain(char)
         elif char == _BELL or char in _CANCEL:
             self._enter(_In.TEXT)

@@ -1,13 +1,13 @@
-"""PURE. Holds the secrets of one session, and keeps them out of what people read.
+"""PURE. Masks the secrets of one session in text that people read.
 
 Secrets are searched in the visible characters alone. Every occurrence is masked, even if two
 overlap.
 
-Characters beyond ASCII need care. A node may write a secret in Latin-1, or as UTF-8 with escape
-sequences between the bytes of a character. Here all input is decoded as UTF-8, so such a character
-may become another one, or two may become one, or one may become two. So all characters beyond ASCII
-count as the same character (`OTHER`), and a secret is searched in every form that it may then have:
-see `_decoded_forms`. Text that differs from the secret only in its accents is masked too.
+A node may write a secret in Latin-1, or as UTF-8 with escape sequences between the bytes of a
+character. All input is decoded as UTF-8, so a character beyond ASCII may become another character,
+two may become one, or one may become two. So all characters beyond ASCII count as the same
+character (`OTHER`), and a secret is searched in all its `_decoded_forms`. Text that differs from
+the secret only in its accents is masked too.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class Secrets:
     def mask(self, text: str, since: int = 0) -> str:
         """Returns the visible part of `text` from the character `since` on, with secrets masked.
 
-        A caller that cut the text first would show the rest of a secret that lies across the cut.
+        If the caller cut the text before, a secret across the cut would be shown in part.
         """
         shown = remove_invisible(text)
-        # The text may end within a character. Treat that character as if it had come.
+        # The text may end within a character. Treat this character as if it were complete.
         to_come = OTHER if any(word.endswith(OTHER) for word in self._words) else ""
         covered = self.cover(shown + to_come)[: len(shown)]
         return mask_covered(covered[len(remove_invisible(text[:since])) :])
@@ -54,7 +54,7 @@ class Secrets:
     def cover(self, text: str, known: int = 0) -> str:
         """Returns `text` with `COVER` for every character of a secret. The length stays the same.
 
-        known: so many characters at the beginning belong to a secret that began in earlier text.
+        known: the number of characters at the beginning that belong to a secret in earlier text.
         """
         parts = [COVER * known]
         done = known
@@ -72,10 +72,7 @@ class Secrets:
         return "".join([*parts, text[done:]])
 
     def writable(self, text: str) -> int:
-        """Returns how many characters of `text` may be written before more text has come.
-
-        The characters after them may be the beginning of a secret.
-        """
+        """Returns how many characters of `text` precede a possible beginning of a secret."""
         text = _fold_non_ascii(text)
         longest = max(map(len, self._words), default=0)
         for start in range(max(0, len(text) - longest + 1), len(text)):

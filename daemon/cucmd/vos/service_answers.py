@@ -74,7 +74,7 @@ class Service(msgspec.Struct, frozen=True):
 
 
 class ServiceList(msgspec.Struct, frozen=True):
-    """Lists the services. `primary`: the node calls itself primary; None if it does not say."""
+    """Lists the services. `primary`: whether the node calls itself primary, or None if unknown."""
 
     services: tuple[Service, ...]
     primary: bool | None = None
@@ -224,7 +224,7 @@ def _source(found: re.Match[str]) -> NtpPeer:
 
 
 def parse_file_list(lines: Iterable[str]) -> tuple[ListedFile, ...]:
-    """Reads the answer to `file list ... detail`. Returns its files in its order, no folders."""
+    """Reads the answer to `file list ... detail`. Returns the files in its order, no folders."""
     files: list[ListedFile] = []
     for line in lines:
         if (found := match_line(_FILE, line)) is None:

@@ -1,7 +1,6 @@
 """PURE. Holds the states of a node's command line, one class for each; file_get.py has one more.
 
-A state gets lines and segments, and returns events. It never touches the screen, the machine or
-another state. cli.py says which state follows which.
+A state gets lines and segments, and returns events. cli.py says which state follows which.
 """
 
 from __future__ import annotations
@@ -39,14 +38,13 @@ NOT_LIKE_A_NODE = "the host does not answer as a CUCM node does; look at the tra
 MAX_SHOWN = 120  # characters of a question, in a message
 MAX_LAST_LINE = 200  # characters
 # Seconds of silence after which the last line of a command counts as a question. Usually the rest
-# of a line comes within milliseconds. A mistake does little harm, since nothing is typed into a
-# question.
+# of a line comes within milliseconds. A mistake does little harm, since questions get no answer.
 QUIET_ASKED = 5.0
 PAGER_KEYS = {QuestionKind.PAGE: b" ", QuestionKind.VIEW_PAGE: b"q"}
 
 
 class State:
-    """Defines what every state has. By itself it ignores all input until a prompt is confirmed."""
+    """Provides the defaults of all states. They ignore all input until a prompt is confirmed."""
 
     # The most bytes that may come in this state, so that a node cannot hold the session for ever.
     max_bytes: int = MIB
@@ -83,7 +81,7 @@ class State:
         return []
 
     def on_question(self) -> Event:
-        """Returns the last event of a state that `is_at_question`: nothing is answered."""
+        """Returns the last event of a state that `is_at_question`."""
         raise NotImplementedError
 
     def on_prompt(self) -> list[Event]:
@@ -127,10 +125,7 @@ class LoggingIn(State):
 
     @property
     def at_line_end(self) -> bool:
-        """Says whether the last line is finished, and an empty line may be typed.
-
-        Returns False after a line that asks for a secret, though the line is finished.
-        """
+        """Says whether the last line is finished and does not ask for a secret."""
         return not self._segment.strip() and not is_secret_question(self._last_line)
 
     @property
@@ -309,7 +304,7 @@ class RunningTail(RunningCommand):
 
 def show_last_line(secrets: Secrets, unfinished: str, line: str) -> str:
     """Returns the unfinished line or else `line`, masked and shortened."""
-    # A question stands at the end of its line. A finished line says most at its beginning.
+    # A question is at the end of its line. The beginning of a finished line says most.
     return secrets.mask(unfinished.strip())[-MAX_LAST_LINE:] or secrets.mask(line)[:MAX_LAST_LINE]
 
 

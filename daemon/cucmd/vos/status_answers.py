@@ -54,7 +54,7 @@ _DATE = re.compile(
     r"([0-9]{2}):([0-9]{2}):([0-9]{2})"
 )
 _MINUTE = timedelta(minutes=1)
-# If the node's clock seems to be off by more, the date was misread or is not real, and is not used.
+# If the node's clock seems to be off by more, the date was misread or is not real.
 _PLAUSIBLE = timedelta(days=3660)
 
 

@@ -1,11 +1,11 @@
 """PURE. Holds literal texts that nodes print or that are typed to them, and compares lines.
 
-Each literal text of `vos` stands here, once. Patterns that allow for differences stand beside the
-code that uses them. V, C, I and ? are the tags of vos/NODES.md.
+Patterns that allow for differences are beside the code that uses them. V, C, I and ? are the tags
+of vos/NODES.md.
 
-Reading a line never costs more than its length. A line longer than any known form is not searched.
-Blanks at its end are removed before. In no pattern may two parts of variable length match the same
-characters; tests/unit/test_linear.py tries all patterns.
+The time for reading a line is linear in its length. So a line longer than any known form is not
+searched, blanks at its end are removed before, and no two parts of variable length in a pattern may
+match the same characters. tests/unit/test_linear.py tries all patterns.
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 
 
 def match_line(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
-    """Returns the match of the whole line, without blanks at its end, or None."""
+    """Returns the match for the whole line without blanks at its end, or None."""
     return pattern.fullmatch(line.rstrip()) if len(line) <= LONGEST else None
 
 
 def parse_time(year: str, month: str, day: str, *time: str) -> datetime | None:
-    """Returns the time in these words, or None if they are no time. `month`: such as "Feb"."""
+    """Returns the time in these words, or None if they are not a time. `month`: such as "Feb"."""
     try:
         number = _MONTHS.index(month.lower()) + 1
         hour, minute, second = map(int, time)
@@ -74,10 +74,9 @@ def parse_time(year: str, month: str, day: str, *time: str) -> datetime | None:
 
 
 def read_field(line: str, names: dict[str, str], fields: dict[str, str]) -> bool:
-    """Reads a line `Label : value` into `fields`. Returns whether the line was such a line.
+    """Reads a line `Label : value` into `fields`. Returns False for any other line.
 
-    names   the names of fields, by their labels in lower case
-    fields  gets the value, by the name of the field. A second line with the same label is not read.
+    A second line with the same label is not read. names: field names by labels in lower case.
     """
     label, _, value = line.partition(":") if len(line) <= LONGEST else ("", "", "")
     name, value = names.get(" ".join(label.lower().split())), value.strip()

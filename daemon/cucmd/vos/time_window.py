@@ -4,9 +4,8 @@ A window is never narrower than the request. The node counts in its own time zon
 minutes. So a start is rounded down and an end up, and unknown values widen the window.
 
 A node chooses files by their last change (vos/NODES.md, section 5.1). A file that was being written
-at the end of the window has changed since. So the end that goes to the node is later, by the time
-for which a file of that path is written to (`written_for`), and never beyond the present. Some
-files that are newer than the window come too.
+at the end of the window has changed since. So the node gets a later end, by the time for which such
+a file is written to (`written_for`), and sends some newer files too.
 """
 
 from __future__ import annotations
@@ -32,24 +31,23 @@ _MINUTE = timedelta(minutes=1)
 # The node's units of time, the smallest first.
 _UNITS: dict[str, Unit] = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks", "mo": "months"}
 
-# The start of a window that has only an end: older than the first appliance, and within the century
-# that two digits of a year stand for.
+# The start of a window that has only an end. It is before the first appliance, and in the century
+# of the two-digit years in the command.
 _BEGINNING = datetime(2001, 1, 1, tzinfo=UTC)
 # The end of an open window, counted from now. A log that is being written changes until the node
 # looks at it, which may be minutes after the command.
 _OPEN_END = timedelta(hours=1)
 # `last` counts back from the request of the job. A node that is reached within this time gets the
-# unit of the request. A node that is reached later gets a finer unit, so that rounding widens the
-# window by little more than the wait.
+# unit of the request. A node that is reached later gets a finer unit, so that rounding adds little.
 _SHORT_WAIT = timedelta(minutes=1)
 _FINER = {"m": "m", "h": "m", "d": "h", "w": "h", "mo": "h"}
-# After this wait a `last` becomes an absolute window, so that a job that is tried again on the next
-# day asks for the same hours as before.
+# After this wait a `last` becomes an absolute window, so that a retry on the next day asks for the
+# same hours as before.
 _LAST_COUNTS_FOR = timedelta(hours=1)
 # Local clocks are at most 12 hours behind UTC and 14 hours ahead of it.
 _FARTHEST_BEHIND, _FARTHEST_AHEAD = timedelta(hours=12), timedelta(hours=14)
-# If the node's zone is unknown, an absolute window is wider by this much. Until so much time has
-# passed, the window that counts back from now is the smaller one.
+# If the node's zone is unknown, an absolute window is wider by this much, so before that time has
+# passed the window that counts back from now is smaller.
 _LAST_COUNTS_WITHOUT_ZONE = _FARTHEST_BEHIND + _FARTHEST_AHEAD
 
 
@@ -82,7 +80,7 @@ def needs_time_zone(collection: Collect, waited: timedelta = timedelta()) -> boo
 
 
 def _is_absolute(collection: Collect, waited: timedelta, last_counts_for: timedelta) -> bool:
-    """Says whether the window has fixed ends. A `last` counts back from now until a long wait."""
+    """Says whether the window has fixed ends, as a `last` has after a wait of `last_counts_for`."""
     if collection.last is not None and waited <= last_counts_for:
         return False
     return collection.since is not None or collection.until is not None
@@ -104,8 +102,7 @@ def make_window(
                  to fit every zone, and a `last` counts back from now for more than a day.
     ahead        how far the node's clock is ahead of ours. Files have times of that clock, or
                  correct times from before the clock went wrong, so the window includes both.
-    asked_at     when the job was requested. A node that had to wait must not lose the beginning of
-                 "the last two hours".
+    asked_at     when the job was requested, from which a `last` counts
     written_for  for how long a file of the path is written to, such as "1h" or "always"
     """
     waited = now - (asked_at or now)
@@ -149,8 +146,8 @@ def _aware(field: str, moment: datetime | None) -> datetime | None:
 def _absolute(start: datetime, end: datetime, zone: tzinfo | None) -> AbsTime:
     """Returns the window by the node's own clock.
 
-    In autumn a clock shows one hour twice, and the command cannot say which of the two is meant. So
-    the window begins before the first and ends after the second. The end is rounded up before it is
+    In autumn a clock shows one hour twice, and the command cannot distinguish the two hours. So a
+    window begins before the first and ends after the second. The end is rounded up before it is
     converted to local time. Rounding afterwards could give a time that the clock skips in spring.
     """
     end = _whole_minute(end.astimezone(UTC))

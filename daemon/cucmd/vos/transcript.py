@@ -2,11 +2,10 @@
 
 The lines contain no secret and no control character, however the bytes are split.
 
-Secrets are searched in the visible characters alone. Escape sequences, line ends, carriage returns
-and the borders of reads make no difference. Text that may be the beginning of a secret is held back
-until the secret is complete (and is masked), or until the text cannot become a secret (and is
-written). So never more is held back than the length of the longest secret, even of a line without
-end.
+Secrets are searched in the visible characters alone, across escape sequences, line ends and the
+borders of reads. Text that may be the beginning of a secret is held back until the secret is
+complete and is masked, or until the text cannot become a secret. So at most the length of the
+longest secret is held back.
 """
 
 from __future__ import annotations
@@ -24,11 +23,10 @@ _MAX_LINE_ENDS = 2
 
 
 class _Mark(msgspec.Struct, frozen=True):
-    """Marks a place within the text that is held back.
+    """Marks a position within the text that is held back.
 
     offset  the number of characters before the mark
-    text    NEWLINE; or RETURN, where a terminal would write over the line; or a line of ours, whose
-            place is here
+    text    NEWLINE; or RETURN, where a terminal would overwrite the line; or a line of ours
     """
 
     offset: int
@@ -36,10 +34,7 @@ class _Mark(msgspec.Struct, frozen=True):
 
 
 class Transcript:
-    """Makes the text of a transcript. Most methods return text to append to it.
-
-    The caller passes the time stamps, so that this class needs no clock.
-    """
+    """Makes the text of a transcript. Most methods return text to append to the transcript."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets = Secrets(secrets)
@@ -48,7 +43,7 @@ class Transcript:
         self._line_ends = 0  # in a row
         # The text that was received but not written yet, and the marks within it.
         self._held = ""
-        self._known_secret = 0  # so many of its first characters belong to a secret
+        self._known_secret = 0  # how many of its first characters belong to a secret
         self._marks: deque[_Mark] = deque()
         # Whether the written text ends within a line, and within a mask.
         self._in_line = False
@@ -123,7 +118,7 @@ class Transcript:
     def _received_text(self, text: str) -> str:
         if not text:
             return ""
-        # Where the last text ended in a mask, the rest of that secret needs no second one.
+        # If the last text ended in a mask, this mask stands for the rest of the secret too.
         shown = text.lstrip(COVER) if self._in_mask else text
         self._in_mask = text.endswith(COVER)
         if not shown:
