@@ -81,8 +81,6 @@ def test_end_is_not_in_skipped_hour():
     "last", ["", "2", "h", "0h", "-1h", "1.5h", "2 h", "2H", "1y", "\uff12h", "9999999m", "99999w"]
 )
 def test_refuses_duration(last):
-    with pytest.raises(InvalidArgument, match="last"):
-        window(last=last)
     with pytest.raises(ValueError, match="expected a duration"):
         parse_last(last)
 
@@ -176,8 +174,8 @@ def test_end_on_wrong_clock(ahead, end):
 
 @pytest.mark.parametrize("written_for", ["", "now", "1", "0s", "-1h", "Always", "1h "])
 def test_refuses_written_for(written_for):
-    with pytest.raises(InvalidArgument, match="written_for"):
-        window(until=UNTIL, written_for=written_for)
+    with pytest.raises(ValueError, match="expected"):
+        parse_written_for(written_for)
 
 
 @pytest.mark.parametrize(
@@ -192,11 +190,6 @@ def test_refuses_written_for(written_for):
 )
 def test_next_longer_time(written_for, hours, next_one):
     assert next_written_for(written_for, UNTIL, UNTIL + timedelta(hours=hours)) == next_one
-
-
-def test_refuses_time_without_zone():
-    with pytest.raises(InvalidArgument, match=r"since .*has no time zone"):
-        window(since=datetime(2026, 11, 25))
 
 
 ZONES = st.sampled_from(
