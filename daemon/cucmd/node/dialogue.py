@@ -101,7 +101,6 @@ class NodeSession:
         self._events: deque[Event] = deque()
         self._rate_limit = RateLimit()
         self._unread = b""
-        self._silent_since = trio.current_time()  # when the last bytes were processed
         self._ended = False
         self.last_heard = trio.current_time()
         self.logged_in = False
@@ -119,32 +118,23 @@ class NodeSession:
     async def wait_for_prompt(self) -> None:
         """Reads banner and messages up to the first prompt.
 
-        Raises `NodeFailed` (not_a_node, login_question, connection_lost).
+        Sends an empty line after each silence, but not after an unfinished line, which may be a
+        question for a password. Raises `NodeFailed` (not_a_node, login_question, connection_lost).
         """
+        since = trio.current_time()
         while True:
-            match await self._next_or_empty_line():
+            may_type = self._cli.may_type_empty_line
+            ends = max(since, self.last_heard) + EMPTY_LINE_AFTER if may_type else math.inf
+            match await self._step(ends):
                 case Prompted():
                     self.logged_in = True
                     return
                 case Broken(failure=broken):
                     raise NodeFailed(broken)
-
-    async def _next_or_empty_line(self) -> Event | None:
-        """Returns the next event, or sends an empty line after a silence and returns None.
-
-        No empty line is sent after an unfinished line, which may be a question for a password.
-        """
-        self._silent_since = trio.current_time()
-        while True:
-            may_type = self._cli.may_type_empty_line
-            ends = self._silent_since + EMPTY_LINE_AFTER if may_type else math.inf
-            event = await self._step(ends)
-            if event is not None:
-                return event
             if trio.current_time() >= ends:
                 if await self._is_silent():
                     await self._send(self._cli.empty_line(), "")
-                return None
+                since = trio.current_time()
 
     # Each of these methods sends one line. They raise `InvalidArgument` for a line that must not be
     # typed, and `NodeFailed` (connection_lost).
@@ -257,7 +247,7 @@ class NodeSession:
         return piece
 
     def _process(self, data: bytes) -> None:
-        self._silent_since = self.last_heard = trio.current_time()
+        self.last_heard = trio.current_time()
         if data:
             self._events.extend(self._cli.receive(data))
         else:

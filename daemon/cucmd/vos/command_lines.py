@@ -15,7 +15,6 @@ from typing import NewType
 import msgspec
 
 from cucmd.job.capture import CaptureSettings
-from cucmd.job.work_request import LOCATIONS
 from cucmd.vos.arguments import InvalidArgument, check_line, check_word
 from cucmd.vos.texts import INTERRUPTED
 from cucmd.vos.time_window import Window
@@ -46,11 +45,7 @@ class FileGet(msgspec.Struct, frozen=True):
 
     def command_line(self) -> str:
         """Returns the line to type. Raises InvalidArgument."""
-        if self.location not in LOCATIONS:
-            raise InvalidArgument(
-                "location", self.location, f"expected one of {', '.join(LOCATIONS)}"
-            )
-        words = ["file get", self.location, check_word("path", self.path)]
+        words = ["file get", check_word("location", self.location), check_word("path", self.path)]
         if self.window is not None:
             words.append(str(self.window))
         if self.match is not None:

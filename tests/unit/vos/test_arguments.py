@@ -54,11 +54,6 @@ def test_refuses_value_of_several_words(value):
         assert caught.value.value == value
 
 
-def test_refuses_unknown_location():
-    with pytest.raises(InvalidArgument, match="location 'active'"):
-        FileGet("active", "x").command_line()
-
-
 @pytest.mark.parametrize(
     ("field", "value"),
     [
