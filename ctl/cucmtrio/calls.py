@@ -34,7 +34,7 @@ import trio
 
 from cucmctl.client.calls import CALL_TIMEOUT
 from cucmctl.client.errors import ClientError, DaemonUnavailable
-from cucmctl.client.frames import call_frame, decoded, framed
+from cucmctl.client.frames import call_frame, decode_reply, encode_call
 from cucmctl.client.method_call import CallSteps, MethodCall
 from cucmctl.client.repeatable_call import RepeatableCall
 from cucmd.paths import socket_to_call
@@ -85,12 +85,12 @@ class Calls:
         request  the parameters, which are sent as JSON
         limited  whether `timeout` applies to the call
         """
-        frame = framed(call_frame(method, request))
+        frame = encode_call(call_frame(method, request))
         with self.limit() if limited else nullcontext():
             async with self._pool.connection() as connection:
                 await connection.send(frame)
                 answer = await connection.receive()
-        return decoded(answer, reply, self.socket)
+        return decode_reply(answer, reply, self.socket)
 
     async def ask(self, call: MethodCall[T]) -> T:
         """Makes a call that `cucmctl/client/methods.py` describes, and returns its result."""
@@ -131,7 +131,7 @@ class Calls:
         """Makes a call with `more`, and yields an iterator of the replies. Its first step raises
         the error if the daemon refuses the call. Leaving the block ends the call.
         """
-        frame = framed(call_frame(method, request, more=True))
+        frame = encode_call(call_frame(method, request, more=True))
         async with self._sent_call(frame) as connection:
             replies = Replies(connection, reply, self.socket)
             yield replies
@@ -148,9 +148,9 @@ class Calls:
         The stream ends when the daemon closes the connection, also if the daemon died. So the reply
         should say how many bytes follow. Leaving the block ends the call.
         """
-        frame = framed(call_frame(method, request, upgrade=True))
+        frame = encode_call(call_frame(method, request, upgrade=True))
         async with self._sent_call(frame) as connection:
-            answer = decoded(await connection.receive(), reply, self.socket)
+            answer = decode_reply(await connection.receive(), reply, self.socket)
             yield answer, UpgradedStream(connection)
             connection.close()
 
@@ -201,7 +201,7 @@ class Replies(Generic[R]):
             raise StopAsyncIteration
         answer = await self._connection.receive()
         self.ended = not answer.continues
-        return decoded(answer, self._reply, self._socket)
+        return decode_reply(answer, self._reply, self._socket)
 
 
 class Items(Generic[T]):
@@ -295,7 +295,7 @@ class Pool:
             if not wire.is_unusable:
                 return wire
             wire.close()
-        return await Wire.connected(self._path)
+        return await Wire.connect(self._path)
 
     def close(self) -> None:
         """Closes the idle connections now, and the others once they are no longer used."""

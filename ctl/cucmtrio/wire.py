@@ -31,9 +31,9 @@ class Wire:
         self._buffer = ReplyBuffer(path)
 
     @classmethod
-    async def connected(cls, path: str) -> Wire:
+    async def connect(cls, path: str) -> Wire:
         """Opens a connection. Raises `DaemonUnavailable` and `NotPermitted`."""
-        while (sock := _connected(path)) is None:  # noqa: ASYNC110  # no event tells when
+        while (sock := _connect(path)) is None:  # noqa: ASYNC110  # no event tells when
             await trio.sleep(_FULL)
         return cls(path, trio.SocketStream(trio.socket.from_stdlib_socket(sock)))
 
@@ -83,7 +83,7 @@ class Wire:
             raise ConnectionLost.at(self._path) from error
 
 
-def _connected(path: str) -> socket.socket | None:
+def _connect(path: str) -> socket.socket | None:
     """Returns a connected socket, or None if the queue of the listener is full.
 
     `connect` of a Unix socket never waits for the other side. trio.open_unix_socket takes the error

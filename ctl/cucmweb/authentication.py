@@ -25,7 +25,7 @@ from msgspec import Struct
 from cucmd.job.request import OnBehalfOf
 from cucmweb.config import ProxySettings, Role
 from cucmweb.problems import HttpProblem
-from cucmweb.tokens import NAME, NAME_EXPECTED, Token, matching
+from cucmweb.tokens import NAME, NAME_EXPECTED, Token, find_token
 
 # RFC 6750. The name of a scheme may be in upper or lower case (RFC 9110).
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]{1,128}=*)", re.IGNORECASE)
@@ -78,7 +78,7 @@ def authenticate(
             raise _unknown("Authorization was sent more than once")
         if (presented := _BEARER.fullmatch(credentials[0])) is None:
             raise _unknown("Authorization is not a bearer token")
-        if (token := matching(presented[1], tokens, now)) is None:
+        if (token := find_token(presented[1], tokens, now)) is None:
             raise _unknown(
                 "there is no such token, or it has expired", 'Bearer error="invalid_token"'
             )

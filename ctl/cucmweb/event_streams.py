@@ -41,8 +41,8 @@ import trio
 from cucmctl.client.errors import ClientError, DaemonUnavailable, LimitReached, ShuttingDown
 from cucmctl.client.job_events import JobEvent
 from cucmd.protocol.jobs import JobSummary, ListReply
-from cucmweb.exchange import Exchange, Members, encoded
-from cucmweb.kept_events import KeptEvents, ServerEvent, framed, id_line
+from cucmweb.exchange import Exchange, Members, encode
+from cucmweb.kept_events import KeptEvents, ServerEvent, frame_event, id_line
 from cucmweb.operations import Operation
 from cucmweb.server import Disconnected
 
@@ -211,7 +211,7 @@ class EventStream:
         if self._of_all:
             self._listed = await self._list(_UNFINISHED[0])
         else:
-            call = encoded({"job_id": self.job_id, **self._parameters})
+            call = encode({"job_id": self.job_id, **self._parameters})
             self._found = (await self._exchange.daemon.call("Status", call, Members))["job"]
 
     async def open(self) -> None:
@@ -291,7 +291,7 @@ class EventStream:
         await self._exchange.channel.send(id_line(self._newest_id or "-") + b"\n")
 
     async def _list(self, status: str, **more: str) -> ListReply:
-        call = encoded({"status": status, "limit": _LISTED, **more, **self._parameters})
+        call = encode({"status": status, "limit": _LISTED, **more, **self._parameters})
         return await self._exchange.daemon.call("List", call, ListReply)
 
     # The events after the state
@@ -323,9 +323,9 @@ class EventStream:
         """
         sent, revision = self._sent_revisions.get(event.job_id), event.revision
         if sent is None or revision is None or event.is_gone or revision > sent:
-            return framed(event, of_all=self._of_all)
+            return frame_event(event, of_all=self._of_all)
         if revision == sent and not event.is_news:  # new figures
-            return framed(event, of_all=self._of_all)
+            return frame_event(event, of_all=self._of_all)
         needs_id = event.is_news and self._of_all
         return id_line(event.event_id(of_all=True)) + b"\n" if needs_id else b""
 

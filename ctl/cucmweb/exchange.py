@@ -142,6 +142,6 @@ class Exchange:
         await self.channel.end(body)
 
 
-def encoded(asked: Mapping[str, Any]) -> msgspec.Raw:
+def encode(call: Mapping[str, Any]) -> msgspec.Raw:
     """Encodes the parameters of a call. Members that came as JSON are passed on unread."""
-    return msgspec.Raw(msgspec.json.encode(asked))
+    return msgspec.Raw(msgspec.json.encode(call))

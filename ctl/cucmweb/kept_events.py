@@ -42,7 +42,7 @@ class ServerEvent(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=16)
-def framed(event: ServerEvent, *, of_all: bool) -> bytes:
+def frame_event(event: ServerEvent, *, of_all: bool) -> bytes:
     """Returns an event as it is sent. All streams send the same bytes, so they are cached."""
     lines = b"event: %s\ndata: %s\n\n" % (event.name.encode(), event.data)
     return id_line(event.event_id(of_all=of_all)) + lines if event.is_news else lines

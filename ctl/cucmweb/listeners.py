@@ -47,7 +47,7 @@ def open_sockets(listen: ListenAddress) -> Iterator[list[tuple[socket.socket, Li
             bound = stack.enter_context(opening)
         except OSError as error:
             reason = str(error.strerror or error).removeprefix("cannot listen: ")
-            raise CannotListen(f"cannot listen at {written(listen)}: {reason}") from error
+            raise CannotListen(f"cannot listen at {address_text(listen)}: {reason}") from error
         # The name of a Unix socket is the temporary path at which it was made (unix_socket).
         yield [(bound, listen if isinstance(listen, Path) else _address_of(bound))]
 
@@ -57,7 +57,7 @@ def _address_of(bound: socket.socket) -> ListenAddress:
     return Path(name) if bound.family == socket.AF_UNIX else (name[0], name[1])
 
 
-def written(address: ListenAddress) -> str:
+def address_text(address: ListenAddress) -> str:
     """Returns an address in the form of `listen` in the configuration."""
     if isinstance(address, Path):
         return f"unix:{address}"

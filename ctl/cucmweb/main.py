@@ -71,7 +71,7 @@ def _parser() -> VerbParser:
     )
     exposing = "serve TCP, which is not encrypted, to other machines too"
     serve.add_argument("--trusted-network", action="store_true", help=exposing)
-    _end(serve, _serve)
+    _add_config(serve, _serve)
     token = commands.add_parser("token", help="make, list and revoke tokens", allow_abbrev=False)
     verbs = token.add_subparsers(metavar="COMMAND", required=True)
     add = verbs.add_parser("add", help="make a token and print it once", allow_abbrev=False)
@@ -80,15 +80,15 @@ def _parser() -> VerbParser:
     )
     add.add_argument("--role", required=True, choices=get_args(Role), help="what it permits")
     add.add_argument("--days", metavar="N", type=_days, help="until it expires; default: never")
-    _end(add, _add)
-    _end(verbs.add_parser("list", help="list the tokens", allow_abbrev=False), _list)
+    _add_config(add, _add)
+    _add_config(verbs.add_parser("list", help="list the tokens", allow_abbrev=False), _list)
     revoke = verbs.add_parser("revoke", help="revoke a token at once", allow_abbrev=False)
     revoke.add_argument("name", metavar="NAME", help="its owner")
-    _end(revoke, _revoke)
+    _add_config(revoke, _revoke)
     return parser
 
 
-def _end(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
+def _add_config(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
     parser.add_argument("--config", metavar="FILE", type=Path, help="the configuration file")
     parser.set_defaults(run=run)
 

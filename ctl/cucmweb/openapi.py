@@ -108,7 +108,7 @@ def _operation(
     in_query = {} if operation.has_body else known
     described: dict[str, Any] = {
         "operationId": _name(operation),
-        "summary": operation.says,
+        "summary": operation.summary,
         "parameters": [
             *in_path,
             *(_in_query(name, hint, schema["properties"][name]) for name, hint in in_query.items()),
@@ -153,7 +153,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "string"}
     if operation.form in ("object", "list", "lines"):
         [schema] = msgspec.json.schema_components([_reply_type(operation)], ref_template=_REF)[0]
-    good = _reply(operation.says, media, schema)
+    good = _reply(operation.summary, media, schema)
     if operation.status == 201:
         good["headers"]["Location"] = {"required": True, "schema": {"type": "string"}}
     if operation.form in ARCHIVES:
@@ -186,11 +186,11 @@ def _header(name: str, says: str, **schema: str | int) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": False, "schema": text, "description": says}
 
 
-_SANE = "^[!-~]([ -~]{0,126}[!-~])?$"
-_FOUND = "The id in the reply, the logs and the job. An id in another form is replaced."
-_REQUEST_ID = _header("X-Request-ID", _FOUND, pattern=_SANE)
-_AGAIN = "A request with the key of an earlier one is answered with the job of that one."
-_KEY = _header("Idempotency-Key", _AGAIN, pattern=_SANE)
+_PRINTABLE = "^[!-~]([ -~]{0,126}[!-~])?$"
+_REQUEST_ID_TEXT = "The id in the reply, the logs and the job. An id in another form is replaced."
+_REQUEST_ID = _header("X-Request-ID", _REQUEST_ID_TEXT, pattern=_PRINTABLE)
+_KEY_TEXT = "A request with the key of an earlier one is answered with the job of that one."
+_KEY = _header("Idempotency-Key", _KEY_TEXT, pattern=_PRINTABLE)
 _LAST_EVENT = _header(
     "Last-Event-ID",
     "The id of the last event: the events after it are sent, or else the current state.",

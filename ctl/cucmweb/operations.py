@@ -39,7 +39,7 @@ class Operation(Struct, frozen=True):
     """
 
     where: str
-    says: str
+    summary: str
     request: type[Struct]
     reply: type[Struct]
     gives: str | None = None

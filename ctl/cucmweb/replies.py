@@ -19,7 +19,7 @@ from cucmctl.export.save import Damaged, TarSink, ZipSink, save
 from cucmd.protocol.cases import ExportReply
 from cucmtrio.client import Exported
 from cucmweb.daemon_liveness import while_it_answers
-from cucmweb.exchange import Exchange, Members, encoded
+from cucmweb.exchange import Exchange, Members, encode
 from cucmweb.operations import Operation, ReplyForm
 
 CallParameters: TypeAlias = dict[str, Any]
@@ -34,7 +34,7 @@ _PIECE = 256 * 1024
 async def send_object(exchange: Exchange, operation: Operation, call: CallParameters) -> None:
     daemon, limited = exchange.daemon, operation.limited
     async with nullcontext() if limited else while_it_answers(daemon):
-        reply = await daemon.call(operation.method, encoded(call), Members, limited=limited)
+        reply = await daemon.call(operation.method, encode(call), Members, limited=limited)
     body = _reply_part(reply, operation)
     headers = {}
     if operation.status == 201:
@@ -78,7 +78,7 @@ async def _each(
     """
     async with (
         exchange.download() as daemon,
-        daemon.replies(operation.method, encoded(call), Members) as replies,
+        daemon.replies(operation.method, encode(call), Members) as replies,
     ):
         begun = False
         async for reply in replies:
@@ -102,7 +102,7 @@ async def send_archive(exchange: Exchange, operation: Operation, call: CallParam
     """
     async with exchange.download() as daemon:
         try:
-            async with daemon.upgraded(operation.method, encoded(call), ExportReply) as answer:
+            async with daemon.upgraded(operation.method, encode(call), ExportReply) as answer:
                 reply, stream = answer
                 name = f"{reply.name}.{operation.form}"
                 headers = {"content-disposition": f'attachment; filename="{name}"'}
@@ -113,7 +113,7 @@ async def send_archive(exchange: Exchange, operation: Operation, call: CallParam
                 await trio.to_thread.run_sync(_pack, source, _ReplyWriter(exchange), operation.form)
         except Damaged as damaged:
             call["suspect"] = damaged.suspect
-            async with daemon.upgraded(operation.method, encoded(call), ExportReply):
+            async with daemon.upgraded(operation.method, encode(call), ExportReply):
                 pass
             raise
     await exchange.channel.end()

@@ -19,7 +19,7 @@ from cucmtrio.events import events
 from cucmweb.application import Application
 from cucmweb.config import WebConfig, for_addresses, parse_listen
 from cucmweb.event_streams import EventStreams
-from cucmweb.listeners import open_sockets, written
+from cucmweb.listeners import address_text, open_sockets
 from cucmweb.places import DOWNLOADS
 from cucmweb.server import HttpServer
 from cucmweb.token_file import TokenFile
@@ -41,7 +41,7 @@ def run(config: WebConfig, *, trusts_network: bool) -> None:
             config, addresses, has_tokens=bool(tokens.tokens()), trusts_network=trusts_network
         )
         for address in addresses:
-            _log.info("listening at %s, for the daemon at %s", written(address), config.socket)
+            _log.info("listening at %s, for the daemon at %s", address_text(address), config.socket)
         trio.run(_serve, config, tokens, sockets)
 
 

@@ -56,7 +56,7 @@ def hash_of(secret: str) -> str:
     return sha256(secret.encode()).hexdigest()
 
 
-def matching(secret: str, tokens: Iterable[Token], now: datetime) -> Token | None:
+def find_token(secret: str, tokens: Iterable[Token], now: datetime) -> Token | None:
     """Returns the token with this secret, or None if there is no such token or it has expired.
 
     The secret is compared with every token in constant time, so that the time reveals nothing.
@@ -82,10 +82,10 @@ def read_tokens(file: TomlFile) -> tuple[Token, ...]:
 
 def file_text(tokens: Iterable[Token]) -> str:
     """Returns the text of a file with these tokens."""
-    return "# Made by `cucmweb token`.\n" + "".join(map(_written, tokens))
+    return "# Made by `cucmweb token`.\n" + "".join(map(_toml_table, tokens))
 
 
-def _written(token: Token) -> str:
+def _toml_table(token: Token) -> str:
     ends = f"ends = {token.ends.isoformat()}\n" if token.ends else ""
     return (
         "\n[[token]]\n"

@@ -236,13 +236,13 @@ class LabCapture:
         """Ends the capture. `full` says that it has all its packets. A second call does nothing."""
         if self.packets is None:
             self._lasted = self._seconds
-            self.packets = self._count if full else self._so_far()
+            self.packets = self._count if full else self._packets_so_far()
 
     @property
     def _seconds(self) -> float:
         return time.monotonic() - self._since
 
-    def _so_far(self) -> int:
+    def _packets_so_far(self) -> int:
         if self.packets is not None:
             return self.packets
         return min(self._traffic.count_within(self._seconds), self._count)
@@ -251,7 +251,7 @@ class LabCapture:
         """Returns the file as it is now, or None if this capture makes no file."""
         if self._fault is FaultKind.CAPTURE_NO_FILE:
             return None
-        packets = 0 if self._fault is FaultKind.CAPTURE_HEADER else self._so_far()
+        packets = 0 if self._fault is FaultKind.CAPTURE_HEADER else self._packets_so_far()
         size = self._traffic.bytes_of(packets)
         if self._fault is FaultKind.CAPTURE_CUT:
             size -= 7
@@ -264,7 +264,7 @@ class LabCapture:
         if self._fault is FaultKind.CAPTURE_GARBAGE:
             blocks = iter(lambda: os.urandom(BLOCK), b"")
         else:
-            blocks = self._traffic.blocks(self._so_far(), self._began)
+            blocks = self._traffic.blocks(self._packets_so_far(), self._began)
         while size > 0:
             block = next(blocks)[:size]
             size -= len(block)

@@ -224,7 +224,7 @@ def _path(operation: Operation) -> tuple[str, str, str, str]:
         f"`{operation.verb} {operation.path}`",
         who.get(RIGHTS[operation.method], "`operate`"),
         ", ".join(names),
-        f"{operation.says} {_given(operation)}",
+        f"{operation.summary} {_given(operation)}",
     )
 
 

@@ -38,7 +38,7 @@ def ask(question: str) -> bytes:
     try:
         while True:
             with _SignalWatch() as signals:
-                answer = _unseen(terminal, question.encode(), signals)
+                answer = _ask_once(terminal, question.encode(), signals)
             for number in signals.leaving:
                 signal.raise_signal(number)  # for a stop, this returns when the process continues
             if answer is not None:
@@ -92,28 +92,28 @@ class _SignalWatch:
         self.leaving += [number for number in came if number in LEAVING]
 
 
-def _unseen(terminal: int, question: bytes, signals: _SignalWatch) -> bytes | None:
+def _ask_once(terminal: int, question: bytes, signals: _SignalWatch) -> bytes | None:
     """Returns the typed line, or None if a signal arrived first."""
     before = termios.tcgetattr(terminal)
-    unseen = [*before[:3], before[3] & ~(termios.ECHO | termios.ECHONL), *before[4:]]
+    without_echo = [*before[:3], before[3] & ~(termios.ECHO | termios.ECHONL), *before[4:]]
     try:
         while not signals.leaving:
             # If this process is in the background, the kernel stops it here.
-            if _set(terminal, unseen):
+            if _change_settings(terminal, without_echo):
                 os.write(terminal, question)
-                if (answer := _line(terminal, signals)) is not None:
+                if (answer := _read_line(terminal, signals)) is not None:
                     return answer
             signals.look()
         return None
     finally:
         if in_foreground(terminal):  # else a shell has set the terminal for itself
             with suppress(OSError, termios.error):  # the terminal was closed
-                while not _set(terminal, before):
+                while not _change_settings(terminal, before):
                     pass
                 os.write(terminal, b"\n")  # the newline that was typed was not echoed
 
 
-def _line(terminal: int, signals: _SignalWatch) -> bytes | None:
+def _read_line(terminal: int, signals: _SignalWatch) -> bytes | None:
     line = b""
     while True:
         if signals.fileno() in select.select([terminal, signals.fileno()], [], [])[0]:
@@ -127,7 +127,7 @@ def _line(terminal: int, signals: _SignalWatch) -> bytes | None:
             return line.removesuffix(b"\n")
 
 
-def _set(terminal: int, settings: Settings) -> bool:
+def _change_settings(terminal: int, settings: Settings) -> bool:
     """Changes the settings, and drops what was typed before. Returns False if a signal came."""
     try:
         termios.tcsetattr(terminal, termios.TCSAFLUSH, cast(Any, settings))

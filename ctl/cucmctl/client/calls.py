@@ -13,7 +13,7 @@ from typing import Self, TypeVar
 import msgspec
 
 from cucmctl.client.errors import ClientError, ConnectionLost, DaemonUnavailable
-from cucmctl.client.frames import ReplyFrame, call_frame, decoded
+from cucmctl.client.frames import ReplyFrame, call_frame, decode_reply
 from cucmctl.client.method_call import MethodCall
 from cucmctl.client.repeatable_call import RepeatableCall
 from cucmctl.client.unit_state import why_not_started
@@ -56,7 +56,7 @@ class Calls:
 
     def connect(self) -> None:
         """Opens the connection now, to see whether there is a daemon. Raises `ClientError`."""
-        self._connected(self._deadline())
+        self._get_connection(self._deadline())
 
     def call(self, method: str, request: object, reply: type[R]) -> R:
         """Calls a method that has one reply. Returns the reply as a struct of type `reply`.
@@ -88,7 +88,7 @@ class Calls:
 
     def _call(self, method: str, request: object, reply: type[R], deadline: float | None) -> R:
         try:
-            connection = self._connected(deadline)
+            connection = self._get_connection(deadline)
             connection.send(call_frame(method, request), deadline)
             answer = self._first_reply(connection, deadline)
         except BaseException as error:  # the next call must not read the late reply of this one
@@ -97,19 +97,19 @@ class Calls:
                 text = f"the daemon at {self.socket} did not answer within {self.timeout:g} s"
                 raise DaemonUnavailable(text) from error
             raise
-        return decoded(answer, reply, self.socket)
+        return decode_reply(answer, reply, self.socket)
 
     def _deadline(self) -> float | None:
         return None if self.timeout is None else time.monotonic() + self.timeout
 
-    def _connected(self, deadline: float | None) -> Wire:
+    def _get_connection(self, deadline: float | None) -> Wire:
         if self._connection is not None and self._connection.is_closed:
             self.close()
         if self._connection is None:
-            self._connection = self._opened(deadline)
+            self._connection = self._open_connection(deadline)
         return self._connection
 
-    def _opened(self, deadline: float | None) -> Wire:
+    def _open_connection(self, deadline: float | None) -> Wire:
         try:
             return Wire(self.socket, deadline)
         except DaemonUnavailable as error:
@@ -136,16 +136,16 @@ class Calls:
             lost = isinstance(error, ConnectionLost)
             raise (ConnectionLost if lost else DaemonUnavailable)(why) from error
 
-    def _upgraded(self, call: MethodCall[T]) -> tuple[Wire, T]:
+    def _upgrade(self, call: MethodCall[T]) -> tuple[Wire, T]:
         """Makes a call after whose reply the connection carries other bytes. Returns both.
 
         Only connecting and sending have a deadline.
         """
-        connection = self._opened(self._deadline())
+        connection = self._open_connection(self._deadline())
         try:
             frame = call_frame(call.method, call.request, upgrade=True)
             connection.send(frame, self._deadline())
-            reply = decoded(connection.receive(None), call.reply, self.socket)
+            reply = decode_reply(connection.receive(None), call.reply, self.socket)
             return connection, call.result_of(reply)
         except BaseException:
             connection.close()
@@ -165,17 +165,17 @@ class Calls:
         connection: Wire | None = None
         try:
             try:
-                connection = self._opened(first_deadline)
+                connection = self._open_connection(first_deadline)
                 connection.send(call_frame(call.method, call.request, more=True), first_deadline)
                 answer = self._first_reply(connection, first_deadline)
             except TimeoutError as error:
                 if first_deadline == deadline:
                     raise
                 raise DaemonUnavailable(f"the daemon at {self.socket} does not answer") from error
-            yield from call.result_of(decoded(answer, call.reply, self.socket))
+            yield from call.result_of(decode_reply(answer, call.reply, self.socket))
             while answer.continues:
                 answer = connection.receive(deadline)
-                yield from call.result_of(decoded(answer, call.reply, self.socket))
+                yield from call.result_of(decode_reply(answer, call.reply, self.socket))
         finally:
             if connection is not None:
                 connection.close()

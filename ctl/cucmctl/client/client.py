@@ -206,7 +206,7 @@ class Client(Calls):
         call = methods.export(
             job_id, nodes=nodes, incomplete=incomplete, after=after, suspect=suspect
         )
-        return Export(*self._upgraded(call))
+        return Export(*self._upgrade(call))
 
     def verify(
         self, job_id: str, nodes: Sequence[str] | None = None

@@ -91,7 +91,7 @@ def call_frame(
     return CallFrame(name, request, more, upgrade)
 
 
-def framed(call: CallFrame) -> bytes:
+def encode_call(call: CallFrame) -> bytes:
     """Encodes a call. Omits fields without a value: an older daemon refuses unknown fields.
 
     Parameters that are encoded already, as `msgspec.Raw`, stay as they are. Raises `InvalidRequest`
@@ -112,7 +112,7 @@ def framed(call: CallFrame) -> bytes:
     return frame
 
 
-def decoded(reply: ReplyFrame, kind: type[R], socket: str = "") -> R:
+def decode_reply(reply: ReplyFrame, kind: type[R], socket: str = "") -> R:
     """Returns the struct of a reply. Raises the error in the reply, or `ProtocolError`."""
     if reply.error is not None:
         error = refusal(reply.error, reply.parameters)

@@ -10,7 +10,7 @@ import struct
 import time
 
 from cucmctl.client.errors import ConnectionLost, not_connected
-from cucmctl.client.frames import CallFrame, ReplyBuffer, ReplyFrame, framed
+from cucmctl.client.frames import CallFrame, ReplyBuffer, ReplyFrame, encode_call
 
 _PIECE = 256 * 1024
 # Seconds in one system call. Ctrl-C interrupts a system call that waits. If it arrives just before
@@ -28,7 +28,7 @@ class Wire:
     def __init__(self, path: str, deadline: float | None = None) -> None:
         self.path = path
         self._buffer = ReplyBuffer(path)
-        self._socket = _connected(path, deadline)
+        self._socket = _connect(path, deadline)
 
     def close(self) -> None:
         self._socket.close()
@@ -47,7 +47,7 @@ class Wire:
 
     def send(self, call: CallFrame, deadline: float | None) -> None:
         """Sends a call. Raises TimeoutError at the deadline, and `ConnectionLost`."""
-        frame = framed(call)
+        frame = encode_call(call)
         try:
             self._expire_at(deadline)
             self._socket.sendall(frame)
@@ -99,7 +99,7 @@ class Wire:
         return ConnectionLost.at(self.path)
 
 
-def _connected(path: str, deadline: float | None) -> socket.socket:
+def _connect(path: str, deadline: float | None) -> socket.socket:
     # The socket is blocking here. With a timeout of Python's, which makes it non-blocking, Linux
     # answers EAGAIN at once if the queue of the listener is full. With SO_SNDTIMEO the kernel waits
     # for a free place, and answers EAGAIN when the time is over.

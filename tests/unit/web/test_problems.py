@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from cucmctl.client import errors
-from cucmctl.client.frames import ReplyFrame, decoded
+from cucmctl.client.frames import ReplyFrame, decode_reply
 from cucmweb.problems import STATUS, problem_of
 from rig.scripted_daemon import refusal
 
@@ -46,7 +46,7 @@ def test_errors_become_problem_documents(
 ) -> None:
     frame = msgspec.json.decode(refusal(error, **fields)[:-1], type=ReplyFrame)
     with pytest.raises(errors.ClientError) as caught:
-        decoded(frame, dict)
+        decode_reply(frame, dict)
     problem = problem_of(caught.value)
     document = msgspec.json.decode(problem.document("r"))
     assert (document["status"], document["code"], document["request_id"]) == (status, code, "r")

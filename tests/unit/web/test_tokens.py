@@ -9,8 +9,8 @@ from cucmweb.tokens import (
     PREFIX,
     Token,
     file_text,
+    find_token,
     hash_of,
-    matching,
     read_tokens,
 )
 
@@ -28,17 +28,17 @@ def test_written_tokens_are_read() -> None:
 
 
 def test_token_is_found_by_hash() -> None:
-    assert matching(SECRET, [OPERATE, VIEW], NOW) == VIEW
-    assert matching(SECRET[:-1], [OPERATE, VIEW], NOW) is None
-    assert matching(VIEW.sha256, [VIEW], NOW) is None
-    assert matching("", [VIEW], NOW) is None
+    assert find_token(SECRET, [OPERATE, VIEW], NOW) == VIEW
+    assert find_token(SECRET[:-1], [OPERATE, VIEW], NOW) is None
+    assert find_token(VIEW.sha256, [VIEW], NOW) is None
+    assert find_token("", [VIEW], NOW) is None
 
 
 def test_token_expires_at_its_end() -> None:
     assert OPERATE.ends is not None
     moment = timedelta(microseconds=1)
-    assert matching("other", [OPERATE], OPERATE.ends - moment) == OPERATE
-    assert matching("other", [OPERATE], OPERATE.ends) is None
+    assert find_token("other", [OPERATE], OPERATE.ends - moment) == OPERATE
+    assert find_token("other", [OPERATE], OPERATE.ends) is None
 
 
 def table(**changes: str) -> str:
