@@ -77,7 +77,7 @@ def authenticate(
         if len(credentials) > 1:
             raise _unknown("Authorization was sent more than once")
         if (presented := _BEARER.fullmatch(credentials[0])) is None:
-            raise _unknown("Authorization is not a bearer token")
+            raise _unknown("Authorization: expected a bearer token")
         if (token := find_token(presented[1], tokens, now)) is None:
             raise _unknown(
                 "there is no such token, or it has expired", 'Bearer error="invalid_token"'
@@ -85,7 +85,7 @@ def authenticate(
         return OnBehalfOf(token.name, token.role)
     if head.peer is None and not proxy.trusts(None):
         return None
-    raise _unknown("a bearer token is needed")
+    raise _unknown("expected a bearer token")
 
 
 def _single(head: RequestHead, header: str) -> str:

@@ -89,7 +89,7 @@ class EventStreams:
         try:
             async for event in events:
                 if event.name in ("begun", "back"):
-                    _log.info("the daemon is watched")
+                    _log.info("the daemon sends events")
                     self._refusal = ""
                     self._is_away = False
                     self._watching.set()
@@ -110,7 +110,7 @@ class EventStreams:
     def log_refusal(self, error: ClientError) -> None:
         """Logs why the daemon refuses the watch, unless the last refusal was the same."""
         if str(error) != self._refusal:
-            _log.error("no events come from the daemon: %s", error)
+            _log.error("the daemon refuses to send events: %s", error)
         self._refusal = str(error)
 
     def is_followed(self, job_id: str) -> bool:

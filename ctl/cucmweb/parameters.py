@@ -88,7 +88,7 @@ def from_body(body: bytes, known: Mapping[str, Any]) -> dict[str, Any]:
     try:
         values = _MEMBERS.decode(body.decode())  # msgspec does not check the text of raw values
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise invalid("body", "expected an object of JSON") from None
+        raise invalid("body", "expected a JSON object") from None
     for name in values:
         if name not in known:
             raise _unknown(name, known)

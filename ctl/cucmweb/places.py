@@ -42,7 +42,7 @@ class CallerPlaces:
             yield
         finally:
             self._open[name] -= 1
-            self._open += Counter()  # this forgets callers that have none
+            self._open += Counter()  # removes callers that have none open
 
 
 class WebPlaces:

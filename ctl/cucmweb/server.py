@@ -103,7 +103,7 @@ class HttpServer:
             is_full = self._open.total() >= self._most
             if is_full or (source and self._open[source] >= self._most_of_one):
                 network = "all networks" if is_full else source
-                _log.warning("a connection was closed: too many connections of %s", network)
+                _log.warning("a connection was closed: too many connections from %s", network)
                 return
             self._open[source] += 1
             try:
@@ -114,7 +114,7 @@ class HttpServer:
                 _log.exception("a defect in a connection")
             finally:
                 self._open[source] -= 1
-                self._open += Counter()  # this forgets networks that have none
+                self._open += Counter()  # removes networks that have none open
 
 
 class HttpConnection:

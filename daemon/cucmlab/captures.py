@@ -108,7 +108,7 @@ _VALUES: dict[str, Callable[[str], str | int | None]] = {
 
 
 class Flow(msgspec.Struct, frozen=True):
-    """Describes UDP between the node and another address. The port is the same on both sides."""
+    """Describes UDP packets between the node and another address. Both sides use `port`."""
 
     peer: str
     port: int

@@ -150,7 +150,7 @@ def _options(args: argparse.Namespace) -> LabOptions:
         raise ValueError(f"--{name.replace('_', '-')}: {expected}") from None
     for fault in options.faults:
         if (fault.node or 1) > options.nodes:
-            raise ValueError(f"fault for node {fault.node}: the lab has {options.nodes} nodes")
+            raise ValueError(f"--fault: node {fault.node}: expected a node up to {options.nodes}")
     return options
 
 

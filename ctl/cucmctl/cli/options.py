@@ -280,7 +280,7 @@ def comma_separated(text: str) -> tuple[str, ...]:
     """Splits `sdl,syslog` into names. The daemon checks the names."""
     names = tuple(name.strip() for name in text.split(","))
     if not all(names):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME,NAME")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected NAME,NAME such as sdl,syslog")
     return names
 
 
@@ -288,7 +288,7 @@ def label(text: str) -> tuple[str, str]:
     """Splits `KEY=VALUE` into key and value. The daemon checks both."""
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected KEY=VALUE such as case=698123456")
     return key, value
 
 

@@ -137,9 +137,8 @@ class Calls:
             raise (ConnectionLost if lost else DaemonUnavailable)(why) from error
 
     def _upgrade(self, call: MethodCall[T]) -> tuple[Wire, T]:
-        """Makes a call after whose reply the connection carries other bytes. Returns both.
-
-        Only connecting and sending have a deadline.
+        """Makes a call with `upgrade`. Returns the connection, which then carries other bytes, and
+        the result. Only connecting and sending have a deadline.
         """
         connection = self._open_connection(self._deadline())
         try:

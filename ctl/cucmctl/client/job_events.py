@@ -66,7 +66,7 @@ class Events:
 
     def __init__(self, whole: Callable[[str], bool] = lambda _: False) -> None:
         self._whole = whole
-        self.revisions: dict[str, int] = {}  # job -> revision of its last event, in that order
+        self.revisions: dict[str, int] = {}  # job -> revision of its last event, oldest first
         self._unfinished: set[str] = set()  # jobs in `revisions` that have not ended
         self._asked_for: set[str] = set()  # jobs whose last state did not come from the watch
         self._begun = False
@@ -118,8 +118,8 @@ class Events:
         listed = {job.job_id for job in newest}
         is_known = [job.job_id in self.revisions for job in newest]
         new = len(newest) - is_known[::-1].index(True) if any(is_known) else len(newest)
-        # Jobs behind all known ones are older: they moved up in the list because others were
-        # deleted.
+        # Jobs that are listed after all known ones are older. They moved into the list when others
+        # were deleted.
         for job in reversed(newest[:new]):
             if job.status in UNFINISHED:
                 continue  # the job has just begun, and its changes follow

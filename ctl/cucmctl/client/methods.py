@@ -263,7 +263,7 @@ def prune(
     """Deletes closed jobs that match every given argument. Jobs with the label `keep` always stay.
 
     older_than   the job ended longer ago than this, such as "30d"
-    keep         at least this many newer jobs match as well
+    keep         the job is not among the newest jobs with these labels, as many as this
     larger_than  the files of the job have more bytes than this
     labels       the job has all of these
     dry_run      only list the jobs
@@ -337,7 +337,7 @@ def _job(reply: jobs.JobReply) -> jobs.Job:
 def _check_texts(what: WorkRequest, how: How) -> None:
     """Raises `TypeError` for a single text where several are expected, and for an unknown work."""
     if not isinstance(what, WorkRequest):
-        raise TypeError(f"start takes a kind of work; {what!r} is none")
+        raise TypeError(f"work: {what!r} is no kind of work; expected one such as Collection")
     several: dict[str, Sequence[str] | None] = {"discovered": how.discovered}
     if isinstance(what, work_request.Commands):
         several["lines"] = what.lines

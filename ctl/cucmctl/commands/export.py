@@ -57,7 +57,7 @@ def _export(arguments: argparse.Namespace) -> int:
         if form == "dir":
             raise UsageError("--format: dir needs a folder; give -o FOLDER")
         if printer.standard_output().isatty():
-            raise UsageError("-o: '-' is a terminal; expected a file, or a pipe behind it")
+            raise UsageError("-o: standard output is a terminal; give a file, or use a pipe")
     elif arguments.output is not None:
         arguments.output = _with_suffix(arguments.output, form)
     with Client(arguments.socket) as client:

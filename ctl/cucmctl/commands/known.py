@@ -30,7 +30,7 @@ def _clusters(arguments: argparse.Namespace) -> int:
         known = client.clusters() if name is not None and not found else found
     if name is not None and not found:
         names = [cluster.name for cluster in known if cluster.name]
-        printer.note(f"no cluster {name!r}, and none has such a node{hint(name, names)}")
+        printer.note(f"no cluster is named {name!r} or has such a node{hint(name, names)}")
         return exits.NOT_FOUND
     lines = _list(found) if name is None else chain.from_iterable(map(_details, found))
     none = "no clusters; to ask a node for its own: cucmctl discover NODE"

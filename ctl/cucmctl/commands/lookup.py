@@ -157,7 +157,7 @@ def only_publishers(client: Client, names: Sequence[str], verb: str = "start") -
         if f"{base}:subscribers" in names and cluster.discovered_at is None:
             known = "all but its publisher" if cluster.publisher else "all of its nodes"
             printer.note(
-                f"{base}:subscribers: which nodes are subscribers is not known, so the job is on "
+                f"{base}:subscribers: which nodes are subscribers is not known, so the job runs on "
                 f"{known}; ask first: cucmctl discover"
             )
     return asked
@@ -177,7 +177,7 @@ def _say_what_is_left_out(client: Client, name: str, cluster: Cluster) -> None:
     if (left_out := cluster.nodes_total - cluster.nodes_configured) > 0:
         are = f"node of {name} is" if left_out == 1 else f"nodes of {name} are"
         printer.note(
-            f"{left_out} {are} not in the configuration and left out: cucmctl clusters {name}"
+            f"{left_out} {are} not in the configuration, and left out: cucmctl clusters {name}"
         )
     if cluster.discovered_at is None:
         return

@@ -63,7 +63,7 @@ def _arguments(parser: VerbParser) -> None:
 def _commands(arguments: argparse.Namespace) -> list[str]:
     """Returns the commands in their order. The daemon checks them."""
     if arguments.file is not None and arguments.rest is not None:
-        raise UsageError("--file: has the commands; there are more after --")
+        raise UsageError("--file: cannot be combined with commands after --; give one of them")
     if arguments.file is None:
         if not arguments.rest:
             expected = "expected -- and a command, as in -- show status"

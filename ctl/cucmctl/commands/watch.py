@@ -187,7 +187,7 @@ def _events(arguments: argparse.Namespace) -> int:
             except (DaemonUnavailable, ShuttingDown):
                 pass  # the watch ends too; missed events follow when it is repeated
             except StorageFailed as error:
-                printer.note(f"what was missed is not known: {exits.message_of(error)}")
+                printer.note(f"the missed events are not known: {exits.message_of(error)}")
     return exits.DONE
 
 

@@ -94,7 +94,7 @@ def save(source: ByteStream, sink: Sink, tell: Callable[[], None] = lambda: None
                     wrong |= error.wrong
                     sink, tee.raw = DiscardSink(), DiscardSink().raw
     except tarfile.TarError as error:
-        raise ProtocolError(f"the export is not as agreed: {error}") from error
+        raise ProtocolError(f"the export is not a valid tar: {error}") from error
     while tee.read(_PIECE):
         pass
     checksums.finish()
@@ -106,7 +106,7 @@ def checked_name(name: str) -> str:
     """Returns the name. Raises `ProtocolError` if it leads out of the target folder."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\0" in name:
-        raise ProtocolError(f"the export has a file {name!r}, outside of itself")
+        raise ProtocolError(f"the export has a file {name!r}, which leads out of the target folder")
     return name
 
 

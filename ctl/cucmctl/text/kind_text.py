@@ -22,7 +22,7 @@ from cucmd.job.work import KINDS, RESULT_MEMBERS, kind_of
 from cucmd.protocol.jobs import Job, JobSummary, Node
 
 Rows = Sequence[tuple[str, ...]]
-_SHOWN = 3  # commands; a list of jobs has no more of them
+_SHOWN = 3  # commands in a list of jobs; the daemon sends no more of each job
 
 
 class KindText:

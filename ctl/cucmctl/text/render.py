@@ -233,7 +233,7 @@ def where_files_are(job: Job) -> Iterator[str]:
 
 
 def on_disk(job: Job) -> Iterator[str]:
-    """Yields where a job's files are, or that they are gone; nothing if this user cannot look."""
+    """Yields where a job's files are, or that they are gone; nothing if their folder is closed."""
     if job.files_deleted:
         yield f"files were deleted, or removed from {visible(job.directory)}"
         return

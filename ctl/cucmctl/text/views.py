@@ -103,9 +103,9 @@ class EndingOnly(View):
 
 
 class AfterOutputs(EndingOnly):
-    """Used beside the output of nodes: prints the end of the job on standard error.
+    """Prints the end of the job on standard error, as standard output has the output of nodes.
 
-    As JSON, both go to standard output; their keys tell them apart.
+    With JSON, both are on standard output, and their keys tell them apart.
     """
 
     def __init__(self, *, as_json: bool) -> None:

@@ -165,7 +165,7 @@ USAGE = [
     ("start n --profile --watch", "--profile: expected a value before '--watch' (see"),
     ("start n --watch --path", "--path: expected a value (see cucmctl start --help)"),
     ("start n --path a --only sdl", "--only: needs --profile, whose paths it chooses from"),
-    ("start n --profile a --only sdl,,x", "--only: 'sdl,,x' is not NAME,NAME"),
+    ("start n --profile a --only sdl,,x", "--only: 'sdl,,x': expected NAME,NAME"),
     ("start n --last 1h --since 2026-03-01T08:00Z", "--since: not allowed with argument"),
     ("start n --wait --watch", "--watch: not allowed with argument --wait"),
     ("start n --user u", "nothing to collect: give --profile or --path"),
@@ -181,7 +181,7 @@ USAGE = [
     ("run a -- show status --then", "--then: expected a command on both sides of it"),
     ("run a --file /nowhere", "--file: /nowhere: No such file or directory"),
     ("run a --file /dev/null", "--file: /dev/null: has no command"),
-    ("run a --file x -- show status", "--file: has the commands; there are more after --"),
+    ("run a --file x -- show status", "--file: cannot be combined with commands after --"),
     ("run a --file - --user u --password-file -", "--file and --password-file: only one of"),
     ("follow a", "TARGET or PATH is missing"),
     ("follow a x --duration 1x", "--duration: '1x' is not a time such as 60s, 2m, 1m30s"),
@@ -192,7 +192,7 @@ USAGE = [
     ("prune", "none of --older-than, --keep, --larger-than and --label was given"),
     ("prune --keep 3", "--yes: needed without a terminal"),
     ("prune --larger-than 10X", "--larger-than: '10X' is not a size; expected one such as"),
-    ("prune --label case", "--label: 'case' is not KEY=VALUE"),
+    ("prune --label case", "--label: 'case': expected KEY=VALUE"),
 ]
 
 

@@ -39,7 +39,7 @@ def test_used_address_is_named():
     ("options", "output"),
     [
         (["--fault", "hang:coffee"], "'hang:coffee': expected a step of hang: accept, login"),
-        (["--fault", "4=no-files"], "fault for node 4: "),
+        (["--fault", "4=no-files"], "--fault: node 4: "),
         (["--sizing-delay", "-1"], "--sizing-delay: Expected `float` >= 0"),
         (["--address", "192.0.2.1"], "'192.0.2.1': expected an address in 127.0.0.0/8"),
         (["--timezone", "Mars/Base"], "'Mars/Base': expected a time zone"),

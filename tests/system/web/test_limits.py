@@ -89,7 +89,7 @@ def test_one_address_shuts_no_other_out(shared_daemon: Daemon, tmp_path: Path) -
                 assert web.asked(connection, "GET", "/healthz").status == 200
         with socket.create_connection(server, 60) as sock:
             assert said(sock) == b""
-    assert web.log.read_text().count("too many connections of 127.0.0.1") > 0
+    assert web.log.read_text().count("too many connections from 127.0.0.1") > 0
 
 
 # Who leaves.
