@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
-from cucmd.service.systemd import inherited_sockets
+from cucmd.service.systemd import FIRST_DESCRIPTOR, inherited_sockets
 from cucmd.varlink.listener import unix_socket
 from cucmweb.config import ListenAddress
 
@@ -21,14 +21,18 @@ class CannotListen(Exception):
 
 
 @contextmanager
-def open_sockets(listen: ListenAddress) -> Iterator[list[tuple[socket.socket, ListenAddress]]]:
+def open_sockets(
+    listen: ListenAddress, first: int = FIRST_DESCRIPTOR
+) -> Iterator[list[tuple[socket.socket, ListenAddress]]]:
     """Yields the sockets of systemd, or a new one at `listen`, each with its address. They are
     closed at the end of the block.
 
     Can only be called once, since it clears the variables of systemd. Raises `CannotListen`.
+
+    first  the first descriptor that systemd passes
     """
     with ExitStack() as stack:
-        if inherited := inherited_sockets():
+        if inherited := inherited_sockets(first):
             yield [(stack.enter_context(one), _address_of(one)) for one in inherited]
             return
         try:

@@ -44,12 +44,11 @@ def test_ipv6_wildcard_accepts_ipv4() -> None:
 
 
 def test_sockets_of_systemd_come_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cucmd.service.systemd.FIRST_DESCRIPTOR", 100)
     monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
     monkeypatch.setenv("LISTEN_FDS", "2")
     with socket.socket(socket.AF_UNIX) as first, socket.create_server(("127.0.0.1", 0)) as second:
         first.bind(str(path))
         os.dup2(first.fileno(), 100)
         os.dup2(second.fileno(), 101)
-        with open_sockets(Path("/not/there")) as opened:
+        with open_sockets(Path("/not/there"), first=100) as opened:
             assert [address for _, address in opened] == [path, second.getsockname()]
