@@ -1,9 +1,9 @@
 """Lists, exports, checks and deletes the files of jobs that have ended.
 
-    files.py            the files of a job: lists them by pages, says which count, removes them
+    files.py            lists the files of a job by pages, selects those that count, removes them
     verify.py           compares the files on disk with their checksums, in a process
-    damaged.py          PURE  remembers which files were found to differ
-    coverage_reader.py  has processes read what the files cover of the window of a job
+    damaged.py          PURE  remembers which files differ from what was received
+    coverage_reader.py  has processes find out which part of its window a job covers
     output.py           reads the transcript of a node and the output of commands while they grow
     retention.py        PURE  chooses the jobs that a rule or a request deletes
     archive.py          a job as one tar: its content, its length, its parts

@@ -1,9 +1,9 @@
 """Makes one tar of a job: its content, its length, and its parts.
 
-The length is told before the first byte, and a tar that was cut off never has it. So the files are
-looked at twice, a page at a time. `measure` adds up the sizes, and finds files that are missing or
-have another size while an error can still be reported. `parts` then says what is sent
-(`export_sender.py`).
+The client gets the length before the first byte, so that it can notice a tar that was cut off. So
+the files are listed twice, a page at a time. `measure` adds up the sizes, and finds files that are
+missing or have another size while an error can still be reported. `parts` then yields the parts to
+send (`export_sender.py`).
 
     summary.txt           what a person reads first
     SHA256SUMS            before the files, so that they can be checked as they pass
@@ -44,14 +44,14 @@ _MOST_LISTED = 256 * 1024
 
 
 class UnknownFile(Exception):
-    """The archive has no file of that name."""
+    """Raised if the archive has no file of that name."""
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """Says what a tar will have.
+    """Describes a tar before it is sent.
 
-    length: bytes that are sent. files, size: how many files the whole tar has, and their bytes,
-    whatever `after` leaves out. damaged: for each node, as in `ExportedNode`.
+    length: bytes that are sent. files, size: the files of the whole tar and their bytes, including
+    those that `after` leaves out. damaged: for each node, as in `ExportedNode`.
     """
 
     length: int
@@ -97,8 +97,8 @@ def exported_name(file: ReceivedFile, node: Node, paths_alike: frozenset[bytes])
 class Archive:
     """Exports one job, which must be closed. `measure` comes first, then `parts`.
 
-    nodes: only these. incomplete: also files that are not complete. after: only what comes after
-    the file with this name. damaged: files that are known to be damaged, by path.
+    nodes: export only these. incomplete: export incomplete files too. after: send only the files
+    that come after the one with this name. damaged: files that are known to be damaged, by path.
 
     Files that are damaged, gone, or of another size are left out and named in the summary.
     """
@@ -133,7 +133,7 @@ class Archive:
         self._modified = int((job.completed_at or job.created_at).timestamp())
 
     async def measure(self) -> Measured:
-        """Adds up what is sent. Raises `OSError`, `StoreFailed`, and `UnknownFile` for `after`."""
+        """Adds up the sizes. Raises `OSError`, `StoreFailed`, and `UnknownFile` for `after`."""
         self._reached = self._after is None
         self._paths_alike = await self._store.paths_alike(self._job.job_id)
         sent = [self._is_sent(name) for name in DOCUMENTS]  # their lengths are known at the end
@@ -180,7 +180,7 @@ class Archive:
     # What is in it
 
     def _is_sent(self, name: str) -> bool:
-        """Says whether a file comes after the file of `after`. Call it for each file in order."""
+        """Returns whether a file comes after `after`. Call this for each file in order."""
         is_after = self._reached
         self._reached = is_after or name == self._after
         return is_after

@@ -1,21 +1,21 @@
-"""Reads the time stamps in what a job has collected, once it is closed, and stores what they cover.
+"""Reads the time stamps in the files of closed jobs, and stores how much of the window they cover.
 
-Coverage is extra: a failure here fails neither the daemon nor a job nor another node.
+A failure here affects neither the daemon nor a job nor another node.
 
-    a job is closed     `queue`: it is read in the background
-    it is exported      `wait_for_coverage`: waits for the reading, for a limited time
-    it is deleted, or   `cancel`: the reading ends at once
-    tried again
-    a restart           what it has interrupted is read once somebody asks for the job
+    a job is closed     `queue`: the job is read in the background
+    a job is exported   `wait_for_coverage`: waits for the reading, for a limited time
+    a job is deleted,   `cancel`: the reading ends at once
+    or retried
+    a restart           jobs whose reading was interrupted are read when a client asks for them
 
 A few jobs are read at the same time, and a few nodes of each. Each node has a process of its own
-(`reading/`), which may take processor time in proportion to what the node has sent. A cancel kills
-it.
+(`reading/`), which may take processor time in proportion to the bytes that the node has sent. A
+cancel kills the process.
 
-The files that are complete and count (`files.py`) are read: the beginning of each, and the last
-file of each trace to its end. The result is one line of text and a list of gaps for each node,
-which the store keeps once all nodes were read. If the files of a node cannot be read, the line says
-so, and they are not read again.
+Of the files that are complete and count (`files.py`), the beginning of each is read, and the last
+file of each trace to its end. The result for each node is one line of text and a list of gaps. The
+store keeps the results once all nodes were read. If the files of a node cannot be read, the line
+says so, and they are not read again.
 """
 
 from __future__ import annotations
@@ -50,14 +50,13 @@ TRACES = "traces"
 # The most jobs that are read at the same time, nodes of each job, and processes of all jobs. Nodes
 # that are due wait for a process in turn.
 _JOBS, _NODES, _PROCESSES = 8, 2, max(2, os.cpu_count() or 1)
-# Limits of a process. It may take so many seconds of processor time, and one more for so many bytes
-# that the node has sent, and so many bytes of memory. Logs are packed to a tenth of their size,
-# seldom to a thirtieth, and an archive is unpacked twice. A hundred files of half a megabyte that
-# unpack to 540 MB each would take a minute.
+# Limits of a process: _SECONDS of processor time, one second more for each _BYTES_A_SECOND that the
+# node has sent, and bytes of memory. Logs are packed to a tenth of their size, seldom to a
+# thirtieth, and an archive is unpacked twice. A hundred files of half a megabyte that unpack to
+# 540 MB each would take a minute.
 _SECONDS, _BYTES_A_SECOND = 10, 5_000_000
 _MEMORY = 512 * 1024**2
-# The most files in one frame. Each has its path twice, and the frame must not exceed its limit even
-# with the longest paths.
+# The most files in one frame, which has each path twice and must hold even the longest paths.
 _IN_A_FRAME = 500
 # How often the files of a node are read if the process is killed, for example for want of memory.
 _MOST_ATTEMPTS = 2
@@ -73,19 +72,19 @@ _ANSWER = msgspec.msgpack.Decoder(TracesRead)
 
 
 def has_coverage(job: Job) -> bool:
-    """Says whether the files of all nodes were read. Only collections have traces to read."""
+    """Returns whether the files of all nodes were read. Only collections have traces to read."""
     return not isinstance(job.work, Collect) or all(node.coverage is not None for node in job.nodes)
 
 
 class CoverageReader:
-    """Reads the traces of closed jobs, as the top of this file says. `run` needs its own task."""
+    """Reads the traces of closed jobs. `run` needs a task of its own."""
 
     def __init__(self, store: Store, directory: Callable[[str], Path], workers: Workers) -> None:
         self._store = store
         self._directory = directory
         self._workers = workers
         self._process_limit = trio.CapacityLimiter(_PROCESSES)
-        # By job id. A job that was closed again while it is still being read is in both.
+        # By job id. A job that was retried and closed while its reading was ending is in both.
         self._waiting: dict[str, _JobReading] = {}
         self._reading: dict[str, _JobReading] = {}
         self._changed = trio.Event()
@@ -104,7 +103,7 @@ class CoverageReader:
             reading.scope.cancel()
 
     def queue_if_missing(self, job: Job) -> None:
-        """Queues a job that somebody asks for, unless it was read already. Does not block."""
+        """Queues a job for which a client asks, unless it was read already. Does not block."""
         missing = job.closed and not job.files_deleted and not has_coverage(job)
         if missing and job.job_id not in self._reading:
             self.queue(job.job_id)
@@ -112,7 +111,7 @@ class CoverageReader:
     async def wait_for_coverage(self, job: Job, seconds: float) -> Job:
         """Waits until the traces of a closed job were read, for at most so many seconds.
 
-        Returns the job with what is known by then. Raises `StoreFailed`.
+        Returns the job as it is then. Raises `StoreFailed`.
         """
         self.queue_if_missing(job)
         if (waiting := self._waiting.pop(job.job_id, None)) is not None:  # move it to the front
@@ -166,7 +165,7 @@ class CoverageReader:
             await self._store.change(job_id, partial(add_coverage, job, covered_by_node))
 
     async def _coverage_of(self, job: Job, node: Node, directory: Path) -> Covered:
-        """Returns what the traces of a node cover, or that it is unknown. Raises `StoreFailed`."""
+        """Returns the coverage of a node, which may be "unknown". Raises `StoreFailed`."""
         remaining = _MOST_ATTEMPTS
         while True:
             remaining -= 1
@@ -182,7 +181,7 @@ class CoverageReader:
     async def _read_in_process(self, job: Job, node: Node, directory: Path) -> Covered:
         work, state = job.work, node.state
         assert isinstance(work, Collect)
-        # Whether the node was asked for every path and has sent what it has of it.
+        # Whether the node was asked for every path, and has sent all files that it has.
         was_asked = isinstance(state, Succeeded) or (
             isinstance(state, Failed) and state.failure.code == Code.NO_FILES_MATCHED
         )
@@ -232,10 +231,10 @@ class CoverageReader:
 
 
 def is_plausible(covered: Covered) -> bool:
-    """Says whether an answer can come from a process that works as it should.
+    """Returns whether an answer can come from a process that works as it should.
 
-    The process has read what a node made, which may have taken it over, and the answer is stored
-    and shown to others. Moments in the first and the last year of the calendar have no local time.
+    Hostile bytes may have taken over the process, and the answer is stored and shown to users.
+    Moments in the first and the last year of the calendar have no local time.
     """
     traces = sum(len(gap.trace or "") for gap in covered.gaps)
     return (
@@ -246,10 +245,10 @@ def is_plausible(covered: Covered) -> bool:
 
 
 def add_coverage(before: Job, coverage: dict[str, Covered], now: Job) -> Job:
-    """Adds to the job what the nodes' traces cover, for each node that has not changed meanwhile.
+    """Returns the job with the coverage of each node that has not changed meanwhile.
 
-    Nothing is added to a job that is tried again or whose files were deleted meanwhile, because
-    some of the files could not be read any more.
+    Nothing is added if the job was retried or its files were deleted meanwhile, because some of the
+    files may have been gone when they were read.
     """
     if not now.closed or now.files_deleted:
         return now
@@ -261,7 +260,7 @@ def add_coverage(before: Job, coverage: dict[str, Covered], now: Job) -> Job:
 
 
 class _JobReading:
-    """Represents the reading of one job. ended: the job was read, or its reading was cancelled."""
+    """Holds the scope of a job's reading. ended: set when the job was read, or after a cancel."""
 
     def __init__(self) -> None:
         self.ended = trio.Event()

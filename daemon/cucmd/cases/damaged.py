@@ -1,9 +1,8 @@
-"""PURE. Remembers which files turned out to differ from what was received, until the daemon stops.
+"""PURE. Remembers which files differ from what was received, until the daemon stops.
 
-An export does not read a file before it sends it. If the disk has changed the file, this shows
-while the bytes pass, when the export can only be cut off. So the file is remembered here: by the
-process that sends, by a verification, and at the word of a client once the file was read again. The
-next export leaves the file out and names it.
+An export notices a damaged file only while it sends it, and can then only be cut off. So the
+sender, a verification, or a client's report after the file was read again, records the file here.
+The next export leaves the file out and names it.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ class DamagedFiles:
         return self._of_job.get(job_id, {})
 
     def note(self, job_id: str, path: str, wrong: str | None) -> None:
-        """Remembers what is wrong with a file. None says that the file is as it was received."""
+        """Remembers what is wrong with a file. If `wrong` is None, removes an earlier note."""
         if wrong is not None:
             self._of_job.setdefault(job_id, {})[path] = wrong
         elif path in self.of(job_id):

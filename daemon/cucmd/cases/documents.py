@@ -22,11 +22,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ExportedNode(msgspec.Struct):
-    """Counts what is exported of one node.
+    """Counts the exported files of one node.
 
-    left_out: the number of files that are left out because they are not complete. damaged: files
-    that are left out because they are not as they were received: what is wrong, by path. renamed:
-    files that have another name in the export: (name on the node, name in the export).
+    left_out: how many files are left out because they are incomplete. damaged: what is wrong with
+    files that are left out because they are not as they were received, by path. renamed: files that
+    have another name in the export: (name on the node, name in the export).
     """
 
     files: int = 0
@@ -88,8 +88,9 @@ def manifest_beginning(job: Job, figures: dict[str, ExportedNode]) -> bytes:
 
 
 def manifest_files(files: Sequence[tuple[ReceivedFile, Node, str]], *, first: bool) -> bytes:
-    """Returns a piece of the list of files. files: each with its name in the archive. first:
-    whether no file came before this piece.
+    """Returns a piece of the list of files, each with its name in the archive.
+
+    first: whether no file came before this piece.
     """
     lines = []
     for file, node, name in files:

@@ -1,8 +1,8 @@
 """Sends an export to its client, by a process that gets the client's own connection.
 
-The process (`reading/job_files.py`) may open only what is in the directory of the job. The daemon
-tells it what to send, a page at a time, and it ends with the export. A client that reads fewer than
-`LEAST` bytes in `SECONDS` loses its export, so that nobody can hold a job for ever.
+The process (`reading/job_files.py`) may only open files in the directory of the job. The daemon
+sends it the parts of the tar, a page at a time. An export is cut off if the client reads fewer than
+`LEAST` bytes in `SECONDS`, because a job cannot be deleted while it is exported.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ _MESSAGE = msgspec.msgpack.Decoder(FromExporting)
 
 
 class CutOff(Exception):
-    """An export ended before all of it was sent. The text says why."""
+    """Raised if an export ended before all of it was sent. The text says why."""
 
 
 @asynccontextmanager
 async def file_process(workers: Workers, role: str, directory: Path) -> AsyncIterator[Worker]:
-    """Forks a process that may read what is in the directory.
+    """Forks a process that may read the files in the directory.
 
-    Raises `OSError` if no process can be had, or if it ends before the body of the context does.
+    Raises `OSError` if no process can be forked, or if it ends before the body of the context.
     """
     try:
         async with workers.forked(role, directory, _LIMITS) as worker:
@@ -70,9 +70,7 @@ class ExportSender:
         """Yields a function that sends the parts of a tar over a connection.
 
         Nothing else may use the connection from then on. The function raises `CutOff`,
-        `StoreFailed` and `OSError`.
-
-        Raises `OSError` if no process can be had, so that the caller knows before the first byte.
+        `StoreFailed` and `OSError`. `ready` raises `OSError` if no process can be forked.
         """
         async with file_process(self._workers, EXPORT, directory) as worker:
 
@@ -94,7 +92,7 @@ class ExportSender:
 async def _send_parts(
     worker: Worker, pages: AsyncGenerator[list[ExportPart], None], connection: int
 ) -> ExportDamaged | None:
-    """Sends all parts. Returns a file that is not as it was received, or None if all was sent."""
+    """Sends all parts. Returns a file that is damaged, or None if all parts were sent."""
     bytes_sent = bytes_read = 0
     deadline = trio.current_time() + SECONDS
     async with aclosing(pages):
@@ -111,8 +109,8 @@ async def _send_parts(
                         return None
                     await worker.send(ExportParts(tuple(parts)))
             if time_up.cancelled_caught:
-                # The bytes that wait in the connection, as the kernel counts the memory for them. A
-                # slow client has to read most of them before there is room for more.
+                # The memory of the bytes that wait in the connection. A slow client has to read
+                # most of them before there is room for more.
                 (unread,) = struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))
                 before, bytes_read = bytes_read, bytes_sent - unread
                 if bytes_read - before < LEAST:

@@ -1,8 +1,8 @@
-"""Lists the files of a job by pages, says which of them count, and removes them all.
+"""Lists the files of a job by pages, selects those that count, and removes them all.
 
-If a node succeeded, only the files of its last attempt count; otherwise all files of the node do. A
-failed attempt leaves files behind which the next attempt collects again under other paths, since a
-node makes a new folder for each command.
+If a node succeeded, only the files of its last attempt count; otherwise all its files count. The
+last attempt collects the files of a failed attempt again, under other paths, since a node makes a
+new folder for each command.
 """
 
 from __future__ import annotations
@@ -33,15 +33,14 @@ def nodes_by_name(job: Job, names: Sequence[str] | None) -> dict[str, Node]:
 
 
 def is_counted(file: ReceivedFile, node: Node) -> bool:
-    """Says whether the file counts as collected from the node."""
     return not isinstance(node.state, Succeeded) or file.attempt == node.attempt
 
 
 def is_directory_gone(job: Job, directory: Path) -> bool:
-    """Says whether the files of a closed job were removed by other means than a call to the daemon.
+    """Returns whether somebody has removed the files of a closed job without a call to the daemon.
 
-    Each `Status` asks this. A thread for it would cost ten times as much as the kernel's answer,
-    which mostly comes from memory.
+    Each `Status` needs this. A thread would cost ten times as much as the kernel's answer, which
+    mostly comes from memory.
     """
     if not job.closed or not any(node.files_received for node in job.nodes):
         return False
@@ -61,7 +60,7 @@ def name_on_node(file: ReceivedFile, node: Node) -> str:
 
 
 def is_output(file: ReceivedFile, node: Node) -> bool:
-    """Says whether the file is the output of a command. The node pushed all other files."""
+    """Returns whether the file is the output of a command. The node pushed all other files."""
     return file.path.startswith(f"{node_folder(node)}/{OUTPUT}/")
 
 
@@ -77,15 +76,15 @@ async def file_pages(
 
 
 class Stopped(Exception):
-    """The daemon stops. What is left of the directory is removed after the next start."""
+    """Raised if the daemon stops. The rest of the directory is removed after the next start."""
 
 
 def remove_directory(directory: Path, stopped: threading.Event) -> None:
     """Removes the directory of a job, which is durably gone on return. Call it in a worker thread.
 
-    A missing directory is no error. Nothing outside the directory is touched: each name is removed
-    relative to an open directory, and a link is removed and never followed, whoever changes the
-    tree meanwhile.
+    A missing directory is no error. Each name is removed relative to an open directory, and a link
+    is removed and never followed. So nothing outside the directory is touched even if another
+    process changes the tree meanwhile.
 
     Raises `Stopped` soon after `stopped` is set, and `OSError` if something could not be removed.
     """

@@ -1,8 +1,8 @@
-r"""PURE. Makes names for an export that any system can unpack, since the vendor unpacks it on
-Windows.
+r"""PURE. Makes names for an export that any system can unpack.
 
-`..\..\x` is one name here, and leads out of the folder there. `C:\x`, `x:ads`, `CON` and `a.` are
-no file names on Windows at all. Of two names that differ only in case, Windows keeps one file.
+The vendor unpacks exports on Windows. There, `..\..\x` leads out of the folder, and `C:\x`,
+`x:ads`, `CON` and `a.` are not valid names. Of two names that differ only in case, Windows keeps
+one file.
 
     part of a name that Windows refuses            its bytes, as %XX
     a device (`CON`, `nul.txt`)                    its first letter, as %XX
@@ -40,8 +40,7 @@ def portable_name(name: str, *, alike: bool = False) -> str:
 def export_name(job: Job) -> str:
     """Returns the file name of an export of the job, without a suffix.
 
-    If the job has the label `case`, the name contains that label, so that whoever gets the file
-    knows which case it belongs to.
+    If the job has the label `case`, the name contains this case for the receiver of the file.
     """
     case = re.sub("[^A-Za-z0-9._-]", "_", job.labels.get("case", ""))
     return f"case-{case}" if case else f"cucmd-{job.job_id}"

@@ -1,7 +1,7 @@
 """Reads the transcript of a node and the output of its commands, also while these files grow.
 
-Files are read in pieces of whole lines, so that no character is cut in two. An output is read once
-it is on record, which it is when its node has ended. Before that, an output is read if the running
+Files are read in pieces of whole lines, so that no character is cut in two. An output is read after
+the store has it, that is, after its node has ended. Before that, an output is read if the running
 job says that it is whole, or if it is being followed.
 """
 
@@ -26,12 +26,12 @@ from cucmd.store import Store
 # The name of a node, and the number of one of its outputs.
 OutputKey: TypeAlias = tuple[str, int]
 _PIECE = 128 * 1024
-# Seconds between two looks at a file that grows. Nobody reads faster than that.
+# Seconds between two reads of a file that grows, which is fast enough for a person.
 _EVERY = 0.25
 
 
 async def read_transcript(path: Path, grows: Callable[[], bool]) -> AsyncGenerator[str, None]:
-    """Yields the text of a transcript to its end, and what is added as long as `grows()` is true.
+    """Yields the text of a transcript, and added text as long as `grows()` returns True.
 
     Yields nothing if the file does not exist. Raises `OSError`.
     """
@@ -53,8 +53,7 @@ async def follow_outputs(
     while files:
         quiet = True
         for key, file in tuple(files.items()):
-            # Asked before the file is read, so that the text has all that came before the node's
-            # end.
+            # Call `grows` before reading, so that no text before the node's end is missed.
             growing = grows(key[0])
             text = await file.more()
             quiet = quiet and text is None
@@ -76,9 +75,7 @@ class _Growing:
         self._rest = b""
 
     async def more(self) -> str | None:
-        """Reads what was added; "" if no line is whole yet, None if nothing came. Raises
-        `OSError`.
-        """
+        """Returns the added lines, or None if nothing was added. Raises `OSError`."""
         piece = await trio.to_thread.run_sync(_read, self._path, self._offset)
         if not piece:
             return None
@@ -105,9 +102,9 @@ def _read(path: Path, offset: int) -> bytes:
 
 
 class OutputFile(msgspec.Struct, frozen=True):
-    """Describes the output of one command on one node. Passwords in its text are masked.
+    """Describes the output of one command on one node, with passwords masked.
 
-    path: of the file. complete: the command came to its end.
+    complete: whether the command came to its end.
     """
 
     number: int
@@ -125,9 +122,9 @@ async def list_outputs(
 ) -> list[OutputFile]:
     """Lists one output for each command of a node that has any, in the order of the commands.
 
-    Where several attempts have kept the output of a command, the last complete one is listed, or
-    the last one if none is complete. written: outputs that are whole on disk, but need not be on
-    record. Raises `StoreFailed`.
+    If several attempts have kept the output of a command, the last complete output is listed, or
+    the last one if none is complete. written: outputs that are whole on disk, but may not be in the
+    store. Raises `StoreFailed`.
     """
     outputs = f"{node_folder(node)}/{OUTPUT}/"
     files = {file.path: file for file in written}

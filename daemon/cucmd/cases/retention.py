@@ -1,17 +1,15 @@
 """PURE. Chooses the jobs that are deleted: by `[retention]` of the configuration, or by a request.
 
-A job with the label `keep` is never chosen, and neither is a job that somebody is reading or
-changing. A job with that label does not count towards the limits either.
+A job with the label `keep` is never chosen, and does not count towards the limits. A job that a
+client is reading or changing is not chosen either.
 
-Setting the wall clock makes no job old. `days` applies only if the daemon has also run for that
-long since the end of the job. The store counts that time by a clock of the kernel that nobody can
-set (`Store.elapsed`). It may be less than the time that has passed, for example while the machine
-was off, and it is never more. The same count gives the order in which jobs ended, which decides
-which jobs are the newest.
+A change of the wall clock makes no job old. `days` applies only if the daemon has also run for that
+long since the end of the job. The store counts this time by a clock of the kernel that cannot be
+set (`Store.elapsed`): a lower bound on the elapsed time, which does not include the time while the
+machine was off. The same count orders the jobs by their end.
 
-The alternative was to notice a jump of the wall clock and to stop until somebody calls `prune`. The
-jump would have to be found, kept over restarts, shown and taken back while the disk fills, and a
-jump while the daemon does not run is not found.
+The alternative was to notice a jump of the wall clock, and to delete nothing until a user calls
+`prune`. But the disk would fill meanwhile, and a jump while the daemon does not run is not noticed.
 """
 
 from __future__ import annotations
@@ -28,10 +26,10 @@ _DAY = 24 * 60 * 60  # seconds
 
 
 class Prune(msgspec.Struct, frozen=True):
-    """Says which jobs a request deletes: those for which all of these conditions hold.
+    """Holds the conditions of a request, which deletes the jobs that fulfil all of them.
 
     older_than: the job ended longer ago. keep: so many newer jobs with these labels stay.
-    larger_than: its files take more bytes. labels: the job has all of them.
+    larger_than: its files take more bytes. labels: the job has all these labels.
     """
 
     older_than: timedelta | None = None
@@ -53,10 +51,10 @@ def jobs_beyond_limits(
     """Returns the closed jobs that are beyond a limit. A limit of 0 does not apply.
 
     jobs: closed jobs, the newest first. elapsed: the seconds that the store has counted. is_held:
-    says of a job's id whether somebody is reading or changing that job. days: the age at which a
+    returns whether a client is reading or changing the job with this id. days: the age at which a
     job is deleted, by both clocks. most: how many jobs stay. most_bytes: how many bytes the files
-    of the remaining jobs may take together. The newest job stays whatever its size, because nobody
-    has had the time to export it.
+    of the remaining jobs may take together. The newest job may have any size, because its user
+    has not had time to export it.
     """
     found: list[ClosedJob] = []
     bytes_so_far = 0

@@ -3,13 +3,13 @@
     gzip   Each member is checked by its CRC and length. As with `gzip -t`, zeros behind the last
            member are padding, and other bytes behind a whole member are not part of the gzip.
     tar    Each header is read, up to the block of zeros that ends the tar. For links, and for files
-           with holes, the tar does not say with how many bytes the node announced them.
+           with holes, the tar does not have the sizes that the node announced.
 
-Two cuts cannot be seen: one exactly between two members of a gzip, and one before the first byte.
+Two cuts cannot be seen: exactly between two members of a gzip, and before the first byte.
 
-The kernel limits how long reading may take (`worker/confine.py`). Reading takes memory for one
-piece: no name and no extension of a header is kept. `tarfile` reads single blocks only, because
-what it does by itself with long names, chains of headers and holes has no limit.
+The kernel limits the time for reading (`worker/confine.py`), and at most one piece is in memory.
+`tarfile` only parses single blocks, because its own handling of long names, chains of headers and
+holes has no limit.
 """
 
 from __future__ import annotations
@@ -104,10 +104,7 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _may_be_gzip(beginning: bytes) -> bool:
-    """Says whether a file with this beginning can be a gzip.
-
-    A file that ends within the two bytes that mark a gzip can be one; an empty file cannot.
-    """
+    """Returns whether a file with this beginning can be a gzip, which may be cut after a byte."""
     return beginning.startswith(GZIP) or beginning == GZIP[:1]
 
 
@@ -157,7 +154,7 @@ class TarReader:
             self._sizes_known = False
         if info.type == tarfile.GNUTYPE_SPARSE and block[482]:
             while any(self._source.take(_BLOCK)[504:505]):
-                pass  # each of these blocks lists more holes
+                pass  # each of these blocks lists more holes of the file
         self._skip(size)
 
     def _skip(self, size: int) -> None:

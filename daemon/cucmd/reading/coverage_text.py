@@ -1,4 +1,4 @@
-"""PURE. Writes what the traces of a node cover of the window as one line, in times of its clock."""
+"""PURE. Writes in one line which part of the window a node's traces cover, by the node's clock."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def describe(
 def _describe_traces(
     coverages: Sequence[TraceCoverage], window: RequestedWindow, clock: Clock
 ) -> str:
-    """Returns what is covered, and what the first few incomplete traces lack."""
+    """Returns a text about the covered part, and about the first few incomplete traces."""
     if window.since is None and window.until is None:
         first, last = first_and_last(coverages)
         times = _TimeFormat([first.local, last.local], clock)
@@ -64,7 +64,7 @@ def _describe_traces(
         )
         seen = f"from {times.show(first.local)} to {times.show(last.local)}{times.zone}"
         return f"coverage unknown: {why}; time stamps {seen}"
-    # The ends of the window by the node's clock, or the first or last stamp if it is open there.
+    # The ends of the window by the node's clock, or the first or last stamp if an end is open.
     bounds: tuple[datetime, ...] = ()
     if clock.zone is not None:
         first, last = first_and_last(coverages)
@@ -104,7 +104,7 @@ def _describe_traces(
 
 
 class _TimeFormat:
-    """Writes the times of one text: with dates, unless all are of one day."""
+    """Writes the times of one text, without dates if all times are of one day."""
 
     def __init__(self, moments: Sequence[datetime], clock: Clock) -> None:
         one_day = len({moment.date() for moment in moments}) == 1
@@ -116,7 +116,7 @@ class _TimeFormat:
         return moment.strftime(self._format)
 
     def missing(self, seconds: int) -> str:
-        """Says how much is missing; "" if the zone is not known, since it may be hours more."""
+        """Returns ", 5 min missing"; "" if the zone is not known, since it may be hours more."""
         return f", {format_missing(seconds)} missing" if self._exact else ""
 
 

@@ -1,13 +1,13 @@
 """Sends files of a job as a tar to an exporting client, or compares them with their checksums.
 
 An export is written to the connection of the client itself, which the daemon gives to this process
-after its reply. The daemon makes everything but the content of the files from its record. It sends
-that a page at a time, when this process asks for it, and the kernel copies the content from the
-files to the connection (`sendfile`). This process reports how much was sent. The daemon decides
-whether the client reads fast enough, and kills this process if not.
+after its reply. The daemon makes the headers and documents of the tar, and sends them a page at a
+time when this process asks for them. The kernel copies the content from the files to the connection
+(`sendfile`). This process reports how much was sent, and the daemon kills it if the client reads
+too slowly.
 
-The client compares the checksums of an export. This process notices only what costs nothing: that a
-file is gone, that it has another size, or that the disk fails.
+The client compares the checksums of an export. This process only notices if a file is gone, has
+another size, or cannot be read.
 """
 
 from __future__ import annotations
@@ -35,8 +35,7 @@ from cucmd.worker.frames import (
     FileChecked,
 )
 
-# Smaller files are collected in memory and sent together. A larger file goes from the disk to the
-# connection in pieces.
+# Files up to this size are collected in memory and sent together. Larger files are sent in pieces.
 _SMALL = 128 * 1024
 _PIECE = 1024 * 1024
 # Seconds between two reports to the daemon of how many bytes were sent.
@@ -72,7 +71,7 @@ def check_files(channel: Channel) -> None:
                     began = time.monotonic()
                     while piece := os.read(opened, _PIECE):
                         digest.update(piece)
-                        # Rest for as long as the work took, so that other work goes first.
+                        # Sleep for as long as the work took, so that other work goes first.
                         time.sleep(time.monotonic() - began)
                         began = time.monotonic()
                     # Pages that were read only for this check must not push other files out of
@@ -91,10 +90,7 @@ class _FileDamaged(Exception):
 
 
 class _TarWriter:
-    """Sends a tar to the client.
-
-    The connection does not block, since the daemon shares its flags.
-    """
+    """Sends a tar to the client. The connection does not block, as the daemon shares its flags."""
 
     def __init__(self, channel: Channel, descriptor: int) -> None:
         self.bytes_sent = 0
@@ -144,7 +140,7 @@ class _TarWriter:
     def _progress(self) -> Iterator[None]:
         """Reports how many bytes were sent, and waits if the client has to read first.
 
-        Raises `DaemonGone` if the client has gone, since there is nothing left to do then.
+        Raises `DaemonGone`, which ends this process, if the client has closed the connection.
         """
         try:
             yield
@@ -162,7 +158,7 @@ class _TarWriter:
 def _opened(path: bytes, size: int) -> Iterator[int]:
     """Opens the file, which must have that size.
 
-    Raises `_FileDamaged`, also for errors of the disk that the body of the context meets.
+    Raises `_FileDamaged`, also for an error of the disk in the body of the context.
     """
     try:
         file = os.open(path, _FLAGS)

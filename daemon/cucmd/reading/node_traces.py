@@ -1,4 +1,4 @@
-"""Says what the files of one node cover of the window, in a process of its own."""
+"""Says which part of the window the files of one node cover, in a process of its own."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PAGE = msgspec.msgpack.Decoder(TracePage)
 
 
 def read_traces(channel: Channel) -> None:
-    """Runs as a process that reads the traces of one node, and sends what they cover."""
+    """Runs as a process that reads the traces of one node, and sends their coverage."""
     reading = NodeReading(channel.receive(_ASKED))
     while files := channel.receive(_PAGE).files:
         for path, name in files:
@@ -37,11 +37,10 @@ def read_traces(channel: Channel) -> None:
 
 
 class NodeReading:
-    """Collects what was found in the files of one node so far.
+    """Collects the time stamps in the files of one node.
 
-    unread             how many files could not be read
-    traces_of_path     for each path, by position, the traces that its files belong to
-    has_unknown_paths  whether some files belong to no path that is known
+    _traces_of_path     for each path, by position, the traces that its files belong to
+    _has_unknown_paths  whether some files belong to no path that is known
     """
 
     def __init__(self, asked: ReadTraces) -> None:
@@ -54,7 +53,6 @@ class NodeReading:
         self._has_unknown_paths = False
 
     def read_file(self, path: str, name: str) -> None:
-        """Reads the beginning of one file."""
         # A node makes two folders for each push (vos/NODES.md, section 5.6).
         name = name.split("/", 2)[-1]
         found = read_beginning(self._directory / path, self._asked.by)
@@ -78,10 +76,10 @@ class NodeReading:
             self._traces_of_path.setdefault(position, set()).update(known)
 
     def covered(self) -> Covered:
-        """Returns what the files cover. To be called once, when all files were read.
+        """Returns the coverage. Call this once, after `read_file` was called for all files.
 
-        The last file of each trace is read to its end here. Nothing is said of a node that failed
-        without a file, since its failure says it all.
+        The last file of each trace is read to its end here. The text is empty for a node that
+        failed without a file, since its failure says enough.
         """
         asked = self._asked
         if not (self._traces_of_path or self._has_unknown_paths or asked.asked):

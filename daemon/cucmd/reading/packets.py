@@ -1,13 +1,12 @@
-"""Reads packet captures as far as is needed to say whether one is whole and how many packets it
-has.
+"""Counts the packets in captures, and checks whether a capture is whole.
 
-Nothing of a packet is kept in memory, and no file costs more than the packets that were asked for.
-The length that a file claims for a packet is compared with the size of the file and then skipped.
+The bytes of the packets are not read: the length that a file claims for a packet is compared with
+the size of the file, and then the packet is skipped.
 
 The format is that of libpcap, which nodes write: a header of 24 bytes, then for each packet a
 header of 16 bytes and the packet's bytes. Either byte order is possible. The magic number tells the
-byte order, and whether times are in microseconds or nanoseconds. The header also has the number of
-bytes that are kept of each packet at most.
+byte order, and whether times are in microseconds or nanoseconds. The header also has the most bytes
+that the capture has of each packet.
 """
 
 from __future__ import annotations
@@ -43,10 +42,7 @@ def count_packets_of_node(channel: Channel) -> None:
 
 
 def count_packets_at(path: Path, most: int) -> PacketCount:
-    """Counts the packets of the file at `path`, or says why that is not possible.
-
-    most: packets after which counting ends.
-    """
+    """Counts the packets of the file at `path`, at most `most`, or says why this is impossible."""
     try:
         with path.open("rb") as file:
             return count_packets(file, most)
@@ -57,7 +53,7 @@ def count_packets_at(path: Path, most: int) -> PacketCount:
 
 
 class NotPcap(Exception):
-    """The file is not a packet capture. The text says why, as part of a sentence."""
+    """Raised if the file is not a packet capture. The text says why, as part of a sentence."""
 
 
 def _read_header(beginning: bytes) -> tuple[str, int]:

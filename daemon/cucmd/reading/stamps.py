@@ -13,8 +13,8 @@ of its file, and a line without a year gets one only if a single year is possibl
     CCBU        0000053: 192.0.2.1: Aug 22 2017 16:20:22.241 +0200: %CCBU_...   an offset too
 
 The first line that fits a format decides the format of the file. Lines of the audit application,
-such as `01:35:09.934 |LogMessage ...`, fit none. Days may lie between two of them, so a date that
-stands before such a line need not be its own.
+such as `01:35:09.934 |LogMessage ...`, have no format here: days may lie between two such lines, so
+an earlier date in the file need not be the date of the line.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _OUT_OF_ORDER = timedelta(minutes=1)
 # A stamp without a year may seem to lie in the future. By less than a day, zones and clocks differ.
 # By more than this, the stamp is from the year before. In between, its year is not known.
 _SURELY_LAST_YEAR = timedelta(days=31)
-# Bytes that are kept of a line that is not finished within a piece. The stamp is among them.
+# Bytes that are kept of a line that does not end within a piece. They include the stamp.
 _LONGEST_LINE = 1024
 
 _MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
@@ -65,11 +65,11 @@ _ANY_LINE = re.compile(
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """Holds a time as a file has it.
+    """Holds a time that a file contains.
 
-    local   by the node's clock, without a zone
-    offset  of the node's clock from UTC, as the header of the file or the line has it, if it does
-    exact   the offset is the one of that moment, with summer time
+    local   the time by the node's clock, without a zone
+    offset  the offset of the node's clock from UTC, if the line or the header of the file has it
+    exact   whether the offset is the one of that moment, with summer time
     """
 
     local: datetime
@@ -78,7 +78,7 @@ class Stamp(msgspec.Struct, frozen=True):
 
     @property
     def moment(self) -> datetime | None:
-        """Returns the time in UTC by the clock that wrote it; None if the offset is not exact."""
+        """Returns the time in UTC, or None if the offset is not exact."""
         if not self.exact or self.offset is None:
             return None
         return self.local.replace(tzinfo=UTC) - self.offset
@@ -94,7 +94,7 @@ class FirstStamp(msgspec.Struct, frozen=True):
 def first_stamp(piece: bytes, by: datetime) -> FirstStamp | None:
     """Returns the first stamp in the beginning of a file, or None if no stamp is in a known format.
 
-    by: when the file was collected, by the node's clock or in UTC. No stamp is much later.
+    by: when the file was collected, by the node's clock or in UTC.
     """
     if b"\0" in piece:  # not text, such as a capture of packets with log lines in it
         return None
@@ -110,8 +110,8 @@ def first_stamp(piece: bytes, by: datetime) -> FirstStamp | None:
 class LastStamp:
     """Finds the last stamp of a file that is fed piece by piece.
 
-    is_lost: the times of day lead out of the time between the first stamp and the collection, as in
-    no real trace. Then the file has no last stamp, and need not be read any further.
+    is_lost: a stamp was more than a day before the first one or after the collection, as in no real
+    trace. Then the file has no last stamp, and need not be read any further.
     """
 
     def __init__(self, first: FirstStamp, by: datetime) -> None:
@@ -135,7 +135,7 @@ class LastStamp:
     def _scan(self, lines: bytes) -> None:
         matches: Iterable[re.Match[bytes]] = _LINE_OF[self._form].finditer(lines)
         if self._form != "sdl":
-            matches = deque(matches, maxlen=1)  # each has its own date, so the last counts
+            matches = deque(matches, maxlen=1)  # each line has a date, so only the last one counts
         before: tuple[bytes, ...] = ()
         for match in matches:
             if self._form != "sdl" or match[4] is not None:
@@ -191,9 +191,7 @@ def _with_offset(
 
 
 def _moment(date: Iterable[bytes | int], time: Iterable[bytes]) -> datetime:
-    """Returns the time. Raises `ValueError` if there is no such time, or no appliance can
-    have it.
-    """
+    """Returns the time. Raises `ValueError` if it does not exist, or is not in this century."""
     year, month, day = map(int, date)
     hour, minute, second = map(int, time)
     if not 2000 <= year < 2100:

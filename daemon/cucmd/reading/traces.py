@@ -1,8 +1,7 @@
 """Reads the time stamps of one file or archive.
 
-A file that cannot be read is reported as such. If only part of a file can be read, the stamps
-beyond that part are missing. Neither raises an exception. The kernel limits how long reading may
-take (`worker/confine.py`).
+No function here raises an exception for a file that cannot be read, or only in part. The kernel
+limits the time for reading (`worker/confine.py`).
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ from cucmd.reading.stamps import FirstStamp, LastStamp, Stamp, first_stamp
 from cucmd.reading.unpack import PIECE, TarMembers, is_tar, unpacked
 from cucmd.reading.window_coverage import Trace, trace_name
 
-# Unpacked bytes from the beginning of a file. A stamp that comes later is not found.
+# Unpacked bytes from the beginning of a file in which the first stamp is searched for.
 BEGINNING = 64 * 1024
-# Bytes at the end of a text file that need not be read from its beginning.
+# Bytes from the end of a text file in which the last stamp is searched for.
 _TAIL = 256 * 1024
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class Beginning(msgspec.Struct, frozen=True):
-    """Says what the beginning of a file shows: a first stamp or, of an archive, its traces.
+    """Holds the first stamp of a file, or the traces of an archive.
 
     If both are None, the file has no stamp in a known form. empty: the file has no content. unread:
     the file is gone, or cannot be read.
@@ -58,10 +57,7 @@ def read_beginning(path: Path, by: datetime) -> Beginning:
 
 
 def last_stamp(path: Path, first: FirstStamp, by: datetime) -> Stamp | None:
-    """Returns the last stamp of a file, which is read to its end if need be.
-
-    Returns None if the file cannot be read, or has no stamp in what could be read.
-    """
+    """Returns the last stamp of a file, or None if the file cannot be read or has no stamp."""
     try:
         with _opened(path) as (file, size):
             if first.format_name != "sdl" and os.pread(file, 2, 0) != b"\x1f\x8b":
@@ -98,9 +94,9 @@ def _of_archive(file: int, size: int, by: datetime) -> tuple[Trace, ...]:
 
 
 class Traces:
-    """Collects what was found in the files of one node, or of one archive, so far.
+    """Collects the traces of one node, or of one archive.
 
-    newest: for each trace the file that begins last, and its first stamp.
+    newest: for each trace, the file that begins last, and the first stamp of that file.
     """
 
     def __init__(self) -> None:
@@ -109,13 +105,11 @@ class Traces:
         self._missed: set[str] = set()
 
     def add_unread(self, name: str) -> None:
-        """Adds a file that could not be read. What its trace seems to lack may be in that file."""
+        """Adds a file that could not be read, so its trace may have more stamps than are known."""
         self._missed.add(trace_name(name))
 
     def add(self, path: str, name: str, first: FirstStamp | None) -> None:
-        """Adds a file. path: where it can be read again. name: its path below its push's
-        folders.
-        """
+        """Adds a file. path: for reading it again. name: its path on the node, for `trace_name`."""
         trace = self._trace(trace_name(name))
         trace.file = trace.file or name
         if first is None:
@@ -173,8 +167,8 @@ def _read_last_stamp(pieces: Iterator[bytes], first: FirstStamp, by: datetime) -
 def _opened(path: Path) -> Iterator[tuple[int, int]]:
     """Yields the descriptor and the size of a file. Raises `OSError`.
 
-    The descriptor is closed here and not by a generator. If an exception ends the reading, it would
-    keep the generator and the descriptor alive.
+    The generator `_chunks` does not close the descriptor, because an exception that ends the
+    reading would keep the generator alive.
     """
     descriptor = os.open(path, _FLAGS)
     try:

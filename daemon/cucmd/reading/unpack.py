@@ -1,7 +1,6 @@
-"""PURE. Reads gzip and tar in pieces: as much of them as is whole, and no more than is asked for.
+"""PURE. Reads gzip and tar in pieces of at most `PIECE` bytes, up to damage or a cut.
 
-Only `gunzip` raises for what the bytes are. No piece is larger than `PIECE`, however much a gzip
-unpacks to. Reading ends where the content is damaged or cut off.
+Only `gunzip` raises an exception for damage.
 """
 
 from __future__ import annotations
@@ -21,21 +20,18 @@ _MOST_NAME = 4096
 
 
 class NotWhole(Exception):
-    """The file is cut off or damaged. The text follows the name of the file and says where."""
+    """Raised if a file is cut off or damaged. The text follows the name of the file."""
 
 
 def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yields the content of a gzip, or the bytes themselves if they are no gzip.
-
-    A piece may be empty, so that the reader can stop at any time.
-    """
+    """Yields the content of a gzip in pieces, which may be empty, or the bytes if it is no gzip."""
     chunks = iter(chunks)
     beginning = next(chunks, b"")
     chunks = chain((beginning,), chunks)
     if not beginning.startswith(GZIP):
         yield from chunks
         return
-    # Small pieces, because zlib drops the good bytes that it was given together with damaged ones.
+    # Small pieces, because zlib drops all good bytes of a piece that has damaged ones too.
     small = (chunk[at : at + _SMALL] for chunk in chunks for at in range(0, len(chunk), _SMALL))
     with suppress(NotWhole):
         yield from gunzip(small)
@@ -44,7 +40,7 @@ def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yields the content in pieces, which may be empty. Raises `NotWhole`."""
     member: zlib._Decompress | None = None
-    half_magic = b""  # the first byte of the next member, if only that came
+    half_magic = b""  # the first byte of the next member, if the chunk ended after this byte
     for chunk in chunks:
         unread = half_magic + chunk
         half_magic = b""
@@ -132,14 +128,14 @@ class ByteSource:
         return piece
 
     def take(self, size: int) -> bytes:
-        """Takes `size` bytes, or what is left."""
+        """Returns `size` bytes, or fewer at the end."""
         taken = bytearray()
         while len(taken) < size and (piece := self.take_at_most(size - len(taken))):
             taken += piece
         return bytes(taken)
 
     def content(self, size: int) -> Iterator[bytes]:
-        """Yields `size` bytes, or what is left, in pieces. The caller may continue later."""
+        """Yields `size` bytes, or fewer at the end, in pieces. The caller may continue later."""
         while size and (piece := self.take_at_most(min(size, PIECE))):
             size -= len(piece)
             yield piece

@@ -1,21 +1,21 @@
-"""PURE. Says what the traces of a node cover of the window that was asked for.
+"""PURE. Says which part of the requested window the traces of a node cover.
 
-Nothing is guessed. A time can be two moments, if the clock was set back or its zone is not known.
-Such a time counts as both, and what holds for only one of them is unknown.
+A time can mean two moments, if the clock was set back or its zone is not known. Such a time counts
+as both, and a result that holds for only one of them is unknown.
 
-    first stamp     at or before the start of the window    covers it
-                    after it                                begins then
-    last stamp      at or after the end of the window       covers it
-                    before it                               ends then
-    either can be   both                                    unknown
+    first stamp     at or before the start of the window    the trace covers the start
+                    after the start                         the trace begins late
+    last stamp      at or after the end of the window       the trace covers the end
+                    before the end                          the trace ends early
+    either          can be both                             unknown
 
-Why a trace begins late is not said: the node may have nothing older, or its service was started
-then. If a trace ends before the window does, or if nothing came of a path, the files may have been
-written to for longer than the node was asked for, so the `written_for` that would bring them is
-said. Whether something is missing in the middle is not checked.
+A trace may begin late because the node has nothing older, or because its service was started then.
+If a trace ends early, or if nothing came of a path, the files may have been written to for longer
+than the request allowed, so a gap has the `written_for` with which they would come. Gaps in the
+middle of a trace are not found.
 
-The text (coverage_text.py) has the times of the node's clock. Gaps have them as moments, so that
-they can be shown in another time zone, wherever a time is one moment for certain.
+The text (coverage_text.py) has times by the node's clock. A `Gap` has a moment, if it is certain,
+so that clients can show it in another time zone.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _ENDING = re.compile(r"\.gzo?$")
 
 
 class RequestedWindow(msgspec.Struct, frozen=True):
-    """Holds the ends of the requested window. None means that it is open at this end."""
+    """Holds the ends of the requested window, or None for an end that was not requested."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -60,11 +60,12 @@ class Clock(msgspec.Struct, frozen=True):
 
 
 class Trace(msgspec.Struct):
-    """Describes the files of one trace, such as all SDL files of a service: `begin` to `end`.
+    """Describes the files of one trace, such as all SDL files of a service.
 
-    unknown  how many of the files have no stamp that is known
-    partial  files that could not be read may have more of this trace
-    file     the name of one of the files
+    begin, end  the first and the last stamp
+    unknown     how many of the files have no stamp in a known form
+    partial     whether files that could not be read may have more of this trace
+    file        the name of one of the files
     """
 
     name: str
@@ -94,7 +95,7 @@ class Paths:
     def of(self, file: str) -> set[int]:
         """Returns the positions of the paths that a file belongs to.
 
-        There are none if the node uses names that are not known (vos/NODES.md, 5.6).
+        The set is empty if the node uses names that are not known (vos/NODES.md, 5.6).
         """
         if self._count == 1:
             return {0}
@@ -112,7 +113,7 @@ class Paths:
 
 
 class PathFound(msgspec.Struct, frozen=True):
-    """Says what came of one path.
+    """Holds the traces that came of one path.
 
     traces  None if no file came
     longer  the `written_for` with which later files come; None if there are no later files
@@ -124,7 +125,7 @@ class PathFound(msgspec.Struct, frozen=True):
 
 
 def find_gaps(paths: Iterable[PathFound], window: RequestedWindow, clock: Clock) -> tuple[Gap, ...]:
-    """Returns what is certainly missing, in the order of the paths."""
+    """Returns the parts that are certainly missing, in the order of the paths."""
     found: list[Gap] = []
     for path in paths:
         if path.traces is None:
@@ -147,7 +148,7 @@ def _name_if_several(trace: TraceCoverage, traces: Sequence[Trace]) -> str | Non
 
 
 def trace_name(path: str) -> str:
-    """Returns what the files of one trace have in common: folder and name without numbers."""
+    """Returns the name that all files of a trace share: folder and name without numbers."""
     folder, slash, name = path.rpartition("/")
     return folder + slash + _NUMBERS.sub("*", _ENDING.sub("", name)).rstrip("*")
 
@@ -156,7 +157,7 @@ class TraceCoverage(msgspec.Struct, frozen=True):
     """Says how much of the window a trace lacks.
 
     missing_before, missing_after: seconds of the window before and after the trace that are
-    certainly missing. is_unclear: whether it covers the window cannot be told.
+    certainly missing. is_unclear: it is unknown whether the trace covers the window.
     """
 
     name: str
@@ -200,7 +201,7 @@ def compare_traces(
                 begin = latest if window.since is None else max(latest, window.since)
                 missing_after = int((window.until - begin).total_seconds())
             is_unclear = is_unclear or reached is None
-        # What seems to be missing may be in the files that could not be read.
+        # The missing part may be in the files that could not be read.
         if (trace.unknown or trace.partial) and (missing_before or missing_after):
             missing_before, missing_after, is_unclear = 0, 0, True
         missing = (missing_before, missing_after)
@@ -209,7 +210,7 @@ def compare_traces(
 
 
 def _by_node_clock(stamp: Stamp, clock: Clock) -> Stamp:
-    """Returns the stamp by the node's clock. A process may write the times of another zone."""
+    """Returns the stamp in the node's zone. Some processes write times of another zone."""
     if stamp.moment is None or clock.zone is None:
         return stamp
     shown = stamp.moment.astimezone(clock.zone)
@@ -217,7 +218,7 @@ def _by_node_clock(stamp: Stamp, clock: Clock) -> Stamp:
 
 
 def _is_at_or_after(stamp: Stamp, moment: datetime, clock: Clock) -> bool | None:
-    """Says whether the stamp is at or after `moment`. Returns None if it can be both."""
+    """Returns whether the stamp is at or after `moment`, or None if this is not certain."""
     possible = possible_moments(stamp, clock)
     if possible is None:
         return None
@@ -261,9 +262,8 @@ def _moment(stamp: Stamp, clock: Clock) -> datetime | None:
 def _in_zone(stamp: Stamp, zone: tzinfo) -> set[datetime]:
     """Returns the moments at which a clock of that zone shows the time: none, one, or two.
 
-    The offset in a header does not tell which of two it is, since it may be without summer time. If
-    the offset is of another zone, there is no moment, as in a file from before the zone of the node
-    changed.
+    The offset in a header cannot decide between two moments, since it may be without summer time.
+    If the offset is of another zone, such as the node's earlier zone, no moment is returned.
     """
     found = set()
     for fold in (0, 1):
@@ -296,7 +296,7 @@ def first_names(names: Sequence[str]) -> str:
 
 
 def printable_name(name: str) -> str:
-    """Returns a name of the node's in printable characters and limited length."""
+    """Returns a name from the node in printable characters and limited length."""
     name = name if len(name) <= _LONGEST_NAME else f"...{name[-_LONGEST_NAME:]}"
     return "".join(character if character.isprintable() else "?" for character in name)
 

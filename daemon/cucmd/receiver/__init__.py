@@ -7,7 +7,7 @@ In the daemon:
     served_connection.py  runs the process of one connection, and answers its requests
     upload_target.py      the login and folder of one node run, as the work on the node sees them
     login_files.py        the files of a login; checks what the processes report about them
-    folder.py             opens what is in a login's folder (its second half: for the process)
+    folder.py             opens files and folders of a login; `TargetFolder` is for the process
     host_keys.py          the server's own host keys, which are made once
     refusal_log.py        counts what was refused, and logs it once a minute
 
@@ -44,14 +44,14 @@ told the login at its command line, and then its own sftp client connects and pu
                                              daemon, and then replies to the client
     work on a node   reads the target's counters and files() at any time; calls aclose() at its end
 
-The process knows no login in advance and opens no file. It asks the daemon one thing at a time and
-waits for the answer. So the daemon knows everything that the client was told. The process has one
-thread, and a slow disk delays only the client that writes to it.
+The process knows no login in advance and opens no file. It sends the daemon one request at a time
+and waits for the answer, so the daemon knows everything that the client was told. A slow disk
+delays only the client that writes to it, because each client has its own process.
 
 Who can end a transfer.
 
-    the client      closes the connection: what it has sent before is still written, and the files
-                    that are open stay incomplete
+    the client      closes the connection: the bytes that have arrived are still written, and the
+                    files that are open stay incomplete
     revoke()        called by the work on the node after a cancel, a timeout, or the end of the run:
                     refuses the login, and kills the processes of its connections
     aclose()        calls revoke() and waits until the processes have ended; after that files()

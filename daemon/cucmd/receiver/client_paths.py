@@ -46,7 +46,7 @@ def split_stored_path(path: str, limits: ReceiverLimits) -> Parts:
 
 
 def canonical_path(parts: Parts) -> bytes:
-    """Returns the path for the client: absolute, as if the target were the root of the disk."""
+    """Returns an absolute path for the client, as if the target were the root of the disk."""
     return ("/" + "/".join(parts)).encode()
 
 

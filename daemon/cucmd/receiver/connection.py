@@ -4,8 +4,8 @@ A right login may open one SFTP session in one folder. Every other request of SS
 shell, a PTY, forwarding of any kind) is refused by asyncssh's defaults and by the options in
 receiving.py.
 
-This needs asyncssh's private name `_transport`, and `max_size` of asyncio's transport, which is not
-documented. Both can go once there is another way to limit how much is read at a time.
+This module uses asyncssh's private name `_transport`, and `max_size` of asyncio's transport, which
+is not documented. asyncssh has no other way to limit how much is read at a time.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from cucmd.receiver.sftp_requests import RequestHandler
 from cucmd.receiver.sftp_session import SftpSession
 from cucmd.ssh.unread_bytes import MAX_UNREAD, count_unread
 
-# Bytes. The window is how much a client may send before it waits for us, and how much asyncssh may
-# have to hold. The packet is how much it sends at a time. Measured with OpenSSH's sftp on loopback:
-# 262 MB/s with packets of 32 KiB, 310 MB/s with 128 KiB; larger packets are no quicker.
+# Bytes. A client may send a window before it has to wait for us, and asyncssh may have to keep that
+# much in memory. A client sends at most a packet at a time. Measured with OpenSSH's sftp on
+# loopback: 262 MB/s with packets of 32 KiB, 310 MB/s with 128 KiB; larger ones are no quicker.
 _WINDOW = 2 * 1024 * 1024
 _PACKET = 128 * 1024
 
-# Bytes that are read before the login. A login takes one key exchange and about 10 packets, 3 KB in
-# all. Three wrong passwords by both methods take 12 packets more.
+# The most bytes that are read before the login. A login takes one key exchange and about 10
+# packets, 3 KB in all. Three wrong passwords by both methods take 12 packets more.
 _BEFORE_LOGIN = 64 * 1024
 
 # Bytes that are read at a time before the login, and after it. asyncio reads 256 KiB by default.
@@ -51,9 +51,9 @@ _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 3}
 
 
 class SshConnection(asyncssh.SSHServerConnection):
-    """Passes little data to asyncssh at a time, and before the login no more than a login needs.
+    """Passes data to asyncssh in small pieces, and before the login no more than a login needs.
 
-    asyncssh copies all data that it has not used yet twice for each SSH packet. With the 256 KiB
+    For each SSH packet, asyncssh copies all data twice that it has not used yet. With the 256 KiB
     that asyncio reads by default, a third of the processor time would go into these copies.
     """
 
@@ -73,7 +73,7 @@ class SshConnection(asyncssh.SSHServerConnection):
             return
         view = memoryview(data)
         for at in range(0, len(data), _PIECE):
-            # asyncssh declares bytes here. A view works too, because it only appends the data.
+            # asyncssh declares bytes here. A view works too, because asyncssh only appends it.
             piece: Any = view[at : at + _PIECE]
             super().data_received(piece, datatype)
 
@@ -88,8 +88,7 @@ class SshConnection(asyncssh.SSHServerConnection):
 
 
 class Connection(asyncssh.SSHServer):
-    """Serves the connection. All methods except `abort` and `reason_to_cut` are asyncssh's
-    callbacks.
+    """Answers asyncssh's callbacks. `abort` and `reason_to_cut` are called by `receiving.py`.
 
     ended: called once the connection has ended.
     """
@@ -129,9 +128,7 @@ class Connection(asyncssh.SSHServer):
     # Login.
 
     def password_auth_supported(self) -> bool:
-        """Allows password authentication. asyncssh then also offers keyboard-interactive, and
-        checks its answer with `validate_password`.
-        """
+        # asyncssh then also offers keyboard-interactive, and checks it with `validate_password`.
         return True
 
     async def validate_password(self, username: str, password: str) -> bool:

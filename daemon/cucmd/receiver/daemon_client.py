@@ -1,9 +1,7 @@
-"""Asks the daemon, for the process that serves one connection: for a login, for files, and for
-bytes.
+"""Sends the daemon the requests of the process that serves one connection.
 
-The process knows no login. It presents the login that its client has sent, and the daemon then
-opens files for that login and no other. Every request waits for its answer, because the process has
-nothing else to do.
+The daemon checks the login that the client has sent, and then opens files for that login and no
+other. Every request waits for its answer, because the process has nothing else to do.
 """
 
 from __future__ import annotations
@@ -49,7 +47,7 @@ class DaemonClient:
     """Sends requests to the daemon. Only `log_in` and `log_once` may be called before a login.
 
     name: a job and a node, for messages, or "" before a login was admitted.
-    refusal: why no more uploads are taken, or "" while they are.
+    refusal: why uploads are refused from now on, or "" if they are not.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -85,12 +83,12 @@ class DaemonClient:
         return self._channel.receive_descriptor(), answer.number
 
     def check_accepting(self) -> None:
-        """Raises RequestRefused if no more uploads are taken."""
+        """Raises RequestRefused if uploads are refused."""
         if self.refusal:
             raise RequestRefused(Status.FAILURE, self.refusal)
 
     def reserve_bytes(self, count: int) -> None:
-        """Reserves bytes of the quota. Call it before the bytes are written.
+        """Reserves bytes of the quota. Call this before the bytes are written.
 
         Raises RequestRefused if the daemon grants no more.
         """
@@ -108,7 +106,7 @@ class DaemonClient:
         self._received += count
 
     def report_closed(self, number: int, size: int, sha256: str, *, closed: bool) -> None:
-        """Reports that a file is no longer open. Call it before the client gets its reply."""
+        """Reports that a file is no longer open. Call this before the client gets its reply."""
         self._ask(BytesReceived(self._received))
         self._ask(FileClosed(number=number, size=size, sha256=sha256, closed=closed))
 
@@ -122,13 +120,13 @@ class DaemonClient:
             self._ask(BytesReceived(self._received))
 
     def stop_uploads(self, code: Code, message: str, hint: str | None = None) -> RequestRefused:
-        """Takes no more uploads from now on, and returns the exception to raise."""
+        """Refuses uploads from now on, and returns the exception to raise."""
         if not self.refusal:
             self._ask(UploadsRefused(code, message, hint))
         return self._refused(message)
 
     def log_once(self, what: str, reason: object, level: int = logging.WARNING) -> None:
-        """Logs the first reason of each kind, so that no node decides how many lines it gets."""
+        """Logs the first reason of each kind, so that a node cannot fill the log."""
         if what not in self._said:
             self._said.add(what)
             _log.log(level, "%s: %s: %s", self.name, what, reason)

@@ -1,12 +1,11 @@
-"""Opens files and folders in a login's folder, and gives no way out of it.
+"""Opens files and folders in a login's folder, and nothing outside of that folder.
 
 A process that serves a connection can open nothing (`worker/confine.py`). The daemon makes and
-opens what the login may have, and sends the process the descriptors. So the most that such a
-process can do to a file that existed before is to see its name.
+opens files and folders for the process, and sends it the descriptors. So the most that the process
+can do to a file that existed before is to see its name.
 
 Each name of a path is opened by itself, below the folder before it, with O_NOFOLLOW, and nothing
-that exists is opened for writing. So links, hard links and devices are neither followed nor written
-to, whoever has made them.
+that exists is opened for writing. So nothing is written through a link, a hard link or a device.
 """
 
 from __future__ import annotations
@@ -34,11 +33,11 @@ _LISTED = 5_000
 
 
 def open_in(folder: Path, what: OpenKind, parts: Parts) -> int:
-    """Opens what `Open` describes, and returns a descriptor. A new file is open for writing.
+    """Opens the file or folder that `Open` describes. Returns its descriptor.
 
-    This runs in the daemon. Raises OSError, such as FileExistsError if there is anything with the
-    name of a new file or folder. Links in the path of `folder` itself are followed, because the
-    administrator has made them.
+    This runs in the daemon. A new file is open for writing. Raises OSError, such as FileExistsError
+    if the name of a new file or folder exists. Links in the path of `folder` itself are followed,
+    because the administrator has made them.
     """
     if not parts and what == "folder":
         folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
@@ -61,9 +60,9 @@ def open_in(folder: Path, what: OpenKind, parts: Parts) -> int:
 
 
 class TargetFolder:
-    """Looks into the folder of a login, in the process of a connection. All methods raise OSError.
+    """Reads the folder of a login, in the process of a connection. All methods raise OSError.
 
-    ask: gets a descriptor from the daemon for what `Open` describes.
+    ask: returns a descriptor from the daemon; its arguments are the fields of `Open`.
     """
 
     def __init__(self, ask: Callable[[OpenKind, str], int]) -> None:
@@ -80,11 +79,11 @@ class TargetFolder:
         self.sync_directory(parts[:-1])
 
     def sync_directory(self, parts: Parts) -> None:
-        """Returns when the names in this folder are on the disk."""
+        """Makes the names in this folder durable."""
         os.fsync(self.descriptor(parts))
 
     def stat(self, parts: Parts) -> Attrs:
-        """Returns the attributes of a file or folder. Raises FileNotFoundError for all else."""
+        """Returns the attributes of a file or folder. Raises FileNotFoundError otherwise."""
         if not parts:
             return attributes_of(self.descriptor())
         found = os.stat(parts[-1], dir_fd=self.descriptor(parts[:-1]), follow_symlinks=False)
@@ -93,7 +92,7 @@ class TargetFolder:
         return _attrs(found)
 
     def entries(self, parts: Parts) -> list[tuple[bytes, Attrs]]:
-        """Returns the names and attributes of files and folders, and of nothing else."""
+        """Returns the names and attributes of files and folders, without links and devices."""
         found = []
         with os.scandir(self.descriptor(parts)) as scan:
             for entry in scan:

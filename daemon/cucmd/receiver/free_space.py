@@ -1,8 +1,7 @@
 """Keeps a part of the disk free.
 
-`FreeSpace` is asked before bytes are written. It does not look at the disk each time, but when the
-bytes may be used up that were free at the last look, and at least once in 16 MiB, because other
-programs write to the disk too.
+Before a write, the disk is measured only if earlier writes may have used up the bytes that were
+free at the last measurement, and at least once in 16 MiB, because other programs write too.
 """
 
 from __future__ import annotations
@@ -11,27 +10,27 @@ import os
 
 from cucmd.receiver.limits import MIB
 
-_LOOK_EVERY = 16 * MIB  # bytes of all uploads of the process between two looks at the disk
+_LOOK_EVERY = 16 * MIB  # the most bytes that the process writes between two measurements
 
 
 class FreeSpace:
     """Tells whether the disk has room for more bytes.
 
     min_bytes, min_ratio: the bytes, and the part of the disk, that stay free. The greater counts.
-    processes: how many processes may fill the same disk. Each writes no more than its part of the
-        free bytes before it looks again.
+    processes: how many processes may fill the same disk. Each writes at most its part of the free
+        bytes before it measures again.
     """
 
     def __init__(self, min_bytes: int, min_ratio: float, processes: int = 1) -> None:
         self._processes = processes
         self._min_bytes = min_bytes
         self._min_ratio = min_ratio
-        self._left = 0  # bytes that may be written before the next look
+        self._left = 0  # bytes that may be written before the next measurement
 
     def shortage(self, descriptor: int, count: int) -> str | None:
         """Returns why the disk of this descriptor has no room for `count` more bytes, or None.
 
-        Once there is too little room, every call looks at the disk, because space may get free.
+        Once there is too little room, every call measures again, because space may get free.
         """
         if self._left < count:
             shortage, above = self._measure(descriptor, count)

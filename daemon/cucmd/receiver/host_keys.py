@@ -41,8 +41,8 @@ def load_host_keys(directory: Path) -> list[asyncssh.SSHKey]:
 def key_pairs(keys: list[asyncssh.SSHKey], allowed: list[str]) -> list[asyncssh.SSHKeyPair]:
     """Returns the keys for `asyncssh.listen`: one pair for each allowed signature algorithm.
 
-    A single pair for an RSA key would also sign with SHA-1. It would also keep the algorithm that
-    the last connection asked for, and use it for all connections.
+    A single pair for an RSA key would also sign with SHA-1, and would use the algorithm that the
+    last connection asked for in all connections.
     """
     pairs = []
     for key in keys:
@@ -56,8 +56,8 @@ def key_pairs(keys: list[asyncssh.SSHKey], allowed: list[str]) -> list[asyncssh.
 
 
 def _load(path: Path, algorithm: str, size: dict[str, int]) -> asyncssh.SSHKey:
-    """Returns the key in a file, which is made if it does not exist."""
-    if not os.path.lexists(path):  # no other daemon makes a key now: the state directory is locked
+    # The state directory is locked, so no other daemon makes the same key at the same time.
+    if not os.path.lexists(path):
         key = asyncssh.generate_private_key(algorithm, comment="cucmd receiver", **size)
         replace_file(path, [key.export_private_key("openssh")], 0o600)
     try:

@@ -1,7 +1,4 @@
-"""PURE. Declares what the receiver allows, and how it refuses.
-
-Every limit is here, with its reason beside the number.
-"""
+"""PURE. Declares the limits of the receiver and their reasons, and how a request is refused."""
 
 from __future__ import annotations
 
@@ -17,20 +14,20 @@ CREDIT = 16 * MIB
 
 
 class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Holds what the receiver allows. Times are in seconds, sizes in bytes."""
+    """Holds the limits of the receiver. Times are in seconds, sizes in bytes."""
 
     # The space on the disk that stays free. The greater of the two counts.
     min_free_bytes: int = 1024 * MIB
     min_free_ratio: float = 0.05
 
-    # Connections that have a process before their login, see `startups.py`: from all addresses
-    # together where no node is expected, and from one address. Further connections wait, and if
+    # Connections that have a process before their login (`startups.py`): from all addresses
+    # together at which no node is expected, and from one address. Further connections wait, and if
     # more than `waiting` wait, some are closed. 200 nodes behind one NAT log in a few at a time,
     # and the last is greeted within the 5 s that a node waits.
     unauthenticated: int = 64
     unauthenticated_per_source: int = 32
     waiting: int = 512
-    # The time for a login while other addresses wait, and otherwise.
+    # The time for a login: the first applies while connections of other addresses wait.
     login_timeout_crowded: float = 3.0
     login_timeout: float = 20.0  # three key exchanges of an old node with group16
 
@@ -45,7 +42,7 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     handles: int = 32  # open files and folders of one connection
     listings: int = 2  # open folders among them; 5,000 long names take 2.6 MB while one is open
     directories: int = 5_000
-    # Connections of all logins together. Each takes only its part of the last free space.
+    # Connections of all logins together. Each may use up only its part of the free space.
     connections_in_all: int = 512
 
     # Files of one target that are not in the database yet. No collection has more. Each takes 800

@@ -32,9 +32,9 @@ from cucmd.receiver.messages import (
 )
 from cucmd.worker.frames import WrongFrame
 
-# The part of a quota's rest that is granted at once beyond what is asked for. The nodes of a job
-# share its quota, and what one node has been granted, the others cannot use. With 200 nodes it is a
-# fifth of the quota at most, and it shrinks with the rest.
+# A node is granted at most 1/_PART of the rest of a quota, unless it asks for more. The nodes of a
+# job share its quota, and bytes that were granted to one node cannot be used by the others. With
+# 200 nodes, at most a fifth of the quota is granted and not used.
 _PART = 1024
 _SHA256 = re.compile(r"(?:[0-9a-f]{64})?")
 _MAX_TEXT = 1000
@@ -58,11 +58,10 @@ class LoginFiles:
     prefix: the path of the login's folder below the job's folder, with "/" at its end.
     all_logins: counts the files of all logins.
 
-    The list of files only grows at its end. Of a file that is no longer open, only the time stamp
-    may still change. So a caller that remembers the length of the list finds the later files behind
-    it.
+    The list of files only grows at its end, so a caller that remembers its length finds the later
+    files after that position. Once a file is no longer open, only its time stamp may still change.
 
-    refusal: why uploads are refused, or None while they are not.
+    refusal: why uploads are refused, or None if they are not.
     """
 
     def __init__(
@@ -100,7 +99,7 @@ class LoginFiles:
             self._all_logins.total -= len(self._files)
 
     def refuse(self, code: Code, message: str, hint: str | None = None) -> LimitReached:
-        """Refuses uploads from now on. If they are refused already, the first reason stays."""
+        """Refuses uploads from now on. If they are refused already, keeps the first reason."""
         if self.refusal is None:
             self.refusal = failure(code, message, hint=hint)
         return LimitReached(message)
@@ -147,7 +146,7 @@ class LoginFiles:
         self.files_received += closed
 
     def grant(self, wanted: int) -> BytesGranted | LimitReached:
-        """Grants at least the wanted bytes, or returns why the quotas have not so many left."""
+        """Grants at least the wanted bytes, or returns why a quota does not allow them."""
         quota, size = self._quota, CREDIT
         for owner, allowance in (("node", quota.node), ("job", quota.job)):
             if (left := allowance.left) is None:
@@ -234,10 +233,10 @@ class ConnectionFiles:
         return {number: self._received.stored_path(number) for number in sorted(self._open)}
 
     def end(self, sizes: dict[int, int]) -> None:
-        """Ends the connection: takes the sizes of files that were left open, and gives back the
-        bytes that were granted and not used.
+        """Records the end of the files that were left open, and gives back unused bytes.
 
-        The process may not have reported its last bytes, but they are in the sizes of the files.
+        sizes: the sizes of these files on disk. They include bytes that the process has written and
+            not reported.
         """
         for number in sorted(self._open):
             self._received.ended(number, sizes.get(number, 0), closed=False)

@@ -1,7 +1,7 @@
 """PURE. Declares the messages between the daemon and a process that serves one connection.
 
-The daemon sends `Begin` first. After that the process asks, and waits for the answer before it does
-anything else; the daemon never speaks first. So the daemon knows everything that a client was told.
+The daemon sends `Begin` first. After that, the daemon only answers the requests of the process,
+which waits for each answer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MAX_LOG_LINE = 2000
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """Begins the work. After it the daemon sends the descriptor of the connection to serve.
+    """Begins the work. The descriptor of the connection to serve follows.
 
     host_keys: the receiver's own keys, in OpenSSH's format.
     limits: the fields of `ReceiverLimits`.
@@ -56,8 +56,7 @@ class Open(msgspec.Struct, frozen=True, tag=True):
     path: the path below the login's folder. "" is that folder itself, which is made if it is
         missing.
 
-    Answered by `Opened`, after which the daemon sends the descriptor, by `OpenFailed` or by
-    `LimitReached`.
+    Answered by `Opened`, `OpenFailed` or `LimitReached`.
     """
 
     what: OpenKind
@@ -65,9 +64,7 @@ class Open(msgspec.Struct, frozen=True, tag=True):
 
 
 class AskBytes(msgspec.Struct, frozen=True, tag=True):
-    """Asks to be allowed to write at least `size` bytes. Answered by `BytesGranted` or
-    `LimitReached`.
-    """
+    """Asks for at least `size` bytes. Answered by `BytesGranted` or `LimitReached`."""
 
     size: int
 
@@ -101,7 +98,7 @@ class FileClosed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class UploadsRefused(msgspec.Struct, frozen=True, tag=True):
-    """Reports why no more uploads are taken. code: disk_full or quota_exceeded."""
+    """Reports why uploads are refused from now on. code: disk_full or quota_exceeded."""
 
     code: Code
     message: str
@@ -116,7 +113,7 @@ class LogLine(msgspec.Struct, frozen=True, tag=True):
 
 
 class ConnectionEnded(msgspec.Struct, frozen=True, tag=True):
-    """Reports that the connection has ended, and with it the process. Not answered."""
+    """Reports that the connection has ended, and that the process ends now. Not answered."""
 
 
 # Answers of the daemon. `Done` answers every request that names no other answer.
@@ -141,7 +138,7 @@ class TooManyConnections(msgspec.Struct, frozen=True, tag=True):
 
 
 class Opened(msgspec.Struct, frozen=True, tag=True):
-    """Precedes the descriptor. number: the number of a new file in later requests."""
+    """Says that the descriptor follows. number: identifies a new file in later requests."""
 
     number: int | None
 

@@ -35,9 +35,9 @@ _log = logging.getLogger(__name__)
 
 
 def before_forks() -> None:
-    """Makes keys and options, as every process that receives does later for itself.
+    """Makes keys and options, as every process that serves a connection does later for itself.
 
-    The libraries load and keep things for this. When the fork server has them already, all
+    The libraries then load modules and fill caches. If the fork server has done so before, all
     processes share that memory, and each takes 1.1 MB less.
     """
     prepare_asyncssh()
@@ -61,7 +61,6 @@ def receive(channel: Channel) -> None:
 
 
 async def _serve(channel: Channel, begin: Begin, accepted: socket.socket) -> None:
-    """Serves the connection, and returns when it has ended."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_log_error)
     limits = msgspec.convert(begin.limits, ReceiverLimits)
@@ -79,7 +78,7 @@ async def _serve(channel: Channel, begin: Begin, accepted: socket.socket) -> Non
     except OSError:  # the client has closed the connection already
         return
     while not ended.is_set():
-        # asyncssh itself has no limits for what `reason_to_cut` checks.
+        # asyncssh itself has no limits for the memory that `reason_to_cut` checks.
         if reason := connection.reason_to_cut():
             _log.warning("%s: a connection is cut because %s", login.name or "receiver", reason)
             connection.abort()
@@ -124,7 +123,7 @@ class LogToDaemon(logging.Handler):
 def server_options(
     keys: list[asyncssh.SSHKey], limits: ReceiverLimits, *, legacy: bool
 ) -> asyncssh.SSHServerConnectionOptions:
-    """Returns the options of the server, with every option set that a client could make use of."""
+    """Returns the options of the server. Every option that could help an attacker is set."""
     algorithms = usual_algorithms(legacy=legacy)
     options: dict[str, Any] = {
         **algorithms.options(),

@@ -1,7 +1,7 @@
-"""Counts what the receiver refuses and cuts, and logs it once a minute.
+"""Counts connections that the receiver refuses or cuts, and logs them once a minute.
 
-No peer decides how many lines it gets in the log. The first refusal of a minute is logged at once,
-and the others of that minute are summed up in one more line.
+So a client cannot fill the log. The first refusal of a minute is logged at once, and the others of
+that minute are summed up in one more line.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ _log = logging.getLogger(__name__)
 
 
 class RefusalLog:
-    """Counts refusals, and logs them once a minute while `run` runs."""
-
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._counting = trio.Event()  # set from the first refusal to the next quiet minute

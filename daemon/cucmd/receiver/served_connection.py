@@ -1,8 +1,7 @@
 """Serves one connection in the daemon: has a process forked for it, and answers its requests.
 
-The process handles what the client sends; it knows no login and opens no file. The daemon checks
-the login that the client has sent. From then on it opens files in the folder of that login, lists
-them, and grants bytes. It checks everything that the process says as if a stranger had said it.
+The daemon checks the login that the client has sent. From then on it opens files in the folder of
+that login, lists them, and grants bytes. It checks each request as if a stranger had sent it.
 """
 
 from __future__ import annotations
@@ -47,10 +46,10 @@ from cucmd.worker.workers import Workers
 # The role of such a process, by which the fork server knows it.
 RECEIVE = "receive"
 
-# The memory is for what the process shares with the fork server, two windows of 2 MiB, and 27,000
-# names. The descriptors are for the open files of the client, and some of its own. It may use the
-# processor as long as its node sends. Its files may have any size, because the quota and the free
-# space limit them.
+# The memory includes the memory that the process shares with the fork server, two windows of 2 MiB,
+# and 27,000 names. The descriptors are for 32 open files of the client, and some of the process's
+# own. The processor time has no limit, because a node may send for hours. The quota and the free
+# space limit the sizes of files.
 _LIMITS = ProcessLimits(
     memory=1024 * MIB,
     seconds=NO_LIMIT,
@@ -58,9 +57,9 @@ _LIMITS = ProcessLimits(
     descriptors=64,
     nice=0,
 )
-# The limits for a connection from an address where no node is expected. It may come from a stranger
-# who makes processes compute key exchanges, so it gets the processor last. It may also come from a
-# node behind a NAT, which is not slower as long as the processors are not busy.
+# The limits for a connection from an address at which no node is expected. A stranger could make
+# processes compute key exchanges, so these processes get the processor last. If the client is a
+# node behind a NAT, it is not slower as long as the processors are not busy.
 _LIMITS_OF_STRANGER = msgspec.structs.replace(_LIMITS, nice=10)
 
 _REQUEST = msgspec.msgpack.Decoder(FromProcess)
@@ -69,7 +68,7 @@ _log = logging.getLogger(__name__)
 
 
 class Owner(Protocol):
-    """Describes what a connection needs of the receiver."""
+    """Describes the members of `Receiver` that a connection uses."""
 
     @property
     def begin(self) -> Begin: ...
@@ -88,7 +87,7 @@ class Owner(Protocol):
 class ServedConnection:
     """Serves a connection that was accepted.
 
-    source: the address of the client.
+    source: the address of the client, from `source_of`.
     expected: whether a node is expected at this address.
     ended: set once the process has ended.
     """
@@ -108,14 +107,14 @@ class ServedConnection:
         self._open_scope = trio.CancelScope(shield=True)  # for the opening of a file in a thread
 
     def end(self) -> None:
-        """Kills the process, whatever it is doing. May be called before `run`, and repeated."""
+        """Kills the process. May be called before `run`, and repeated."""
         self._scope.cancel()
         self._accepted.close()
         # If the thread that opens a file takes longer than this, do not wait for it.
         self._open_scope.deadline = trio.current_time() + END_SECONDS
 
     async def run(self) -> None:
-        """Serves the connection, and returns when its process has ended."""
+        """Serves the connection until its process has ended."""
         why = ""
         try:
             with self._accepted, self._scope:
@@ -142,8 +141,8 @@ class ServedConnection:
             await worker.send(owner.begin)
             await worker.send_descriptor(self._accepted.fileno())
             self._accepted.close()  # otherwise the client would not notice the end of the process
-            # The process itself cuts a client that is late. This deadline is for a process that
-            # hostile bytes have taken over.
+            # The process itself cuts a client that takes too long to log in. This deadline is for a
+            # process that hostile bytes have taken over.
             self._scope.deadline = trio.current_time() + 2 * owner.limits.login_timeout
             while not isinstance(request := await worker.receive(_REQUEST), ConnectionEnded):
                 if isinstance(request, Open):
@@ -171,7 +170,7 @@ class ServedConnection:
         return answer
 
     def _log_in(self, request: LogIn) -> Admitted | WrongLogin | TooManyConnections:
-        """Checks a one-time login. If it is right, the connection belongs to it from now on."""
+        """Checks a one-time login. If it is right, the connection may use its upload target."""
         if self._target is not None:
             raise WrongFrame("the process has a login already")
         owner = self._owner
@@ -184,7 +183,7 @@ class ServedConnection:
                 owner.log_refusal(self.source, "wrong login")
             return WrongLogin()
         if len(target.connections) >= owner.limits.connections:
-            # Tell the work on this node, and not other nodes behind the same address.
+            # Tell only the work on this node, and not on other nodes behind the same address.
             reason = "its login already has as many connections as it may have"
             target.count_refusal(reason)
             owner.log_refusal(self.source, f"refused because {reason}")

@@ -1,7 +1,4 @@
-"""Runs the SFTP server that nodes push their files to: opens and closes upload targets.
-
-The package's docstring explains how a transfer goes.
-"""
+"""Runs the SFTP server to which nodes push their files. `__init__.py` explains a transfer."""
 
 from __future__ import annotations
 
@@ -64,7 +61,7 @@ class Receiver:
         self._strangers = self._startups(limits.unauthenticated)
         self._expected: dict[str, Startups[ServedConnection]] = {}  # by source
         self.refusals = RefusalLog()
-        self._has_waiting = trio.Event()  # set when a connection waits for a place
+        self._has_waiting = trio.Event()  # set when a connection has to wait
         self._log_lines = 0  # lines of the processes in the minute that ends at `_log_lines_until`
         self._log_lines_until = -math.inf
 
@@ -101,7 +98,7 @@ class Receiver:
         return Startups(limit, per_source, limits.waiting, limits.login_timeout_crowded)
 
     def _forget(self, target: UploadTarget) -> None:
-        """Removes a target, so that nobody can log in to it any more."""
+        """Removes a target, so that its login is no longer valid."""
         self._targets.pop(target.username, None)
         if not any(one.source == target.source for one in self._targets.values()):
             self._expected.pop(target.source, None)
@@ -134,7 +131,7 @@ class Receiver:
     # Connections before their login.
 
     def _admit(self, accepted: socket.socket, source: str) -> None:
-        """Lets a new connection wait, and starts waiting connections that get a place."""
+        """Lets a new connection wait, and starts the waiting connections that may log in now."""
         startups = self._expected.get(source, self._strangers)
         expected = startups is not self._strangers
         connection = ServedConnection(self, accepted, source, expected=expected)
@@ -148,7 +145,6 @@ class Receiver:
             self._has_waiting.set()
 
     def _begin_next(self, startups: Startups[ServedConnection]) -> None:
-        """Starts waiting connections as long as there are free places."""
         while (connection := startups.next(trio.current_time())) is not None:
             self._nursery.start_soon(self._run, connection)
 
@@ -175,7 +171,7 @@ class Receiver:
     def _count_too_many(self, source: str) -> None:
         """Logs and counts a connection that was refused or cut because too many log in.
 
-        It is counted for every node of this address, because nobody knows which one it was.
+        Every node of this address counts it, because the daemon cannot know which node it was.
         """
         reason = "too many others are logging in"
         self.log_refusal(source, f"refused because {reason}")
@@ -190,7 +186,7 @@ class Receiver:
         return self._targets.get(username)
 
     def free_place(self, connection: ServedConnection) -> None:
-        """Gives the place of a connection, which has logged in or ended, to the next one."""
+        """Starts the next waiting connection, because this one has logged in or ended."""
         startups = self._connections[connection]
         startups.leave(connection)
         self._begin_next(startups)

@@ -1,7 +1,6 @@
 """PURE. Reads and writes SFTP version 3: frames, requests, replies (draft-ietf-secsh-filexfer-02).
 
-Nothing here knows what a request does to the disk. A packet is never longer than MAX_PACKET,
-whatever its length field says.
+A packet that claims to be longer than MAX_PACKET is refused as soon as its length has arrived.
 """
 
 from __future__ import annotations
@@ -93,9 +92,9 @@ class PacketBuffer:
     def feed(self, data: bytes) -> list[memoryview]:
         """Adds bytes, and returns the packets that are complete now, without their length field.
 
-        A block of 255 KB comes in eight pieces or more. They are kept and joined only once, and the
-        packets are views of the joined bytes. Raises Malformed for a packet of 0 bytes, or of more
-        than MAX_PACKET.
+        A block of 255 KB arrives in eight pieces or more, which are joined only once. The packets
+        are views of the joined bytes. Raises Malformed for a packet of 0 bytes, or of more than
+        MAX_PACKET.
         """
         self._pieces.append(data)
         self._held += len(data)
@@ -150,9 +149,7 @@ class Fields:
         return self._take(self.uint32())
 
     def attributes(self) -> Attributes:
-        """Reads size and times. Skips owner, permissions and extended attributes, which cannot be
-        set here.
-        """
+        """Reads size and times. The other attributes cannot be set here, and are skipped."""
         flags = self.uint32()
         size = self.uint64() if flags & 0x01 else None
         if flags & 0x02:

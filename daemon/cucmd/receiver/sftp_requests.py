@@ -2,8 +2,8 @@
 
 Only the requests of an OpenSSH `put` have an effect: make a directory, create a file, write it,
 close it, and list and stat in the login's own folder. All others are refused. The times that a
-client sets are recorded and not set on the disk. The process may set the times of no file, because
-otherwise it could set those of any file (`worker/seccomp.py`).
+client sets are recorded and not set on the disk: `worker/seccomp.py` forbids the process to set
+times, because it could then set those of any file.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from cucmd.receiver.sftp_packets import (
 )
 from cucmd.receiver.upload import Upload
 
-# Files of one name in one target. No collection has more, and each file tries all names from .2 on.
+# The most files of one name in one target, since each new file tries all names from .2 on.
 _MAX_SAME_NAME = 100
 
 _NAMES_A_REPLY = 100  # like OpenSSH's server
@@ -145,8 +145,8 @@ class RequestHandler:
                 Status.PERMISSION_DENIED, "a file can only be created and written here"
             )
         self._check_handles()
-        # Without TRUNCATE, or with EXCLUSIVE, the client means this name and no other. It may want
-        # to resume a file, and in a new file beside it the beginning would be missing.
+        # Without TRUNCATE, or with EXCLUSIVE, the client needs exactly this name. It may want to
+        # resume a file, and a file with a number would then lack the beginning.
         names = _MAX_SAME_NAME if flags & _NEW_FILE_FLAGS == OpenFlag.TRUNCATE else 1
         upload = self._create(parts, names)
         handle = self._add_handle(upload)
@@ -161,8 +161,7 @@ class RequestHandler:
     def _create(self, parts: Parts, names: int) -> Upload:
         """Creates a file under this name or, if it exists, under `name.2`, `name.3`, and so on.
 
-        `names` is how many of these names are tried. An existing file is never overwritten, whether
-        it is the first of two files of one name, from an earlier run of the node, or incomplete.
+        names: how many of these names are tried. An existing file is never overwritten.
         """
         if not parts:
             raise RequestRefused(Status.FAILURE, "the path is the folder itself")

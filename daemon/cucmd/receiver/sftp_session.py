@@ -1,9 +1,9 @@
 """Serves the SFTP session of a connection, from asyncssh's callbacks to the replies.
 
-Each request is answered in the callback that receives it. This process serves nobody else, and
-while it waits for the disk or for the daemon, the kernel holds what the client sends.
+Each request is answered in the callback that receives it, which may wait for the disk or for the
+daemon, since this process serves no other client.
 
-We do not use asyncssh's own SFTP server, because it makes a coroutine and a packet object for each
+asyncssh's own SFTP server is not used, because it makes a coroutine and a packet object for each
 block of 32 KiB.
 """
 
@@ -20,13 +20,13 @@ from cucmd.receiver.daemon_client import DaemonClient
 from cucmd.receiver.sftp_packets import Malformed, PacketBuffer, PacketType
 from cucmd.receiver.sftp_requests import RequestHandler
 
-# Bytes of requests after which their replies are sent. Until then replies are collected while more
-# requests arrive, because each piece that we send wakes the client and its `ssh`. This is half of
-# the window, so that the client never waits for the replies.
+# After this many bytes of requests, their replies are sent. Until then, replies are collected while
+# more requests arrive, because each piece that we send wakes the client and its `ssh`. The value is
+# half of the window, so that the client never waits for the replies.
 _MAX_REQUESTS = 1024 * 1024
 
-# Bytes of replies after which they are sent. A READDIR of 30 bytes gets a reply of up to 60 KB. The
-# client can read the first replies before the next ones are made.
+# After this many bytes of replies, the replies are sent. A READDIR of 30 bytes gets a reply of up
+# to 60 KB, and many of them would take much memory.
 _MAX_REPLIES = 64 * 1024
 
 
@@ -72,9 +72,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         return True  # our own EOF follows, after the last reply
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Processes the queued requests, although nobody gets the replies. If the CLOSE of a file
-        is among them, the file is complete.
-        """
+        """Processes the queued requests. If the CLOSE of a file is among them, it is complete."""
         self._channel = None
         self._input_ended = True
         self._client_is_slow = False

@@ -1,16 +1,16 @@
-"""PURE. Decides which connections may log in now, with a limit in all and one for each address.
+"""PURE. Decides which connections may log in now, with a limit for all and one for each address.
 
 Before its login a connection needs a process, and anybody can open connections. So a limited number
-of connections have a place, and the others wait without a process.
+of connections may log in at the same time, and the others wait without a process.
 
-- If too many wait, the address with most waiting connections loses its newest one.
-- A free place goes to a connection of the address that has fewest places.
-- While addresses with fewer places wait, a connection has only some seconds for its login, which is
-  a key exchange and a few packets. Then the oldest connection of the address with most places is
-  cut. Nodes behind one NAT do not cut each other in this way.
+- If too many wait, the newest connection of the address with most waiting ones is closed.
+- The next to log in is a connection of the address that has fewest connections in login.
+- While addresses with fewer connections in login wait, a login may take only some seconds, which is
+  enough for a key exchange and a few packets. Then the oldest connection of the address with most
+  connections in login is cut. Nodes behind one NAT do not cut each other in this way.
 
-No address is locked out. A password of 178 bits cannot be guessed, and if a node comes with a wrong
-password, other nodes behind the same NAT may still have right ones.
+No address is locked out after a wrong password: a password of 178 bits cannot be guessed, and
+other nodes behind the same NAT may have right ones.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ T = TypeVar("T")
 class Startups(Generic[T]):
     """Holds the connections that have not logged in. A source is an address from `source_of`.
 
-    limit: places of all sources together.
-    per_source: places of each source.
-    max_waiting: connections that may wait.
-    seconds: the time for a login while sources with fewer places wait.
+    limit: how many connections may log in at the same time, over all sources.
+    per_source: the same for one source.
+    max_waiting: how many connections may wait.
+    seconds: the time for a login while a source with fewer connections in login waits.
     """
 
     def __init__(self, limit: int, per_source: int, max_waiting: int, seconds: float) -> None:
@@ -35,20 +35,20 @@ class Startups(Generic[T]):
         self._per_source = per_source
         self._max_waiting = max_waiting
         self._seconds = seconds
-        self._waiting: dict[T, str] = {}  # the source of each; the oldest first
-        self._logging_in: dict[
-            T, tuple[str, float]
-        ] = {}  # source and begin of each; the oldest first
+        # The source of each connection, and the time at which it began to log in. The oldest
+        # connections come first.
+        self._waiting: dict[T, str] = {}
+        self._logging_in: dict[T, tuple[str, float]] = {}
 
     def __bool__(self) -> bool:
         """Returns whether any connection waits."""
         return bool(self._waiting)
 
     def enter(self, source: str, connection: T) -> T | None:
-        """Lets a new connection wait for a place.
+        """Lets a new connection wait.
 
-        Returns a connection that must be closed because too many wait, or None. It is the newest
-        of the source with most waiting connections, and may be the new one itself.
+        Returns a connection that must be closed because too many wait, or None. It may be the new
+        connection itself.
         """
         self._waiting[connection] = source
         if len(self._waiting) <= self._max_waiting:
@@ -59,14 +59,12 @@ class Startups(Generic[T]):
         return newest
 
     def leave(self, connection: T) -> None:
-        """Frees the place of a connection that has logged in or has ended. May be repeated."""
+        """Forgets a connection that has logged in or has ended. May be repeated."""
         self._waiting.pop(connection, None)
         self._logging_in.pop(connection, None)
 
     def next(self, now: float) -> T | None:
-        """Gives a place to a waiting connection and returns the connection. Returns None if no
-        place is free or no connection waits.
-        """
+        """Returns a waiting connection that may log in now, and counts it; or None."""
         held = Counter(source for source, _ in self._logging_in.values())
         able = [each for each, source in self._waiting.items() if held[source] < self._per_source]
         if not able or len(self._logging_in) >= self._limit:
@@ -76,12 +74,12 @@ class Startups(Generic[T]):
         return chosen
 
     def overdue(self, now: float) -> T | None:
-        """Returns a connection that must be cut because another one waits, or None."""
+        """Returns a connection that must be cut because another connection waits, or None."""
         if not self._waiting or not self._logging_in:
             return None
         held = Counter(source for source, _ in self._logging_in.values())
         [(busiest, count)] = held.most_common(1)
         if all(held[source] and held[source] + 1 >= count for source in self._waiting.values()):
-            return None  # after the cut, the place would go to the same source again
+            return None  # after the cut, a connection of the same source would be next
         oldest = next(each for each, (source, _) in self._logging_in.items() if source == busiest)
         return oldest if now - self._logging_in[oldest][1] >= self._seconds else None

@@ -1,19 +1,17 @@
 """Writes, counts, hashes and closes one file that arrives.
 
-A file counts as closed only if the client has closed it and everything before has worked, fsync
-included. Otherwise it stays on disk and does not count as closed.
+A file counts as closed only if the client has closed it and every write and fsync has worked.
+Otherwise the file stays on disk, incomplete. Each step is a request of the client:
 
-The steps in the life of a file, each a request of the client:
-
-    open    The daemon has made the file and lists it.
-    write   A block is refused unless it follows the bytes before it: a node's client writes a file
-            from its beginning to its end (vos/NODES.md, section 5.5). The bytes are counted against
-            the quota, and the disk must have room for them. Then they are written and hashed.
+    open    The daemon makes the file and lists it.
+    write   A block is refused if it does not begin where the block before it ended: a node's client
+            writes a file from its beginning to its end (vos/NODES.md, section 5.5). The block is
+            counted against the quota, and the disk must have room. Then it is written and hashed.
     close   `finish` syncs the file and its folder and tells the daemon. Only then does the client
             get its reply.
 
-After a write that failed, every later write is refused, and `finish` refuses the close. If a
-session ends while the file is open, it calls `abandon`. If a process is killed, the daemon measures
+After a write that failed, every later write is refused, and so is the close. If the session ends
+while the file is open, the session calls `abandon`. If the process is killed, the daemon measures
 the file.
 """
 
@@ -28,7 +26,7 @@ from cucmd.receiver.daemon_client import DaemonClient
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import MIB, RequestRefused, Status
 
-# Bytes after which we ask the kernel to begin to write them to the disk. Otherwise the kernel might
+# After this many bytes, the kernel is asked to begin to write them to the disk. Otherwise it might
 # have to write gigabytes of a file of 5 GB at the close, while the node waits for the reply.
 _WRITE_BACK = 32 * MIB
 
@@ -95,7 +93,7 @@ class Upload:
             raise RequestRefused(Status.FAILURE, "the file did not arrive whole")
 
     def abandon(self) -> None:
-        """Closes a file that its client has left open. It is closed even if this raises OSError."""
+        """Closes a file that its client has left open, even if this raises OSError."""
         self._failed = True
         self._end()
 
@@ -112,7 +110,9 @@ class Upload:
             self._daemon.report_closed(self.number, self._size, digest, closed=not self._failed)
 
     def _check_block(self, offset: int, count: int) -> None:
-        """Raises RequestRefused unless the block follows, and quota and disk have room for it."""
+        """Raises RequestRefused if an earlier write has failed, if the block does not begin at the
+        end of what was written, or if the quota or the disk has no room for it.
+        """
         expected = self._size
         if self._failed:
             raise RequestRefused(Status.FAILURE, "an earlier write of this file has failed")

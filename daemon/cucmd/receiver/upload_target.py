@@ -1,8 +1,7 @@
-"""Holds an upload target: a random one-time login, the folder that it gives access to, and its
-files.
+"""Holds an upload target: a random one-time login, its folder, and its files.
 
-The login is valid from the opening of the target until `revoke`, which kills the processes of its
-connections. The last possible write is the block that the kernel is writing at that moment.
+The login is valid until `revoke`, which kills the processes of its connections. The last possible
+write is the block that the kernel is writing at that moment.
 """
 
 from __future__ import annotations
@@ -85,7 +84,7 @@ class UploadTarget:
         return self.received.files()
 
     async def wait_files_closed(self) -> None:
-        """Returns when no file is open. The caller sets the deadline."""
+        """Waits until no file is open. The caller sets the deadline."""
         await trio.lowlevel.checkpoint()
         while self.received.any_open:
             await self._changes.park()
@@ -105,8 +104,8 @@ class UploadTarget:
         If the disk hangs, a process may end later, when the kernel has written its last block.
         """
         self.revoke()
-        # The daemon may be opening a file for the process. Then it kills the process, and measures
-        # the files that were left open. Each step takes `END_SECONDS` at most.
+        # The daemon may have to open a file for the process, kill the process, and measure the
+        # files that were left open. Each step takes at most `END_SECONDS`.
         with trio.move_on_after(4 * END_SECONDS, shield=True):
             for connection in tuple(self.connections):
                 await connection.ended.wait()
@@ -124,6 +123,6 @@ class UploadTarget:
         self.refused_why = reason
 
     def note_activity(self) -> None:
-        """Notes that the client has done something, and wakes all waiting tasks."""
+        """Records that the client has done something, and wakes all waiting tasks."""
         self.last_activity = trio.current_time()
         self._changes.unpark_all()

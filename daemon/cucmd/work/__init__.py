@@ -3,7 +3,7 @@
     collect.py          collects log files, with a `file get` for each path
     dry_run.py          asks for the sizes of what a collection would get
     discover.py         asks a node which nodes its cluster has
-    check.py            finds out whether a collection can be expected to work
+    check.py            checks whether a collection will probably work
     run.py              runs commands that only read; also at the end of a collection
     health.py           runs commands and judges their output; also at the end of a collection
     health_findings.py  PURE  judges what each command of a health check has printed
@@ -12,12 +12,12 @@
     follow.py           follows a file while it grows
     session.py          shared: logs in, runs plain commands, comes back to the prompt
     commands.py         shared: runs commands and keeps their output in files
-    verdict.py          PURE  compares what the node announced with what came
+    verdict.py          PURE  compares the files that the node announced with those that came
 
-A function with the name of the kind does the work. It gets the task, what was requested, the ports
-and the report. It returns notes for the user, and raises `NodeFailed` if the node fails. However
-the work ends, the upload target of the node is revoked first, then the session is ended, then the
-connection is closed.
+A function with the name of the kind does the work. It gets the task, the request, the ports and the
+report. It returns notes for the user, and raises `NodeFailed` if the node fails. At the end, the
+upload target of the node is always revoked first, then the session is ended, then the connection is
+closed.
 """
 
 from collections.abc import Awaitable, Callable

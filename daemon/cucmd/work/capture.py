@@ -2,8 +2,8 @@
 nodes, ends the capture, gets its files, counts their packets, and removes them from the node on
 request.
 
-Once a capture has begun, it is ended on the node before anything else happens. If nothing shows
-that it has ended, that is reported.
+A capture that has begun is always ended on the node. If nothing shows that it has ended, the job
+reports that it may still run.
 
 How a capture ends, and what follows
 
@@ -11,12 +11,12 @@ How a capture ends, and what follows
     `stop` of the job           the same, but not within its first second: a node that gets Ctrl-C
                                 before it has made its file has no file
     the prompt comes            the count was reached, or the node has ended the capture; the files
-                                are got. Enter must bring the prompt again: otherwise it was output,
-                                and the capture still runs
+                                are got. If Enter does not bring the prompt again, the prompt was
+                                output of the capture, which still runs
     a question comes            Ctrl-C; the node fails
     cancel of job or node,      Ctrl-C, for at most `stop_seconds`, which nothing cuts short; no
     a deadline of either,       file is got. Except for the node's deadline, the node has its final
-    a stop of the daemon        state before that (jobs/job_run.py), so no cancel waits for it
+    a stop of the daemon        state before that (jobs/job_run.py), so no cancel waits for Ctrl-C
     no prompt after Ctrl-C      the node fails, and the capture may still run
     the connection is lost      the node fails, and the capture may still run
 """
@@ -53,8 +53,8 @@ PARTITION = "logging"
 # and a node assumes 90 if it cannot read it (V). A node with a lower mark refuses by itself
 # (vos/NODES.md, sections 6.3 and 6.5).
 FULL = 85
-# Bytes of a packet on an Ethernet, and of its header in the file. A network card that joins packets
-# delivers larger ones (I).
+# The bytes of a packet on an Ethernet, and of its header in the file. Packets are larger if the
+# network card joins them (I).
 _PACKET, _HEADER = 1514, 16
 
 _FULL_HINT = (
@@ -104,8 +104,8 @@ async def capture(task: NodeTask, request: Capture, ports: Ports, report: Report
 def failure_if_no_room(machine: vos.Machine, request: Capture) -> Failure | None:
     """Returns a failure if the partition has no room for the capture; otherwise None.
 
-    When in doubt, nothing is captured. A capture that fills the partition makes the node delete
-    traces, which may be the evidence that somebody is looking for (vos/NODES.md, section 6.5).
+    If the free space is not known, nothing is captured, because a capture that fills the partition
+    makes the node delete traces, which the user may need (vos/NODES.md, section 6.5).
     """
     disks = [disk for disk in machine.disks if disk.name == PARTITION]
     if not disks:
@@ -113,7 +113,7 @@ def failure_if_no_room(machine: vos.Machine, request: Capture) -> Failure | None
         return failure(Code.COMMAND_REFUSED, message)
     disk = disks[0]
     size = largest_size(request)
-    # This counts as the node does: what is kept for the system is neither used nor free.
+    # Like the node, this counts space that is reserved for the system as neither used nor free.
     after = 100 if size >= disk.free else (disk.used + size) * 100 // (disk.used + disk.free)
     percent = max(disk.used_percent, after)
     if percent < FULL:
@@ -157,8 +157,8 @@ class _NodeCapture:
         Raises `NodeFailed`.
         """
         with self._joint_run.working(self._task.node):
-            # Put on record before the command is typed that the capture may run, so that it is
-            # known after a kill of the daemon.
+            # Before the command is typed, the store must have that the capture may run, so that
+            # this is known even if the daemon is killed.
             self._report_capture(self.captured)
             try:
                 await self._report.wait_saved()
@@ -195,7 +195,7 @@ class _NodeCapture:
     async def _until_it_ends(self, scope: trio.CancelScope, seconds: float) -> str:
         """Returns once the node has ended the capture. Raises `NodeFailed`.
 
-        seconds: the time from the echo of the command to the new deadline of the scope.
+        When the node echoes the command, the deadline of `scope` is set to `seconds` later.
         """
         while True:
             match await self._session.next_event():

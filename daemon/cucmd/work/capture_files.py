@@ -2,8 +2,8 @@
 request.
 
 A file is removed only if it came in this session under the name of this capture, is whole here, can
-be read as a capture to its end, and is on record. A daemon that is killed then still knows after
-its restart that the file is complete.
+be read as a capture to its end, and is in the store, where the record survives a kill of the
+daemon.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from cucmd.work.session import first_and_last_lines, return_to_prompt
 
 # The answer "files: found = 1, deleted = 1".
 _REMOVED = re.compile(r"\bdeleted\s{0,8}=\s{0,8}[1-9]", re.IGNORECASE)
-# Seconds that removing leaves of the deadlines of node and job. A complete capture must not fail
-# because of it.
+# The removal ends so many seconds before the deadlines of node and job, because a complete capture
+# must not fail because of it.
 _TIME_LEFT = 1.0
 # How many packets are counted beyond those requested, since a node may write some more.
 _MAY_EXCEED = 1000
@@ -115,7 +115,7 @@ class CaptureFiles:
         return f"; the node said: {vos.quote(lines)}" if lines else ""
 
     async def _remove_whole_files(self, counts: dict[str, PacketCount]) -> list[str]:
-        """Removes the whole files from the node. Returns notes, since nothing fails any more."""
+        """Removes the whole files from the node. Returns notes about files that stay there."""
         names = [name for name, packets in counts.items() if packets == PacketCount(packets.count)]
         notes = [f"{name} stays on the node" for name in counts if name not in names]
         with trio.move_on_at(trio.current_effective_deadline() - _TIME_LEFT):

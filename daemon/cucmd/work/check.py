@@ -1,5 +1,4 @@
-"""Checks whether a collection from a node can be expected to work: logs in, asks, gets a file,
-closes.
+"""Checks whether a collection from a node will probably work: logs in, asks, gets a file, closes.
 
 Each observation is reported at once, so that it is kept if a later step fails.
 
@@ -10,16 +9,15 @@ The steps, and what follows from a bad result
     `show status`            notes on the clock and the logging partition. A start widens its window
                              by the error of the clock, and a full partition can be read
     `show version active`    a note if the version is not known
-    `show network cluster`   nothing is said if the product is not known, since some nodes do not
-                             print the table
+    `show network cluster`   no note if the product is not known, since some nodes do not print the
+                             table
     `file get`               only if requested; the node fails, as a collection would
 If a plain command is not answered in time, the node fails, since it is not at its prompt then.
 
-The file is taken from `platform/log`, where the shell itself and the platform services log
-(vos/NODES.md, section 7), so that every product has it; or from `syslog` if no file fits there. It
-is the smallest file that is not empty, except for the newest, which may still be written to. It is
-kept in the job like any collected file. If the node announces more than MOST_BYTES, the answer is
-`n`.
+The file comes from `platform/log`, which every product has, because the shell itself and the
+platform services log there (vos/NODES.md, section 7); or from `syslog` if no file fits there. It is
+the smallest file that is not empty, except for the newest, which may still be written to. The job
+keeps it like any collected file. If the node announces more than MOST_BYTES, the answer is `n`.
 """
 
 from __future__ import annotations
@@ -59,7 +57,7 @@ LOGGING_FULL = 95
 # The largest file that is got, and the folders of activelog in which it is looked for.
 MOST_BYTES = 1024 * 1024
 FOLDERS = ("platform/log", "syslog")
-# Hints for the case that this file does not come. The usual hints are about a whole collection.
+# Hints for a file that does not come. The usual hints are about a whole collection.
 _GONE = "it may have been rotated away since it was listed: check again"
 _HINTS: dict[str, str] = {
     Code.COMMAND_TIMEOUT: (
@@ -79,10 +77,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
 
 
 async def check(task: NodeTask, request: Check, ports: Ports, report: Report) -> Notes:
-    """Reports the observations. Returns notes on what is unusual but fails no collection.
-
-    Raises `NodeFailed`.
-    """
+    """Reports the observations. Returns notes on lesser problems. Raises `NodeFailed`."""
     observed = _Observations(task, request, report, ports)
     async with AsyncExitStack() as stack:
         session = await observed.log_in(stack)
@@ -105,7 +100,7 @@ async def check(task: NodeTask, request: Check, ports: Ports, report: Report) ->
 
 
 class _Observations:
-    """Collects what was observed on a node. Each change is reported."""
+    """Collects the observations of a node, and reports each change."""
 
     def __init__(self, task: NodeTask, request: Check, report: Report, ports: Ports) -> None:
         self.task = task
@@ -207,16 +202,10 @@ async def _check_status(session: NodeSession, observed: _Observations) -> list[s
     return notes
 
 
-# Whether the node reaches the receiver
-
-
 async def _check_receiver(
     session: NodeSession, observed: _Observations, ports: Ports, report: Report
 ) -> tuple[str, ...]:
-    """Gets one small file, which shows that the node reaches the receiver. Returns notes.
-
-    Raises `NodeFailed`.
-    """
+    """Gets a small file, to test whether the node reaches the receiver. Raises `NodeFailed`."""
     task = observed.task
     try:
         for folder in FOLDERS:
@@ -237,7 +226,7 @@ async def _check_receiver(
         async with upload_target(ports, small, session, report) as target:
             gets = FileGets(small, Collect((path,)), session, target, report, ports=ports)
             result = await gets.get(path, NodeClock())
-        # The file has come, even if it is cut.
+        # A cut file is not worth a failure here: the node has reached the receiver.
         notes = notes_on_paths({path: replace(result, cut=None)}, ())
     except NodeFailed as error:
         observed.report(receiver="failed")

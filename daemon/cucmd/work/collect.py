@@ -46,9 +46,9 @@ from cucmd.work.verdict import (
 
 # A smaller error of the clock gets no note: it may be the time that the answer took.
 WORTH_A_NOTE = timedelta(minutes=2)
-# Seconds that the node has to tell its time after everything was collected, and seconds that are
-# left of the node's own deadline then. A complete collection must not fail because of that
-# question.
+# Seconds that the node has to tell its time after everything was collected. The question ends
+# _LEFT_OF_NODE seconds before the node's deadline, so that no complete collection fails because of
+# it.
 _ZONE_SECONDS = 20.0
 _LEFT_OF_NODE = 1.0
 
@@ -65,7 +65,7 @@ MOST_PATHS_SAID = 5
 
 
 class NodeClock(msgspec.Struct, frozen=True):
-    """Holds what is known about the node's clock. ahead: of ours; negative if it is behind."""
+    """Describes the node's clock. ahead: how far it is ahead of ours, negative if it is behind."""
 
     zone: tzinfo | None = None
     ahead: timedelta = timedelta()
@@ -108,9 +108,8 @@ async def collect(task: NodeTask, request: Collect, ports: Ports, report: Report
             results = {path: await gets.get(path, clock) for path in request.paths}
         report.phase(Phase.CLOSE)
         if clock is _NOT_ASKED and request.since is not None:
-            # The window did not need the node's time zone, but reading the time stamps in the files
-            # later does. All files are here, so the question ends before the node's deadline, and
-            # its failure is ignored.
+            # The window did not need the node's time zone, but the coverage of the window does. A
+            # failure of this question is ignored, because all files are here.
             left = trio.current_effective_deadline() - trio.current_time() - _LEFT_OF_NODE
             if left > 0:
                 with trio.move_on_after(min(_ZONE_SECONDS, left)), suppress(NodeFailed):
@@ -130,8 +129,8 @@ async def upload_target(
 ) -> AsyncIterator[UploadTarget]:
     """Opens an upload target that is revoked before the session is closed.
 
-    If the target has refused an upload, that is the failure of the node, whatever the node does
-    then: it may hang, or close the connection.
+    If the target has refused an upload, this refusal becomes the failure of the node, even if the
+    node then hangs or closes the connection.
     """
     target = receiver.open_upload_target(task, session.shell.peer_address)
     try:
@@ -163,7 +162,7 @@ async def _ask_for_time(session: NodeSession, task: NodeTask, report: Report) ->
     time = vos.find_node_time(machine, find_zone)
     clock = NodeClock(time.zone, time.ahead(datetime.now(UTC)))
     name = None if clock.zone is None else str(clock.zone)
-    # A clock with a small error is taken to be right, since two minutes decide nothing in a trace.
+    # A small error of the clock is ignored, since two minutes do not matter in a trace.
     report.clock(name, clock.ahead.total_seconds() if clock.notes() else 0.0)
     return clock
 
@@ -267,7 +266,7 @@ class FileGets:
                         all_of_them=not self._paths_left,
                     )
                     sizes = announced
-                    # Check before the first byte that there is room for all that was announced.
+                    # Check before the first byte whether all announced files fit.
                     if clock.can_log_in or self._request.compress:
                         continue
                     if problem := failure_if_too_large(self._task, self._ports, announced.bytes):
@@ -292,8 +291,8 @@ class FileGets:
     def _nothing_came(self, why: Failure, arrivals: Arrivals, clock: CommandClock) -> PathResult:
         """Returns the failure as the result of this path if other paths can go on, else raises it.
 
-        Files that came nevertheless are not complete, whatever the node said. If the node tried to
-        log in to the receiver, or was turned away there, it did not refuse the command.
+        Files that came nevertheless are incomplete. If the receiver has refused a login or a
+        connection of the node, the failure is raised too, with that reason.
         """
         if why.code not in PATH_FAILURES:
             raise NodeFailed(why)
@@ -332,11 +331,11 @@ class FileGets:
         unknown = note_if_not_compared(path, announced, done.sizes_unread)
         if unknown and self._target.refusal is not None:
             raise NodeFailed(self._target.refusal)
-        # Files that can be cut off unseen are read to their end. No deadline of the command applies
-        # meanwhile, since the node has done its part.
+        # Files that may be cut off, although the sums agree, are read to their end. The deadline of
+        # the command does not apply meanwhile, since the node has done its part.
         read: dict[ReceivedFile, FileRead] = {}
         if files := files_to_read(received, compressed=compressed):
-            # In phase TRANSFER the time of reading would lower the measured speed.
+            # In phase TRANSFER, the time for reading would lower the measured speed.
             self._report.phase(Phase.COMMAND)
             contents = await self._ports.readers.read_to_end(
                 self._task.folder, files, archives=compressed, announced=announced.size or 0
@@ -362,7 +361,7 @@ def nothing_matched(path: str) -> Failure:
 
 
 def name_path(path: str, broken: Failure) -> Failure:
-    """Puts the path before the message of a failure that lets the other paths go on."""
+    """Adds the path to the message of a failure after which other paths can go on."""
     if broken.code not in PATH_FAILURES:
         return broken
     return msgspec.structs.replace(broken, message=f"{path}: {broken.message}")

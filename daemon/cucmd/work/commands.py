@@ -1,6 +1,4 @@
-"""Runs commands and keeps their output in files, for the kinds of work that do so, such as
-`run`.
-"""
+"""Runs commands and keeps their output in files, for `run`, `health` and snapshots."""
 
 from __future__ import annotations
 
@@ -30,8 +28,8 @@ _PIECE = 16 * 1024
 class CommandRuns:
     """Runs the commands of a request on one node, and keeps their output.
 
-    lines: what the last command printed, as far as it is read. is_truncated: the node printed more.
-    seconds: how long each command may take; None means as long as its form says.
+    lines: output of the last command that a parser may read. is_truncated: the node printed more.
+    seconds: how long each command may take; None for the time of its form.
     """
 
     def __init__(
@@ -57,7 +55,7 @@ class CommandRuns:
     async def run(self, number: int) -> Failure | None:
         """Runs the command with this number, counted from 1.
 
-        Returns why it failed if others may still be run, otherwise None. Raises `NodeFailed`.
+        Returns a failure after which other commands can be run, or None. Raises `NodeFailed`.
         """
         command = vos.parse_command(self._request.commands_kept[number - 1])
         clock = form_clock(command.line, self._seconds or command.seconds)
@@ -128,7 +126,7 @@ class CommandRuns:
 
 
 def take_quota(task: NodeTask, size: int) -> None:
-    """Counts bytes that are to be kept of a node. Raises `NodeFailed` if that exceeds a limit."""
+    """Counts bytes against the quota of a node. Raises `NodeFailed` if they exceed a limit."""
     for limit, allowance in (("node_bytes", task.quota.node), ("job_bytes", task.quota.job)):
         if not allowance.take(size):
             message = f"limits.{limit} = {allowance.size:,} bytes are reached"

@@ -1,7 +1,6 @@
 """Asks a node which nodes its cluster has: logs in, asks, closes.
 
-What a node says about other nodes is not checked. It is kept in the node's own words, in limited
-length and with secrets masked, and nothing is done with it here.
+The node's words about other nodes are not checked, only shortened, and masked if they are secret.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from cucmd.node_name import address, split_address
 from cucmd.work.session import ask, logged_in, run_plain_command
 from cucmd.work.verdict import counted
 
-# A cluster has at most 21 nodes. The nodes are part of the state of a job, which is sent at each
-# change, and a node that prints 100,000 of them must not make that state too large.
+# A cluster has at most 21 nodes. A node that prints 100,000 of them must not make the state of the
+# job too large, which is sent at each change.
 MOST_MEMBERS = 200
 MOST_UNREAD = 20
 LONGEST_UNREAD = 200
@@ -54,7 +53,7 @@ async def discover(task: NodeTask, request: Discover, ports: Ports, report: Repo
             for node in cluster.nodes[:MOST_MEMBERS]
         )
         found = Found(members)
-        # Report now, since the answer to the second command may never come.
+        # Report now, because the answer to the second command may never come.
         report.result(found)
         if not found.members:
             unread = [mask(line)[:LONGEST_UNREAD] for line in cluster.others[:MOST_UNREAD]]
@@ -75,7 +74,7 @@ async def discover(task: NodeTask, request: Discover, ports: Ports, report: Repo
             left_out.append(
                 f"{lines} about the cluster in no known form; the transcript has all of them"
             )
-        # A start shows the notes of the discovery before it, so these notes are for its user too.
+        # A start shows the notes of its discovery too.
         unauthenticated_nodes = [node for node in found.members if node.unauthenticated]
         unauthenticated = [
             f"{node.node}, {node.name}, may be down, or new: {node.unauthenticated}"
@@ -88,7 +87,7 @@ async def discover(task: NodeTask, request: Discover, ports: Ports, report: Repo
 
 
 async def _version(session: NodeSession, task: NodeTask) -> tuple[str | None, tuple[str, ...]]:
-    """Returns (version, notes). The nodes are known by now, so a missing version fails nothing."""
+    """Returns (version, notes). A missing version is no failure, since the nodes are known."""
     try:
         answer = await ask(session, task, vos.SHOW_VERSION, vos.parse_version_active)
     except NodeFailed as error:
@@ -98,6 +97,6 @@ async def _version(session: NodeSession, task: NodeTask) -> tuple[str | None, tu
 
 
 def _name(node: vos.ListedNode, task: NodeTask) -> str:
-    """Names a node by its address, and by the port of the node that was asked if that has one."""
+    """Returns the node's address, with the port of the node that was asked, if it has one."""
     _, port = split_address(task.node)
     return node.address if port is None else address(node.address, port)

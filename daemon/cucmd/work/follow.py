@@ -4,25 +4,24 @@ come, and ends the command with Ctrl-C.
 How it ends, and what follows
 
     its duration is over        Ctrl-C; the node succeeds, with a note
-    as much came as is kept     the same
+    MOST_BYTES have come        the same
     `stop` of the job           Ctrl-C; the node succeeds. If it has not begun by then, it succeeds
                                 at once, with a note
     the prompt comes            after a few lines or none, the node has refused the command with
                                 these lines, and fails; after many lines it fails if the last one is
                                 a refusal; otherwise the node has ended the command by itself, which
                                 a note says
-    no prompt after Ctrl-C,     a note: the command ends with its session, and all that was wanted
-    or the connection is lost   is here
-    a cancel, a deadline        what came is kept, and counts as incomplete; the end of the session
-    the connection is lost      sends Ctrl-C
+    no prompt after Ctrl-C,     a note: the command ends with its session, and all wanted lines have
+    or the connection is lost   come
+    a cancel, a deadline        the lines that came are kept, and count as incomplete; the end of
+    the connection is lost      the session sends Ctrl-C
 
-Each attempt in the same job has a file of its own, so a retry overwrites nothing.
+Each attempt in the same job has a file of its own, so a retry overwrites nothing. A silent node is
+no stall, because its file may not grow.
 
-A file that does not grow prints nothing for as long as that lasts, so nothing counts as a stall.
-
-The lines are written in a thread (`node/file_writer.py`). The session is read further only when
-they are on disk, so that little waits for a disk that hangs. The end of the session does not wait
-for it.
+The lines are written in a thread (`node/file_writer.py`). More lines are read only when these are
+on disk, so that few lines are in memory if the disk hangs. The session can end before they are
+written.
 """
 
 from __future__ import annotations
@@ -60,8 +59,8 @@ ENDED_WITHIN = 10.0
 _BEFORE_IDLE_ENDS = 10.0
 # Seconds within which a prompt is confirmed, or more output has come.
 _CONFIRMED_WITHIN = 5.0
-# The most lines that a node prints to refuse the command; more lines are a log. In which words it
-# refuses an account without the right is not known (vos/NODES.md, section 6.18).
+# The most lines that a node prints to refuse the command; more lines are a log. The words with
+# which it refuses an account without the right are not known (vos/NODES.md, section 6.18).
 _LINES_OF_REFUSAL = 5
 
 _NOT_BEGUN_NOTE = "it was ended before it began on this node"
@@ -76,7 +75,7 @@ async def follow(task: NodeTask, request: Follow, ports: Ports, report: Report) 
     joint_run = task.joint_run
     assert joint_run is not None, "jobs/joint_run.py gives it to every task of a job to follow"
     with joint_run.preparing(task.node):
-        # The session is closed first, then the file waits for what is on its way to the disk.
+        # The session is closed first. The file is closed once all lines are written.
         async with (
             _Output(task, request, ports, report) as output,
             logged_in(task, ports, report) as session,
@@ -105,7 +104,7 @@ async def _follow_file(
     with joint_run.until_stopped() as scope:
         ended = await _until_it_ends(session, task, request, output, scope)
     if not ended and session.seems_done:
-        # The node may have refused the command just now. Then a stop is not the reason for the end.
+        # If the node has just refused the command, it was not ended by the stop.
         with trio.move_on_after(_CONFIRMED_WITHIN):
             ended = await _until_it_ends(session, task, request, output)
     if ended:
@@ -138,8 +137,8 @@ async def _until_it_ends(
 ) -> bool:
     """Keeps lines until the command is to be ended. Returns whether the node has ended it.
 
-    scope: a stop cancels it; its deadline is set once the node has taken the command. None after a
-    stop. Raises `NodeFailed`.
+    scope: its deadline is set when the node echoes the command. None after a stop. Raises
+    `NodeFailed`.
     """
     clock: LineClock | None = answer_clock(task.timeouts, request.line)
     idle_ends = trio.current_time() + vos.LONGEST_TAIL
@@ -173,10 +172,10 @@ def _check_not_refused(output: _Output) -> None:
 
 
 class _Output:
-    """Keeps what a node has printed, and puts it on record at the end.
+    """Keeps the lines that a node has printed, and reports their file at the end.
 
-    is_full: no more is kept. line_count: of the lines that are not empty. first_lines, last_line:
-    masked. is_whole: all came that was wanted.
+    is_full: no more lines are kept. line_count: the number of lines that are not empty, counted up
+    to a few. first_lines, last_line: masked. is_whole: all wanted lines have come.
     """
 
     def __init__(self, task: NodeTask, request: Follow, ports: Ports, report: Report) -> None:
@@ -192,17 +191,13 @@ class _Output:
         self._mask = task.mask
         self._file = _FollowedFile(task.folder / self._name, ports.shortage)
         self._started = False
-        self._size = 0  # including what is on its way to the disk
+        self._size = 0  # bytes, including those that are not written yet
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        """Closes the file, which is then durable, and puts what is on disk on record.
-
-        This cannot be cancelled, so that nothing on its way to the disk is lost. Raises `OSError`,
-        `NodeFailed`.
-        """
+        """Writes and closes the file, and reports it, even if cancelled. Raises as `written`."""
         if not self._started:
             return
         with trio.CancelScope(shield=True):
@@ -210,15 +205,13 @@ class _Output:
                 await self.written()
             finally:
                 try:
-                    # The writer's thread is not used, since the transcripts of other nodes would
-                    # wait.
+                    # Not in the writer's thread, since the transcripts of other nodes would wait.
                     await trio.to_thread.run_sync(self._file.close)
                 finally:
                     if self._file.is_open:
                         self._report.add_own_file(self.record())
 
     def record(self) -> ReceivedFile:
-        """Describes what is on disk, once the file is closed."""
         return ReceivedFile(
             node=self._task.node,
             path=f"{self._task.folder.name}/{self._name}",
@@ -237,8 +230,7 @@ class _Output:
     def add(self, lines: Iterable[str]) -> None:
         """Passes the lines to the writer. Raises `NodeFailed`.
 
-        This does not wait. Between an event of the session and passing its bytes to the writer
-        nothing may wait, or a stop would lose them.
+        This is no async function, because a cancel while it waits would lose the lines.
         """
         if self.is_full:
             return
@@ -263,9 +255,9 @@ class _Output:
 
 
 class _FollowedFile:
-    """Writes an output that others read while it grows, in worker threads, one at a time.
+    """Writes an output that clients may read while it grows. Runs in one thread at a time.
 
-    size, digest: of what is on disk. error: why no more is written.
+    size, digest: of the bytes on disk. error: why no more is written.
     """
 
     def __init__(self, path: Path, shortage: Callable[[int], str | None]) -> None:

@@ -1,13 +1,13 @@
 """Checks the health of a node: logs in, runs commands that only read, judges their output, closes.
 
-The output of each command is kept as `run` keeps it. If a command is refused, asks something, or
+The output of each command is kept as `run` keeps it. If a command is refused, asks a question, or
 takes too long, its check is *unread* and the next command is run. While a node of a cluster is
-down, some commands take minutes. If Ctrl-C does not end a command, the node fails, and what was
-found before is kept.
+down, some commands take minutes. If Ctrl-C does not end a command, the node fails, and its findings
+so far are kept.
 
 The table of the cluster comes first, since it names the product, and some checks exist only for
-certain products (`job.health.ONLY_OF`). If the node does not print the table, it gets the checks
-that most products have.
+certain products (`job.health.ONLY_OF`). If there is no table, only the checks that most products
+have are made.
 """
 
 from __future__ import annotations
@@ -82,9 +82,8 @@ async def check_health(
 
 
 async def _why_given_up(session: NodeSession, why: NodeFailed) -> Failure:
-    """Ends a command that took too long, and returns that failure.
-
-    Raises `why` for any other failure, and if Ctrl-C does not end the command.
+    """Ends a command that took too long, and returns the failure. Raises `why` if it has another
+    reason, or if Ctrl-C does not end the command.
     """
     if why.failure.code != Code.COMMAND_TIMEOUT or await return_to_prompt(session) is not None:
         raise why
@@ -97,9 +96,9 @@ async def _check_certificates(
     findings: _Findings,
     certificates: CertificateList,
 ) -> None:
-    """Asks for each certificate that the list names, until one takes too long.
+    """Asks for each certificate that the list names, until an answer takes too long.
 
-    The names are not in any list of ours, so these answers are kept only in the transcript.
+    The names are not known in advance, so only the transcript has these answers.
     """
     for name in health_findings.certificate_names(certificates):
         try:
@@ -117,7 +116,7 @@ async def _check_certificates(
 
 
 class _Findings:
-    """Collects what was found on a node so far. Each change is reported."""
+    """Collects the findings of a node, and reports each change."""
 
     def __init__(
         self, task: NodeTask, request: HealthCheck, session: NodeSession, report: Report
@@ -130,7 +129,7 @@ class _Findings:
         self._table_seen = False
 
     def reads_answer(self, line: str) -> bool:
-        """Says whether a check that applies to this node reads the answer to this command."""
+        """Returns whether a check that applies to this node needs the answer to this command."""
         return any(line in CHECKS[name] for name in self._applicable_checks())
 
     def _applicable_checks(self) -> list[str]:
@@ -148,12 +147,12 @@ class _Findings:
     ) -> None:
         """Judges the answer to a command.
 
-        answer: what was parsed, or None if the answer is empty. why_unread: why there is no answer.
+        answer: the parsed answer, or None if it is empty. why_unread: why there is no answer.
         truncated: the answer has more lines than were read.
         """
         now = datetime.now(UTC)
         self._table_seen = self._table_seen or line == vos.SHOW_CLUSTER
-        match answer:  # these are compared with other nodes
+        match answer:  # the clients compare these values with those of other nodes
             case vos.ActiveVersion(version=version):
                 self._found = replace(self._found, version=version)
             case vos.Machine():

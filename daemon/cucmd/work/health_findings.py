@@ -1,7 +1,7 @@
-"""PURE. Judges what each check of a node's health has found in the answer of the node.
+"""PURE. Judges the answers of a node in a health check.
 
-A judge gets the parsed answer, the thresholds, and our time. An answer that could not be read is
-`unread`, which is never good.
+A judge gets the parsed answer, the thresholds, and our time. An answer that could not be read gives
+a finding `unread`, and never a good one.
 """
 
 from __future__ import annotations
@@ -59,9 +59,7 @@ def _version(answer: vos.ActiveVersion, _: Thresholds, now: datetime) -> list[Fi
 
 
 def _cluster(answer: vos.ClusterTable, _: Thresholds, now: datetime) -> list[Finding]:
-    """Judges only which nodes are authenticated. Whether they answer is not judged, since they are
-    nodes of the job and are asked themselves.
-    """
+    """Judges only which nodes are authenticated, since the job asks the other nodes themselves."""
     if not answer.nodes:
         return [Finding("cluster", UNREAD, "no node in a known form is in the table")]
     unauthenticated = [node for node in answer.nodes if node.unauthenticated is not None]
@@ -168,8 +166,7 @@ def _replication(answer: ReplicationState, _: Thresholds, now: datetime) -> list
 def judge_certificate(name: str, answer: Certificate, limits: Thresholds, now: datetime) -> Finding:
     """Judges the answer to `show cert own NAME`.
 
-    Its dates have the name of a time zone that may not be known here, so only whole days are
-    compared.
+    Only days are compared, because the dates have the name of a time zone that may be unknown here.
     """
     if answer.valid_to is None:
         return Finding("certificates", UNREAD, f"{name}: its last valid day is missing")
@@ -293,7 +290,7 @@ def _availability(answer: HighAvailability, _: Thresholds, now: datetime) -> lis
 def judge_answer(
     check: str, answer: object, limits: Thresholds, now: datetime, find_zone: FindZone
 ) -> list[Finding]:
-    """Judges the parsed answer to the last command of a check; None if it is empty."""
+    """Judges the parsed answer to the last command of a check, which is None if it is empty."""
     if answer is None:
         return [Finding(check, UNREAD, "nothing of its answer could be read")]
     if check == "clock" and isinstance(answer, vos.Machine):
@@ -302,10 +299,10 @@ def judge_answer(
 
 
 def findings_if_truncated(check: str, found: Sequence[Finding]) -> list[Finding]:
-    """Returns the findings that hold although only the beginning of the answer was read.
+    """Returns the findings that are certain although only the beginning of the answer was read.
 
     The beginning can prove that something is wrong. It can never prove that all is well, and it
-    does not show the last backup.
+    does not have the last backup.
     """
     stay = [finding for finding in found if finding.state != GOOD and check != "backup"]
     return [*stay, Finding(check, UNREAD, "the answer is long, and only its beginning was read")]

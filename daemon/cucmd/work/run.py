@@ -6,13 +6,13 @@ How a command ends, and what follows
 
     the prompt comes       its output is kept; the next command
     the node refuses it    its output is kept; the next command; the node fails at the end
-    a question comes       Ctrl-C; what came before it is kept; the next command; the node fails at
-                           the end
-    its time is over       what came is kept; the node fails now, with no further command, so that a
-                           node that hangs is left alone
+    a question comes       Ctrl-C; the output before the question is kept; the next command; the
+                           node fails at the end
+    its time is over       the output so far is kept; the node fails now, and no further command is
+                           typed on a node that may hang
 
-A snapshot also runs commands, at the end of a collection. All files are here by then, so nothing
-fails any more, and what went wrong becomes a note. A snapshot may be a health check of the node.
+A snapshot also runs commands, or a health check, at the end of a collection. All files are here by
+then, so the node does not fail, and any failure becomes a note.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LEFT = 1.0
 
 
 async def run(task: NodeTask, request: Run, ports: Ports, report: Report) -> Notes:
-    """Runs the commands, and keeps what they print. Returns notes. Raises `NodeFailed`."""
+    """Runs the commands, and keeps their output. Returns no notes. Raises `NodeFailed`."""
     async with logged_in(task, ports, report) as session:
         await run_plain_command(session, task, vos.PAGER_OFF)
         report.phase(Phase.COMMAND)
@@ -58,10 +58,9 @@ async def take_snapshot(
     ports: Ports,
     report: Report,
 ) -> tuple[str, ...]:
-    """Runs the commands, and keeps what they print. Returns notes.
+    """Runs the commands, and keeps their output. Returns notes.
 
-    If a command is refused or asks a question, the next one is run. If a command does not come to
-    its end, no other one is run.
+    After a command that does not end, no further command is run.
     """
     problems: list[str] = []
     with trio.move_on_at(trio.current_effective_deadline() - _LEFT) as time_left:

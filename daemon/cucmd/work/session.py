@@ -1,9 +1,8 @@
-"""Shared by all kinds of work: logs in, runs plain commands, comes back to the prompt, and checks
-whether the files that a node announces fit on the disk and into the limits.
+"""Shared by all kinds of work: logs in, runs plain commands, returns to the prompt, and checks
+whether announced files fit on the disk and into the limits.
 
-A command returns its whole answer, except for lines that nothing reads (`vos.take_parsable`), or
-raises `NodeFailed`. Announced files are refused only if they certainly do not fit. With `compress`
-a node announces the sizes before compression, and what comes may be a tenth of that.
+Announced files are refused only if they certainly do not fit. With `compress`, a node announces the
+sizes before compression, and the files may have a tenth of that.
 """
 
 from __future__ import annotations
@@ -79,7 +78,7 @@ def refusal_text(mask: Callable[[str], str], lines: Sequence[str]) -> str | None
 
 
 def first_and_last_lines(lines: Sequence[str]) -> Sequence[str]:
-    """Returns the lines at both ends of a long answer, which are more than are ever quoted."""
+    """Returns the lines at both ends of a long answer, since no message quotes more."""
     if len(lines) <= 2 * _AT_EACH_END:
         return lines
     return (*lines[:_AT_EACH_END], *lines[-_AT_EACH_END:])
@@ -100,7 +99,7 @@ async def return_to_prompt(session: NodeSession) -> str | None:
 def failure_if_too_large(task: NodeTask, receiver: Receiver, size: int) -> Failure | None:
     """Returns a failure if `size` more bytes of the node do not fit; None if they do.
 
-    Bytes that other nodes have announced and not yet sent are not known here.
+    Bytes that other nodes have announced and not yet sent do not count here.
     """
     quota = task.quota
     for name, left in (("node_bytes", quota.node.left), ("job_bytes", quota.job.left)):

@@ -1,4 +1,4 @@
-"""PURE. Compares what a node announced with what came, for one `file get`.
+"""PURE. Compares the files that a node announced with those that came, for one `file get`.
 
 A command succeeds only if the client closed every file that it opened, the node said that the
 command is completed, and no fewer files and bytes came than the node announced. More may come,
@@ -23,16 +23,14 @@ If the node could have logged in to the receiver and never did, `collect.py` tur
 failures into receiver_unreachable or receiver_rejected.
 
 Nodes announce only sums, so the growth of one file can hide the truncation of another. Therefore
-every file that itself tells where it ends, a gzip, is read to its end (`reading/completeness.py`).
-For all other files only the sums can be compared, and so it is for a gzip that is empty or that was
-cut exactly between two members.
+every gzip is read to its end, which its format marks (`reading/completeness.py`). For other files,
+and for a gzip that is empty or cut exactly between two members, only the sums can be compared.
 
 A gzip can also be cut on the node itself, or still be written there. The hint says so if the sums
-agree to the byte, since then nothing has grown. The file is incomplete all the same, for nobody can
-read its end. It is kept, and the other files and the other paths of the node count.
+agree to the byte, since then nothing has grown. The file counts as incomplete. It is kept, and the
+other files and the other paths of the node count.
 
-The stages of the dialogue that lead here, and what a prompt before a transfer means, are described
-in vos/file_get.py.
+vos/file_get.py describes the dialogue that leads here.
 """
 
 from __future__ import annotations
@@ -80,7 +78,6 @@ def files_to_read(files: Sequence[ReceivedFile], *, compressed: bool) -> list[Re
 
 
 def _is_gzip(file: ReceivedFile) -> bool:
-    """Says whether the file has the name of a gzip."""
     return file.path.lower().endswith(_GZIP)
 
 
@@ -120,9 +117,9 @@ def compare(
 
 
 def _describe_shortfall(announced: Announced, files: int, size: int | None) -> str:
-    """Says how much less came, such as `1 byte short: 1,799,999 of 1,800,000`; "" if nothing.
+    """Returns a text such as `1 byte short: 1,799,999 of 1,800,000`, or "" if nothing is missing.
 
-    size: None if it is not known.
+    size: the bytes that came, or None if they are not known.
     """
     if announced.files and not files:
         return f"nothing came of {counted(announced.files, 'file')}"

@@ -1,4 +1,4 @@
-"""Runs worker processes, which handle bytes that a node or a stranger has made.
+"""Runs worker processes, which handle bytes from nodes and strangers.
 
     frames.py        PURE  the messages between the daemon, the fork server and the workers
     confine.py       limits the files that a worker may open, and the resources that it may use
@@ -8,21 +8,20 @@
     workers.py       in the daemon: starts the fork server, and asks it for workers
     process.py       in the daemon: talks to one worker
 
-How a worker comes to be. The daemon starts the fork server by exec and gives it nothing but a
-socket: no password, no database, no socket of a client, and of the environment only the path of
-programs. The fork server imports what the workers need, once, and then forks one worker for each
-piece of work, which takes a millisecond. The daemon and the worker share a socket pair, the
-channel. The fork server cannot read what they say.
+How a worker begins. The daemon starts the fork server by exec and gives it a socket, and the
+environment variable PATH: no password, no database, no socket of a client. The fork server imports
+the modules of all workers once, and then forks one worker for each piece of work, which takes a
+millisecond. The daemon and the worker share a socket pair, the channel, which the fork server
+cannot read.
 
 The daemon also passes open descriptors through the channel. A worker that receives files gets its
-connection in this way, and each file that the daemon opens for it, because the worker cannot open
-files itself (`receiver/`).
+connection in this way, and each file, because the worker cannot open files itself (`receiver/`).
 
 How a worker ends.
 
     the work is done        the daemon closes the channel, and the worker exits
     a cancel                the daemon kills the worker by its pidfd, whatever the worker is doing
-    a limit is reached      the kernel ends it: memory, processor time, size of a file
+    a limit is reached      the kernel ends the worker: memory, processor time, size of a file
     the fork server hangs   the daemon kills the fork server if it does not answer within seconds
     the fork server ends    the kernel kills all its workers (PR_SET_PDEATHSIG), and the daemon
                             starts the fork server again

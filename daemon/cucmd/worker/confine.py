@@ -1,6 +1,6 @@
-"""Limits which files a process may open, by Landlock, and how much it may use, by rlimits.
+"""Limits which files a process may open, by Landlock, and its resources, by rlimits.
 
-The process cannot undo any of it. `seccomp.py` limits the system calls that it may make.
+The process cannot undo these limits. `seccomp.py` limits the system calls that it may make.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def end_with_parent(parent: int) -> None:
 def raise_oom_score() -> None:
     """Makes the kernel kill this process and its children before the daemon if memory runs out.
 
-    Call it before `restrict_files_to`, after which the process cannot write to the file in /proc.
+    Call this before `restrict_files_to`, after which the process cannot write to /proc.
     """
     with suppress(OSError), open("/proc/self/oom_score_adj", "r+") as file:
         score = int(file.read())
@@ -58,7 +58,7 @@ def raise_oom_score() -> None:
 
 
 def forbid_privileges() -> None:
-    """Forbids this process to gain privileges by exec, to be traced, and to leave a core file."""
+    """Prevents that this process gains privileges by exec, is traced, or leaves a core file."""
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -67,17 +67,15 @@ def forbid_privileges() -> None:
 def drop_capabilities(*, reads: bool) -> None:
     """Drops the capabilities that the process has if root has started the daemon. Raises OSError.
 
-    reads: whether the process has to read files. Its files may belong to another user, so it then
-        keeps the capability to read all files, which Landlock limits to its folders.
+    reads: whether the process keeps the capability to read all files, because its files may belong
+        to another user. Landlock limits the capability to the folders of the process.
     """
     header = struct.pack("=Ii", _CAPABILITY_VERSION, 0)
     held = ctypes.create_string_buffer(24)
     _checked(_libc.capget(header, held))
     _, permitted, _, _, permitted_above, _ = struct.unpack("=6I", held)
     if not (permitted or permitted_above):
-        # There is nothing to drop. This is so in the systemd unit, whose filter of system calls
-        # would refuse `capset`.
-        return
+        return  # as in the systemd unit, whose filter of system calls would refuse `capset`
     kept = permitted & _CAP_DAC_READ_SEARCH if reads else 0
     _checked(_libc.capset(header, struct.pack("=6I", kept, kept, 0, 0, 0, 0)))
 
@@ -105,7 +103,7 @@ def set_limits(limits: ProcessLimits) -> None:
 
 
 def missing_protections() -> list[str]:
-    """Returns texts that tell what this kernel lacks to confine workers, and what that means."""
+    """Returns texts about protections that this kernel lacks, and their consequences."""
     missing = []
     if not _has_landlock():
         missing.append(
@@ -128,9 +126,8 @@ def _has_landlock() -> bool:
 def restrict_files_to(folders: Iterable[Path | str]) -> bool:
     """Lets this process open files below these folders only, and only for reading.
 
-    The process can then make, remove and rename nothing. It may still use descriptors of files
-    elsewhere that it is given, but it cannot open anything below such a descriptor. Folders that do
-    not exist are left out.
+    The process can then make, remove and rename nothing. It may still use descriptors that it gets
+    of files elsewhere, but cannot open anything below them. Missing folders are left out.
 
     Returns False if the kernel has no Landlock. Raises OSError if the kernel refuses.
     """

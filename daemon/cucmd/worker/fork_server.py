@@ -1,4 +1,4 @@
-"""Runs the fork server, which imports what the workers need and forks them. It has one thread.
+"""Runs the fork server, which imports the modules of the workers and forks them, in one thread.
 
     python -m cucmd.worker.fork_server DESCRIPTOR DAEMON FOLDER ROLE=MODULE:FUNCTION ...
 
@@ -46,8 +46,8 @@ from cucmd.worker.seccomp import filter_calls
 OUT_OF_MEMORY = 70
 DEFECT = 71
 
-# Characters of a traceback. A pipe takes 4096 bytes in one piece, so that the texts of two workers
-# do not get mixed.
+# The most characters of a traceback. A pipe takes 4096 bytes in one piece, so the texts of two
+# workers do not get mixed.
 _MOST_TRACEBACK = 4000
 
 # Where Python reads files while it runs: modules that are imported late, encodings, time zones.
@@ -85,7 +85,7 @@ def _own_folders() -> set[str]:
 
 
 class ForkServer:
-    """Forks workers when the daemon asks for them. `run` returns when the daemon has gone."""
+    """Forks workers when the daemon asks for them. `run` returns when the daemon has ended."""
 
     def __init__(self, control: socket.socket, roles: Mapping[str, EntryPoint]) -> None:
         self._control = control
@@ -105,12 +105,12 @@ class ForkServer:
                     return
 
     def _take(self) -> bool:
-        """Handles one request of the daemon. Returns False if the daemon has gone."""
+        """Handles one request of the daemon. Returns False if the daemon has ended."""
         content, descriptors, _, _ = socket.recv_fds(self._control, MAX_PACKET, 1)
         if not content:
             return False
         request, parent, pid = self._decoder.decode(content), os.getpid(), 0
-        if not descriptors:  # this process has too many open files, so the kernel dropped it
+        if not descriptors:  # dropped by the kernel, since this process has too many open files
             self._send(CannotFork(request.number, os.strerror(errno.EMFILE)))
             return True
         channel = socket.socket(fileno=descriptors[0])
@@ -148,7 +148,7 @@ class ForkServer:
         try:
             socket.send_fds(self._control, [encode_packet(frame)], descriptors)
         except OSError:
-            sys.exit()  # the daemon has gone
+            sys.exit()  # the daemon has ended
 
     def _be_forked(self, request: Fork, channel: Channel, parent: int) -> NoReturn:
         """Runs in the worker: confines it, does its work, and exits."""
@@ -158,8 +158,7 @@ class ForkServer:
             self._control.close()
             for pidfd in self._children:
                 os.close(pidfd)
-            # The dialogue with nodes gets the processor first. The filter of systemd/cucmd.service
-            # refuses this call.
+            # The filter of systemd/cucmd.service refuses this call.
             with suppress(OSError):
                 os.nice(request.limits.nice)
             confine.set_limits(request.limits)
@@ -174,7 +173,7 @@ class ForkServer:
         except MemoryError:
             code = OUT_OF_MEMORY
         except BaseException:
-            # The daemon reads this and logs it. One write keeps it apart from other workers' texts.
+            # The daemon logs the text. One write does not get mixed with texts of other workers.
             sys.stderr.write(traceback.format_exc()[-_MOST_TRACEBACK:])
         finally:
             os._exit(code)

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class DaemonGone(Exception):
-    """Raised when the daemon has closed the channel, because it needs nothing more."""
+    """Raised when the daemon has closed the channel, because the worker is no longer needed."""
 
 
 class Channel:

@@ -104,7 +104,7 @@ class ReadTraces(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     paths: the paths of the collection.
     longer: for each path, the longer `written_for` with which the node would send later files, or
         None if there are no later files.
-    unverified: the paths for which no file need come.
+    unverified: the paths that may match no file.
     recurs: whether the collection includes subfolders.
     asked: whether the node was asked for every path.
     """
@@ -132,7 +132,7 @@ class TracePage(msgspec.Struct, frozen=True, tag=True):
 
 
 class TracesRead(msgspec.Struct, frozen=True, tag=True):
-    """Says what the files cover."""
+    """Says which part of the time window the files of the node cover."""
 
     covered: Covered
 
@@ -182,7 +182,7 @@ class ExportParts(msgspec.Struct, frozen=True, tag=True):
 class ExportMoved(msgspec.Struct, frozen=True, tag=True):
     """Says how many bytes the client's connection has taken since the beginning.
 
-    wants: whether all parts were sent, and the worker asks for the next ones.
+    wants: whether all parts were sent, and the worker asks for more.
     """
 
     size: int
@@ -214,7 +214,7 @@ class CheckFiles(msgspec.Struct, frozen=True, tag=True):
 
 
 class FileChecked(msgspec.Struct, frozen=True, tag=True):
-    """Says how a file differs from what was received, or None if it does not differ."""
+    """Says whether a file is as it was received. wrong: the difference, or None."""
 
     wrong: Why | None = None
 
@@ -231,7 +231,6 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def encode_packet(frame: msgspec.Struct) -> bytes:
-    """Returns a frame for the socket of the fork server."""
     return _encoder.encode(frame)
 
 

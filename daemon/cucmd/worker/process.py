@@ -20,7 +20,7 @@ from cucmd.worker.frames import (
     frame_length,
 )
 
-# Seconds that the kernel gets to end a killed process, and the fork server to report why one ended.
+# Seconds that the kernel gets to end a killed process, and the fork server to report the end.
 END_SECONDS = 1.0
 
 T = TypeVar("T")
@@ -29,10 +29,10 @@ T = TypeVar("T")
 class Cause(StrEnum):
     """Lists why a worker ended before its work was done."""
 
-    LOST = "lost"  # it was killed, or the fork server has ended: this says nothing about the work
+    LOST = "lost"  # it was killed, or the fork server has ended; the work is not the reason
     TIME = "time"  # it has used more processor time than allowed
     MEMORY = "memory"
-    WRONG = "wrong"  # it sent something that is no answer, or a defect has ended it
+    WRONG = "wrong"  # it sent an invalid frame, or a defect has ended it
 
 
 class WorkerEnded(Exception):
@@ -44,10 +44,11 @@ class WorkerEnded(Exception):
 
 
 class PendingFork:
-    """Holds what is known about a worker that the fork server was asked for.
+    """Holds the state of a worker that the fork server was asked to fork.
 
-    answered: set when `answer` is known: the worker's pidfd, or a text why there is no worker.
-    ended: set when the worker has ended. `end` is then known, unless the fork server has ended too.
+    answer: the worker's pidfd, or a text why there is no worker. Valid once `answered` is set.
+    end: how the worker has ended, or None if the fork server has ended too. Valid once `ended` is
+        set.
     """
 
     def __init__(self) -> None:
@@ -96,7 +97,7 @@ class Worker:
             raise WorkerEnded(Cause.WRONG, str(error)) from error
 
     async def wait_readable(self) -> None:
-        """Returns when there are bytes to read."""
+        """Waits until there are bytes to read."""
         if self._at_end:
             raise await self._end_error()
         await trio.lowlevel.wait_readable(self._socket)
@@ -141,7 +142,7 @@ class Worker:
         return taken
 
     async def _end_error(self) -> WorkerEnded:
-        """Returns the exception that tells why the worker has ended."""
+        """Returns an exception that says why the worker has ended."""
         with trio.move_on_after(END_SECONDS):
             await self._pending.ended.wait()
         end = self._pending.end

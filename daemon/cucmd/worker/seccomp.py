@@ -1,10 +1,10 @@
 """Forbids a worker the system calls that it does not need, by a seccomp filter.
 
-Landlock (`confine.py`) decides which files a process may open. That leaves a lot to a process that
-hostile bytes have taken over. It could connect to the daemon's own socket, where the kernel would
-name the daemon's user as the caller. It could change modes, owners, times and lengths of files by
-their path; start children that live on when their parent is killed; signal, trace and slow down the
-other processes of its user; and leave memory behind that nobody frees. The filter forbids all this.
+Landlock (`confine.py`) only limits which files a process may open. A process that hostile bytes
+have taken over could still connect to the daemon's own socket, as the daemon's user; change modes,
+owners, times and lengths of files by their path; start children that outlive it; signal, trace and
+slow down other processes of its user; and leave memory behind that nobody frees. The filter forbids
+all this.
 
 The filter is a short program for the kernel's BPF machine. It runs at each system call and decides:
 
@@ -33,8 +33,8 @@ import termios
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
-# For each machine, the number that the kernel gives it in a filter (<linux/audit.h>), and which of
-# the two numbers in the tables below belongs to it.
+# For each machine, its number in a filter (<linux/audit.h>), and the position of its system call
+# numbers in the tables below.
 _MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 
 # For each call, its numbers on x86-64 and on aarch64. aarch64 does not have the oldest calls.
@@ -133,25 +133,24 @@ _DENIED: dict[str, tuple[int, int | None]] = {
     "file_setattr": (469, 469),
 }
 
-# For each call, the arguments that are checked: number of the argument, bits that count, and
-# allowed values of these bits. The kernel uses only the lower half of these arguments, and so does
-# the filter.
+# For each call, the arguments that are checked: number of the argument, the bits to compare, and
+# the allowed values of these bits. Like the kernel, the filter uses only the lower half of these
+# arguments.
 _ALL = 0xFFFFFFFF
 _ALLOWED_WITH: dict[str, list[tuple[int, int, list[int]]]] = {
     # asyncio wakes itself by a pair of stream sockets. Datagram sockets could send to any path.
     "socketpair": [(0, _ALL, [socket.AF_UNIX]), (1, 0xF, [socket.SOCK_STREAM])],
-    # The C library's `getrlimit` uses it for the process itself (0). Any other number would change
-    # the limits of another process.
+    # The C library's `getrlimit` uses this for the process itself (0). Any other number could
+    # change the limits of another process.
     "prlimit64": [(0, _ALL, [0])],
-    # What Python does with sockets and files. This excludes TIOCSTI, which types into the daemon's
-    # terminal, FIOSETOWN, which has the kernel signal other processes, and all requests that change
-    # a file's attributes.
+    # Python uses these for sockets and files. TIOCSTI would type into the daemon's terminal,
+    # FIOSETOWN would make the kernel signal other processes, and other requests would change a
+    # file's attributes.
     "ioctl": [(1, _ALL, [termios.FIONBIO, termios.FIOCLEX, termios.FIONCLEX, termios.TCGETS])],
-    # Duplicates and flags. This excludes F_SETOWN and F_SETSIG, which have the kernel signal other
-    # processes.
+    # Duplicates and flags. F_SETOWN and F_SETSIG would make the kernel signal other processes.
     "fcntl": [(1, _ALL, [*range(fcntl.F_DUPFD, fcntl.F_SETFL + 1), fcntl.F_DUPFD_CLOEXEC])],
-    # PR_SET_NAME, PR_GET_NAME and PR_SET_VMA: names of threads and of memory. This excludes
-    # PR_SET_PDEATHSIG, by which a worker ends together with the fork server.
+    # PR_SET_NAME, PR_GET_NAME and PR_SET_VMA: names of threads and of memory. PR_SET_PDEATHSIG must
+    # stay as it is, since it ends a worker together with the fork server.
     "prctl": [(0, _ALL, [15, 16, 0x53564D41])],
 }
 
@@ -169,8 +168,8 @@ _NUMBERS: dict[str, tuple[int, int | None]] = {
 
 _X32 = 0x40000000  # the bit that marks a call of x32; no other numbers are so large
 
-# Instructions (<linux/bpf_common.h>), and what they load: the number of the call is at offset 0,
-# the machine at 4, and the arguments follow at 16 with eight bytes each.
+# Instructions (<linux/bpf_common.h>), and the offsets of the values that they load: the number of
+# the call at 0, the machine at 4, and the arguments from 16 on with eight bytes each.
 _LOAD, _AND, _IS, _AT_LEAST, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
 _NUMBER, _MACHINE, _ARGUMENTS = 0, 4, 16
 _KILL, _ERROR, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000  # SECCOMP_RET_*, <linux/seccomp.h>

@@ -35,10 +35,9 @@ from cucmd.worker.process import END_SECONDS, Cause, PendingFork, Worker, Worker
 # Seconds between the end of the fork server and its next start.
 RESTART_SECONDS = 1.0
 # Seconds within which a worker must have been forked, including the start of the fork server. The
-# start takes a second and a fork some milliseconds. If no answer comes in this time, the fork
-# server hangs, and is killed.
+# start takes a second and a fork some milliseconds. A fork server that takes longer is killed.
 FORK_TIMEOUT = 20.0
-# Seconds that the daemon waits for the fork server when it starts.
+# Seconds that the daemon waits for the fork server at its own start.
 _READY = 10.0
 # Bytes that the fork server and all workers together may write to standard error in a minute.
 _MAX_OUTPUT = 64 * 1024
@@ -79,7 +78,7 @@ async def open_workers(
 class Workers:
     """Gets workers from the fork server. Made by `open_workers`.
 
-    confined: whether Landlock confines the workers, or None if that is not known yet.
+    confined: whether Landlock confines the workers, or None before the fork server is ready.
     """
 
     def __init__(
@@ -104,7 +103,7 @@ class Workers:
         self._decoder = msgspec.msgpack.Decoder(FromForkServer)
 
     async def wait_ready(self) -> None:
-        """Returns when the fork server is ready, or after 10 s."""
+        """Waits until the fork server is ready, for at most 10 s."""
         with trio.move_on_after(_READY):
             await self._ready.wait()
 
@@ -162,7 +161,7 @@ class Workers:
             os.close(answer)
 
     def _lose_all(self) -> None:
-        """Tells all callers that their workers have ended together with the fork server."""
+        """Tells all callers that their workers have ended with the fork server."""
         self._process = self._control = None
         if self._ready.is_set():  # an event that is not set yet may have waiting callers: keep it
             self._ready = trio.Event()
@@ -210,13 +209,13 @@ class Workers:
         try:
             with trio.fail_after(self._fork_timeout):
                 while not self._ready.is_set():
-                    # When this returns, the fork server may have ended already. So look again.
+                    # The fork server may have ended before this task runs again.
                     await self._ready.wait()
                 self._pending[fork.number] = pending
                 async with self._sending:
                     if self._control is not None:
                         rights = array.array("i", [channel.fileno()])
-                        with suppress(OSError):  # it has ended: `_lose_all` answers
+                        with suppress(OSError):  # if it has ended, `_lose_all` answers
                             await self._control.sendmsg(
                                 [encode_packet(fork)],
                                 [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)],
@@ -241,10 +240,11 @@ def _kill(pidfd: int) -> None:
 async def _log_output(stream: trio.lowlevel.FdStream) -> None:
     """Logs what the fork server and its workers write to standard error, until all have ended.
 
-    This is usually the traceback of a defect. They do not inherit the daemon's standard error: a
-    process that may write to no file could not write to a log that is a file, and a worker that
-    hostile bytes have taken over could read from a terminal. Beyond `_MAX_OUTPUT` bytes in a minute
-    the pipe is not read, and what does not fit into it is lost.
+    The text is usually the traceback of a defect. The processes do not inherit the daemon's
+    standard
+    error: they may not write to files, so they could not write to a log that is a file, and hostile
+    code in a worker could read from a terminal. After `_MAX_OUTPUT` bytes in a minute the pipe is
+    not read until the next minute, and text that does not fit into it is lost.
     """
     async with stream:
         while True:
@@ -264,8 +264,8 @@ async def _run_fork_server(
 ) -> AsyncIterator[tuple[subprocess.Popen[bytes], trio.socket.SocketType]]:
     """Starts the fork server, yields its process and its socket, and kills it at the end.
 
-    It is started by exec, because a plain fork of the daemon would have the daemon's passwords in
-    its memory. The wait for its end uses no thread, because there may be no thread left.
+    A plain fork of the daemon would have the daemon's passwords in its memory, so this uses exec.
+    The wait for its end uses no thread, because there may be no thread left.
 
     standard_error: a descriptor for the process, which this function closes. Raises OSError.
     """
