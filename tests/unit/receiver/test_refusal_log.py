@@ -4,12 +4,13 @@ import logging
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from cucmd.receiver.refusal_log import EVERY, RefusalLog
 
 
 @pytest.fixture
-async def refusals(nursery: trio.Nursery, autojump_clock: trio.testing.MockClock) -> RefusalLog:
+async def refusals(nursery: trio.Nursery) -> RefusalLog:
     log = RefusalLog()
     nursery.start_soon(log.run)
     return log
@@ -21,7 +22,7 @@ async def minute_over() -> None:
 
 
 async def test_flood_is_one_line_a_minute(
-    refusals: RefusalLog, caplog: pytest.LogCaptureFixture
+    refusals: RefusalLog, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     for _ in range(3):
         for number in range(600):
@@ -33,7 +34,7 @@ async def test_flood_is_one_line_a_minute(
 
 
 async def test_line_names_addresses_with_most(
-    refusals: RefusalLog, caplog: pytest.LogCaptureFixture
+    refusals: RefusalLog, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     for source in "abbbccde":
         refusals.add("refused", source)
@@ -44,7 +45,7 @@ async def test_line_names_addresses_with_most(
 
 
 async def test_quiet_minute_ends_the_count(
-    refusals: RefusalLog, caplog: pytest.LogCaptureFixture
+    refusals: RefusalLog, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     refusals.add("refused", "a")
     await minute_over()
