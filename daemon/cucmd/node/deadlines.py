@@ -49,7 +49,7 @@ class PhaseClock:
         self.expired: Failure | None = None
 
     def start(self, code: Code, seconds: float, what: str) -> None:
-        """Begins the next phase, which may take `seconds`. The failure describes it as `what`."""
+        """Begins a phase of at most `seconds`. `what` describes the phase in its failure."""
         self.set_failure(timeout_failure(code, seconds, what))
         if not self.scope.cancel_called:
             self.scope.deadline = trio.current_time() + seconds
@@ -100,7 +100,7 @@ def form_clock(line: str, seconds: float) -> LineClock:
 class Arrivals:
     """Counts what an upload target has received since this object was made.
 
-    It must be made just before the command is typed.
+    Must be made just before the command is typed.
     """
 
     def __init__(self, target: UploadTarget) -> None:

@@ -220,7 +220,7 @@ class NodeSession:
         """Waits for the next bytes, for a silence that confirms a prompt, or until `ends`."""
         if self._rate_limit.reached:
             with trio.move_on_at(ends):
-                await self._rate_limit.wait()  # must not count as silence of the node, below
+                await self._rate_limit.wait()  # outside of the silence that is measured below
         quiet = self._cli.quiet_after
         confirmed = math.inf if quiet is None else trio.current_time() + quiet
         data: bytes | None = None
@@ -336,6 +336,6 @@ class RateLimit:
         return self._full_at - BURST / RATE > trio.current_time()
 
     async def wait(self) -> None:
-        """Waits until more bytes may be read. Does not check for a cancel if they may be now."""
+        """Waits until more bytes may be read. Is not a checkpoint of trio if no wait is needed."""
         if self.reached:
             await trio.sleep_until(self._full_at - BURST / RATE)

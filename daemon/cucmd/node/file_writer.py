@@ -46,7 +46,7 @@ class AppendedFile(Protocol):
 class _QueuedPiece(msgspec.Struct):
     """Holds one entry of the queue.
 
-    answered  set when the entry is written, or when `error` says why it is not
+    answered  set when the entry is written, or when writing has failed with `error`
     last      close the file after this entry
     """
 
@@ -79,9 +79,9 @@ class FileWriter:
         self._put(_QueuedPiece(file, data))
 
     async def written(self, file: AppendedFile) -> None:
-        """Returns when everything that was appended before is written, even after a cancel.
+        """Returns when everything that was appended before is written.
 
-        Raises the exception of `AppendedFile.append`.
+        If cancelled, the bytes are still written. Raises the exception of `AppendedFile.append`.
         """
         await self._answer(_QueuedPiece(file, b"", trio.Event()))
 
@@ -130,7 +130,7 @@ class FileWriter:
         self._written += sum(_PIECE + len(piece.data) for piece in pieces)
         for piece in pieces:
             if piece.answered is not None:
-                with suppress(trio.RunFinishedError):  # then no task waits any more
+                with suppress(trio.RunFinishedError):  # trio has ended, so no task waits
                     self._token.run_sync_soon(piece.answered.set)
         return not last
 
@@ -154,7 +154,7 @@ def _write(file: AppendedFile, pieces: list[_QueuedPiece]) -> None:
         finally:
             if pieces[-1].last:
                 file.close()
-    except Exception as error:  # of any kind, since a task may wait for an answer
+    except Exception as error:  # goes to the waiting tasks
         for piece in pieces:
             piece.error = error
 

@@ -54,7 +54,7 @@ class Shell(Protocol):
 
     @property
     def has_come(self) -> bool:
-        """Says whether bytes have come, at least to the socket, that `receive` has not returned."""
+        """Says whether bytes wait for `receive`, even if only in the socket."""
 
     async def send(self, data: bytes) -> None:
         """Sends bytes, and waits while the node does not read. Raises `NodeFailed`."""
@@ -76,7 +76,7 @@ class OpenShell(Protocol):
         mask: Callable[[str], str],
         report: Report,
     ) -> Shell:
-        """Connects and logs in. Raises `NodeFailed`, and what `report.password` raises.
+        """Connects and logs in. Raises `NodeFailed`, and the exceptions of `report.password`.
 
         on_connected: called when the TCP connection is open.
         on_phase: called with `Phase.LOGIN` when authentication begins.
@@ -166,7 +166,7 @@ class Readers(Protocol):
     ) -> Sequence[PacketCount]:
         """Counts the packets in each file of a capture, in the order of `paths`.
 
-        folder: the folder of the files. most: the limit for the packets of all files together.
+        folder: the folder of the files. most: the total number of packets at which to stop.
         """
         ...
 
@@ -244,9 +244,9 @@ class JointRun(Protocol):
 
 
 class NodeTask(msgspec.Struct, frozen=True):
-    """Describes one node of one job, with everything that is decided before it is contacted.
+    """Describes the work on one node of one job, as decided before the node is contacted.
 
-    work: what to do on the node, with the fields of this kind of work.
+    work: the kind of work, with its fields.
     folder: the folder with `files/` and `transcript.log`.
     advertise: the receiver's address for the node, or "" for ours on the SSH connection.
     sessions: the most sessions on this node at the same time, over all jobs.
@@ -286,7 +286,7 @@ class NodeTask(msgspec.Struct, frozen=True):
 
 
 class Session(Protocol):
-    """Offers what a job wants to know of a running session on a node."""
+    """Tells a job about the running session on a node."""
 
     @property
     def last_heard(self) -> float:

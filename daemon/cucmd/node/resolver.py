@@ -23,8 +23,8 @@ WITHIN = 5.0
 
 # A lookup cannot be cancelled, only abandoned. Its thread lasts until libc gives up: 10 s with one
 # silent name server and 28 s with three (measured). By default 128 nodes are worked on at once, and
-# each name is looked up twice in that time. There must still be a thread for a node whose name
-# server answers. A thread that hangs costs 21 KB (measured).
+# each name is looked up twice. Even if all these lookups hang, other nodes must still get a thread.
+# A thread that hangs costs 21 KB (measured).
 THREADS = 1024
 
 

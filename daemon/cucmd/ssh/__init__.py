@@ -20,7 +20,7 @@ For connections to nodes:
     link.py             owns a connection to a node, from the socket to its end
     node_login.py       checks the node's host key and sends the password
     shell.py            opens a node's command line on such a connection
-    inbox.py            holds the output of the command line until it is read
+    inbox.py            keeps the output of the command line until it is read
 
 This module imports nothing, so that importing one of the files does not load asyncssh.
 """

@@ -99,8 +99,8 @@ def usual_algorithms(*, legacy: bool = False) -> Algorithms:
     """Returns the algorithms that we offer to a node's SSH server, and that the receiver accepts
     from a node's SFTP client.
 
-    One list serves both, because a node uses the same libraries as a server and as a client. In SSH
-    the client's order of preference decides.
+    One list serves both, because a node uses the same libraries as a server and as a client. The
+    client's order of preference decides in SSH.
     """
     return _ALL if legacy else _MODERN
 

@@ -83,7 +83,7 @@ def unreachable(host: str, port: int, error: OSError | UnicodeError) -> NodeFail
 
 
 def _leaves(error: BaseException) -> Iterator[OSError]:
-    """Yields the OSErrors in `error`, its group, or its causes."""
+    """Yields the OSErrors in `error`, which may be a group or have a cause."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from _leaves(inner)

@@ -98,7 +98,7 @@ def parse_key(text: str) -> PublicKey:
     """Returns the key in a text: `TYPE BASE64`, the content of a .pub file, or a line of
     known_hosts or ssh-keyscan.
 
-    Raises ValueError, whose message does not repeat the text: a key has 500 characters.
+    Raises ValueError. The message does not repeat the text, because a key has 500 characters.
     """
     for algorithm, key in pairwise(text.split() if len(text) <= _LINE_LIMIT else []):
         with suppress(asyncssh.KeyImportError):

@@ -62,7 +62,7 @@ _READ_BYTES = 1024
 # A node may send packets without content, such as SSH_MSG_IGNORE, as fast as it can, and that costs
 # us processor time. So the bytes on the wire are compared with the bytes that the shell prints.
 #
-# These bytes are allowed in any case. A login takes some KB, and asyncssh holds at most one window
+# OVERHEAD is allowed in any case. A login takes some KB, and asyncssh holds at most one window
 # of output that the inbox has not counted yet.
 OVERHEAD = 256 * 1024
 # For each printed byte. A node may echo every byte in a packet of its own, of about 80 bytes.
@@ -111,7 +111,7 @@ class ConnectionCallbacks(asyncssh.SSHClient):
 
 
 class _ClientConnection(asyncssh.SSHClientConnection):
-    """Counts what the node sends, and limits how much is read at a time.
+    """Counts the bytes from the node, and limits how many are read at a time.
 
     heard_since_check: whether bytes came since the last `Link.check`.
     counted_bytes: received bytes as they are on the wire, less OVERHEAD_PER_SECOND for each second.
@@ -336,7 +336,7 @@ class Link:
 
     @property
     def has_come(self) -> bool:
-        """Returns whether the socket holds bytes, or the end, that asyncio has not read yet."""
+        """Returns whether the socket has bytes or an end that asyncio has not read yet."""
         try:
             self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:

@@ -46,9 +46,9 @@ def check_word(field: str, value: str) -> str:
 
 
 def is_path(text: str) -> bool:
-    """Says whether `text` is a path below a location. `*` may stand in its last component only."""
+    """Says whether `text` is a path below a location. Only its last component may have `*`."""
     *folders, last = text.rstrip("/").split("/")
-    if "*" in last:  # the rest of the name is checked without it
+    if "*" in last:  # check the name without `*`
         text = "/".join([*folders, last.replace("*", "x")])
     return _PATH.fullmatch(text) is not None and ".." not in text.split("/")
 

@@ -213,7 +213,7 @@ class Cli:
 
     def run(self, command: Command) -> bytes:
         """Begins a command of forms.py."""
-        line = parse_command(command.line).line  # checked again, whoever made the struct
+        line = parse_command(command.line).line  # anybody can make a `Command`, so check it
         return self._start(line, RunningForm(line, self._secrets))
 
     def capture(self, line: CaptureLine) -> bytes:
@@ -229,7 +229,7 @@ class Cli:
         `Started` says when the node has read the line. `Printed` has the lines, and the final
         `CommandDone` has none.
         """
-        line = parse_tail(command.line).line  # checked again, whoever made the struct
+        line = parse_tail(command.line).line  # anybody can make a `Command`, so check it
         return self._start(line, RunningTail(line))
 
     def ask_for_prompt(self) -> bytes:

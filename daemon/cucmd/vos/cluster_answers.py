@@ -248,7 +248,7 @@ def _node(line: str) -> ListedNode | None:
         return None
     # ::ffff:192.0.2.9 is the same node as 192.0.2.9.
     address = getattr(address, "ipv4_mapped", None) or address
-    if address.is_unspecified or address.is_multicast:  # no node can be there
+    if address.is_unspecified or address.is_multicast:  # no node has such an address
         return None
     state = " ".join(found["state"].split())
     authenticated = state.startswith("authenticated")
@@ -299,7 +299,7 @@ class HighAvailability(msgspec.Struct, frozen=True):
 def parse_ha_status(lines: Iterable[str]) -> HighAvailability:
     """Reads the answer to `utils ha status` of IM and Presence.
 
-    A reason may stand on a line of its own, after a line that ends with `Reason:`.
+    A reason may be on a line of its own, after a line that ends with `Reason:`.
     """
     nodes: list[AvailableNode] = []
     others: list[str] = []

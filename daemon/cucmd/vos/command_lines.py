@@ -58,7 +58,7 @@ class FileGet(msgspec.Struct, frozen=True):
 
 
 class ReceiverAddress(msgspec.Struct, frozen=True):
-    """Holds what `file get` asks about the server to which the node pushes its files."""
+    """Holds the answers to the questions of `file get` about the receiver."""
 
     host: str
     port: int

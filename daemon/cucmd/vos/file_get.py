@@ -86,9 +86,9 @@ from cucmd.vos.secrets import MASK, Secrets
 from cucmd.vos.states import MIB, PAGER_KEYS, State, is_echo
 
 MAX_NOTE = 200  # characters of a line that are kept as a note
-# Characters after the last question that are looked at each time the segment grows. An echo, a
-# prompt with our answer behind it, and "Transfer completed" all stand at the beginning. Looking at
-# all of a segment of 8 KiB for each new byte would cost too much.
+# Characters after the last question that are read each time the segment grows. An echo, a prompt
+# followed by our answer, and "Transfer completed" are all at the beginning. Reading a segment of
+# 8 KiB again for each new byte would cost too much.
 MAX_WORDS = 512
 
 
@@ -132,7 +132,7 @@ class FileGetDialogue(State):
         return self._echoes is not None
 
     def _mark_started(self, *, echoes: bool = False) -> None:
-        """Notes that the node has read the command. Forgets what came before."""
+        """Notes that the node has read the command. Drops the clues of earlier output."""
         if self._echoes is None:
             self._echoes = echoes
             self._clues = OutcomeClues(self._request)
@@ -212,7 +212,7 @@ class FileGetDialogue(State):
         return self._read_line(words, rest)
 
     def _read_line(self, words: str, line: str) -> list[Event]:
-        """Reads a finished line. `words`: its beginning, which shows what kind of line it is."""
+        """Reads a finished line. `words`: its beginning, which shows the kind of the line."""
         if not words:
             return []
         if self._answers.has_answered(QuestionKind.PASSWORD) and PASSWORD_REFUSED.search(words):
@@ -360,7 +360,7 @@ class FileGetDialogue(State):
     def on_prompt(self) -> list[Event]:
         words, prompt, _ = (self._unfinished or self._after_question).rpartition(texts.PROMPT)
         if words.strip() and not self._prompts.is_known(words + prompt) and not self.interrupted:
-            self._note_line(words)  # the prompt stands on the line of the node's last words
+            self._note_line(words)  # the prompt is at the end of the node's last line
         sized = self._sizes.known
         if self._answers.receiver is None and sized and not self.interrupted:
             return [Declined() if sized.files else NothingMatched()]

@@ -23,9 +23,9 @@ from cucmd.vos.dialogue_events import SizesAnnounced
 
 MAX_NOTES = 20
 MAX_SAID = 120  # characters that the node said about a password
-_SHORT = 5  # the most lines of an answer that is nothing but a refusal
-# Characters that a message quotes from the beginning and the end of the node's words. The reason
-# usually stands first, and a general error last.
+_SHORT = 5  # the most lines of an answer that is only a refusal
+# Characters that a message quotes from the beginning and the end of the node's words. Usually the
+# reason is at the beginning, and a general error at the end.
 MAX_BEGINNING, MAX_END = 240, 80
 # OpenSSH's messages about a server that it cannot reach, and the kernel's words within them.
 _UNREACHABLE = re.compile(
@@ -90,7 +90,7 @@ class OutcomeClues:
     nothing_matched    the node said that no file matches
     directory_refused  the node refused the receiver's directory
     unreachable        a line says that a server could not be reached
-    cause              the failure whose cause the node's words prove, or None
+    cause              the failure, if the node's words prove its cause, else None
     """
 
     def __init__(self, request: FileGet) -> None:

@@ -51,7 +51,7 @@ class Evidence(Enum):
     PROMPT_BEFORE_ANSWER = auto()  # the prompt came where an answer is due or in doubt
 
 
-# Evidence that is missing here leaves the stage as it is.
+# Any other evidence leaves the stage as it is.
 NEXT: dict[tuple[Stage, Evidence], Stage] = {
     (Stage.TYPED, Evidence.ANSWER_TAKEN): Stage.ASKED,
     (Stage.TYPED, Evidence.LOGIN_TAKEN): Stage.AGREED,
@@ -89,7 +89,7 @@ class Answer:
     """Holds our last answer, and its state.
 
     kind    the kind of question that was answered, or None before the first answer
-    echoed  the node has echoed the answer. The echo may come after other signs that it was taken.
+    echoed  the node has echoed the answer, perhaps only after other signs of having taken it
     """
 
     def __init__(self, kind: QuestionKind | None = None, text: str = "") -> None:
@@ -112,7 +112,7 @@ class Answer:
 
     @property
     def is_missing(self) -> bool:
-        """Says whether a prompt that comes now means that the node lacks what its login needs."""
+        """Says whether a prompt now shows that the node lacks an answer that its login needs."""
         if self.is_due or self.met_prompt:
             return self.kind in _NEEDED
         return self._status is AnswerStatus.IN_DOUBT
@@ -153,8 +153,8 @@ class Answer:
         behind = rest[echo:].lstrip()
         stars = self.kind is QuestionKind.PASSWORD and rest.startswith("*")
         if finished and behind and stars and echo != len(self._text):
-            # Stars of another number than the password has characters, and more text: `*** Error`
-            # is a message of the node and not an echo.
+            # The stars are not as many as the password has characters, and more text follows. This
+            # is a message of the node, such as `*** Error`, and not an echo.
             self._status = AnswerStatus.IN_DOUBT
             return rest
         return behind

@@ -99,7 +99,7 @@ _INDENT = re.compile(r"\s{0,40}")
 PAGERS: tuple[_QuestionRow, ...] = tuple(_row(kind, text) for kind, text in _PAGERS.items())
 DIALOGUE: tuple[_QuestionRow, ...] = (
     *PAGERS,
-    _row(QuestionKind.PASSWORD_AGAIN, _AGAIN),  # before PASSWORD, in whose words it may end
+    _row(QuestionKind.PASSWORD_AGAIN, _AGAIN),  # before PASSWORD, which may match its end
     *(_row(kind, text, at_start=True) for kind, text in _FIXED.items()),
     *(_row(QuestionKind.HOST_KEY, text) for text in _HOST_KEY),
     *(_row(QuestionKind.YES_NO, text) for text in _YES_NO),
@@ -120,12 +120,12 @@ EXPECTED = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
-# With `set commandcount enable` a counter, of unknown format, stands before `admin:`.
+# With `set commandcount enable` the prompt begins with a counter of unknown format.
 MAX_PROMPT = 64  # characters of a prompt with such a counter
 _COUNTER = re.compile(r"\d+")
 
 # Seconds of silence that confirm a prompt. Packets of one output come within milliseconds.
-QUIET_KNOWN = 0.2  # the prompt has the form of an earlier one, and the command was echoed
+QUIET_KNOWN = 0.2  # the prompt has the form of an earlier prompt, and the command was echoed
 QUIET_LOGIN = 0.5  # at a login: after an empty line the prompt comes twice, so wait for both
 QUIET_UNKNOWN = 2.0  # there is text before `admin:`, which may be a line of output
 QUIET_UNECHOED = 5.0  # our command was not echoed yet: probably an earlier prompt that came late

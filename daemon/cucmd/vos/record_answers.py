@@ -103,7 +103,7 @@ class CoreFile(msgspec.Struct, frozen=True):
 
 
 class CoreFiles(msgspec.Struct, frozen=True):
-    """Lists core files. `none`: the node says that it has no core files."""
+    """Lists core files. `none`: whether the node says that it has no core files."""
 
     files: tuple[CoreFile, ...]
     none: bool = False

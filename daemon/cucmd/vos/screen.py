@@ -18,7 +18,7 @@ TerminalToken: TypeAlias = str
 NEWLINE = "\n"
 RETURN = "\r"
 BACKSPACE = "\b"
-ERASE_LINE = "\x1b[K"  # erases from the cursor on; 1K and 2K become this too
+ERASE_LINE = "\x1b[K"  # erases the rest of the line; also used for 1K and 2K
 
 # Text without C0 and C1, Unicode line ends, and invisible characters such as direction marks.
 _TEXT = re.compile(
@@ -138,7 +138,7 @@ class Screen:
     """Holds the current line of a terminal.
 
     segment         the text since the last newline, carriage return or erase-line. Questions and
-                    prompts stand at the start of a segment.
+                    prompts are at the start of a segment.
     segment_number  a different number for each segment
     grown_from      where in the segment its newest text begins
     """

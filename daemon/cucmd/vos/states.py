@@ -151,7 +151,7 @@ class LoggingIn(State):
 
 
 class AtPrompt(State):
-    """Waits at the prompt. Ignores what still comes: a second prompt, or a broadcast."""
+    """Waits at the prompt. Ignores further output, such as a second prompt or a broadcast."""
 
     at_prompt = True
     description = "the wait at the prompt"
@@ -223,7 +223,7 @@ class RunningCommand(State):
 
 
 class RunningForm(RunningCommand):
-    """Reads the answer to a command of forms.py. A question ends the command unanswered."""
+    """Reads the answer to a command of forms.py. Stops at a question, without an answer."""
 
     # All nodes may run such a command at the same time, and its lines are kept in memory.
     max_bytes = 4 * MIB
@@ -311,7 +311,7 @@ def show_last_line(secrets: Secrets, unfinished: str, line: str) -> str:
 def is_echo(line: str, command: str) -> bool:
     """Says whether `line` is the echo of `command`. Blanks in both are ignored.
 
-    An earlier prompt that came late may stand before the echo.
+    The line may begin with an earlier prompt that came late.
     """
     return "".join(line.split()).endswith(command)
 

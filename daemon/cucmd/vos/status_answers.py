@@ -94,7 +94,7 @@ class Machine(msgspec.Struct, frozen=True):
 class ShowStatus(msgspec.Struct, frozen=True):
     """Holds the time zone and the clock of a node.
 
-    zone   None if the node named no zone that is known here
+    zone   None if the node names no zone, or a zone that this machine does not know
     clock  the time of the node's own clock, without a zone, or None
     """
 

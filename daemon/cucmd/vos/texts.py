@@ -29,7 +29,7 @@ QUIT = "quit"
 # The key Enter, as a terminal sends it (V). LF is another key, which a shell in raw mode ignores.
 ENTER = "\r"
 
-# The pager (V); it stands between ESC[1m and ESC[0m.
+# The pager (V), which is sent between ESC[1m and ESC[0m.
 PAGER = "Press <enter> for 1 line, <space> for one page, or <q> to quit"
 
 # Generic errors (vos/NODES.md, section 4).

@@ -80,7 +80,7 @@ def needs_time_zone(collection: Collect, waited: timedelta = timedelta()) -> boo
 
 
 def _is_absolute(collection: Collect, waited: timedelta, last_counts_for: timedelta) -> bool:
-    """Says whether the window has fixed ends, as a `last` has after a wait of `last_counts_for`."""
+    """Says whether the window has fixed ends, and does not count back from now."""
     if collection.last is not None and waited <= last_counts_for:
         return False
     return collection.since is not None or collection.until is not None

@@ -54,7 +54,7 @@ class Transcript:
         self._secrets.add(secret)
 
     def received(self, tokens: Iterable[TerminalToken], stamp: str) -> str:
-        """Reads what the node sent at `stamp`. Returns the text that can be written by now."""
+        """Reads output that came at `stamp`. Returns the text that can be written now."""
         self._stamp = stamp
         held = [self._held]
         offset = len(self._held)
