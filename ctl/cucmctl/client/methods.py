@@ -291,7 +291,7 @@ def profiles(name: str | None = None) -> MethodCall[tuple[knowledge.Profile, ...
 
 
 def credentials() -> MethodCall[tuple[knowledge.Credential, ...]]:
-    """Returns the names of the logins that the daemon was given. Only operators may ask."""
+    """Returns the credentials that the daemon was given, by name. Only operators may ask."""
     reply = knowledge.CredentialsReply
     return MethodCall("Credentials", {}, reply, lambda reply: reply.credentials)
 

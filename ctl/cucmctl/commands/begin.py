@@ -36,8 +36,8 @@ from cucmd.protocol.jobs import Job
 # Timeouts of any job on nodes, and of a job that collects files -> the help of the option.
 ON_NODES = {
     "connect": "seconds to reach a node",
-    "login": "seconds from connected to the first prompt",
-    "node": "seconds for a whole node",
+    "login": "seconds from the connection to the first prompt",
+    "node": "seconds for all work on a node",
     "job": "seconds for the whole job",
 }
 COLLECTING = ON_NODES | {
@@ -65,7 +65,7 @@ def add_login_options(parser: argparse.ArgumentParser) -> None:
         help="file with the password in its first line; - is standard input",
     )
     secret.add_argument(
-        "--credential", metavar="NAME", action=OnlyOnce, help="a login that the daemon was given"
+        "--credential", metavar="NAME", action=OnlyOnce, help="name of a credential of the daemon"
     )
 
 
@@ -87,7 +87,7 @@ def add_job_options(
     group.add_argument(
         "--accept-nodes",
         action="store_true",
-        help="send a credential that is tied to a cluster to the nodes that it named, too",
+        help="send a credential that is tied to a cluster also to nodes that the cluster named",
     )
     add_try_all(group)
     return group

@@ -99,7 +99,7 @@ def _prune_arguments(parser: VerbParser) -> None:
         "--larger-than",
         metavar="SIZE",
         type=size_in_bytes,
-        help="jobs with more in files: 10G, 500M",
+        help="jobs whose files are larger: 10G or 500M",
     )
     add_label(parser, "only jobs with this label")
     parser.add_argument("--dry-run", action="store_true", help="only show these jobs")

@@ -46,7 +46,7 @@ from cucmd.protocol.knowledge import Cluster
 
 TIMEOUTS = {
     "connect": "seconds to reach the node",
-    "login": "seconds from connected to the first prompt",
+    "login": "seconds from the connection to the first prompt",
     "answer": "seconds for each of the two commands",
 }
 # The names of clusters that the daemon's configuration accepts.

@@ -273,7 +273,7 @@ COMMANDS = {
         _export,
     ),
     "verify": Verb(
-        "Compares every complete file of a job with the checksum that it had when it came.\n"
+        "Compares each complete file of a job with the checksum that it had when received.\n"
         "Prints the files that differ or are missing.",
         "  cucmctl verify 3f2a\n  cucmctl verify 3f2a --node ccm-sub1",
         "0 all files are as received, 1 files differ or are missing",

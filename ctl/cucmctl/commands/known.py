@@ -223,7 +223,7 @@ COMMANDS = {
         _profiles,
     ),
     "credentials": Verb(
-        "Lists the names of the logins that the daemon was given, and where they are sent.",
+        "Lists the credentials of the daemon by name, and the nodes to which they are sent.",
         "  cucmctl credentials\n  cucmctl --json credentials | jq -r '.[].name'",
         "0 done",
         no_arguments,

@@ -48,7 +48,7 @@ def add_reconnect(parser: argparse._ActionsContainer) -> None:
         metavar="S",
         type=seconds_or_none,
         default=DEFAULT,
-        help=f"seconds to wait for a daemon that went away (default: {DEFAULT:g}); 0 does not wait",
+        help=f"seconds to wait for a daemon that went away (default: {DEFAULT:g}); 0: do not wait",
     )
 
 
