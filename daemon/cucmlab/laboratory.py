@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -50,13 +50,9 @@ class Lab:
         """Returns the sums of the counters of all nodes."""
         return self._counters.total()
 
-    async def until(self, condition: Callable[[LabCounters], bool]) -> LabCounters:
-        """Waits until the sums meet the condition, and returns them. Sets no limit of time."""
-        return await self._counters.until(condition)
-
-    async def idle(self) -> LabCounters:
-        """Waits until no connection, no terminal and no push is open."""
-        return await self.until(
+    async def wait_until_idle(self) -> LabCounters:
+        """Waits until no connection, no terminal and no push is open. Returns the sums."""
+        return await self._counters.wait_until(
             lambda total: total.connections_now == total.sessions_now == total.pushes_now == 0
         )
 
@@ -104,7 +100,7 @@ async def open_lab(options: LabOptions) -> AsyncIterator[Lab]:
         finally:
             with trio.CancelScope(shield=True), trio.move_on_after(2 * _CLOSING):
                 await on_asyncio(lab._close)
-                await lab.idle()
+                await lab.wait_until_idle()
     finally:
         for sock in (*sockets, *queued):
             sock.close()

@@ -1,8 +1,8 @@
 """Holds the state of a simulated node that its sessions share, and the counters of all nodes.
 
 Nodes share only the options and the counters. Each event is counted where it happens and is never
-corrected later, so that the numbers can prove that nothing stays open. `AllCounters.until` waits
-for a number without polling.
+corrected later, so that the numbers can prove that nothing stays open. `AllCounters.wait_until`
+waits for a number without polling.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ class AllCounters:
             counters.sessions_most = max(counters.sessions_most, counters.sessions_now)
         self._watchers.unpark_all()
 
-    async def until(self, condition: Callable[[LabCounters], bool]) -> LabCounters:
+    async def wait_until(self, condition: Callable[[LabCounters], bool]) -> LabCounters:
         """Waits until the totals meet the condition; returns them. The caller limits the time."""
         while not condition(total := self.total()):
             await self._watchers.park()

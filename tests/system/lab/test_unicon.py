@@ -49,7 +49,7 @@ async def session(lab: Lab, *commands: str | Command) -> Session:
         )
     found = json.loads(done.stdout)
     with trio.fail_after(20):
-        total = await lab.idle()
+        total = await lab.wait_until_idle()
     assert (total.logins, total.logins_refused, total.defects) == (1, 0, 0)
     outputs = [output.replace("\r\n", "\n").splitlines() for output in found["outputs"]]
     return Session(outputs, found["terminal"])
