@@ -50,22 +50,12 @@ INTERRUPTED = failure(Code.INTERRUPTED, "the daemon was stopped before this node
 PAUSES = (0.1, 1.0)
 
 
-class Unfinished(NamedTuple):
-    """Describes a job that was queued or running when the daemon stopped. `tasks` are what `Replan`
-    returns.
-    """
-
-    job: Job
-    tasks: Sequence[NodeTask | None] | None
-    recovered: RecoveredFiles
+# Takes a job that was queued or running when the daemon stopped, what `Replan` has returned for the
+# job, and the files of the job.
+Resume: TypeAlias = "Callable[[Job, Sequence[NodeTask | None] | None, RecoveredFiles], None]"
 
 
-async def recover_jobs(
-    store: Store,
-    jobs: Path,
-    replan: Replan,
-    resume: Callable[[Unfinished], None],
-) -> None:
+async def recover_jobs(store: Store, jobs: Path, replan: Replan, resume: Resume) -> None:
     """Gives every unfinished job to `resume`, oldest first, then closes the jobs that had ended.
 
     A cancelled job ends at once. Its connections close and its files are recorded after that,
@@ -80,10 +70,10 @@ async def recover_jobs(
             job = replace(found, nodes=tuple(node.abandoned() for node in found.nodes))
             recovered = await _recover_or_log(store, job, jobs / job.job_id)
             if recovered is None:  # resume the job nevertheless, so that somebody can end it
-                resume(Unfinished(job, None, RecoveredFiles(Counter(), recorded=False)))
+                resume(job, None, RecoveredFiles(Counter(), recorded=False))
                 continue
             job = with_received(job, recovered.received)
-            resume(Unfinished(job, await _replan_in_thread(thread, replan, job), recovered))
+            resume(job, await _replan_in_thread(thread, replan, job), recovered)
     for job_id in ended:
         with _errors_logged(job_id):
             stored = await _read_with_retries(partial(store.load, job_id))

@@ -32,13 +32,7 @@ from cucmd.jobs.job_errors import (
 from cucmd.jobs.job_run import JobRun
 from cucmd.jobs.manifest import write_manifest
 from cucmd.jobs.recorder import close_job
-from cucmd.jobs.recovery import (
-    INTERRUPTED,
-    RecoveredFiles,
-    Replan,
-    Unfinished,
-    recover_jobs,
-)
+from cucmd.jobs.recovery import INTERRUPTED, RecoveredFiles, Replan, recover_jobs
 from cucmd.jobs.services import JobServices
 from cucmd.node.ports import NodeTask
 from cucmd.store import EVERY_JOB, JobFilter, JobRow, StartKey, StoreFailed
@@ -375,12 +369,13 @@ class Supervisor:
         """Resumes the jobs that a stop left unfinished, or ends them as `interrupted`."""
         await recover_jobs(self._services.store, self._directory, replan, self._resume)
 
-    def _resume(self, found: Unfinished) -> None:
-        """Runs a job again after a restart, or ends it if it cannot go on."""
-        job = found.job
-        run = self._make_run(job, found.tasks or (), found.recovered, queued_by=job.uid)
+    def _resume(
+        self, job: Job, tasks: Sequence[NodeTask | None] | None, recovered: RecoveredFiles
+    ) -> None:
+        """Runs a job again after a restart. A job without tasks cannot go on, and is ended."""
+        run = self._make_run(job, tasks or (), recovered, queued_by=job.uid)
         try:
-            if found.tasks is None:
+            if tasks is None:
                 run.fail_all(INTERRUPTED)
             else:
                 run.resume()
