@@ -8,7 +8,7 @@
     host_key_methods.py   methods about host keys
     request_checks.py     PURE  checks requests: a list, a prune, the key of a start
     wire.py               PURE  turns jobs into structs of the socket
-    refusals.py           turns exceptions into errors of the socket, with the id of the call
+    refusals.py           turns exceptions into errors of the socket, and gives each call an id
 
 A reply is sent only when the effect of its call is durable.
 """

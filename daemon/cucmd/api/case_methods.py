@@ -42,7 +42,7 @@ from cucmd.vos.forms import MOST_READ, parse_command, take_parsable
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# Says why an output has no parsed fields, where only its beginning would be parsed.
+# Why an output has no parsed fields, if only its beginning could be parsed.
 _TOO_LONG = "its answer is too long to be read"
 
 
@@ -121,9 +121,8 @@ class CaseMethods:
         return wire.PruneReply(jobs, sum(each.bytes for each in deleted), more)
 
     async def _held(self, job: Job, parts: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-        """Yields `parts`, and gives way when the job is deleted or retried. If a deletion had to
-        wait for readers, a user who may only view the job could keep it for ever by reading it
-        again and again.
+        """Yields `parts` until the job is deleted or retried. A deletion does not wait for readers:
+        otherwise a user of the view group could prevent it for ever, by reading again and again.
 
         Raises `JobInUse` while the job is deleted or retried, and afterwards `UnknownJob` or
         `FilesDeleted`.
@@ -145,7 +144,7 @@ class CaseMethods:
     async def _outputs(
         self, job: Job, nodes: Sequence[Node]
     ) -> AsyncGenerator[wire.CommandOutput, None]:
-        """Yields what was kept so far of the outputs of these nodes."""
+        """Yields the outputs of these nodes that were kept so far."""
         directory = self._supervisor.directory(job.job_id)
         positions = {node.node: position for position, node in enumerate(job.nodes)}
         for node in nodes:
@@ -159,13 +158,13 @@ class CaseMethods:
     async def _pieces(
         self, job: Job, node: Node, file: OutputFile
     ) -> AsyncGenerator[wire.CommandOutput, None]:
-        """Yields the output of one command in pieces. The last piece has the parsed fields of the
-        whole output, or why there are none, if outputs of this command can be parsed.
+        """Yields the output of one command in pieces. If this command has a parser, the last piece
+        has the parsed fields of the whole output, or the reason why they are absent.
         """
         line = job.work.commands_kept[file.number - 1]
         try:
             parser = parse_command(line).parser
-        except InvalidArgument:  # a follow types commands that `run` does not accept
+        except InvalidArgument:  # the command of a follow, which `parse_command` does not accept
             parser = None
         texts: list[str] = []
         length = 0
@@ -186,7 +185,7 @@ class CaseMethods:
     async def _growing(
         self, job: Job, nodes: Sequence[Node]
     ) -> AsyncGenerator[wire.CommandOutput, None]:
-        """Yields what was kept of the nodes that have ended, then follows what the others print."""
+        """Yields the kept outputs of nodes that have ended, then follows those of the others."""
         directory, lines = self._supervisor.directory(job.job_id), job.work.commands_kept
         run = self._supervisor.run_of(job.job_id)
         first_attempts = {} if run is None else run.first_attempts()  # of the nodes that run
@@ -204,7 +203,7 @@ class CaseMethods:
             async for (node, number), text, ended in pieces:
                 path = paths[node, number]
                 complete = False
-                if ended:  # find out whether the command came to its end
+                if ended:
                     now = await self._supervisor.find(job.job_id)
                     ended_node = nodes_by_name(now, (node,))[node]
                     found = await list_outputs(self._store, now, ended_node, directory)

@@ -1,7 +1,7 @@
 """Answers the calls of `io.cucmd.Jobs` that read all of a job: `Export` and `Verify`.
 
-Both are refused until the job is closed. While an operator exports or verifies a job, it is neither
-deleted nor retried. An export of somebody who may only view the job gives way: a deletion ends it.
+Both are refused until the job is closed. A job cannot be deleted or retried while an operator
+exports or verifies it. A deletion or a retry ends the export of a user who may only view the job.
 """
 
 from __future__ import annotations

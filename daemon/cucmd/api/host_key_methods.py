@@ -1,7 +1,7 @@
 """Answers the calls of `io.cucmd.Jobs` that list, add and forget the host keys of nodes.
 
 A key that came over the network is remembered only if a person asked for exactly that node, and
-never beside a different key of the node. The reply is sent when the change is durable.
+never in addition to a different key of the node.
 """
 
 from __future__ import annotations
@@ -37,22 +37,20 @@ class KeyStore(Protocol):
     """The host keys that the daemon remembers."""
 
     def entries(self) -> Sequence[tuple[str, Key]]:
-        """Returns each key with a name of its node, or with the pattern of known_hosts."""
+        """Returns (name of the node, or a pattern of known_hosts, key) for each key."""
 
     def add(
         self, node: str, *keys: str, check: Callable[[Sequence[Key]], None] | None = None
     ) -> object:
         """Adds all keys or none. Blocks. The change is durable when it returns.
 
-        check: called with the keys that are already known for the node, by its name or by a
-        pattern, while nobody else can add a key. What it raises is raised, and nothing is added.
-        Raises also `ValueError` for a text that is not a key, and `OSError`.
+        check: called with the keys that are already known for the node, while nobody else can add
+        a key. If it raises, nothing is added.
+        Raises `ValueError` for a text that is not a key, and `OSError`.
         """
 
     def forget(self, node: str) -> int:
-        """Forgets the keys of a node and returns how many there were. Blocks. The change is durable
-        when it returns. Raises `OSError`.
-        """
+        """Forgets the keys of a node, durably. Returns their number. Blocks. Raises `OSError`."""
 
 
 # Asks a node for its keys, with its host and port. Raises `NodeFailed`.
@@ -110,9 +108,9 @@ class HostKeyMethods:
 def _refuse_a_change(node: str, shown: Sequence[Key], trusted: Sequence[Key]) -> None:
     """Raises an error if a key that the node shows differs from a trusted key of the same type.
 
-    Somebody who gets host_key_changed and types `add` where `forget` was meant must not end up
-    trusting both keys. A key of another type is accepted only if the node also shows a trusted key:
-    an attacker in between can choose the type, so a new key alone proves nothing.
+    A user who gets host_key_changed and types `add` instead of `forget` must not trust both keys. A
+    key of another type is accepted only if the node also shows a trusted key: an attacker in
+    between can choose the type, so a new key alone proves nothing.
     """
     known = {key.fingerprint for key in trusted}
     types = {key.algorithm for key in trusted}
@@ -131,7 +129,7 @@ def _refuse_a_change(node: str, shown: Sequence[Key], trusted: Sequence[Key]) ->
 
 
 def _has_name(node: str, wanted: tuple[str, int]) -> bool:
-    """Returns whether an entry of known_hosts is that of this host and port."""
+    """Says whether an entry of known_hosts is for this host and port."""
     try:
         return node_key(*parse_node(node)) == wanted
     except InvalidNode:  # a pattern or a hash that a person wrote into the file
@@ -140,7 +138,7 @@ def _has_name(node: str, wanted: tuple[str, int]) -> bool:
 
 @contextmanager
 def _refusals(node: str) -> Iterator[None]:
-    """Raises errors of the interface for the exceptions of the block."""
+    """Turns exceptions of the block into errors of the interface."""
     try:
         yield
     except InvalidNode as reason:

@@ -1,11 +1,9 @@
 """Answers the calls of `io.cucmd.Jobs` about jobs, with one function for each.
 
-A reply is sent when its effect is durable. A refusal is an error of the interface.
-
 `Watch` subscribes to changes first and then sends the state, so that no change is lost in between.
 A watcher that missed changes is sent the state again. A job of 1,000 nodes changes thousands of
-times, so a watcher that asks for `changes` is sent only the nodes that differ from what it was sent
-last.
+times, so a watcher that asks for `changes` gets only the nodes that have changed since the last
+reply.
 """
 
 from __future__ import annotations
@@ -42,8 +40,8 @@ from cucmd.varlink import Caller, StreamReply
 
 StreamReplies: TypeAlias = AsyncGenerator[StreamReply, None]
 
-# Jobs of each of these states that a watch of changes begins with. A list has no more either, and
-# unless the limits are configured higher there are no more.
+# The most jobs of each of these states at the beginning of a watch of changes. Unless the limits of
+# the configuration are raised, there are no more.
 _MOST_UNFINISHED = 1000
 _UNFINISHED = ("running", "queued")
 
@@ -51,7 +49,6 @@ log = logging.getLogger(__name__)
 
 
 async def no_discoveries() -> Sequence[StoredDiscovery]:
-    """Returns no discoveries."""
     return ()
 
 
@@ -178,8 +175,8 @@ class JobMethods:
             return requests.CancelReply(job.job_id, job.status, cancelled, message, request_id)
 
     def watch(self, caller: Caller, request: requests.WatchRequest) -> StreamReplies:
-        """Returns the stream. This is no generator itself, so that closing the stream ends its
-        subscription at once.
+        """Returns a stream. This method is not a generator itself, because to close an outer
+        generator would not end the subscription of the inner one at once.
         """
         changes = bool(request.changes)
         if request.job_id is None:
@@ -204,7 +201,7 @@ class JobMethods:
 
     async def _watch_all(self, *, changes: bool) -> StreamReplies:
         state = self._unfinished if changes else self._newest
-        sent: dict[str, Job] = {}  # what was sent last of each job that is not closed
+        sent: dict[str, Job] = {}  # the state that was sent last of each job that is not closed
         with self._feed.subscribe(None) as feed:
             yield StreamReply(wire.WatchReply(0, 0, jobs=await state()))
             while True:
@@ -249,7 +246,7 @@ class JobMethods:
 
 
 def _log(caller: Caller, request_id: str, job_id: str, what: str) -> None:
-    """Logs what was done to a job and by whom. `request_id` is the id of the call."""
+    """Logs a call about a job, with its caller and its id."""
     text = "job %s: %s by %s, request %s"
     log.info(text, job_id, what, caller, request_id, extra=caller.for_log)
 
@@ -257,7 +254,7 @@ def _log(caller: Caller, request_id: str, job_id: str, what: str) -> None:
 def _check_named(nodes: tuple[str, ...] | None, otherwise: str) -> None:
     """Checks the nodes of a cancel or a retry. Raises `InvalidValue`.
 
-    otherwise: says, for the error's text, which nodes are meant where the field is absent
+    otherwise: which nodes are meant if the field is absent, for the text of the error
     """
     if nodes is None:
         return

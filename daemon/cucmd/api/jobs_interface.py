@@ -34,7 +34,7 @@ def jobs_interface(
     *,
     effective_caller: EffectiveCaller,
 ) -> Interface:
-    """Returns the interface. `effective_caller` is described at `Interface`."""
+    """Returns the interface. `Interface` describes `effective_caller`."""
     methods = (
         Method("Start", StartRequest, jobs.StartReply, job_methods.start, effect=True),
         Method("Status", requests.StatusRequest, jobs.JobReply, job_methods.status),
@@ -88,11 +88,8 @@ def jobs_interface(
     )
 
 
-# The names that the configuration has for the limits of the socket.
-_LIMITS = {
-    "connections": "connections_per_uid",
-    "streams": "watchers_per_uid",
-}
+# The names of the limits of the socket in the configuration.
+_LIMITS = {"connections": "connections_per_uid", "streams": "watchers_per_uid"}
 
 
 def too_many(limit: str, maximum: int) -> VarlinkError:

@@ -1,8 +1,8 @@
 """Turns exceptions into errors of the interface, and gives each call an id.
 
-Every refusal is one of the errors that the interface declares, and is made here. The id of a call
-is in its reply or error, in the log, and in the job, so that a call can be found again. A caller
-may choose the id, so it is checked before it is logged: printable ASCII, and short.
+The id of a call is in its reply or error, in the log, and in the job, so that a call can be found
+again. A caller may choose the id, so the id is checked before it is logged: printable ASCII, and
+short.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def invalid(parameter: str, reason: str) -> VarlinkError:
 
 @contextmanager
 def refusals(caller: Caller | None = None) -> Iterator[None]:
-    """Raises the error of the interface for each exception that means a refusal."""
+    """Turns exceptions of the block that refuse a call into errors of the interface."""
     try:
         yield
     except InvalidValue as e:
@@ -49,7 +49,7 @@ def refusals(caller: Caller | None = None) -> Iterator[None]:
     except UnknownProfile as e:
         raise error(wire_errors.ProfileNotFound(e.name)) from None
     except UnknownCredential as e:
-        # Where the credential was looked for is only logged. A text that cannot be the name of a
+        # The folder with credentials is only named in the log. A text that cannot be the name of a
         # credential may be the password, and is not logged.
         text = str(e) if is_credential_name(e.name) else f"no credential: {e.reason}"
         log.warning("%s", text, extra=caller.for_log if caller else None)
@@ -89,9 +89,10 @@ def refusals_of_files() -> Iterator[None]:
 
 @contextmanager
 def traced(method: str, caller: Caller, chosen_id: str | None) -> Iterator[str]:
-    """Yields the id of a call: that of the caller, or a new one if the caller chose none or an
-    invalid one. What the block raises is logged with the id, and raised as an error of the
-    interface that has the id.
+    """Yields the id of a call: the id that the caller chose, or a new id.
+
+    Refuses a call with an invalid id, under a new id. Logs an exception of the block with the id,
+    and raises it as an error of the interface, with the id if the error has such a field.
     """
     request_id = secrets.token_hex(8)
     try:

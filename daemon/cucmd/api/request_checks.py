@@ -1,4 +1,4 @@
-"""PURE. Checks requests: which jobs a list or a prune is about, and texts that callers choose."""
+"""PURE. Checks requests: the filter of a list, the rule of a prune, and texts of callers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ KeyedRequest: TypeAlias = StartRequest | RetryRequest
 
 
 def list_filter(request: ListRequest) -> tuple[int, JobFilter]:
-    """Returns how many jobs a list has at most, and which. Raises `InvalidValue`."""
+    """Returns the most jobs of a list, and their filter. Raises `InvalidValue`."""
     limit = DEFAULT_LIMIT if request.limit is None else request.limit
     if not 1 <= limit <= MOST_LISTED:
         raise InvalidValue("limit", f"{limit}: expected 1 to {MOST_LISTED}")
@@ -56,7 +56,9 @@ def list_filter(request: ListRequest) -> tuple[int, JobFilter]:
 
 
 def prune_rule(request: PruneRequest) -> Prune:
-    """Returns which jobs to prune. Raises `InvalidValue`, also if that would be every job."""
+    """Returns the rule of a prune. Raises `InvalidValue` if a value is wrong, or if the request has
+    no rule, because every job would be pruned then.
+    """
     for name in ("keep", "larger_than"):
         value = getattr(request, name)
         if value is not None and value < 0:
@@ -78,9 +80,7 @@ def prune_rule(request: PruneRequest) -> Prune:
 
 
 def short_text(parameter: str, text: str, longest: int = LONGEST) -> str:
-    """Returns a text that a caller chose to find a call again. Raises `InvalidValue` if it is too
-    long or not printable ASCII.
-    """
+    """Returns the text. Raises `InvalidValue` if it is empty, too long or not printable ASCII."""
     if not (text.isascii() and text.isprintable() and 1 <= len(text) <= longest):
         expected = f"expected 1 to {longest} printable ASCII characters"
         raise InvalidValue(parameter, f"{text[:40]!a}: {expected}")
@@ -88,8 +88,8 @@ def short_text(parameter: str, text: str, longest: int = LONGEST) -> str:
 
 
 def checked_name(person: OnBehalfOf) -> str:
-    """Returns the name of the person for whom a call is made. Log lines have it between quotes, so
-    it must not contain any. Raises `InvalidValue`.
+    """Returns the name of the person for whom a call is made. Log lines put the name between
+    quotes, so it must not contain quotes. Raises `InvalidValue`.
     """
     name = short_text("on_behalf_of.name", person.name, _LONGEST_NAME)
     if any(quote in name for quote in _QUOTES):
@@ -98,7 +98,7 @@ def checked_name(person: OnBehalfOf) -> str:
 
 
 def start_key(uid: int, request: KeyedRequest, asked_by: str | None = None) -> StartKey | None:
-    """Returns the key by which a repeated call of a user is recognised, or None if it has none.
+    """Returns the key by which a repeated call of a user is recognised, or None without a key.
 
     asked_by: the person for whom the user makes the call. Each person has keys of their own.
     Raises `InvalidValue`.

@@ -20,8 +20,7 @@ from cucmd.protocol import jobs as wire
 from cucmd.received_file import ReceivedFile
 from cucmd.store import JobRow, summarise
 
-# A list shows at most so many targets and commands of each job. A request may have a thousand
-# targets; how many nodes they are is another field.
+# The most targets and commands of each job in a list. A request may have a thousand targets.
 MOST_TARGETS = 20
 MOST_COMMANDS = 3
 # Damaged files that the reply to Export names. The summary in the export names all of them.
@@ -31,7 +30,7 @@ MOST_DAMAGED = 20
 def job_to_wire(
     job: Job, directory: Path, unsaved: str | None = None, *, gone: bool = False
 ) -> wire.Job:
-    """Returns a job as it is sent as a whole. `gone`: its directory no longer exists."""
+    """Makes the whole job of the socket. `gone`: its directory no longer exists."""
     return wire.Job(
         **_state(job, job.nodes, unsaved, gone=gone),
         created_at=job.created_at,
@@ -53,7 +52,7 @@ def job_to_wire(
 
 
 def changed_to_wire(before: Job | None, job: Job, unsaved: str | None) -> wire.JobChange:
-    """Returns the nodes of a job that differ from `before`, or all nodes if that is None."""
+    """Returns a change with the nodes that differ from `before`, or all nodes if it is None."""
     known = () if before is None else before.nodes
     nodes = [
         node
@@ -84,7 +83,7 @@ def _state(
 
 
 def summary_to_wire(job: Job | JobRow) -> wire.JobSummary:
-    """Returns a job as a list has it."""
+    """Makes the summary of a job for a list."""
     fields = asdict(summarise(job) if isinstance(job, Job) else job)
     detail: Job = fields.pop("job")
     members = detail.work.job_members()

@@ -17,7 +17,7 @@ began.
 Times are wall-clock times in UTC. If the clock is set back, nothing ends before it began.
 
     work_request.py  what a caller asks to be done on nodes, as it travels on the socket
-    request.py       what every call may have, whatever it asks for
+    request.py       the parameter of every method: the user on whose behalf a program calls
     kind.py          what every kind of work declares about itself
     work.py          the list of all kinds of work: as requested, as stored, and their results
     collect.py       a collection of files, and a dry run, which asks how large it would be

@@ -1,4 +1,4 @@
-"""PURE. Declares how an earlier attempt on a node ended. The store and the socket have it so."""
+"""PURE. Declares how an earlier attempt on a node ended, for the store and the socket."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
-# The most attempts of a node that are kept, and the most characters of each message. The state of a
-# job with a thousand nodes has all of them, and must fit into one reply.
+# The most attempts of a node that are kept, and the most characters of each message. All attempts
+# of a job with a thousand nodes must fit into one reply.
 MOST_EARLIER = 5
 MOST_MESSAGE = 300
 

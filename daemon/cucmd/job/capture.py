@@ -66,9 +66,9 @@ class Captured(Result, frozen=True):
         yield f"{text}; the capture may still run there" if self.running else text
 
     def abandoned(self) -> "Captured":
-        """Returns the same capture as given up, because the daemon was stopped while it ran.
+        """Returns the capture as given up, because the daemon was stopped while the capture ran.
 
-        When it ended is not known, so it has its start as its end.
+        Its end is not known, so it gets its start as its end.
         """
         return msgspec.structs.replace(self, ended_at=self.ended_at or self.started_at)
 
@@ -92,10 +92,9 @@ class Capture(CaptureSettings, Kind, frozen=True, tag="capture"):
         return {"capture": msgspec.convert(self, CaptureSettings, from_attributes=True)}
 
     def name_of(self, first_attempt: int) -> str:
-        """Returns the name of the file for one task of a node. `first_attempt` is the number of the
-        first attempt of this task.
+        """Returns the name of the file for the task of a node that begins with this attempt.
 
-        A node that is tried again may still have the file of an earlier attempt.
+        Each retry has a name of its own, since the node may still have the file of an earlier one.
         """
         return self.name if first_attempt <= 1 else f"{self.name}_{first_attempt}"
 

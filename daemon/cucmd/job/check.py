@@ -1,7 +1,6 @@
-"""PURE. Declares a check of nodes before a collection: what is stored, and what is seen on a node.
+"""PURE. Declares a check of nodes before a collection.
 
-A field is None if its step was not reached. A step that was tried and failed is False, or a word
-that says so. The failure of the node says why the step failed.
+A step that failed is False, or a word such as "failed". The failure of the node says why.
 """
 
 from collections.abc import Iterator

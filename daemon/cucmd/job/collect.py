@@ -18,8 +18,8 @@ class Collect(Kind, frozen=True, tag="collect"):
     since, until  the window; without both, all files are meant
     last          the duration before the request ("2h") from which the window was made, if any
     written_for   for how long a node writes to one file of each path ("1h", "always"), in the order
-                  of the paths. The node is asked for files that were changed until so long after
-                  the window.
+                  of the paths. A node chooses files by their last change, so the node is asked
+                  for a window that ends later by this duration.
     snapshot      commands that are run after the last path, as `Run` does it
     health        the health check that is made instead of the snapshot; its findings are the result
     unverified    paths that a node need not have. If no file of such a path comes, there is no note

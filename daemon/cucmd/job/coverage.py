@@ -1,4 +1,4 @@
-"""PURE. Declares which part of a time window the files of a node cover, and which they do not."""
+"""PURE. Declares which parts of a time window the files of a node cover, and which are missing."""
 
 from datetime import datetime
 from typing import Literal

@@ -43,7 +43,7 @@ class Found(Result, frozen=True):
 
 
 class Discover(Kind, frozen=True, tag="discover"):
-    """Asks one node which nodes its cluster has. As a rule this is the publisher."""
+    """Asks one node, as a rule the publisher, which nodes its cluster has."""
 
     title = "A cluster asked for its nodes"
     result_type = Found

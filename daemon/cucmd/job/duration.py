@@ -31,8 +31,7 @@ _LONGEST = timedelta(days=3660)  # ten years, which is older than any log; dates
 ALWAYS = "always"
 # The `written_for` of traces (vos/NODES.md, section 7.2), and of paths of which nothing is known.
 USUAL_WRITTEN_FOR = "1h"
-# The values to try next if the files do not reach the end of the window: a quiet node, a day, a
-# week.
+# The values to try next if the files do not reach the end of the window.
 _LONGER = ("6h", "1d", "1w")
 
 
@@ -74,10 +73,8 @@ def longest_written_for(options: Iterable[str]) -> str:
 
 
 def next_written_for(written_for: str, until: datetime, by: datetime) -> str | None:
-    """Returns the next longer `written_for`, with which a new job would get later files.
-
-    Returns None if the node was asked for all files that had changed by then, so that there are no
-    later files.
+    """Returns the next longer `written_for`, with which a new job would get later files, or None if
+    the node was asked for all files, so that there are no later files.
 
     until  the end of the window (aware)
     by     when the node was asked for its files (aware)

@@ -14,7 +14,7 @@ class Follow(Kind, frozen=True, tag="follow"):
     path      a file below activelog; with `recent` a folder that ends in "/", whose newest file is
               followed
     regexp    keeps only the lines in which it is found
-    duration  seconds after which the daemon ends this
+    duration  seconds after which the daemon stops following
     """
 
     title = "Followed"

@@ -46,12 +46,12 @@ class Thresholds(Struct, frozen=True):
 
     # The stratum of the server whose time a node follows. A subscriber may have one more.
     stratum: int = 4
-    clock_seconds: int = 120  # that a clock may be off, or two clocks of a cluster may be apart
-    logging_percent: int = 90  # of the logging partition that may be used
-    certificate_days: int = 30  # that a certificate has to be valid for
-    backup_days: int = 7  # that may have passed since the last backup
-    core_days: int = 7  # that a core file has to be old
-    processor_percent: int = 90  # of one processor that one process may use
+    clock_seconds: int = 120  # the most that a clock is off, or that two clocks of a cluster differ
+    logging_percent: int = 90  # the used part of the logging partition
+    certificate_days: int = 30  # the least remaining validity of a certificate
+    backup_days: int = 7  # the greatest age of the last backup
+    core_days: int = 7  # the least age of a core file
+    processor_percent: int = 90  # of one processor, by a single process; 100 is the whole processor
 
 
 class Finding(Struct, frozen=True, omit_defaults=True):
@@ -120,17 +120,17 @@ class HealthCheck(Kind, frozen=True, tag="health"):
 
 
 def compare_nodes(nodes: Sequence[tuple[str, Health | None]]) -> Iterator[tuple[str, Finding]]:
-    """Yields findings that only a comparison of the nodes of one job shows, each with its node.
+    """Yields (node, finding) for findings that only a comparison of the nodes of one job shows.
 
-    Findings are only made for checks that the job has made, although more would be known: several
-    checks read the same command.
+    Makes findings only for checks that the job has made, although the commands of these checks may
+    tell more.
 
     nodes  name and health of each node, or None if nothing is known of the node
     """
     asked = {_address_in_table(name, health) for name, health in nodes}
     listed = {address for _, health in nodes if health for address in health.named or ()}
-    # A node that is in no table, because it was given by a host name or is behind NAT, may be any
-    # node of a table. Then it cannot be said which nodes of a table were not asked.
+    # A node in no table (it was named by host name, or is behind NAT) may be any node of a table.
+    # In that case nobody can say which nodes of a table were not asked.
     all_listed = asked <= listed
     made = {finding.check for _, health in nodes if health for finding in health.findings}
     for cluster in _group_by_cluster(nodes):
@@ -146,9 +146,8 @@ _ClusterHealth = list[tuple[str, Health]]
 
 
 def _address_in_table(name: str, health: Health | None) -> str:
-    """Returns the address of a node as a table of its cluster has it.
-
-    For a node that has not said which row of the table is its own, returns the host of its name.
+    """Returns the address of a node in the table of its cluster, or the host of the node's name if
+    it is not known which row of the table is the node's own.
     """
     if health is not None and health.address is not None:
         return health.address

@@ -1,7 +1,4 @@
-"""PURE. Declares a job: its states, their transitions, and its outcome.
-
-A job ends when its last node settles, in the same transition.
-"""
+"""PURE. Declares a job: its states, their transitions, and its outcome."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ class Outcome(StrEnum):
 
 
 class End(IntEnum):
-    """Says how far the end of a job has come. Each step includes the steps before it.
+    """Lists the steps at the end of a job. Each step includes the steps before it.
 
     OPEN           the last connections may still be open, and files may follow
     CLOSED         the connections have closed, and all files are in the store
@@ -79,20 +76,19 @@ class Job(msgspec.Struct, frozen=True):
     credential        the name of the credential that the request has named
     resumable         every password comes from a named credential, so the job can go on after a
                       restart
-    timeouts_asked    the names of the timeouts in the request. They hold on every node; the other
-                      timeouts are those of each node's cluster.
-    request_id        of the call that started the job, to trace the call
-    uid               of the user who made this call
+    timeouts_asked    the names of the timeouts in the request. These apply to every node; the
+                      other timeouts are those of each node's cluster.
+    request_id        the id of the call that started the job
+    uid               the user who made this call
     asked_by          the name on whose behalf the user made this call
     targets           the names in the request, of nodes and clusters
     labels            key -> value, by which people find the job
     accept_nodes      a credential that may be sent to a node may also be sent to the nodes that
                       this node has named
     try_all           the login is tried on all nodes, even if some have refused it
-    retries           how often the job was tried again. A node has the number with which it was
-                      queued last.
-    revision          how many changes of state there were, over all restarts. Changes of figures do
-                      not count.
+    retries           how often the job was tried again
+    revision          the number of changes of state, over all restarts. Changes of figures do not
+                      count.
     first_started_at  when the job first began to run, if it was tried again
     ran_before        how many seconds it had run before it was tried again
     """
@@ -152,7 +148,7 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def end(self) -> End:
-        """Returns how far the end of the job has come. A job that has not ended is `OPEN` too."""
+        """Returns the step at the end of the job. A job that has not ended is `OPEN` too."""
         return self.state.end if isinstance(self.state, JobEnded) else End.OPEN
 
     @property
@@ -175,9 +171,7 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def started_at(self) -> datetime | None:
-        """Returns when the job began to run after it was queued last. A restart does not change
-        this time.
-        """
+        """Returns when the job began to run, after a start or the last retry, or None."""
         return self.state.started_at
 
     @property
@@ -225,19 +219,17 @@ class Job(msgspec.Struct, frozen=True):
         return node.left_running(given_up=self.closed)
 
     def failure_of(self, node: Node) -> Failure | None:
-        """Returns why the node has failed, as it is shown to people. Returns None if it has not.
+        """Returns why the node has failed, as it is shown to people, or None if it has not failed.
 
-        What may still run on the node is added here, and not when the node fails, because the
-        daemon tries to end this after that.
+        The captures that may still run on the node are added here and not when the node fails,
+        because the daemon tries to end them after the failure.
         """
         if not isinstance(node.state, Failed):
             return None
         return self.work.explain_failure(node.state.failure, self.names_left_running(node))
 
     def resume(self) -> Job:
-        """Queues the job again after a restart. Settled nodes stay as they are, the others are
-        pending again.
-        """
+        """Queues the job again after a restart. Unsettled nodes are pending again."""
         if self.ended:
             raise ImpossibleTransition(f"job {self.job_id} has ended")
         nodes = tuple(node if node.settled else node.queue_again() for node in self.nodes)

@@ -3,7 +3,7 @@
 A kind of work has three structs: a subclass of `WorkRequest` in work_request.py, which a request
 contains; a subclass of `Kind`, which is planned and stored; and a subclass of `Result`, if the work
 returns something for a node besides files. Jobs, store and socket use the attributes and methods
-below, and know no kind by its name. Each default fits a kind that has nothing to say.
+below, and know no kind by its name.
 """
 
 from __future__ import annotations
@@ -40,15 +40,13 @@ class Result(msgspec.Struct, frozen=True):
     changes_after_end: ClassVar[bool] = False
 
     def abandoned(self) -> Result:
-        """Returns this result as it is after a stop of the daemon, which has not seen how the work
-        ended.
-        """
+        """Returns this result as it is after a restart: nobody has seen how the work ended."""
         return self
 
     def name_if_running(self, *, given_up: bool) -> str | None:
-        """Returns the name of what may still run on the node, or None if nothing can.
+        """Returns the name of a capture that may still run on the node, or None.
 
-        given_up  the job is over. Otherwise work that is not given up yet is not named.
+        given_up  the job is over. Until then, a capture that was not given up is not named.
         """
         return None
 
@@ -64,7 +62,7 @@ class Kind(msgspec.Struct, frozen=True):
     result_type   the type of the `result` of a node; None if there is no result
     repeatable    the work may be done again after a restart of the daemon
     simultaneous  all nodes are worked on at the same time, and one call (`Stop`) ends all of them
-    prepares      the work prepares other work, so that a list of jobs need not show old ones
+    prepares      the work prepares other work, so old jobs of this kind can be left out of a list
     """
 
     title: ClassVar[str] = ""
@@ -111,15 +109,12 @@ class Kind(msgspec.Struct, frozen=True):
     def explain_failure(self, why: Failure, may_run: tuple[str, ...]) -> Failure:
         """Returns why a node failed, as it is shown to people.
 
-        may_run  names of what may still run on the node
+        may_run  names of captures that may still run on the node
         """
         return why
 
     def lines_if_cancelled(self, may_run: tuple[str, ...]) -> Iterator[str]:
-        """Yields the lines about a cancelled node for the summary of an export.
-
-        may_run  names of what may still run on the node
-        """
+        """Yields lines for the summary of an export about captures left on a cancelled node."""
         yield from ()
 
     def compare_nodes(self, results: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -130,7 +125,7 @@ class Kind(msgspec.Struct, frozen=True):
         yield from ()
 
     def request_facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
-        """Yields (name, value) of what was asked for, for the summary of an export."""
+        """Yields the facts of the request as (name, value), for the summary of an export."""
         yield from ()
 
 

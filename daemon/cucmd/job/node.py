@@ -1,7 +1,4 @@
-"""PURE. Declares a node of a job: its states and their transitions.
-
-A settled node never changes its state again.
-"""
+"""PURE. Declares a node of a job: its states and their transitions."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ Notes: TypeAlias = tuple[str, ...]
 
 
 class Phase(StrEnum):
-    """Says how far the work on a node has come. Each phase has its own deadline."""
+    """Lists the phases of the work on a node. Each phase has its own deadline."""
 
     CONNECT = "connect"
     LOGIN = "login"
@@ -97,11 +94,11 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     marked           the name of its folder is marked, so that no other node has the same folder
                      (`node_name.folder_of`)
     retries          the `retries` of its job when this node was queued last
-    attempts_before  how many attempts the node had had by then
+    attempts_before  the number of attempts before this node was queued last
     attempt          the number of the last attempt
     zone             the name of its time zone
     clock_ahead      seconds by which its clock is ahead of ours; negative: behind
-    all_announced    no files will follow besides the `files_announced`
+    all_announced    `files_announced` counts all files; no others will follow
     heard_at         when the last byte of the node came, or the attempt began
     named_by         the node whose discovery has named this one; None if the request or the
                      configuration has named it
@@ -110,10 +107,10 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     gaps             the parts of the window that are missing
     result           what the work has returned for the node so far; it may change after the node
                      has settled
-    may_run          names of what was begun on the node before it was queued last, and may still
-                     run there
-    earlier          how the last few attempts ended after which the node was tried again, the
-                     oldest first
+    may_run          names of captures that were begun before the node was queued last, and may
+                     still run there
+    earlier          how the last few attempts before this node was queued last ended, the oldest
+                     first
     """
 
     node: str
@@ -152,17 +149,15 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
         return msgspec.structs.replace(self, state=state, **fields)
 
     def begin(self, now: datetime, attempt: int) -> Node[R]:
-        """Begins an attempt. What the files of an earlier attempt covered is forgotten."""
+        """Begins an attempt, and forgets the coverage of the files of an earlier attempt."""
         started = self.state.started_at or now
         state = Running(started, Phase.CONNECT)
         fresh = {"coverage": None, "gaps": ()}
         return self._with(state, attempt=attempt, all_announced=False, heard_at=now, **fresh)
 
     def retry(self, retries: int) -> Node[R]:
-        """Returns the node as pending again, as it was before its first attempt.
-
-        Three things stay: the number of attempts, the names of what may still run on the node, and
-        how the last attempts ended.
+        """Returns the node as it was before its first attempt, apart from the number of attempts,
+        the names of captures that may still run, and how the last attempts ended.
         """
         if not isinstance(self.state, Failed | Cancelled):
             raise ImpossibleTransition(f"{self.node} is {self.status}, not failed or cancelled")
@@ -191,20 +186,21 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
         return self.may_run if name is None else (*self.may_run, name)
 
     def abandoned(self) -> Node[R]:
-        """Returns the node with its work given up: after a stop the daemon cannot see the end of
-        what it has begun on the node.
+        """Returns the node with its work given up, because the daemon has stopped and so did not
+        see how the work ended.
         """
         if self.settled or self.result is None:
             return self
         return msgspec.structs.replace(self, result=self.result.abandoned())
 
     def queue_again(self) -> Node[R]:
-        """Returns the node as pending again after a restart. The time of its first begin stays."""
+        """Returns the node as pending after a restart. Keeps the time at which it first began."""
         return self._with(Pending(self.state.started_at))
 
     def with_login_wait(self, now: datetime, nodes: tuple[str, ...]) -> Node[R]:
-        """Returns the node as waiting until the login was tried on `nodes`. Without nodes it does
-        not wait for this.
+        """Returns the node with the nodes on which the same login is tried first, if there are any.
+
+        Only a pending node waits for others.
         """
         state = self.state
         if not isinstance(state, Pending) or state.waits_for == nodes:
@@ -218,7 +214,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
         return self._with(Running(self.state.started_at, phase))
 
     def with_coverage(self, what: Covered) -> Node[R]:
-        """Returns the node with what its files cover, which is examined after it has settled."""
+        """Returns the node with its coverage, which is only known after the node has settled."""
         return msgspec.structs.replace(self, coverage=what.text, gaps=what.gaps)
 
     def succeed(self, now: datetime, notes: tuple[str, ...] = ()) -> Node[R]:

@@ -1,4 +1,4 @@
-"""PURE. Declares what every call may have: the person on whose behalf a program calls."""
+"""PURE. Declares the parameter that every method has: the user on whose behalf a program calls."""
 
 from typing import Literal
 
@@ -19,6 +19,6 @@ class OnBehalfOf(Struct, frozen=True):
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """Holds what the parameters of every method have."""
+    """Holds the parameter that every method has."""
 
     on_behalf_of: OnBehalfOf | None = None

@@ -1,9 +1,7 @@
-"""PURE. Lists the kinds of work, each once: what is requested, what is planned and stored, and what
-is returned.
+"""PURE. Lists the kinds of work: what is requested, what is stored, and what is returned.
 
 A further kind of work is a file in this folder and three lines here: a member of `StartRequest`, a
-member of `Work`, and a member of `NodeResults` if the work returns something. Everything else is
-derived from these.
+member of `Work`, and a member of `NodeResults` if the work returns something.
 """
 
 from typing import TypeAlias, TypeVar, get_args

@@ -1,7 +1,7 @@
 """PURE. Declares what a caller asks to be done: on which nodes, with which login, what, and how.
 
-From these structs `plan/` makes what is stored (work.py): the paths of a profile, the hours of a
-`last`, the lines of commands. A field that is None is decided there.
+From these structs `plan/` makes the structs that are stored (work.py), and fills in the fields that
+are None.
 
     requested     stored       what is done
     Files         Collect      files of the paths of a profile, or of the given paths, are collected
@@ -88,14 +88,8 @@ class Timeouts(Struct, frozen=True, omit_defaults=True):
 
 
 class Files(WorkRequest, frozen=True):
-    """Says what to collect. On the socket these fields are members of Start itself.
-
-    only         names of paths of the profile, such as "sdl"; other paths are left out
-    added_paths  paths that are collected in addition to those of the profile
-    written_for  for how long a node writes to one file of a path: "6h" or "always". Without it the
-                 profile decides for its paths, and other paths have an hour.
-    snapshot     runs some commands at the end, or checks the health of the nodes if the profile
-                 says so. Without it the profile decides.
+    """Says what to collect. On the socket these fields are members of Start itself, where they are
+    documented (work.py).
     """
 
     collection: Collection

@@ -1,11 +1,4 @@
-"""Keeps concurrent calls for jobs from interfering with each other.
-
-    JobPlaces    limits how many jobs run or wait, and how many of one user wait
-    StartKeys    makes sure that a call that is repeated with the same key has one effect
-    JobHolds     prevents that a job is changed while somebody reads it, and the reverse
-
-Everything here is used in the trio thread only.
-"""
+"""Keeps concurrent calls for jobs from interfering with each other, in the trio thread only."""
 
 from __future__ import annotations
 
@@ -23,19 +16,19 @@ from cucmd.store import StartKey, Store
 
 
 class _JobBeingStored(NamedTuple):
-    """Stands for a job that is being made durable, for the user `uid`."""
+    """Describes a job of the user `uid` that is being made durable."""
 
     uid: int | None
     finished: trio.Event
 
 
 class JobPlaces:
-    """Gives each job a place, within the limits for all jobs and for the waiting jobs of a user.
+    """Limits how many jobs run or wait, and how many jobs of one user wait.
 
-    A start or a retry takes its place before its first await. Otherwise many calls at the same time
-    would each see a free place, and exceed the limit together.
+    A start or a retry is counted before its first await. Otherwise many calls at the same time
+    would each find the limit not reached, and exceed it together.
 
-    `live`: the supervisor's jobs that run or wait, by job id.
+    live  the supervisor's jobs that run or wait, by job id
     """
 
     def __init__(self, limits: Limits, live: Mapping[str, JobRun]) -> None:
@@ -49,8 +42,7 @@ class JobPlaces:
 
     @contextmanager
     def reserve(self, job_id: str, uid: int | None) -> Iterator[None]:
-        """Reserves a place for a job of that user, while the body makes the job durable and begins
-        to run it.
+        """Counts a job of that user while the body makes the job durable and begins to run it.
 
         Raises `Draining` and `TooManyJobs`.
         """
@@ -76,20 +68,17 @@ class JobPlaces:
             await being_stored.finished.wait()
 
     async def refuse_more(self) -> None:
-        """Refuses further jobs, because the daemon stops.
-
-        Returns once no job is being made durable any more.
-        """
+        """Refuses further jobs. Returns once no job is being made durable any more."""
         self._refusing = True
         for being_stored in list(self._being_stored.values()):
             await being_stored.finished.wait()
 
 
 class StartKeys:
-    """Gives each start key of a user one effect, however often the call is repeated.
+    """Makes sure that a call that is repeated with the same start key has one effect.
 
-    Calls with the same key run one after the other, so that the second one finds in the store what
-    the first one has done.
+    Calls with the same key run one after the other, so that the second call finds the job of the
+    first call in the store.
     """
 
     def __init__(self, store: Store) -> None:
@@ -122,8 +111,8 @@ class StartKeys:
 class JobHolds:
     """Notes which jobs are being read and which are being changed, so that a job is never both.
 
-    Each call takes its own hold, and gives the hold back when the call ends. Many calls may read a
-    job at the same time. A call that deletes a job or tries it again has the job for itself.
+    Many calls may read a job at the same time. A call that deletes or retries a job excludes all
+    other calls for this job.
     """
 
     def __init__(self) -> None:
@@ -155,8 +144,8 @@ class JobHolds:
     def reading_as_guest(self, job_id: str) -> Iterator[trio.CancelScope]:
         """Lets the body read the job until another call changes the job.
 
-        A guest prevents no change: the scope that is yielded is cancelled instead. Exports
-        by the view group are guests, because they must not keep an operator from deleting the job.
+        A guest prevents no change: its scope is cancelled instead. Exports by the view group are
+        guests, because they must not keep an operator from deleting the job.
         Raises `JobInUse` if the job is being changed.
         """
         if job_id in self._changing:
@@ -176,8 +165,7 @@ class JobHolds:
     def changing(self, job_id: str) -> Iterator[None]:
         """Keeps all other calls from reading or changing the job while the body runs.
 
-        Guests that read the job are cancelled. Raises `JobInUse` if the job is being read by others
-        than guests, or is being changed.
+        Cancels guests. Raises `JobInUse` if another call reads or changes the job.
         """
         if job_id in self._changing:
             raise JobInUse(job_id, "it is being deleted, or tried again")

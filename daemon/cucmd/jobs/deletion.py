@@ -1,8 +1,7 @@
-"""Deletes jobs: the jobs that a caller names, the jobs that a rule selects, and the jobs whose
-deletion a stop has interrupted.
+"""Deletes jobs: the jobs that a caller names, and the jobs that a rule selects.
 
-The files are deleted first, the record last. A job is marked in the store before its first file is
-removed. Whatever a stop or an error leaves of a marked job is removed by `finish_interrupted`.
+A job is marked in the store, then its files are removed, and then its record. If a stop or an error
+interrupts this, `finish_interrupted` removes the rest of a marked job.
 
 Nobody else reads or changes a job while it is being deleted (`concurrent_calls.py`). A deletion
 goes on if its caller goes away. `stop` interrupts it after the file that is being removed.
@@ -108,7 +107,7 @@ class Deletions:
             await self._delete_all(beyond, "as [retention] says")
 
     async def finish_interrupted(self) -> None:
-        """Deletes what is left of jobs whose deletion was interrupted. Errors are logged."""
+        """Finishes the deletions that a stop or an error has interrupted. Errors are logged."""
         with _errors_logged("interrupted deletions cannot be looked up"):
             for job_id in await self._store.begun_deletions():
                 changing = self._supervisor.holds.changing(job_id)
@@ -118,10 +117,10 @@ class Deletions:
                     log.info("job %s: its deletion is finished", job_id)
 
     async def _delete_all(self, jobs: Iterable[ClosedJob], why: str) -> list[Deleted]:
-        """Deletes as many of these jobs as it can, and then raises the first error.
+        """Deletes as many of these jobs as possible, and then raises the first error.
 
-        Only the first error is logged, because a broken disk may give thousands. Each deleted job
-        is logged at once, because the caller may get an error instead of the list.
+        Logs only the first error, because a broken disk may give thousands. Logs each deleted job
+        at once, because the caller gets an error instead of the list.
         """
         deleted: list[Deleted] = []
         failed: StoreFailed | OSError | None = None
@@ -202,10 +201,7 @@ class RetentionTask:
 
 
 def _is_still_selected(job: Job, listed: ClosedJob) -> bool:
-    """Says whether everything for which a rule has selected the job is still true.
-
-    Other jobs were deleted since the list was made, which may have taken hours.
-    """
+    """Says whether the rule would still select the job: its list may be some hours old."""
     return (
         retention.KEEP not in job.labels
         and listed.labels.items() <= job.labels.items()

@@ -14,10 +14,8 @@ A file goes through these steps. Each step is durable before the next one begins
     all nodes have ended      manifest.py, for people and programs that read without the daemon
 
 A kill at any point loses nothing, because a restart looks for files on disk that the store does not
-have (`recovery.py`).
-
-If the store takes nothing (in most cases because the disk is full), the node that sent these files
-fails. Its files are kept, and saved by a later try.
+have (`recovery.py`). If a node's files cannot be saved, in most cases because the disk is full, the
+node fails.
 """
 
 from __future__ import annotations
@@ -86,8 +84,5 @@ class FileRecorder:
                     await trio.sleep(RETRY_AFTER)
 
     def stop(self) -> None:
-        """Lets `record_rest` give up after a failed try, because the daemon stops.
-
-        The next start finds the files that are not in the store on disk.
-        """
+        """Lets `record_rest` give up after a failed try, because the daemon stops."""
         self._stopping = True

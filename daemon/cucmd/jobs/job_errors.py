@@ -64,7 +64,7 @@ class FilesDeleted(Exception):
 
 
 class JobInUse(Exception):
-    """The job runs, or another call reads or changes it. `reason` says which: "it is running"."""
+    """The job runs, or another call reads or changes it. `reason` is such as "it is running"."""
 
     def __init__(self, job_id: str, reason: str) -> None:
         super().__init__(f"job {job_id}: {reason}")

@@ -21,7 +21,7 @@ CAPACITY = 128
 
 
 class Change(msgspec.Struct, frozen=True):
-    """Describes a change of a job, or that changes were missed.
+    """Describes a change of a job, or says that changes were missed.
 
     sequence  how many changes there were since the subscription, including this one. The state that
               a watcher is shown first has the number 0.
@@ -77,8 +77,8 @@ class Subscription:
         """Takes a change from the feed.
 
         After the first missed change all further changes count as missed too, until `next` is
-        called. The state that the subscriber reads then includes these changes, so they must not be
-        delivered after that state.
+        called. After `next` the subscriber reads the current state, which includes these changes.
+        So these changes must not be delivered after that state.
         """
         if self._missed:
             self._missed += 1

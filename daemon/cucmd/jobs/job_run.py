@@ -138,13 +138,11 @@ class JobRun:
         )
 
     def _task(self, position: int) -> NodeTask:
-        """Returns the task of a node that has not ended. Only a node that has ended has none."""
+        """Returns the task of a node that has not ended before this run."""
         return cast("NodeTask", self._tasks[position])
 
     def _now(self) -> datetime:
-        """Returns the present time, but never a time before the job's start: somebody may have set
-        the clock back.
-        """
+        """Returns the present time, or the start of the job if the clock was set back since."""
         now = _now()
         return max(now, self.job.started_at or now)
 
@@ -167,7 +165,7 @@ class JobRun:
             self.finished.set()
 
     async def _without_defect(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Runs `step`. A defect in the step ends this job, and no other job."""
+        """Runs `step`. A defect in the step ends this job only."""
         try:
             await step()
         except Exception:
@@ -223,7 +221,7 @@ class JobRun:
         self._end(job.fail_unsettled(_now(), late))
 
     async def _tick(self) -> None:
-        """Publishes the figures of running transfers now and then, without saving them.
+        """Publishes the figures of running transfers every `TICK` seconds, without saving them.
 
         Also lets the next node try a login if the last node has not answered in time.
         """
@@ -305,7 +303,7 @@ class JobRun:
     # State
 
     def _change(self, job: Job) -> None:
-        """Takes a new state of the job, in memory first. All changes of state come here."""
+        """Makes `job` the current state, in memory first. All changes of state come here."""
         if job.ended and not self.job.ended:
             self.ended_at = self._services.store.clock()
         self.job = replace(job, revision=self.job.revision + 1)
@@ -367,11 +365,11 @@ class JobRun:
         return self.recorder.visible_state(self.refresh())
 
     async def relabel(self, change: Callable[[Job], Job]) -> bool:
-        """Applies a change of the labels, and returns True once it is durable.
+        """Changes the labels, and returns True once the change is durable.
 
-        Returns False if the run has ended, so that the change has to be made in the store.
-        Raises `StoreFailed`, and the labels stay as they were. Because a change may be taken back,
-        changes are made one after the other.
+        Returns False if the run has ended, so that the change has to be made in the store. Takes
+        the change back and raises `StoreFailed` if the change cannot be saved. So that a change can
+        be taken back, changes are made one after the other.
         """
         async with self._relabelling:
             if self.recorder.has_ended:
@@ -393,8 +391,8 @@ class JobRun:
         is durable.
 
         The connections close after that, within the grace period. Raises `StoreFailed` if the
-        change could not be saved: the nodes are cancelled nevertheless, and this is saved as soon
-        as the store takes it. Raises `RunStopped` if it is too late, and nothing has changed.
+        change could not be saved: the nodes are cancelled nevertheless, and saving is tried again.
+        Raises `RunStopped` if nothing was changed, because the daemon stops.
         """
         if self.recorder.has_ended and not self.job.ended:
             raise RunStopped
@@ -403,7 +401,7 @@ class JobRun:
         changed = after is not before
         if changed:
             self._change(after)
-        with trio.CancelScope(shield=True):  # the cancel holds even if its client disconnects
+        with trio.CancelScope(shield=True):  # cancel the nodes even if the client disconnects
             try:
                 try:
                     with trio.move_on_after(SAVE_FIRST):

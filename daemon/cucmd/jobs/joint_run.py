@@ -10,11 +10,11 @@ How nodes begin
 The nodes begin when all expected nodes are ready, or `READY_WITHIN` seconds after the first node
 was ready, whichever comes first. A node that becomes ready after that is too late, and is told so.
 
-No node waits for a node that cannot come any more. A node leaves when its work ends, however the
-work ends. A node that was cancelled before it began leaves too.
+No node waits for a node that cannot come any more: a node leaves when its work ends, or when it is
+cancelled before it began.
 
-A node that the job names twice works once. Otherwise both would write files of one name, and would
-count as two nodes. The name that comes second is refused, whatever becomes of the first one.
+If two names of a job mean the same node, the second name is refused. Otherwise two captures on the
+node would write files of the same name.
 
 Everything here happens in the trio thread, and only `wait_for_start` waits.
 """
@@ -96,8 +96,8 @@ class JointRun:
 
     @contextmanager
     def preparing(self, node: str) -> Iterator[None]:
-        """Covers what the node does before `working`. `stop` cancels the body, also if it was
-        called before.
+        """Covers the work before `working`. `stop` cancels the body, also if `stop` was called
+        before.
         """
         with trio.CancelScope() as scope:
             if self.stopped:
@@ -144,10 +144,9 @@ class JointRun:
 def join_tasks(
     job: Job, tasks: Sequence[NodeTask | None]
 ) -> tuple[JointRun | None, Sequence[NodeTask | None]]:
-    """Makes what the nodes of one run of a job share. Returns it, and the tasks with it.
+    """Returns the `JointRun` of one run of a job, and the tasks with this `JointRun` in them.
 
-    Returns None and the same tasks if the nodes of this kind of job share nothing. A node without
-    a task has ended before.
+    Returns None and the same tasks if nodes of this kind of job work independently.
     """
     if not job.work.simultaneous:
         return None, tasks

@@ -3,9 +3,8 @@
 A login is tried on at most two nodes of a cluster before it has worked on one of them. Where
 account locking is on, three refused logins lock an account (vos/NODES.md, section 6.7).
 
-Each cluster has accounts of its own, so a job tries its login anew on each of its clusters. What
-one cluster answers decides nothing about another. All nodes of a job whose cluster is not known
-count as one cluster, because they may well belong to one.
+Each cluster has accounts of its own, so a job tries its login on each of its clusters separately.
+All nodes of a job whose cluster is not known count as one cluster, because they may belong to one.
 
 The limit of two counts the logins that were refused, and the logins whose password was sent and
 whose answer is still open. A node may count an attempt before it has judged the password. Therefore
@@ -23,8 +22,8 @@ that has refused.
     has failed twice after the password  fails with `auth_failed`, and is not logged in to
 
 So a node that is down, or that freezes before it asks for the password, delays the others only by
-`NEXT_AFTER`. A node that waits has no deadline except that of its job, because the clocks of a node
-start when the node is contacted.
+`NEXT_AFTER`. A node that waits has no deadline except that of its job, because the deadlines of a
+node count from the moment at which it is contacted.
 
 A named credential that has worked on a cluster is not limited there any more, until a node refuses
 it. So if the password is changed on the nodes alone, the next job still sends the old password once
@@ -96,10 +95,10 @@ class LoginTrials:
                 trial.has_worked = trial.has_worked or try_all or working.has(task)
 
     async def wait_for_turn(self, task: NodeTask) -> Failure | None:
-        """Returns None when the node may be contacted, or the failure if it must not be.
+        """Returns None when the node may be contacted, or its failure if it must not be contacted.
 
-        After None the caller reports what happens: `permit_password` before it sends the password,
-        `note_accepted` if the node accepts the login, and `note_end` in any case.
+        After None the caller calls `permit_password` before it sends the password, `note_accepted`
+        if the node accepts the login, and `note_end` in any case.
         """
         trial = self._trials[_login_key(task)]
         if not trial.is_decided:
@@ -151,7 +150,7 @@ class LoginTrials:
         return tuple(trial.contacted) if trial.is_waiting(task.node) else ()
 
     def give_turns(self) -> None:
-        """Gives the next nodes their turn, if `NEXT_AFTER` has passed. Called now and then."""
+        """Gives the next nodes their turn, if `NEXT_AFTER` has passed. Called again and again."""
         for trial in self._trials.values():
             trial.give_turns()
 
@@ -208,9 +207,9 @@ class _LoginTrial:
             self.give_turns()
 
     def give_turns(self) -> None:
-        """Gives the node that has waited longest its turn, if it is time to.
+        """Gives the node that has waited longest its turn, if the turn of the last node is over.
 
-        If no node has to wait any more, all waiting nodes go on.
+        If no node has to wait any more, lets all waiting nodes go on.
         """
         if self.is_decided:
             turns, self._turns = self._turns, {}

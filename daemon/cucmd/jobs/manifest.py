@@ -68,7 +68,7 @@ async def write_manifest(store: Store, job_id: str, directory: Path) -> None:
     try:
         await trio.to_thread.run_sync(replace_file, path, lines(), _MODE)
     except (StoreFailed, OSError) as error:
-        # The manifest of an attempt before this one would not list all files.
+        # Remove an older manifest, because it does not list the files that came after it.
         with suppress(OSError):
             await trio.Path(path).unlink(missing_ok=True)
         log.error("job %s: %s could not be written: %s", job_id, NAME, error)  # noqa: TRY400  of the disk
@@ -77,7 +77,7 @@ async def write_manifest(store: Store, job_id: str, directory: Path) -> None:
 async def write_missing_manifests(store: Store, jobs: Path) -> None:
     """Writes the manifests of closed jobs that have none, because an earlier try has failed.
 
-    `jobs` is the folder with the directories of all jobs.
+    jobs  the folder with the directories of all jobs
     """
 
     def find_jobs_without() -> list[str]:

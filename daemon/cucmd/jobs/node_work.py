@@ -32,7 +32,8 @@ from cucmd.store import StoreFailed
 
 log = logging.getLogger(__name__)
 
-# Threads that make folders. If the disk hangs, it keeps these threads, and none that others need.
+# The threads that make folders. If the disk hangs, only these threads are blocked, and not the
+# threads that other work needs.
 _FOLDERS = trio.CapacityLimiter(8)
 
 # Does what a task says on its node, and returns notes for a person.

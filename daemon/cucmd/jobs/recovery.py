@@ -58,9 +58,8 @@ Resume: TypeAlias = "Callable[[Job, Sequence[NodeTask | None] | None, RecoveredF
 async def recover_jobs(store: Store, jobs: Path, replan: Replan, resume: Resume) -> None:
     """Gives every unfinished job to `resume`, oldest first, then closes the jobs that had ended.
 
-    A cancelled job ends at once. Its connections close and its files are recorded after that,
-    within the grace period. A stop in between leaves the job ended, but not closed.
-    `jobs` is the folder with the directories of all jobs.
+    A job has ended but is not closed if the daemon stopped before the connections were closed and
+    the files recorded. `jobs` is the folder with the directories of all jobs.
     """
     thread = ConfigThread()
     # Read before the unfinished jobs are resumed, so that jobs that end meanwhile are not in it.
@@ -85,10 +84,7 @@ async def recover_jobs(store: Store, jobs: Path, replan: Replan, resume: Resume)
 
 
 async def _recover_or_log(store: Store, job: Job, directory: Path) -> RecoveredFiles | None:
-    """Calls `recover_files`. Returns None if the store cannot be read.
-
-    This is logged. The next start looks at the files again.
-    """
+    """Calls `recover_files`. Logs an error and returns None if the store cannot be read."""
     try:
         return await _read_with_retries(partial(recover_files, store, job, directory))
     except StoreFailed as error:
@@ -135,7 +131,7 @@ async def _replan_in_thread(
 class RecoveredFiles(NamedTuple):
     """Says what is known of a job's files.
 
-    received  node -> bytes of its files that came since the node was queued last
+    received  node -> bytes of the files that came since the node was queued last
     recorded  all files are in the store
     """
 
@@ -146,7 +142,7 @@ class RecoveredFiles(NamedTuple):
 async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFiles:
     """Finds the files of a job that was live: those in the store, and others on disk.
 
-    The others are saved as incomplete. If that fails, the error is logged and `recorded` is False.
+    The others are saved as incomplete. If this fails, the error is logged and `recorded` is False.
     Raises `StoreFailed` if the store cannot be read.
 
     A job can have hundreds of thousands of files, so the store and the disk are compared node by
@@ -210,8 +206,9 @@ def drop_half_written(state: Path) -> None:
 
 
 def _files_not_stored(stored: set[str], node: Node, directory: Path) -> list[ReceivedFile]:
-    """Finds the files on disk that a node pushed, or that the output of its commands was written
-    to, and whose paths are not among `stored`. Raises `OSError`.
+    """Returns the files of a node on disk, pushed or written here, whose paths are not in `stored`.
+
+    Raises `OSError`.
     """
     folder = directory / folder_of(node.node, marked=node.marked)
     durable.drop_half_written(folder / OUTPUT)

@@ -15,8 +15,8 @@ from cucmd.jobs.login_trials import WorkingLogins
 from cucmd.jobs.node_work import WorkOnNode
 from cucmd.store import Store
 
-# The IP address of a node and its port, as `node/resolver.py` finds them. All names of a node have
-# the same address, and so share its slots. If the lookup fails this is the host of the request.
+# The IP address of a node and its port, from `node/resolver.py`. All names of a node have the same
+# address, and so share its slots. If the lookup fails, the host of the request instead of the IP.
 Address: TypeAlias = tuple[str, int]
 
 

@@ -53,9 +53,8 @@ class Supervisor:
 
     ended        how many jobs have closed their last connection since the start of the daemon
     on_closed    is called with the id of each such job
-    on_changing  is called with the id of a closed job before the job is changed, so that whatever
-                 reads the job without a hold ends. It is not called before the job is closed, since
-                 only then anything begins to read it.
+    on_changing  is called with the id of a closed job before the job is changed, so that tasks that
+                 read its files without a hold end
     """
 
     def __init__(
@@ -96,9 +95,9 @@ class Supervisor:
     async def start(self, plan: Plan, key: StartKey | None = None) -> Job:
         """Accepts the job that `plan` gives, and returns it once it is durable.
 
-        If an earlier call with this key has started a job, returns that job without a plan, because
-        the configuration may not have any more what the plan needs. If the caller is cancelled, the
-        job stays: it may be durable already.
+        If an earlier call with this key has started a job, returns that job and does not call
+        `plan`, which may fail since the configuration has changed. If the caller is cancelled, the
+        job stays, since it may be durable already.
         Raises `Draining`, `TooManyJobs`, `KeyReused`, `StoreFailed`, and what `plan` raises.
         """
         async with self._start_keys.lock(key) as before:
@@ -156,8 +155,8 @@ class Supervisor:
     def _publish_stored(self, job: Job) -> None:
         """Publishes a change that the store has made to a job that has ended.
 
-        Whoever reads the job after that must not find an older state. Therefore the run of the job,
-        which does not know of the change, is forgotten first.
+        Forgets the run of the job first, because it does not know of the change: a reader must not
+        get the older state of the run.
         """
         self._live.pop(job.job_id, None)
         self._services.feed.publish(job)
@@ -206,9 +205,8 @@ class Supervisor:
     ) -> Job:
         """Queues nodes of a closed job again, and returns the job once this is durable.
 
-        `plan` gives the job with these nodes pending, and the tasks. `uid` is the user who asks:
-        the job waits in one of this user's places. If an earlier call with this key has retried the
-        job, returns the job as it is.
+        `plan` gives the job with these nodes pending, and the tasks. The waiting job counts for the
+        user `uid`. If an earlier call with this key has retried the job, returns the job as it is.
         Raises `JobInUse`, `FilesDeleted`, `Draining`, `TooManyJobs`, `KeyReused`, `UnknownJob`,
         `AmbiguousJob`, `StoreFailed`, and what `plan` raises.
         """
@@ -224,8 +222,7 @@ class Supervisor:
                     while (after := await self._retry(job, plan, key, uid)) is None:
                         job = await self.wait_closed(job_id)
                 except BaseException:
-                    # The job stays as it was. `on_changing` has ended whatever looked at its files,
-                    # so start that again.
+                    # The job stays as it was. Start the tasks again that `on_changing` has ended.
                     self.on_closed(job_id)
                     raise
                 return after
@@ -235,10 +232,10 @@ class Supervisor:
     ) -> Job | None:
         """Reopens the job, and begins to run it.
 
-        Returns None if the job in the store has changed since it was read: what its files cover may
-        have become known meanwhile. The caller reads the job again then.
+        Returns None if the job in the store has changed since it was read, because its coverage may
+        have become known meanwhile. In this case the caller reads the job again.
         """
-        # Otherwise nothing would be left of the nodes that have succeeded.
+        # A retry keeps the files of the nodes that have succeeded, so they must exist.
         if job.files_deleted or is_directory_gone(job, self.directory(job.job_id)):
             raise FilesDeleted(job.job_id)
         planned, tasks = await plan(job)
@@ -261,8 +258,8 @@ class Supervisor:
                 await run.released.wait()
                 continue
             raise JobInUse(job.job_id, _why_open(run))
-        # Refused while the job is being deleted: whoever adds the label `keep` must learn that this
-        # is too late.
+        # Refuse this while the job is being deleted: a user who adds the label `keep` must learn
+        # that it is too late.
         with self.holds.reading(job.job_id):
             with trio.CancelScope(shield=True):
                 after = await self._services.store.change(job.job_id, change)
@@ -323,7 +320,7 @@ class Supervisor:
         return self._live.get(job_id)
 
     async def _wait_for_run(self, job_id: str) -> JobRun | None:
-        """Returns what `run_of` returns, but first waits for a start or a retry of the job."""
+        """Waits for a start or a retry of the job that is under way, then acts as `run_of`."""
         await self._places.wait_until_stored(job_id)
         return self._live.get(job_id)
 

@@ -1,4 +1,4 @@
-"""PURE. Says what is known of clusters, from the configuration and from what their nodes have said.
+"""PURE. Combines what the configuration and what discoveries say about clusters.
 
 The configuration names nodes, and a discovery adds nodes. A node that is in both has the name that
 the configuration uses.

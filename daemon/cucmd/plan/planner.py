@@ -59,7 +59,7 @@ class Planner:
     """Plans jobs with one configuration. A reload makes a new planner.
 
     environ    the environment of the daemon, which names the folder with credentials
-    directory  returns the folder of a job from its id
+    directory  returns the folder of the job with this id
     """
 
     def __init__(
@@ -77,10 +77,10 @@ class Planner:
         how: work_request.How,
         discoveries: Sequence[StoredDiscovery] = (),
     ) -> Planned:
-        """Plans the job that is asked for, and the tasks of its nodes.
+        """Plans a job and the tasks of its nodes.
 
-        names        of nodes and clusters
-        discoveries  begin with the newest; only needed if `needs_discoveries` says so
+        names        names of nodes and clusters
+        discoveries  the newest first; only needed if `needs_discoveries` returns True
 
         Raises `InvalidValue`, `UnknownProfile`, `UnknownCredential`, `CredentialRefused`.
         """
@@ -182,8 +182,7 @@ class Planner:
     def replan(self, job: Job) -> tuple[NodeTask | None, ...] | None:
         """Plans the tasks of a job that was not finished before a restart.
 
-        Returns None if the job cannot go on. A settled node has no task, so the credential that it
-        has used need not exist any more.
+        Returns None if the job cannot go on. Settled nodes need no credential any more.
         """
         if not job.survives_restart:
             return None
@@ -200,7 +199,7 @@ class Planner:
         logins.check_accepted(job)
         whole = self._config.for_job([node.named_by or node.node for node in job.nodes])
         of_job = Allowance(whole.limits.job_bytes, job.quota_bytes)
-        # The timeouts of the request hold on every node. The others are those of its cluster.
+        # The timeouts of the request apply to every node. The others come from its cluster.
         overrides = work_request.Timeouts(
             **{name: getattr(job.timeouts, name) for name in job.timeouts_asked}
         )
@@ -268,8 +267,8 @@ class Logins:
                 raise InvalidValue("login.password", reason)
 
     def check_accepted(self, job: Job) -> None:
-        """Raises `InvalidValue` if a credential may not be sent to nodes that a discovery has
-        named, and could be sent if the request accepted these nodes. The error names them.
+        """Raises `InvalidValue` if the request has to accept nodes that a discovery has named. Only
+        then a credential may be sent to them. The error names these nodes.
         """
         if self._login.password is not None or job.accept_nodes:
             return
@@ -295,10 +294,8 @@ class Logins:
     def find(self, node: Node, settings: ClusterSettings, *, accepted: bool) -> Credentials:
         """Returns the login for this node.
 
-        With `accepted` a credential is also sent to a node that was named by a node to which it may
-        be sent.
-
-        Raises `InvalidValue`, `UnknownCredential`, `CredentialRefused`.
+        With `accepted`, a credential that may be sent to a node may also be sent to the nodes that
+        this node has named. Raises `InvalidValue`, `UnknownCredential`, `CredentialRefused`.
         """
         login = self._login
         if login.password is not None:

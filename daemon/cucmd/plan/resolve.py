@@ -1,7 +1,7 @@
-"""PURE. Checks the fields of a request, and fills in what the request leaves open.
+"""PURE. Checks the fields of a request, and fills in absent fields.
 
-The request comes before the profile, and the profile before the defaults of the configuration. The
-values of profile and configuration were checked when the configuration was read.
+An absent field gets the value of the profile, or else the default of the configuration. Profile and
+configuration were checked when the configuration was read.
 
 All paths of a job are below one location. A path may begin with its location, as after `file get`
 (`activelog/cm/trace`). A path with another location than the rest is refused.
@@ -51,7 +51,7 @@ def resolve_work(  # noqa: PLR0911  a case for each kind that needs the configur
     job_id: str,
     timeouts: work_request.Timeouts | None = None,
 ) -> Work:
-    """Returns what is done on the nodes of the job with this id, as it is stored.
+    """Returns the work of the job with this id, as it is stored.
 
     Raises `InvalidValue` with the wrong field of `work`, and `UnknownProfile`.
     """
@@ -71,7 +71,7 @@ def resolve_work(  # noqa: PLR0911  a case for each kind that needs the configur
             return resolve_follow(work)
         case work_request.Discovery():
             return Discover()
-        case _:  # the other kinds need nothing of the configuration
+        case _:  # the other kinds are stored with the fields of the request
             (kind,) = (kind for kind in KINDS if kind_of(kind) == REQUEST_MEMBERS[type(work)])
             given = {name: value for name, value in asdict(work).items() if value is not None}
             return cast("Work", kind(**given))
@@ -83,9 +83,7 @@ def _resolve_health(config: Config, only: tuple[str, ...] = ()) -> HealthCheck:
 
 @contextmanager
 def errors_below(member: str, work: WorkRequest) -> Iterator[None]:
-    """Makes an `InvalidValue` of the body name a wrong field of `work` by its place in the request,
-    within `member`.
-    """
+    """Adds `member` to the path of a wrong field of `work`, if the body raises `InvalidValue`."""
     names = () if isinstance(work, work_request.Files) else work.__struct_fields__
     try:
         yield
@@ -99,9 +97,7 @@ def resolve_collection(files: work_request.Files, config: Config, now: datetime)
     """Returns what to collect, from request, profile and defaults.
 
     The window of the profile is used only if the request has no part of a window. A `last` is
-    resolved to the time before `now` (aware), so that a retry asks for the same window. Without a
-    `written_for` in the request, the paths of the profile have the value of the profile, and other
-    paths have the usual value.
+    resolved to the time before `now` (aware), so that a retry asks for the same window.
     Raises `InvalidValue` and `UnknownProfile`.
     """
     request = files.collection
@@ -139,10 +135,7 @@ def resolve_collection(files: work_request.Files, config: Config, now: datetime)
 
 
 def _check_field(text: str | None, field: str, rule: Callable[[str], str]) -> str | None:
-    """Returns what `rule` makes of a field of the request, or None if the request lacks the field.
-
-    Raises `InvalidValue` if the rule raises `ValueError`.
-    """
+    """Returns `rule(text)`, or None if the field is absent. Raises `InvalidValue`."""
     if text is None:
         return None
     try:
@@ -213,9 +206,9 @@ def _split_paths(
 
 
 def _path_has_name(path: str, name: str) -> bool:
-    """Says whether the name is a part of the path. For example `sdl`, `ccm/sdl` and
-    `cm/trace/ccm/sdl` are names of `cm/trace/ccm/sdl`. A `*` at the end of the path and the case of
-    letters do not count.
+    """Says whether the name is a part of the path, such as `sdl` or `ccm/sdl` of `ccm/sdl/*`.
+
+    The case of letters does not count.
     """
     parts = _split_path(path)
     wanted = _split_path(name)

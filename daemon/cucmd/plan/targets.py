@@ -7,9 +7,9 @@
     NAME:subscribers  its other nodes, without those of IM and Presence
     NAME:cups         its nodes of IM and Presence
 
-A node that only a discovery has named is included if the request lists the name in `discovered`.
-Then the node remembers which node has named it. Such a name may also be that of a node that was
-asked in a discovery.
+If the request lists a name in `discovered`, the name also stands for the nodes that the last
+discovery of this cluster, or of this node, has found. A node that is not in the configuration
+remembers which node has named it.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def expand_names(
 
 
 class _UnknownName(Exception):
-    """Says why it is not known what a name stands for."""
+    """A name stands for no known node. The text says why."""
 
 
 def _find_nodes(

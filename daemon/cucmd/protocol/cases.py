@@ -14,9 +14,9 @@ from cucmd.protocol.jobs import JobSummary
 class CommandOutput(Struct, frozen=True):
     """Holds a piece of what a command has printed on a node. number is the number of the command in
     its job, from 1. ended: this is the last piece. complete: the command came to its end on the
-    node. With the last piece, parsed has the fields of the whole output if the daemon can parse the
-    output of this command; lines that it does not know are in the field others. unparsed says why
-    parsed is absent although the output of this command can usually be parsed.
+    node. If the daemon can parse the output of this command, the last piece has the field parsed,
+    with the fields of the whole output. Lines that the parser does not know are in others, a field
+    of parsed. If the output cannot be parsed for once, the field unparsed says why.
     """
 
     node: str

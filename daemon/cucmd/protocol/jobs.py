@@ -52,8 +52,9 @@ class Node(NodeResults, frozen=True):
     waits_since: datetime | None = None
     # The name of its time zone, once it is known.
     zone: str | None = None
-    # How it ended each time before it was retried, the oldest first. Attempts that failed before
-    # the first prompt and that the daemon repeated by itself are only in the transcript.
+    # How each earlier attempt ended before the node was retried, the oldest first. Attempts that
+    # failed before the first prompt and that the daemon repeated by itself are only in the
+    # transcript.
     earlier: tuple[EarlierAttempt, ...] | None = None
 
 
@@ -63,9 +64,9 @@ class Job(Struct, frozen=True):
     cancelled: bool
     # The job has ended, its last connection is closed, and every file is recorded.
     closed: bool
-    # The number of its changes of state, over all restarts of the daemon. After its end these count
-    # too: it is closed, its coverage is known, its labels change, its files are deleted. Changes of
-    # figures, such as bytes_received, do not count.
+    # The number of its changes of state, over all restarts of the daemon. These changes count after
+    # its end: it is closed, its coverage becomes known, its labels change, its files are deleted.
+    # Changes of figures, such as bytes_received, do not count.
     revision: int
     # The kind of its work: one of {kinds}; later versions have more. The collection of
     # other kinds than "collect" and "dry_run" is empty.

@@ -9,10 +9,10 @@ A connection is one task (`run`), which goes round this loop:
           -> the method -> its request -> on whose behalf is it made? -> the handler
           -> a reply, or a stream of replies, or an error -> the next frame
 
-Each round passes a checkpoint, and so does each reply of a stream, whatever the peer sends or does.
-The turn ends before a reply is sent. For a stream, an upgrade and a method with an effect it ends
-before the handler is called, since these may wait for a node or for the peer. The frame, which may
-have 1 MiB, is not kept while the handler runs.
+Each round and each reply of a stream passes a checkpoint. The turn ends before a reply is sent. For
+a stream, an upgrade and a method with an effect it ends before the handler is called, since these
+may wait for a node or for the peer. The frame may have 1 MiB, and is not kept while the handler
+runs.
 
 Four things can end a call or the connection from outside:
 
@@ -129,9 +129,9 @@ class ServerConnection:
         self._read_scope.cancel()
 
     def hang_up(self) -> None:
-        """Gives up the peer, which has closed its socket: nothing that is sent will be read.
+        """Gives up the peer, which has closed its socket, so that it reads no reply any more.
 
-        Calls that it sent before are still carried out if they have an effect or are `oneway`.
+        Calls from before are still carried out if they have an effect or are `oneway`.
         """
         self._gone = True
         self._call_scope.cancel()
@@ -160,9 +160,7 @@ class ServerConnection:
         return frame
 
     async def _send(self, frame: bytes) -> None:
-        """Ends the user's turn and sends a reply. Raises `NobodyReads` if the peer does not read
-        it; a part of it may have been sent by then.
-        """
+        """Ends the turn and sends a reply. Raises `NobodyReads` if the peer does not read it."""
         self._turn.close()
         if self._gone:
             await trio.lowlevel.checkpoint()
@@ -178,9 +176,8 @@ class ServerConnection:
     # Calls
 
     async def _answer(self, frame: bytes) -> None:
-        """Carries out the call in the frame, and sends its replies or its error.
-
-        Raises `BadFrame` and `NobodyReads`, which end the connection.
+        """Carries out a call, and sends its replies or its error. `BadFrame` and `NobodyReads`,
+        which end the connection, are raised.
         """
         methods = self._parts.methods
         oneway, found = False, None

@@ -19,7 +19,7 @@ UNREADABLE = (msgspec.DecodeError, RecursionError)
 
 
 class BadFrame(Exception):
-    """The bytes are not a frame. Where the next one begins is not known: the connection ends."""
+    """The bytes are not a frame, or the frame is not JSON. The connection ends."""
 
 
 class BadCall(Exception):
@@ -52,7 +52,7 @@ class Frames:
 
         Raises `BadFrame` for a frame that is too long.
         """
-        # The longest frame is followed by its NUL, so the search may go one byte further.
+        # Search one byte further than the longest frame, because its NUL follows it.
         end = self._buffer.find(0, self._searched, self._longest + 1)
         if end >= 0:
             frame = bytes(memoryview(self._buffer)[:end])
@@ -66,7 +66,7 @@ class Frames:
 
 
 class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Holds a call as it came. Its parameters are decoded once its method is known."""
+    """Holds a call. Its parameters are decoded later, because their type depends on the method."""
 
     method: str
     parameters: msgspec.Raw = msgspec.Raw(b"{}")

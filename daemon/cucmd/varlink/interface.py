@@ -1,7 +1,6 @@
 """Declares interfaces with their methods, and the errors that handlers raise.
 
-A handler is given a valid request and the caller's credentials, which come from the kernel. An
-error that it raises is sent to the peer unchanged, so it must not contain a secret.
+An error that a handler raises is sent to the peer unchanged, so it must not contain a secret.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ SERVICE = "org.varlink.service"
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Holds the peer's credentials at the time of its connect.
+    """Holds the credentials of a peer when it connected, from the kernel.
 
     groups    its supplementary groups
-    asked_by  the person for whom it calls, as the peer said; None if it calls for itself
+    asked_by  the name of the person for whom it calls, from the peer; None if it calls for itself
     """
 
     uid: int
@@ -37,9 +36,7 @@ class Caller(msgspec.Struct, frozen=True):
 
     @property
     def for_log(self) -> dict[str, int]:
-        """Returns the `extra` of a log record that this user caused, so that a log handler can
-        limit the records of one user.
-        """
+        """Returns the `extra` of a log record, so that a handler can limit each user's records."""
         return {"uid": self.uid}
 
 
@@ -51,8 +48,8 @@ class StreamReply(msgspec.Struct, frozen=True):
 
 
 class Upgrade(msgspec.Struct, frozen=True):
-    """Holds the reply to a call after which the connection no longer speaks Varlink. `serve` is
-    called with the connection once the reply is sent. The connection is closed when it returns.
+    """Holds the reply to a call after which the connection no longer speaks Varlink. After the
+    reply `serve` is called with the connection, which is closed when `serve` returns.
     """
 
     parameters: msgspec.Struct
@@ -72,8 +69,7 @@ class Method(msgspec.Struct, frozen=True):
     streaming  the handler is an async generator of `StreamReply` instead. It is closed after its
                last reply. To end without a last reply is a defect, and answered with
                `InternalError`
-    effect     a call is not cancelled when its caller hangs up, so that what was asked for is done
-               even if nobody waits for the reply
+    effect     a call is not cancelled when its caller hangs up
     upgrade    the method has to be called with Varlink's `upgrade`, and the handler returns a
                context manager of an `Upgrade`
     """
@@ -106,7 +102,7 @@ class Interface(msgspec.Struct, frozen=True):
     effective_caller  `effective_caller(caller, method, request)` returns the caller that the
                       handler is given: the peer, or the peer with the name of the person for whom
                       it calls. It may raise `VarlinkError`
-    secrets           names of request fields: no value at or below them is repeated in a reason
+    secrets           names of request fields. A reason repeats no value at or below these fields.
     """
 
     name: str
@@ -169,8 +165,7 @@ def standard_error(parameters: msgspec.Struct) -> VarlinkError:
 def trace(defect: BaseException) -> str:
     """Returns the tracebacks of an exception, of its cause and of the members of a group.
 
-    They show where a defect is. The texts of the exceptions are left out, since they can quote a
-    request, and with it a password.
+    Leaves out the texts of the exceptions, since they can quote a request, and so a password.
     """
     parts = []
     origin = defect.__cause__ or (None if defect.__suppress_context__ else defect.__context__)

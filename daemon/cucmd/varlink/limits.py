@@ -2,16 +2,14 @@
 
     connections  Each connection serves one call at a time, so this also limits the calls of a user.
                  A connection of a user who may not operate counts for at least `COUNTED_SECONDS`.
-                 Otherwise somebody who connects and leaves without a pause could take all of the
+                 Otherwise a user who connects and leaves without a pause could take all of the
                  event loop's time.
-    streams      There are fewer streams than connections, so that calls are answered beside them.
+    streams      There are fewer streams than connections, so some connections are left for calls.
     a turn       One call of a user is decoded and answered at a time, so a user with many
                  connections gets no more of the event loop than a user with one.
 
-What one user holds never counts against another user. There is no limit for all users together:
-the process has file descriptors for some hundreds of users.
-
-A peer that does not read a reply within `UNREAD` seconds is dropped (`NobodyReads`).
+There is no limit for all users together: the process has file descriptors for some hundreds of
+users.
 """
 
 from __future__ import annotations

@@ -22,10 +22,9 @@ from cucmd.paths import LONGEST_SOCKET
 
 log = logging.getLogger(__name__)
 
-# Connections that the kernel holds until they are accepted; the systemd units have the same number.
-# It is small because a user who connects and leaves again and again fills the queue, and with a
-# long one others would wait a second behind thousands of connections. A client that finds the queue
-# full waits in `connect`.
+# The length of the kernel's queue of new connections, as in the systemd units. A user
+# who connects and leaves again and again fills the queue, and in a long queue others would wait a
+# second behind thousands of connections. A client that finds the queue full waits in `connect`.
 _BACKLOG = 256
 
 
@@ -88,7 +87,7 @@ def unix_socket(path: Path, mode: int, *, group: str | None = None) -> Iterator[
                 try:
                     os.chown(new, -1, gid)
                 except PermissionError as error:
-                    # This is usual where a person started the server. Only that person can connect.
+                    # This is usual if a person started the server: only that person can connect.
                     log.debug("the socket is not given to group '%s': %s", group, error)
             new.chmod(mode)  # after `chown`, which can clear bits of the mode
             bound.listen(_BACKLOG)  # from here on a client can connect
@@ -114,8 +113,7 @@ def gid_of(group: str | None) -> int | None:
     try:
         return grp.getgrnam(group).gr_gid
     except KeyError:
-        # This is usual where the daemon was started by hand: the groups are made by the sysusers
-        # file of the package.
+        # This is usual if the daemon was started by hand: the package makes the groups.
         log.debug("there is no group '%s'", group)
         return None
 

@@ -24,11 +24,10 @@ from cucmd.varlink.interface import Interface
 
 _LONGEST_SHOWN = 80
 _FIELD_NAME = re.compile(r"[a-z]+(?:_[a-z]+)*")
-# In parameters of at most this many bytes a wrong value is shown: to find it, all of them have to
-# be decoded once more.
+# A wrong value is only shown if the parameters have at most this many bytes, because all parameters
+# have to be decoded once more to find the value.
 _LONGEST_SEARCHED = 16 * 1024
-# A step of a path: a field, an index, or `[...]`, which is how msgspec names some value of an
-# object without fixed fields.
+# A step of a path: a field, an index, or `[...]`, which msgspec writes for any value of a `dict`.
 _STEP = re.compile(r"\[\.\.\.\]|[^.\[\]]+|\[([0-9]+)\]")
 _SOME_VALUE = "[...]"
 _TYPE_NAMES = {str: "a string", bool: "true or false", int: "an integer", float: "a number"}
@@ -102,8 +101,8 @@ def _unknown_field(value: msgspec.Raw, struct: type[msgspec.Struct]) -> tuple[st
 
 @functools.cache
 def _names_only(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
-    """Returns a struct with the same fields that refuses unknown ones, and checks no values but
-    other structs.
+    """Returns a struct with the same fields that refuses unknown fields, also in structs within it,
+    and checks no values.
     """
     fields: list[tuple[str, Any, Any]] = []
     for name, full in field_types(struct).items():

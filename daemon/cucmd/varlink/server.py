@@ -1,7 +1,6 @@
 """Accepts connections and serves each in its own task, within the limits of its user.
 
-Nothing that a peer does ends the server; only its own cancellation does. Who a peer is, and whether
-it has hung up, comes from the kernel and not from the peer.
+Nothing that a peer does ends the server. The kernel says who a peer is, and whether it has hung up.
 
 A user at the limit of connections is sent an error, and nothing that it sends is read. Its sockets
 stay open for a moment: if one were closed at once with bytes unread, the kernel would reset the
@@ -61,7 +60,7 @@ async def serve(
     """Serves until cancelled. Does not close the listener.
 
     authorize    `authorize(caller, method)` raises `PermissionDenied`
-    may_operate  returns whether a user is trusted with long frames and many short connections
+    may_operate  returns whether a user may send long frames and open many short connections
     """
     users = Users(limits)
     parts = ServerParts(MethodTable(interface, info), users, authorize, may_operate)
@@ -97,9 +96,8 @@ class _VarlinkServer:
             nursery.cancel_scope.deadline = trio.current_time() + CLOSE_SECONDS
 
     async def accept(self, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
-        """Accepts connections, many in one step of the event loop. If it accepted one in a step, a
-        peer that connects and leaves as fast as it can would fill the kernel's queue, and others
-        would wait behind it.
+        """Accepts connections, many in one step of the event loop. Otherwise a peer that connects
+        and leaves as fast as it can would fill the kernel's queue, and others would have to wait.
         """
         failing = False
         with socket.socket(fileno=os.dup(listener.socket.fileno())) as ours:
@@ -167,11 +165,11 @@ class _VarlinkServer:
                 await trio.sleep_until(opened_at + COUNTED_SECONDS)
 
     async def look_for_hang_ups(self) -> None:
-        """Ends streams and calls whose peer has closed its socket, whatever they wait for.
+        """Ends streams and calls whose peer has closed its socket.
 
-        Reading cannot show that: what the peer sent before comes first, and the end of the stream
-        looks the same for a peer that has only shut down its sending side and waits for replies.
-        POLLHUP is set only after the peer has closed its socket.
+        To read the socket does not show this: earlier bytes of the peer come first, and the end of
+        the stream looks the same if the peer has only shut down its sending side and waits for
+        replies. POLLHUP is set only after the peer has closed its socket.
         """
         while True:
             await trio.sleep(_HANG_UP_INTERVAL)

@@ -1,7 +1,4 @@
-"""Answers the calls of `org.varlink.service`, and finds every method by its full name.
-
-`org.varlink.service` is declared like every other interface, with structs and handlers.
-"""
+"""Answers the calls of `org.varlink.service`, and finds every method by its full name."""
 
 from __future__ import annotations
 
@@ -51,7 +48,7 @@ class DescriptionReply(msgspec.Struct, frozen=True):
 
 
 class MethodEntry(msgspec.Struct, frozen=True):
-    """Holds a method with its interface and with the decoder of its requests."""
+    """Holds a method, its interface, and the decoder of its requests."""
 
     interface: Interface
     method: Method
@@ -93,7 +90,6 @@ class MethodTable:
         return standard_error(InterfaceNotFound(interface[:_LONGEST_NAME]))
 
     def too_many(self, over: OverLimit) -> VarlinkError:
-        """Makes the error for a caller at a limit."""
         return self._too_many(over.limit, over.maximum)
 
     async def _get_info(self, _caller: Caller, _request: GetInfoRequest) -> GetInfoReply:
