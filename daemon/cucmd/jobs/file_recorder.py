@@ -21,7 +21,7 @@ node fails.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
@@ -30,7 +30,7 @@ from cucmd.store import Store, StoreFailed
 
 log = logging.getLogger(__name__)
 
-# Seconds between tries to save the remaining files, after the last node has ended.
+# Seconds between two tries of `retry_until_saved`.
 RETRY_AFTER = 1.0
 
 
@@ -71,18 +71,30 @@ class FileRecorder:
     async def record_rest(self) -> None:
         """Returns once every file is in the store, or after a failed try if the daemon stops."""
         with trio.CancelScope(shield=True):
-            logged = ""
-            while not self.has_saved_all:
-                try:
-                    await self.record()
-                except StoreFailed as error:
-                    if str(error) != logged:  # log each error once, and not at each try
-                        log.error("job %s: files are not on record: %s", self._job_id, error)  # noqa: TRY400  of the disk
-                    logged = str(error)
-                    if self._stopping:
-                        return
-                    await trio.sleep(RETRY_AFTER)
+            what = f"job {self._job_id}: its files"
+            await retry_until_saved(self.record, what, lambda: self._stopping)
 
     def stop(self) -> None:
         """Lets `record_rest` give up after a failed try, because the daemon stops."""
         self._stopping = True
+
+
+async def retry_until_saved(
+    save: Callable[[], Awaitable[object]], what: str, stopping: Callable[[], bool]
+) -> bool:
+    """Calls `save` until it succeeds, and returns True. Returns False after a failed try if the
+    daemon stops. Logs each error once, and not at each try.
+    """
+    logged = ""
+    while True:
+        try:
+            await save()
+        except StoreFailed as error:
+            if str(error) != logged:
+                logged = str(error)
+                log.error("%s could not be saved: %s", what, error)  # noqa: TRY400  of the disk
+            if stopping():
+                return False
+            await trio.sleep(RETRY_AFTER)
+        else:
+            return True

@@ -99,9 +99,7 @@ class JointRun:
         """Covers the work before `working`. `stop` cancels the body, also if `stop` was called
         before.
         """
-        with trio.CancelScope() as scope:
-            if self.stopped:
-                scope.cancel()
+        with self.until_stopped() as scope:
             self._preparing[node] = scope
             try:
                 yield
@@ -113,7 +111,8 @@ class JointRun:
         """Covers the time in which the work is begun, runs and is ended on the node. `stop` counts
         such nodes, and does not cancel the body.
         """
-        self._preparing.pop(node, None)
+        if (preparing := self._preparing.pop(node, None)) is not None:
+            self._until_stopped.discard(preparing)
         self._has_worked = True
         self._working.add(node)
         try:
@@ -136,7 +135,7 @@ class JointRun:
     def stop(self) -> int:
         """Ends the work on all nodes. Returns on how many nodes it runs or is being ended."""
         self.stopped = True
-        for scope in (*self._preparing.values(), *self._until_stopped):
+        for scope in self._until_stopped:
             scope.cancel()
         return len(self._working)
 

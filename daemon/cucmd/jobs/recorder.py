@@ -32,7 +32,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
 
 import trio
 
@@ -175,27 +174,3 @@ def _log_endings(before: Job, after: Job) -> None:
         count = Counter(node.status for node in after.nodes)
         counts = ", ".join(f"{number} {status}" for status, number in count.items())
         log.info("job %s: ended %s (nodes: %s)", after.job_id, after.status, counts, extra=extra)
-
-
-async def close_job(
-    store: Store, job_id: str, ended_at: float | None, draining: Callable[[], bool]
-) -> bool:
-    """Marks a job in the store as closed: it has ended, and all its files are in the store.
-
-    Tries until the store takes it, and returns True. Returns False if the daemon stops before: the
-    next start looks at the job's files once more then. `ended_at` is when the job ended, by the
-    clock of the store.
-    """
-    logged = None  # the last message, which is logged once
-    while True:
-        try:
-            await store.close_job(job_id, ended_at)
-        except StoreFailed as error:
-            if str(error) != logged:
-                logged = str(error)
-                log.warning("job %s: it could not be closed: %s", job_id, error)
-            if draining():
-                return False
-            await trio.sleep(RETRY_AFTER)
-        else:
-            return True

@@ -19,6 +19,7 @@ from cucmd.config import Limits
 from cucmd.job.job import Job
 from cucmd.job.work import KINDS, kind_of
 from cucmd.jobs.concurrent_calls import JobHolds, JobPlaces, StartKeys
+from cucmd.jobs.file_recorder import retry_until_saved
 from cucmd.jobs.job_errors import (
     AmbiguousJob,
     CannotEndEarly,
@@ -31,7 +32,6 @@ from cucmd.jobs.job_errors import (
 )
 from cucmd.jobs.job_run import JobRun
 from cucmd.jobs.manifest import write_manifest
-from cucmd.jobs.recorder import close_job
 from cucmd.jobs.recovery import INTERRUPTED, RecoveredFiles, Replan, recover_jobs
 from cucmd.jobs.services import JobServices
 from cucmd.node.ports import NodeTask
@@ -139,10 +139,15 @@ class Supervisor:
         job_id = run.job.job_id
         try:
             await run.run()
-            store, draining = self._services.store, lambda: self._draining
+            store = self._services.store
             if run.job.ended and run.has_saved_all_files:
                 await write_manifest(store, job_id, self.directory(job_id))
-                if await close_job(store, job_id, run.ended_at, draining):
+                # If this fails because the daemon stops, the next start closes the job.
+                if await retry_until_saved(
+                    lambda: store.close_job(job_id, run.ended_at),
+                    f"job {job_id}: its end",
+                    lambda: self._draining,
+                ):
                     self.on_closed(job_id)
         except Exception:
             log.exception("job %s: a defect", job_id)

@@ -82,10 +82,6 @@ LONGEST_OF_OTHERS = 64 * 1024
 Authorize: TypeAlias = Callable[[Caller, Method | None], None]
 
 
-class NoLastReply(Exception):
-    """A stream ended without a reply that is marked as the last one: a defect of its handler."""
-
-
 class ServerParts(msgspec.Struct, frozen=True):
     """Holds what all connections of a server share."""
 
@@ -258,7 +254,7 @@ class ServerConnection:
                 await self._send(encode_reply(reply.parameters, continues=reply.continues))
                 if not reply.continues:
                     return
-        raise NoLastReply
+        raise RuntimeError("a handler ended its stream without a last reply")
 
     async def _upgrade(self, method: Method, caller: Caller, request: msgspec.Struct) -> None:
         """Sends the reply. From then on only the handler reads and writes on the connection."""
