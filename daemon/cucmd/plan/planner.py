@@ -267,8 +267,8 @@ class Logins:
                 raise InvalidValue("login.password", reason)
 
     def check_accepted(self, job: Job) -> None:
-        """Raises `InvalidValue` if the request has to accept nodes that a discovery has named. Only
-        then a credential may be sent to them. The error names these nodes.
+        """Raises `InvalidValue` if a credential would be sent to nodes that a discovery has named,
+        and the request does not accept such nodes. The error names these nodes.
         """
         if self._login.password is not None or job.accept_nodes:
             return

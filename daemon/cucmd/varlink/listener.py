@@ -22,9 +22,9 @@ from cucmd.paths import LONGEST_SOCKET
 
 log = logging.getLogger(__name__)
 
-# The length of the kernel's queue of new connections, as in the systemd units. A user
-# who connects and leaves again and again fills the queue, and in a long queue others would wait a
-# second behind thousands of connections. A client that finds the queue full waits in `connect`.
+# The length of the kernel's queue of new connections, as in the systemd units. A user who connects
+# and leaves again and again fills the queue, and in a long queue others would wait a second behind
+# thousands of connections. A client that finds the queue full waits in `connect`.
 _BACKLOG = 256
 
 
