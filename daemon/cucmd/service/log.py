@@ -92,25 +92,21 @@ class LogLimit(logging.Filter):
     def __init__(self, most: int = MOST_RECORDS) -> None:
         super().__init__()
         self._most = most
-        self._count: Counter[tuple[int, int]] = Counter()
-        self._left_out: Counter[int] = Counter()
+        self._count: Counter[tuple[int, str]] = Counter()
 
     def filter(self, record: logging.LogRecord) -> bool:
         uid: int | None = getattr(record, "uid", None)
         if uid is None:
             return True
-        self._count[uid, record.levelno] += 1
-        if self._count[uid, record.levelno] <= self._most:
-            return True
-        self._left_out[uid] += 1
-        return False
+        self._count[uid, record.levelname] += 1
+        return self._count[uid, record.levelname] <= self._most
 
     def next_minute(self) -> None:
         """Logs how many records of each user were left out, and starts counting again."""
-        left_out, self._left_out = self._left_out, Counter()
-        self._count.clear()
-        for uid, count in left_out.items():
-            _log.warning("uid %d: %d log records of the last minute left out", uid, count)
+        counts, self._count = self._count, Counter()
+        for (uid, level), count in counts.items():
+            if (left_out := count - self._most) > 0:
+                _log.warning("uid %d: %d %s records of a minute left out", uid, left_out, level)
 
     async def run(self) -> None:
         """Calls `next_minute` every minute, and once more when it is cancelled."""
