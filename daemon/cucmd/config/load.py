@@ -3,9 +3,8 @@
 The order of precedence is command line, environment, file, default. A cluster's own keys are part
 of the file, so the environment's timeouts override them too.
 
-The tables with names are `[clusters.NAME]`, `[profiles.NAME]` and `[credential."NAME"]`. A cluster
-gets all settings that are used on its nodes: the general ones, replaced by the cluster's own keys.
-Nothing is merged later.
+`ClusterSettings` gets all settings that are used on the cluster's nodes: the general ones, replaced
+by the cluster's own keys. Nothing is merged later.
 """
 
 from __future__ import annotations
@@ -173,12 +172,11 @@ def _daemon_paths(
 ) -> Daemon:
     """Returns the paths of the socket and the state, by the order of precedence.
 
-    own                      the section `[daemon]` of the file
-    socket, state_directory  options of the command line
+    own  the section `[daemon]` of the file
     """
     uid = os.getuid()
     given = present_values(file.document.get("daemon", {}), own)
-    # If the variable is set, the default is the value of the variable.
+    # The functions for the defaults return the value of the variable if it is set.
     choices = {
         "socket": (socket, "CUCMD_SOCKET", default_socket(environ, uid)),
         "state_directory": (state_directory, "STATE_DIRECTORY", default_state_dir(environ, uid)),

@@ -32,10 +32,9 @@ STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 def set_signal_defaults() -> None:
-    """Sets what signals do while `Signals` does not receive them, at the start and at the end.
+    """Sets what signals do before and after `Signals` receives them. Call it before anything else.
 
-    Call it once, before anything else. SIGINT then ends the process as SIGTERM does, without the
-    traceback of Python.
+    SIGINT ends the process as SIGTERM does, without the traceback of Python.
     """
     for number in REQUESTS:
         signal.signal(number, signal.SIG_IGN)

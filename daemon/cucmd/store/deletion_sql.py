@@ -1,7 +1,7 @@
 """Runs the SQL of deletions: of whole jobs, or only of the files that they have collected.
 
-A job is marked before the first of its files is deleted, and its row is deleted last. So a deletion
-that was interrupted is noticed at the next start and finished then.
+A job is marked before the first of its files is deleted, and its row is deleted last. So the next
+start notices a deletion that was interrupted, and finishes it.
 """
 
 from __future__ import annotations

@@ -44,9 +44,8 @@ WHERE job_id = :job_id"""
 # because others may change the job at the same time. A running job counts itself (jobs/job_run.py).
 INCREMENT_REVISION = "UPDATE job SET revision = revision + 1 WHERE job_id = ?"
 
-# One statement writes all nodes. At each statement, this thread lets others run and then waits for
-# its turn: with a statement for each of 400 nodes it would wait 400 times while the event loop is
-# busy.
+# One statement writes all nodes, because sqlite3 releases the GIL at each statement. With one
+# statement for each of 400 nodes, the thread would wait 400 times for a busy event loop.
 _UPSERT_NODES = """
 INSERT INTO node (job, position, name, status, bytes_received, detail)
 SELECT ?, json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),

@@ -12,8 +12,8 @@ import msgspec
 from cucmd.store.rows import JobFilter, JobRow, decode_job_row, format_time
 from cucmd.store.unreadable import skip_unreadable
 
-# A list ends when its jobs have more characters of details than this, but always has one job. The
-# details of most jobs have a kilobyte or two, those of a job with a thousand targets have 250.
+# The most characters of details in one list, to limit its memory. A list has at least one job. Most
+# jobs have one or two kilobytes of details, a job with a thousand targets has 250.
 MOST_OF_DETAILS = 8 * 1024 * 1024
 
 # The columns are in the order of the fields of JobRow.
