@@ -44,13 +44,14 @@ def notify(**state: str | int) -> bool:
 
 
 class StatusLine:
-    """Sends the line `Status:` of `systemctl status`: the number of jobs, and the reason if the
-    last reload failed.
+    """Sends the line `Status:` of `systemctl status` when it has changed. The line has the number
+    of jobs, and the reason if the last reload failed.
     """
 
     def __init__(self) -> None:
         self._jobs = ""
         self._not_reloaded = ""
+        self._sent = ""
 
     def show_jobs(self, count: int) -> None:
         """Shows that `count` jobs are queued or running."""
@@ -63,7 +64,10 @@ class StatusLine:
         self._send()
 
     def _send(self) -> None:
-        notify(STATUS="; ".join(filter(None, (self._jobs, self._not_reloaded))))
+        text = "; ".join(filter(None, (self._jobs, self._not_reloaded)))
+        if text != self._sent:  # a socket that is gone would cause a warning each time
+            self._sent = text
+            notify(STATUS=text)
 
 
 def watchdog_interval() -> float | None:
