@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> None:
     control = socket.socket(fileno=int(descriptor))
     entry_points: dict[str, EntryPoint] = {}
     for role in roles:
-        name, module, function = re.split("[=:]", role)
+        name, module, function = re.split("[=:]", role, maxsplit=2)
         imported = import_module(module)
         if before_forks := getattr(imported, "before_forks", None):
             before_forks()
