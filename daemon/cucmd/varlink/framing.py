@@ -86,11 +86,6 @@ class _Oneway(msgspec.Struct, frozen=True):
     oneway: msgspec.Raw = msgspec.Raw(b"false")
 
 
-class _Empty(msgspec.Struct, frozen=True):
-    pass
-
-
-_EMPTY = _Empty()
 _calls = msgspec.json.Decoder(Call)
 _oneway = msgspec.json.Decoder(_Oneway)
 _encoder = msgspec.json.Encoder()
@@ -123,17 +118,12 @@ def decode_call(frame: bytes) -> Call:
 def encode_reply(
     parameters: msgspec.Struct | None, *, error: str | None = None, continues: bool = False
 ) -> bytes:
-    return _encoder.encode(Reply(error, parameters or _EMPTY, continues)) + b"\0"
+    return _encoder.encode(Reply(error, parameters or {}, continues)) + b"\0"
 
 
 _FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
 _NO_TEXT = re.compile(r"[^ -~]")
 _LONGEST_NAME = 64
-
-
-def safe_name(name: str) -> str:
-    """Returns the name of a field that a peer sent, shortened and in printable ASCII."""
-    return _NO_TEXT.sub("?", name[:_LONGEST_NAME])
 
 
 def wrong_field(error: msgspec.ValidationError) -> tuple[str, str]:
@@ -155,4 +145,5 @@ def field_of(error: msgspec.ValidationError) -> tuple[str, str | None, str]:
     field = _FIELD.fullmatch(what)
     if field is None:
         return path, None, what
-    return path, safe_name(field[2]), "missing" if field[1] == "missing required" else "unknown"
+    name = _NO_TEXT.sub("?", field[2][:_LONGEST_NAME])  # a peer sent this name
+    return path, name, "missing" if field[1] == "missing required" else "unknown"
