@@ -1,7 +1,7 @@
-"""Answers the calls of `io.cucmd.Jobs` about what a job has collected, with one function for each.
+"""Answers the calls of `io.cucmd.Jobs` about the files and outputs of jobs.
 
-A call that deletes or retries a job ends the calls here that read it. Calls that read all of a job
-are in export_methods.py.
+A call that deletes or retries a job ends the calls here that read the job. Export and Verify are in
+export_methods.py.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _TOO_LONG = "its answer is too long to be read"
 
 
 class CaseMethods:
-    """Answers the calls that read, list or delete what jobs have collected."""
+    """Answers the calls that list, read or delete files and outputs of jobs."""
 
     def __init__(self, supervisor: Supervisor, store: Store, deletions: Deletions) -> None:
         self._supervisor = supervisor

@@ -1,4 +1,4 @@
-"""PURE. Makes the structs of the socket (`cucmd.protocol`) from those of `cucmd.job`."""
+"""PURE. Makes the structs of the socket (`cucmd.protocol`) from the structs of `cucmd.job`."""
 
 from __future__ import annotations
 

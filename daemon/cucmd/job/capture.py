@@ -37,8 +37,8 @@ class CaptureSettings(msgspec.Struct, frozen=True):
 
 
 class Captured(Result, frozen=True):
-    """Says what became of the capture on a node. This may change after the node has succeeded or
-    failed or was cancelled, because the capture is ended on the node only after that.
+    """Describes the capture on a node. This may change after the node has succeeded or failed or
+    was cancelled, because the capture is ended on the node only after that.
     """
 
     changes_after_end = True

@@ -20,7 +20,7 @@ class Checked(Result, frozen=True):
     host_key: str | None = None
     # The password was accepted, and a shell opened.
     login: bool | None = None
-    # The prompt of the appliance came.
+    # The prompt of the node came.
     prompt: bool | None = None
     # What the node calls itself in the table of its cluster.
     product: str | None = None

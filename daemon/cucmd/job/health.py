@@ -1,4 +1,4 @@
-"""PURE. Declares the health check of nodes: what is asked for, what is checked, and what was found.
+"""PURE. Declares the health check of nodes: its request, its checks, and their findings.
 
 A check has a name and the commands that it reads. What a check has found is *good*, *look* (a
 person should look at it), *bad*, or *unread*: the node refused the command, or its answer cannot be
@@ -18,8 +18,8 @@ from cucmd.job.kind import Kind, Result
 GOOD, LOOK, BAD, UNREAD = "good", "look", "bad", "unread"
 
 # Check -> the commands that it reads, in the order in which they are run and shown. A check judges
-# the answer to its last command. The answers before that say whether the check applies to the node,
-# and what is expected of the node.
+# the answer to its last command. The other answers say whether the check applies to the node, and
+# which answer is good.
 CHECKS: dict[str, tuple[str, ...]] = {
     "version": ("show version active",),
     "cluster": ("show network cluster",),
@@ -79,7 +79,7 @@ class Health(Result, frozen=True, omit_defaults=True):
     version: str | None = None
     # Seconds by which the clock of the node is ahead of ours. Negative: behind.
     clock_ahead: float | None = None
-    # The seconds that a clock may be off, or apart from the others.
+    # The most seconds that a clock may be off, or that the clocks of two nodes may differ.
     clock_within: int | None = None
     # Its own role and address in the table of its cluster.
     role: str | None = None
@@ -93,7 +93,7 @@ class Health(Result, frozen=True, omit_defaults=True):
 
 
 class HealthCheck(Kind, frozen=True, tag="health"):
-    """Runs commands that only read, keeps what they print, and judges it.
+    """Runs commands that only read, and keeps and judges their output.
 
     only  the checks to make; empty for all checks that apply to the node
     """

@@ -215,7 +215,7 @@ class Job(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, nodes=nodes)._ended_if_settled(now)
 
     def names_left_running(self, node: Node) -> tuple[str, ...]:
-        """Returns the names of what was given up on the node and may still run there."""
+        """Returns the names of captures that were given up on the node and may still run there."""
         return node.left_running(given_up=self.closed)
 
     def failure_of(self, node: Node) -> Failure | None:

@@ -30,7 +30,7 @@ class Phase(StrEnum):
 
 
 class ImpossibleTransition(Exception):
-    """A settled node or an ended job was to change its state. This is a defect of cucmd."""
+    """A settled node or an ended job would change its state. This is a defect of cucmd."""
 
 
 class Pending(msgspec.Struct, frozen=True, tag="pending"):

@@ -115,22 +115,22 @@ def make_start_request(
 class NodeResults(Struct, frozen=True, kw_only=True):
     """Holds what kinds of work return for a node, as members of `Node` on the socket."""
 
-    # Of a discovery.
+    # The answer of a discovery.
     found: Found | None = None
-    # Of a dry run.
+    # The sizes that a dry run has found.
     sizes: Sizes | None = None
-    # Of a check, also if it failed.
+    # The result of a check, also if the check failed.
     checked: Checked | None = None
-    # Of a health check, also if it failed, or if it was the snapshot of a collection.
+    # The result of a health check, also if the check failed or was the snapshot of a collection.
     health: Health | None = None
-    # Of a packet capture, once it has begun.
+    # The state of a packet capture, once it has begun.
     capture: Captured | None = None
     # In a job that captures packets: the names of captures that were given up and may still run on
     # the node, including those of earlier tries. Each writes into platform/cli/NAME.cap. The
     # failure of a failed node says so too, and the notes of a node that has succeeded.
     may_run: tuple[str, ...] | None = None
-    # Of a collection, once its coverage is known: what is certainly missing, the first 20 gaps.
-    # Absent if nothing is missing.
+    # The first 20 parts of the window that a collection certainly lacks. Absent if nothing is
+    # missing, and until the coverage is known.
     gaps: tuple[Gap, ...] | None = None
 
 

@@ -35,10 +35,9 @@ EVERY = 3600.0  # seconds after which `[retention]` is applied again
 
 
 class Deleted(NamedTuple):
-    """Holds a job as it was before its deletion, and the bytes that its files took.
+    """Holds a job as it was before its deletion, and the bytes of its files.
 
-    In a list of deleted jobs the jobs are without their nodes, because the nodes of many jobs could
-    take all memory.
+    A list of deleted jobs has `JobRow`s, because the nodes of many jobs could take all memory.
     """
 
     job: Job | JobRow
@@ -84,9 +83,9 @@ class Deletions:
     async def prune(
         self, which: retention.Prune, why: str = "by the daemon itself"
     ) -> list[Deleted]:
-        """Deletes the jobs that the rule selects. `why` says in the log who has asked for it.
+        """Deletes the jobs that the rule selects. `why` is the reason for the log.
 
-        A job that somebody reads or changes stays. Raises `Draining`, `StoreFailed`, `OSError`.
+        Skips jobs that other calls read or change. Raises `Draining`, `StoreFailed`, `OSError`.
         """
         return await self._delete_all(await self._select(which), why)
 
@@ -176,10 +175,8 @@ class Deletions:
 
 
 class RetentionTask:
-    """Applies `[retention]` at the start, once an hour, and after each job.
-
-    Interrupted deletions are finished first. `settings` is called each time, because a reload
-    changes the settings.
+    """Finishes interrupted deletions and applies `[retention]`: at the start, once an hour, and
+    after each job. `settings` is called each time, because a reload changes the settings.
     """
 
     def __init__(self, deletions: Deletions, settings: Callable[[], Retention]) -> None:

@@ -87,9 +87,8 @@ class JobRun:
     """Runs one job. The top of this file explains how.
 
     tasks      a task for each node, or None for a node that has ended before
-    recovered  what is known of the files from before a restart; None for a new job
-    queued_by  the user whose call has queued the job. A retry may come from another user than the
-               owner of the job.
+    recovered  the files from before a restart; None for a new job
+    queued_by  the user whose call has started or retried the job
     """
 
     def __init__(

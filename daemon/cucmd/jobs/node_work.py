@@ -189,7 +189,7 @@ class NodeProgress:
 
     @property
     def refusal(self) -> Failure | None:
-        """Returns why the upload target refused an upload, or None if it refused none."""
+        """Returns why the upload target refused an upload, or None if no upload was refused."""
         return self._target.refusal if self._target is not None else None
 
     def note_end(self) -> None:

@@ -23,9 +23,8 @@ space again. The state in memory stays as it is: what was cancelled stays cancel
 The end
 -------
 `finish` is called after the last change. `run` returns when this change is saved, and nothing
-cancels it before. If `stop` was called too, because the daemon stops, `run` returns after one
-failed try: the next start resumes the job as the store has it. Without a stop `run` keeps trying.
-Otherwise the job would have ended in memory and stay unfinished in the store.
+cancels `run` before. If `stop` was called too, because the daemon stops, `run` returns after one
+failed try: the next start resumes the job as the store has it.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ log = logging.getLogger(__name__)
 # Seconds between two tries to save a state that the store did not take.
 RETRY_AFTER = 1.0
 
-# Seconds between two saves, unless somebody waits in `durable`. Each of many nodes that log in
+# Seconds between two saves, unless a caller waits in `durable`. Each of many nodes that log in
 # changes its phase several times a second, and a save costs two hand-offs between threads and a
 # sync of the disk.
 GATHER = 0.05
@@ -68,7 +67,7 @@ class Recorder:
         self.has_ended = False
         self._changed = trio.Event()
         self._attempted = trio.Event()
-        self._wanted = trio.Event()  # somebody waits for the next save
+        self._wanted = trio.Event()  # a caller waits for the next save
 
     def changed(self, job: Job) -> None:
         """Notes a new state, to be saved and published. Never waits."""

@@ -68,7 +68,7 @@ async def recover_jobs(store: Store, jobs: Path, replan: Replan, resume: Resume)
         with _errors_logged(found.job_id):
             job = replace(found, nodes=tuple(node.abandoned() for node in found.nodes))
             recovered = await _recover_or_log(store, job, jobs / job.job_id)
-            if recovered is None:  # resume the job nevertheless, so that somebody can end it
+            if recovered is None:  # resume the job nevertheless, so that it can be cancelled
                 resume(job, None, RecoveredFiles(Counter(), recorded=False))
                 continue
             job = with_received(job, recovered.received)
@@ -129,7 +129,7 @@ async def _replan_in_thread(
 
 
 class RecoveredFiles(NamedTuple):
-    """Says what is known of a job's files.
+    """Describes the files of a job.
 
     received  node -> bytes of the files that came since the node was queued last
     recorded  all files are in the store

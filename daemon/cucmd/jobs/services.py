@@ -1,4 +1,4 @@
-"""Holds what every job needs of the daemon, and the daemon's slots for jobs and connections."""
+"""Holds the parts of the daemon that every job uses, and the slots for jobs and connections."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ Locate: TypeAlias = Callable[[str, int], Awaitable[Address]]
 
 
 class JobServices(msgspec.Struct, frozen=True):
-    """Holds what every job needs of the daemon. It is the same for all jobs and never changes."""
+    """Holds the parts of the daemon that every job uses. They are the same for all jobs."""
 
     store: Store
     feed: JobFeed

@@ -17,10 +17,7 @@ _KEY_FORM = "expected 1 to 63 letters, digits and _ . / -, beginning with a lett
 
 
 def check_labels(labels: Mapping[str, str], *, empty: bool = False) -> dict[str, str]:
-    """Returns the labels of a request. Raises `InvalidValue` if a key or a value is wrong.
-
-    `empty` allows empty values.
-    """
+    """Returns the labels. `empty` allows empty values. Raises `InvalidValue`."""
     for key, value in labels.items():
         if not _KEY.fullmatch(key):
             raise InvalidValue("labels", wrong_value(key[:80], _KEY_FORM))
@@ -34,9 +31,6 @@ def check_labels(labels: Mapping[str, str], *, empty: bool = False) -> dict[str,
 
 
 def apply_change(labels: Mapping[str, str], change: Mapping[str, str]) -> dict[str, str]:
-    """Returns `labels` with the labels of `change`. An empty value removes a label.
-
-    Raises `InvalidValue`.
-    """
+    """Returns the labels after a change. An empty value removes a label. Raises `InvalidValue`."""
     after = {**labels, **check_labels(change, empty=True)}
     return check_labels({key: value for key, value in after.items() if value})

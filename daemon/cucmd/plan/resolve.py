@@ -37,7 +37,7 @@ from cucmd.vos.command_lines import capture_line
 from cucmd.vos.forms import LONGEST_TAIL, SNAPSHOT, parse_command, parse_tail
 
 MOST_NAMED = 8  # paths of a profile that a message names
-# RFC 3339. The zone is required, since a local time could be that of the client or of the daemon.
+# RFC 3339 with a zone, because client and daemon may be in different zones.
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
     r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"

@@ -1,4 +1,4 @@
-"""Serves one connection: answers its calls in order, and ends what a hang-up has to end.
+"""Serves one connection: answers its calls in order, and ends a call when the peer hangs up.
 
 Nothing that a peer sends or does can end more than this connection. A call is answered before the
 next one is read, so a peer that does not read costs the memory of one reply.

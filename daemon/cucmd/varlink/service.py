@@ -56,7 +56,7 @@ class MethodEntry(msgspec.Struct, frozen=True):
 
 
 class MethodTable:
-    """Holds all methods of a server by full name, those of `org.varlink.service` among them."""
+    """Holds all methods of a server by full name, also the methods of `org.varlink.service`."""
 
     def __init__(self, interface: Interface, info: ServiceInfo) -> None:
         description = read_description("cucmd.varlink", SERVICE)
