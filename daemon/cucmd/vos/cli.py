@@ -143,8 +143,13 @@ class Cli:
         if self._state.ended:
             return []
         events: list[Event] = []
-        for line in self._screen.feed(tokens):
-            events += self._process(line)
+        screen = self._screen
+        for line in screen.feed(tokens):
+            if line is None:
+                segment = screen.segment, screen.segment_number, screen.grown_from
+                events += self._recover_if_broken(self._state.on_segment(*segment))
+            else:
+                events += self._recover_if_broken(self._state.on_line(line))
         events += self._state.on_processed()
         self._bytes_left -= len(accepted)
         if too_much and not isinstance(self._state, Recovering):
@@ -161,16 +166,6 @@ class Cli:
     def _report_text(self, tokens: list[TerminalToken]) -> None:
         if tokens and self.on_text is not None:
             self.on_text(tokens)
-
-    def _process(self, line: str | None) -> list[Event]:
-        if line is None:
-            screen = self._screen
-            events = self._state.on_segment(
-                screen.segment, screen.segment_number, screen.grown_from
-            )
-        else:
-            events = self._state.on_line(line)
-        return self._recover_if_broken(events)
 
     def _recover_if_broken(self, events: list[Event]) -> list[Event]:
         """Returns the events. Leaves the current state if the last of them is `Broken`."""

@@ -75,8 +75,6 @@ class ReceiverAddress(msgspec.Struct, frozen=True):
     def check(self) -> None:
         """Raises InvalidArgument, without the password, for a value that cannot be typed."""
         check_word("host", self.host)
-        if not 0 < self.port < 65536:
-            raise InvalidArgument("port", str(self.port), "expected a port from 1 to 65535")
         check_line("username", self.username)
         check_line("password", self.password, secret=True)
         check_line("directory", self.directory)

@@ -182,9 +182,6 @@ class SessionEnded(State):
     def on_closed(self) -> list[Event]:
         return []
 
-    def on_prompt(self) -> list[Event]:
-        return []
-
 
 class RunningCommand(State):
     """Reads the answer to a plain command, from its echo to the prompt, and keeps its lines.

@@ -57,7 +57,7 @@ def test_refuses_value_of_several_words(value):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *(("host", "a b"), ("host", ""), ("port", 0), ("port", 65536), ("username", "a\nb")),
+        *(("host", "a b"), ("host", ""), ("username", "a\nb")),
         *(("password", "se\ncret"), ("password", ""), ("directory", "/in\x03")),
     ],
 )
