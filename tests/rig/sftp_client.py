@@ -19,7 +19,6 @@ from cucmd.receiver.login_files import ConnectionFiles, FileCount, LoginFiles
 from cucmd.receiver.messages import FromProcess, Open, OpenFailed, ToProcess
 from cucmd.receiver.sftp_packets import PacketBuffer, PacketType
 from cucmd.receiver.sftp_requests import RequestHandler
-from cucmd.worker.frames import encode_packet
 from rig import sftp_words as words
 from rig.sftp_words import Reply
 
@@ -36,7 +35,7 @@ class Daemon:
         self._answer: tuple[ToProcess, int | None]
 
     def send(self, frame: FromProcess) -> None:
-        asked = _ASKED.decode(encode_packet(frame))
+        asked = _ASKED.decode(msgspec.msgpack.encode(frame))
         if not isinstance(asked, Open):
             self._answer = self.files.answer(asked), None
         elif (refused := self.files.check_open(asked)) is not None:

@@ -146,7 +146,8 @@ class Archive:
             raise UnknownFile(self._after)
         for name, cut in self._incomplete_names.items():
             self._figures[name].left_out = len(cut - self._complete_names.get(name, set()))
-        self._manifest_length += len(self._manifest_beginning()) + len(documents.MANIFEST_END)
+        beginning = documents.manifest_beginning(self._job, self._figures)
+        self._manifest_length += len(beginning) + len(documents.MANIFEST_END)
         documents_sent = compress(self._documents(), sent)
         figures = self._figures.values()
         return Measured(
@@ -220,9 +221,6 @@ class Archive:
             found.append(TarEntry(name, size, self._modified, path))
         return found
 
-    def _manifest_beginning(self) -> bytes:
-        return documents.manifest_beginning(self._job, self._figures)
-
     # In a worker thread, a page at a time
 
     def _measure_page(self, page: Page) -> int:
@@ -288,7 +286,7 @@ class Archive:
             yield documents.summary(self._job, self._figures)
             return
         if document == MANIFEST:
-            yield self._manifest_beginning()
+            yield documents.manifest_beginning(self._job, self._figures)
         first = True
         async with aclosing(self._pages()) as all_pages:
             async for page in all_pages:

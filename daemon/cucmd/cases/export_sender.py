@@ -20,25 +20,19 @@ import msgspec
 import trio
 
 from cucmd.cases.damaged import DamagedFiles
-from cucmd.worker.frames import (
-    ExportDamaged,
-    ExportPart,
-    ExportParts,
-    FromExporting,
-    ProcessLimits,
-)
+from cucmd.worker import frames
 from cucmd.worker.process import Worker, WorkerEnded
 from cucmd.worker.workers import Workers
 
 # The role by which the worker machinery knows such a process.
 EXPORT = "export"
 LEAST, SECONDS = 64 * 1024, 60.0
-_LIMITS = ProcessLimits(memory=256 * 1024**2)
+_LIMITS = frames.ProcessLimits(memory=256 * 1024**2)
 SendParts: TypeAlias = Callable[
-    [AsyncGenerator[list[ExportPart], None], trio.abc.Stream], Awaitable[None]
+    [AsyncGenerator[list[frames.ExportPart], None], trio.abc.Stream], Awaitable[None]
 ]
 
-_MESSAGE = msgspec.msgpack.Decoder(FromExporting)
+_MESSAGE = msgspec.msgpack.Decoder(frames.FromExporting)
 
 
 class CutOff(Exception):
@@ -75,7 +69,7 @@ class ExportSender:
         async with file_process(self._workers, EXPORT, directory) as worker:
 
             async def send(
-                pages: AsyncGenerator[list[ExportPart], None], stream: trio.abc.Stream
+                pages: AsyncGenerator[list[frames.ExportPart], None], stream: trio.abc.Stream
             ) -> None:
                 assert isinstance(stream, trio.SocketStream)
                 descriptor = stream.socket.fileno()
@@ -90,8 +84,8 @@ class ExportSender:
 
 
 async def _send_parts(
-    worker: Worker, pages: AsyncGenerator[list[ExportPart], None], connection: int
-) -> ExportDamaged | None:
+    worker: Worker, pages: AsyncGenerator[list[frames.ExportPart], None], connection: int
+) -> frames.ExportDamaged | None:
     """Sends all parts. Returns a file that is damaged, or None if all parts were sent."""
     bytes_sent = bytes_read = 0
     deadline = trio.current_time() + SECONDS
@@ -100,14 +94,14 @@ async def _send_parts(
             with trio.move_on_at(deadline) as time_up:
                 await worker.wait_readable()
             for message in worker.receive_arrived(_MESSAGE):
-                if isinstance(message, ExportDamaged):
+                if isinstance(message, frames.ExportDamaged):
                     return message
                 bytes_sent = message.size
                 if message.wants:
                     parts = await anext(pages, None)
                     if parts is None:
                         return None
-                    await worker.send(ExportParts(tuple(parts)))
+                    await worker.send(frames.ExportParts(tuple(parts)))
             if time_up.cancelled_caught:
                 # The memory of the bytes that wait in the connection. A slow client has to read
                 # most of them before there is room for more.

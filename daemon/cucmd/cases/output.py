@@ -75,7 +75,7 @@ class _Growing:
         self._rest = b""
 
     async def more(self) -> str | None:
-        """Returns the added lines, or None if nothing was added. Raises `OSError`."""
+        """Returns the whole lines that were added; None if nothing was added. Raises `OSError`."""
         piece = await trio.to_thread.run_sync(_read, self._path, self._offset)
         if not piece:
             return None

@@ -36,7 +36,6 @@ _BLOCK = tarfile.BLOCKSIZE
 _MOST_PAX = 1024 * 1024
 _PAX_SIZE = re.compile(rb"(?:\A|\n)\d{1,8} size=(\d{1,20})\n")
 
-
 _ASKED = msgspec.msgpack.Decoder(ReadToEnd)
 # Links are not followed, and O_NONBLOCK keeps a FIFO from blocking the process.
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK

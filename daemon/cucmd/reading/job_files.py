@@ -25,15 +25,8 @@ from contextlib import contextmanager, suppress
 import msgspec
 
 from cucmd.received_file import GONE, NOT_REGULAR, OTHER_CHECKSUM, other_size
+from cucmd.worker import frames
 from cucmd.worker.forked import Channel, DaemonGone
-from cucmd.worker.frames import (
-    CheckFiles,
-    ExportDamaged,
-    ExportMoved,
-    ExportPart,
-    ExportParts,
-    FileChecked,
-)
 
 # Files up to this size are collected in memory and sent together. Larger files are sent in pieces.
 _SMALL = 128 * 1024
@@ -43,8 +36,8 @@ _REPORT_EVERY = 1.0
 # O_NONBLOCK: opening a FIFO in place of a file must not wait for a writer.
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
-_PARTS = msgspec.msgpack.Decoder(ExportParts)
-_FILES = msgspec.msgpack.Decoder(CheckFiles)
+_PARTS = msgspec.msgpack.Decoder(frames.ExportParts)
+_FILES = msgspec.msgpack.Decoder(frames.CheckFiles)
 
 
 def send_tar(channel: Channel) -> None:
@@ -52,12 +45,12 @@ def send_tar(channel: Channel) -> None:
     tar = _TarWriter(channel, channel.receive_descriptor())
     while True:
         tar.flush()
-        channel.send(ExportMoved(tar.bytes_sent, wants=True))
+        channel.send(frames.ExportMoved(tar.bytes_sent, wants=True))
         for part in channel.receive(_PARTS).parts:
             try:
                 tar.send(part)
             except _FileDamaged as error:
-                channel.send(ExportDamaged(part.path, str(error)))
+                channel.send(frames.ExportDamaged(part.path, str(error)))
                 raise DaemonGone from error
 
 
@@ -79,10 +72,10 @@ def check_files(channel: Channel) -> None:
                     with suppress(OSError):
                         os.posix_fadvise(opened, 0, 0, os.POSIX_FADV_DONTNEED)
             except _FileDamaged as error:
-                channel.send(FileChecked(str(error)))
+                channel.send(frames.FileChecked(str(error)))
                 continue
             same = digest.hexdigest() == file.sha256
-            channel.send(FileChecked(None if same else OTHER_CHECKSUM))
+            channel.send(frames.FileChecked(None if same else OTHER_CHECKSUM))
 
 
 class _FileDamaged(Exception):
@@ -101,7 +94,7 @@ class _TarWriter:
         self._writable = select.poll()
         self._writable.register(descriptor, select.POLLOUT)
 
-    def send(self, part: ExportPart) -> None:
+    def send(self, part: frames.ExportPart) -> None:
         self._buffer += part.head
         if part.path:
             with _opened(part.path, part.size) as file:
@@ -151,7 +144,7 @@ class _TarWriter:
         now = time.monotonic()
         if self.bytes_sent > self._reported and now - self._reported_at >= _REPORT_EVERY:
             self._reported, self._reported_at = self.bytes_sent, now
-            self._channel.send(ExportMoved(self.bytes_sent))
+            self._channel.send(frames.ExportMoved(self.bytes_sent))
 
 
 @contextmanager

@@ -13,32 +13,14 @@ import time
 import msgspec
 
 from cucmd.failure import Code
+from cucmd.receiver import messages
 from cucmd.receiver.limits import RequestRefused, Status
-from cucmd.receiver.messages import (
-    Admitted,
-    AskBytes,
-    BytesGranted,
-    BytesReceived,
-    FileClosed,
-    FromProcess,
-    LimitReached,
-    LogIn,
-    Open,
-    Opened,
-    OpenFailed,
-    OpenKind,
-    TimeSet,
-    TooManyConnections,
-    ToProcess,
-    UploadsRefused,
-    WrongLogin,
-)
 from cucmd.worker.forked import Channel
 
 # Seconds between two reports that something was received.
 _PROGRESS_EVERY = 0.2
 
-_ANSWER = msgspec.msgpack.Decoder(ToProcess)
+_ANSWER = msgspec.msgpack.Decoder(messages.ToProcess)
 
 _log = logging.getLogger(__name__)
 
@@ -59,27 +41,27 @@ class DaemonClient:
         self._next_progress = 0.0
         self._said: set[str] = set()
 
-    def log_in(self, username: str, password: str) -> Admitted | WrongLogin | TooManyConnections:
+    def log_in(self, username: str, password: str) -> messages.LogInAnswer:
         """Presents a login, and returns the daemon's answer."""
-        answer = self._ask(LogIn(username, password))
-        if isinstance(answer, Admitted):
+        answer = self._ask(messages.LogIn(username, password))
+        if isinstance(answer, messages.Admitted):
             self.name = answer.name
-        assert isinstance(answer, Admitted | WrongLogin | TooManyConnections)
+        assert isinstance(answer, messages.LogInAnswer)
         return answer
 
-    def open(self, what: OpenKind, path: str) -> tuple[int, int | None]:
+    def open(self, what: messages.OpenKind, path: str) -> tuple[int, int | None]:
         """Returns a descriptor, and the number of a new file.
 
         Raises OSError with the daemon's errno, and RequestRefused if a limit is reached.
         """
         if what != "folder":
             self.check_accepting()
-        answer = self._ask(Open(what, path))
-        if isinstance(answer, LimitReached):
+        answer = self._ask(messages.Open(what, path))
+        if isinstance(answer, messages.LimitReached):
             raise self._refused(answer.message)
-        if isinstance(answer, OpenFailed):
+        if isinstance(answer, messages.OpenFailed):
             raise OSError(answer.error, os.strerror(answer.error))
-        assert isinstance(answer, Opened)
+        assert isinstance(answer, messages.Opened)
         return self._channel.receive_descriptor(), answer.number
 
     def check_accepting(self) -> None:
@@ -94,10 +76,10 @@ class DaemonClient:
         """
         self.check_accepting()
         if self._credit < count:
-            answer = self._ask(AskBytes(count - self._credit))
-            if isinstance(answer, LimitReached):
+            answer = self._ask(messages.AskBytes(count - self._credit))
+            if isinstance(answer, messages.LimitReached):
                 raise self._refused(answer.message)
-            assert isinstance(answer, BytesGranted)
+            assert isinstance(answer, messages.BytesGranted)
             self._credit += answer.size
         self._credit -= count
 
@@ -107,22 +89,22 @@ class DaemonClient:
 
     def report_closed(self, number: int, size: int, sha256: str, *, closed: bool) -> None:
         """Reports that a file is no longer open. Call this before the client gets its reply."""
-        self._ask(BytesReceived(self._received))
-        self._ask(FileClosed(number=number, size=size, sha256=sha256, closed=closed))
+        self._ask(messages.BytesReceived(self._received))
+        self._ask(messages.FileClosed(number=number, size=size, sha256=sha256, closed=closed))
 
     def report_time(self, number: int, seconds: int) -> None:
-        self._ask(TimeSet(number, seconds))
+        self._ask(messages.TimeSet(number, seconds))
 
     def report_activity(self) -> None:
         """Reports that the client has sent something, five times a second at most."""
         if (now := time.monotonic()) >= self._next_progress:
             self._next_progress = now + _PROGRESS_EVERY
-            self._ask(BytesReceived(self._received))
+            self._ask(messages.BytesReceived(self._received))
 
     def stop_uploads(self, code: Code, message: str, hint: str | None = None) -> RequestRefused:
         """Refuses uploads from now on, and returns the exception to raise."""
         if not self.refusal:
-            self._ask(UploadsRefused(code, message, hint))
+            self._ask(messages.UploadsRefused(code, message, hint))
         return self._refused(message)
 
     def log_once(self, what: str, reason: object, level: int = logging.WARNING) -> None:
@@ -135,6 +117,6 @@ class DaemonClient:
         self.refusal = self.refusal or message
         return RequestRefused(Status.FAILURE, message)
 
-    def _ask(self, request: FromProcess) -> ToProcess:
+    def _ask(self, request: messages.FromProcess) -> messages.ToProcess:
         self._channel.send(request)
         return self._channel.receive(_ANSWER)

@@ -33,31 +33,29 @@ class FreeSpace:
         Once there is too little room, every call measures again, because space may get free.
         """
         if self._left < count:
-            shortage, above = self._measure(descriptor, count)
-            if shortage:
-                return shortage
-            self._left = max(min(above // self._processes, _LOOK_EVERY), count)
+            free, floor = self._figures(descriptor)
+            if free - count < floor:
+                return _describe(free, floor)
+            self._left = max(min((free - floor) // self._processes, _LOOK_EVERY), count)
         self._left -= count
         return None
 
     def current_shortage(self, descriptor: int) -> str | None:
         """Returns why no new file may be opened now, or None if the disk has room."""
-        return self._measure(descriptor, 0)[0]
+        free, floor = self._figures(descriptor)
+        return _describe(free, floor) if free < floor else None
 
     def writable_bytes(self, descriptor: int) -> int:
         """Returns how many more bytes may be written to the disk of this descriptor."""
         free, floor = self._figures(descriptor)
         return max(0, free - floor)
 
-    def _measure(self, descriptor: int, count: int) -> tuple[str | None, int]:
-        """Returns the shortage or None, and how many bytes are free above the minimum."""
-        free, floor = self._figures(descriptor)
-        if free - count >= floor:
-            return None, free - floor
-        return f"{free // MIB} MiB of the disk are free, {floor // MIB} MiB must stay free", 0
-
     def _figures(self, descriptor: int) -> tuple[int, int]:
         """Returns how many bytes are free, and how many must stay free."""
         disk = os.fstatvfs(descriptor)
         floor = max(self._min_bytes, int(self._min_ratio * disk.f_blocks * disk.f_frsize))
         return disk.f_bavail * disk.f_frsize, floor
+
+
+def _describe(free: int, floor: int) -> str:
+    return f"{free // MIB} MiB of the disk are free, {floor // MIB} MiB must stay free"

@@ -15,21 +15,8 @@ from cucmd.allowance import Quota
 from cucmd.failure import Code, failure
 from cucmd.job.failure import Failure
 from cucmd.received_file import ReceivedFile
+from cucmd.receiver import messages
 from cucmd.receiver.limits import CREDIT, ReceiverLimits
-from cucmd.receiver.messages import (
-    AskBytes,
-    BytesGranted,
-    BytesReceived,
-    Done,
-    FileClosed,
-    FromProcess,
-    LimitReached,
-    Open,
-    Opened,
-    TimeSet,
-    ToProcess,
-    UploadsRefused,
-)
 from cucmd.worker.frames import WrongFrame
 
 # A node is granted at most 1/_PART of the rest of a quota, unless it asks for more. The nodes of a
@@ -98,15 +85,15 @@ class LoginFiles:
             self._closed = True
             self._all_logins.total -= len(self._files)
 
-    def refuse(self, code: Code, message: str, hint: str | None = None) -> LimitReached:
+    def refuse(self, code: Code, message: str, hint: str | None = None) -> messages.LimitReached:
         """Refuses uploads from now on. If they are refused already, keeps the first reason."""
         if self.refusal is None:
             self.refusal = failure(code, message, hint=hint)
-        return LimitReached(message)
+        return messages.LimitReached(message)
 
     # Called by the connections of the login.
 
-    def check_open(self, request: Open) -> LimitReached | None:
+    def check_open(self, request: messages.Open) -> messages.LimitReached | None:
         """Returns why the login may not have this new file or folder, or None if it may."""
         limits, count = self._limits, len(self._files) + 1
         if request.what == "new folder":
@@ -122,7 +109,7 @@ class LoginFiles:
                 return self.refuse(Code.QUOTA_EXCEEDED, message, _FEWER)
         return None
 
-    def opened(self, request: Open) -> int | None:
+    def opened(self, request: messages.Open) -> int | None:
         """Lists a new file and returns its position, or counts a new folder and returns None."""
         self._directories += request.what == "new folder"
         if request.what != "new file":
@@ -145,7 +132,7 @@ class LoginFiles:
         self.change(position, size=size, sha256=sha256, closed=closed)
         self.files_received += closed
 
-    def grant(self, wanted: int) -> BytesGranted | LimitReached:
+    def grant(self, wanted: int) -> messages.BytesGranted | messages.LimitReached:
         """Grants at least the wanted bytes, or returns why a quota does not allow them."""
         quota, size = self._quota, CREDIT
         for owner, allowance in (("node", quota.node), ("job", quota.job)):
@@ -158,7 +145,7 @@ class LoginFiles:
         size = max(size, wanted)
         quota.node.take(size)
         quota.job.take(size)
-        return BytesGranted(size)
+        return messages.BytesGranted(size)
 
     def give_back(self, size: int) -> None:
         """Returns granted bytes that were not used to the quotas."""
@@ -184,49 +171,49 @@ class ConnectionFiles:
         self._granted = 0
         self._bytes = 0
 
-    def check_open(self, request: Open) -> LimitReached | None:
+    def check_open(self, request: messages.Open) -> messages.LimitReached | None:
         """Returns why the file or folder may not be opened, or None. Raises `WrongFrame`."""
         _check(len(self._open) < self._limits.handles, "a request for too many open files")
         return self._received.check_open(request)
 
-    def opened(self, request: Open) -> Opened:
+    def opened(self, request: messages.Open) -> messages.Opened:
         number = self._received.opened(request)
         if number is not None:
             self._files.add(number)
             self._open.add(number)
-        return Opened(number)
+        return messages.Opened(number)
 
-    def answer(self, request: FromProcess) -> ToProcess:
+    def answer(self, request: messages.FromProcess) -> messages.ToProcess:
         """Returns the answer to a report or request about files. Raises `WrongFrame`."""
         match request:
-            case BytesReceived(received):
+            case messages.BytesReceived(received):
                 _check(self._bytes <= received <= self._granted, "a wrong number of bytes")
                 self._received.bytes_received += received - self._bytes
                 self._bytes = received
-            case TimeSet(number, modified):
+            case messages.TimeSet(number, modified):
                 _check(number in self._files, "a time for a file that is not its own")
                 _check(0 <= modified <= _LAST_STAMP, "an impossible time")
                 self._received.change(number, modified=modified)
-            case FileClosed(number=number, size=size, sha256=sha256, closed=closed):
+            case messages.FileClosed(number=number, size=size, sha256=sha256, closed=closed):
                 _check(number in self._open, "the end of a file that is not open")
                 _check(0 <= size <= self._bytes, "an impossible size of a file")
                 _check(_SHA256.fullmatch(sha256) is not None, "a malformed checksum")
                 _check(bool(sha256) or not closed, "a closed file without a checksum")
                 self._open.remove(number)
                 self._received.ended(number, size, sha256, closed=closed)
-            case AskBytes(size):
+            case messages.AskBytes(size):
                 _check(0 <= size <= CREDIT, "a request for too many bytes")
                 answer = self._received.grant(size)
-                if isinstance(answer, BytesGranted):
+                if isinstance(answer, messages.BytesGranted):
                     self._granted += answer.size
                 return answer
-            case UploadsRefused(code, message, hint):
+            case messages.UploadsRefused(code, message, hint):
                 _check(code in {Code.DISK_FULL, Code.QUOTA_EXCEEDED}, "an unexpected failure code")
                 _check(max(len(message), len(hint or "")) <= _MAX_TEXT, "a text that is too long")
                 self._received.refuse(code, message, hint)
             case _:
                 raise WrongFrame("the process has sent an unexpected message")
-        return Done()
+        return messages.Done()
 
     def left_open(self) -> dict[int, str]:
         """Returns the files that are still open, with their paths below the login's folder."""

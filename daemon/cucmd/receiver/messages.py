@@ -137,6 +137,9 @@ class TooManyConnections(msgspec.Struct, frozen=True, tag=True):
     """Refuses a right login, which already has as many connections as it may have."""
 
 
+LogInAnswer = Admitted | WrongLogin | TooManyConnections
+
+
 class Opened(msgspec.Struct, frozen=True, tag=True):
     """Says that the descriptor follows. number: identifies a new file in later requests."""
 

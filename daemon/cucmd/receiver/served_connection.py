@@ -19,25 +19,12 @@ import msgspec
 import trio
 
 from cucmd.failure import Code
+from cucmd.receiver import messages
 from cucmd.receiver.client_paths import Parts, split_stored_path
 from cucmd.receiver.folder import open_in
 from cucmd.receiver.limits import MIB, ReceiverLimits, RequestRefused
 from cucmd.receiver.login_files import ConnectionFiles
-from cucmd.receiver.messages import (
-    Admitted,
-    Begin,
-    ConnectionEnded,
-    Done,
-    FromProcess,
-    LogIn,
-    LogLine,
-    Open,
-    OpenFailed,
-    OpenKind,
-    TooManyConnections,
-    ToProcess,
-    WrongLogin,
-)
+from cucmd.receiver.refusal_log import RefusalLog
 from cucmd.receiver.upload_target import UploadTarget
 from cucmd.worker.frames import NO_LIMIT, ProcessLimits, WrongFrame
 from cucmd.worker.process import END_SECONDS, Cause, WorkerEnded
@@ -62,7 +49,7 @@ _LIMITS = ProcessLimits(
 # node behind a NAT, it is not slower as long as the processors are not busy.
 _LIMITS_OF_STRANGER = msgspec.structs.replace(_LIMITS, nice=10)
 
-_REQUEST = msgspec.msgpack.Decoder(FromProcess)
+_REQUEST = msgspec.msgpack.Decoder(messages.FromProcess)
 
 _log = logging.getLogger(__name__)
 
@@ -70,18 +57,15 @@ _log = logging.getLogger(__name__)
 class Owner(Protocol):
     """Describes the members of `Receiver` that a connection uses."""
 
-    @property
-    def begin(self) -> Begin: ...
-    @property
-    def limits(self) -> ReceiverLimits: ...
-    @property
-    def workers(self) -> Workers: ...
-    @property
-    def open_limiter(self) -> trio.CapacityLimiter: ...
+    begin: messages.Begin
+    limits: ReceiverLimits
+    workers: Workers
+    open_limiter: trio.CapacityLimiter
+    refusals: RefusalLog
+
     def target(self, username: str) -> UploadTarget | None: ...
     def free_place(self, connection: ServedConnection) -> None: ...
-    def log_refusal(self, source: str, reason: str) -> None: ...
-    def log_line(self, line: LogLine) -> None: ...
+    def log_line(self, line: messages.LogLine) -> None: ...
 
 
 class ServedConnection:
@@ -144,8 +128,11 @@ class ServedConnection:
             # The process itself cuts a client that takes too long to log in. This deadline is for a
             # process that hostile bytes have taken over.
             self._scope.deadline = trio.current_time() + 2 * owner.limits.login_timeout
-            while not isinstance(request := await worker.receive(_REQUEST), ConnectionEnded):
-                if isinstance(request, Open):
+            while True:
+                request = await worker.receive(_REQUEST)
+                if isinstance(request, messages.ConnectionEnded):
+                    return
+                if isinstance(request, messages.Open):
                     answer, descriptor = await self._open(request)
                     try:
                         await worker.send(answer)
@@ -157,11 +144,11 @@ class ServedConnection:
                 else:
                     await worker.send(self._answer(request))
 
-    def _answer(self, request: FromProcess) -> ToProcess:
-        if isinstance(request, LogLine):
+    def _answer(self, request: messages.FromProcess) -> messages.ToProcess:
+        if isinstance(request, messages.LogLine):
             self._owner.log_line(request)
-            return Done()
-        if isinstance(request, LogIn):
+            return messages.Done()
+        if isinstance(request, messages.LogIn):
             return self._log_in(request)
         if self._target is None or self._connection_files is None:
             raise WrongFrame("the process has no login yet")
@@ -169,7 +156,7 @@ class ServedConnection:
         self._target.note_activity()
         return answer
 
-    def _log_in(self, request: LogIn) -> Admitted | WrongLogin | TooManyConnections:
+    def _log_in(self, request: messages.LogIn) -> messages.LogInAnswer:
         """Checks a one-time login. If it is right, the connection may use its upload target."""
         if self._target is not None:
             raise WrongFrame("the process has a login already")
@@ -180,14 +167,14 @@ class ServedConnection:
                 target.wrong_logins += 1
             if not self._wrong:  # log it once for each connection
                 self._wrong = True
-                owner.log_refusal(self.source, "wrong login")
-            return WrongLogin()
+                owner.refusals.add("wrong login", self.source)
+            return messages.WrongLogin()
         if len(target.connections) >= owner.limits.connections:
             # Tell only the work on this node, and not on other nodes behind the same address.
             reason = "its login already has as many connections as it may have"
             target.count_refusal(reason)
-            owner.log_refusal(self.source, f"refused because {reason}")
-            return TooManyConnections()
+            owner.refusals.add(f"refused because {reason}", self.source)
+            return messages.TooManyConnections()
         self._scope.deadline = math.inf
         self._target = target
         self._connection_files = ConnectionFiles(target.received, owner.limits)
@@ -195,9 +182,9 @@ class ServedConnection:
         target.logins += 1
         target.note_activity()
         owner.free_place(self)
-        return Admitted(target.name)
+        return messages.Admitted(target.name)
 
-    async def _open(self, request: Open) -> tuple[ToProcess, int | None]:
+    async def _open(self, request: messages.Open) -> tuple[messages.ToProcess, int | None]:
         """Opens a file or folder for the process, in a thread because the disk may hang.
 
         Returns the answer and the descriptor, or None if nothing was opened.
@@ -223,14 +210,14 @@ class ServedConnection:
                 )
         except (OSError, RuntimeError) as error:  # RuntimeError if no thread can be started
             number = error.errno if isinstance(error, OSError) else None
-            return OpenFailed(number or errno.EIO), None
+            return messages.OpenFailed(number or errno.EIO), None
         if self._open_scope.cancelled_caught:
             await trio.sleep_forever()  # `end` was called, and cancels this too
         answer = self._connection_files.opened(request)
         self._target.note_activity()
         return answer, descriptor
 
-    def _open_in_thread(self, folder: Path, what: OpenKind, parts: Parts) -> int:
+    def _open_in_thread(self, folder: Path, what: messages.OpenKind, parts: Parts) -> int:
         """Opens a file in the thread. Closes it again if the connection has ended meanwhile."""
         descriptor = open_in(folder, what, parts)
         if self._open_scope.cancelled_caught:

@@ -174,7 +174,7 @@ class Receiver:
         Every node of this address counts it, because the daemon cannot know which node it was.
         """
         reason = "too many others are logging in"
-        self.log_refusal(source, f"refused because {reason}")
+        self.refusals.add(f"refused because {reason}", source)
         for target in self._targets.values():
             if target.source == source:
                 target.count_refusal(reason)
@@ -190,9 +190,6 @@ class Receiver:
         startups = self._connections[connection]
         startups.leave(connection)
         self._begin_next(startups)
-
-    def log_refusal(self, source: str, reason: str) -> None:
-        self.refusals.add(reason, source)
 
     def log_line(self, line: LogLine) -> None:
         """Logs a line of a process, unless the processes have logged too much in this minute."""

@@ -45,8 +45,7 @@ _NEW_FILE_FLAGS = OpenFlag.TRUNCATE | OpenFlag.EXCLUSIVE
 
 AnswerRequest = Callable[["RequestHandler", int, Fields], bytes]
 
-
-# An open folder: its entries that READDIR has not returned yet.
+# The entries of an open folder that READDIR has not returned yet.
 Listing = list[tuple[bytes, Attrs]]
 
 

@@ -1,6 +1,6 @@
 """Asks a node which nodes its cluster has: logs in, asks, closes.
 
-The node's words about other nodes are not checked, only shortened, and masked if they are secret.
+The node's words about other nodes are not checked. They are shortened, and secrets are masked.
 """
 
 from __future__ import annotations

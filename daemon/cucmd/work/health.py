@@ -20,15 +20,7 @@ from msgspec.structs import replace
 from cucmd import vos
 from cucmd.failure import Code, NodeFailed
 from cucmd.job.failure import Failure
-from cucmd.job.health import (
-    CHECKS,
-    OF_PUBLISHER,
-    ONLY_OF,
-    UNREAD,
-    Finding,
-    Health,
-    HealthCheck,
-)
+from cucmd.job.health import CHECKS, OF_PUBLISHER, ONLY_OF, UNREAD, Finding, Health, HealthCheck
 from cucmd.job.node import Notes, Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Report
@@ -53,11 +45,7 @@ async def health(task: NodeTask, request: HealthCheck, ports: Ports, report: Rep
 
 
 async def check_health(
-    task: NodeTask,
-    request: HealthCheck,
-    session: NodeSession,
-    ports: Ports,
-    report: Report,
+    task: NodeTask, request: HealthCheck, session: NodeSession, ports: Ports, report: Report
 ) -> None:
     """Runs the commands on a node that is at its prompt. Raises `NodeFailed`."""
     runs = CommandRuns(task, request, session, ports, report)
@@ -91,10 +79,7 @@ async def _why_given_up(session: NodeSession, why: NodeFailed) -> Failure:
 
 
 async def _check_certificates(
-    session: NodeSession,
-    task: NodeTask,
-    findings: _Findings,
-    certificates: CertificateList,
+    session: NodeSession, task: NodeTask, findings: _Findings, certificates: CertificateList
 ) -> None:
     """Asks for each certificate that the list names, until an answer takes too long.
 

@@ -9,10 +9,10 @@
     process.py       in the daemon: talks to one worker
 
 How a worker begins. The daemon starts the fork server by exec and gives it a socket, and the
-environment variable PATH: no password, no database, no socket of a client. The fork server imports
-the modules of all workers once, and then forks one worker for each piece of work, which takes a
-millisecond. The daemon and the worker share a socket pair, the channel, which the fork server
-cannot read.
+environment variables PATH and PYTHONPATH: no password, no database, no socket of a client. The fork
+server imports the modules of all workers once, and then forks one worker for each piece of work,
+which takes a millisecond. The daemon and the worker share a socket pair, the channel, which the
+fork server cannot read.
 
 The daemon also passes open descriptors through the channel. A worker that receives files gets its
 connection in this way, and each file, because the worker cannot open files itself (`receiver/`).

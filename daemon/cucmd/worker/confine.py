@@ -58,7 +58,7 @@ def raise_oom_score() -> None:
 
 
 def forbid_privileges() -> None:
-    """Prevents that this process gains privileges by exec, is traced, or leaves a core file."""
+    """Keeps this process from gaining privileges by exec, being traced, and dumping core."""
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

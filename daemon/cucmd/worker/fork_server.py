@@ -28,18 +28,8 @@ from typing import NoReturn
 
 import msgspec
 
-from cucmd.worker import confine
+from cucmd.worker import confine, frames
 from cucmd.worker.forked import Channel, DaemonGone
-from cucmd.worker.frames import (
-    MAX_PACKET,
-    CannotFork,
-    Ended,
-    Fork,
-    Forked,
-    FromForkServer,
-    Ready,
-    encode_packet,
-)
 from cucmd.worker.seccomp import filter_calls
 
 # Exit codes of a worker.
@@ -92,11 +82,11 @@ class ForkServer:
         self._roles = roles
         self._children: dict[int, tuple[int, int]] = {}  # pidfd -> (number, pid)
         self._poll = select.poll()
-        self._decoder = msgspec.msgpack.Decoder(Fork)
+        self._decoder = msgspec.msgpack.Decoder(frames.Fork)
 
     def run(self, *, confined: bool) -> None:
         self._poll.register(self._control, select.POLLIN)
-        self._send(Ready(confined))
+        self._send(frames.Ready(confined))
         while True:
             for descriptor, _ in self._poll.poll():
                 if descriptor in self._children:
@@ -106,12 +96,12 @@ class ForkServer:
 
     def _take(self) -> bool:
         """Handles one request of the daemon. Returns False if the daemon has ended."""
-        content, descriptors, _, _ = socket.recv_fds(self._control, MAX_PACKET, 1)
+        content, descriptors, _, _ = socket.recv_fds(self._control, frames.MAX_PACKET, 1)
         if not content:
             return False
         request, parent, pid = self._decoder.decode(content), os.getpid(), 0
         if not descriptors:  # dropped by the kernel, since this process has too many open files
-            self._send(CannotFork(request.number, os.strerror(errno.EMFILE)))
+            self._send(frames.CannotFork(request.number, os.strerror(errno.EMFILE)))
             return True
         channel = socket.socket(fileno=descriptors[0])
         try:
@@ -122,13 +112,13 @@ class ForkServer:
             if pid:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
-            self._send(CannotFork(request.number, error.strerror or str(error)))
+            self._send(frames.CannotFork(request.number, error.strerror or str(error)))
             return True
         finally:
             channel.close()
         self._children[pidfd] = request.number, pid
         self._poll.register(pidfd, select.POLLIN)
-        self._send(Forked(request.number), pidfd)
+        self._send(frames.Forked(request.number), pidfd)
         return True
 
     def _reap(self, pidfd: int) -> None:
@@ -142,15 +132,15 @@ class ForkServer:
         self._poll.unregister(pidfd)
         os.close(pidfd)
         seconds = used.ru_utime + used.ru_stime
-        self._send(Ended(number, os.waitstatus_to_exitcode(status), seconds))
+        self._send(frames.Ended(number, os.waitstatus_to_exitcode(status), seconds))
 
-    def _send(self, frame: FromForkServer, *descriptors: int) -> None:
+    def _send(self, frame: frames.FromForkServer, *descriptors: int) -> None:
         try:
-            socket.send_fds(self._control, [encode_packet(frame)], descriptors)
+            socket.send_fds(self._control, [msgspec.msgpack.encode(frame)], descriptors)
         except OSError:
             sys.exit()  # the daemon has ended
 
-    def _be_forked(self, request: Fork, channel: Channel, parent: int) -> NoReturn:
+    def _be_forked(self, request: frames.Fork, channel: Channel, parent: int) -> NoReturn:
         """Runs in the worker: confines it, does its work, and exits."""
         code = DEFECT
         try:

@@ -227,16 +227,9 @@ class WrongFrame(Exception):
     """Raised for bytes that are not a frame of the expected kind, or too long."""
 
 
-_encoder = msgspec.msgpack.Encoder()
-
-
-def encode_packet(frame: msgspec.Struct) -> bytes:
-    return _encoder.encode(frame)
-
-
 def encode_frame(frame: msgspec.Struct) -> bytes:
     """Returns a frame for a channel, with its length. Raises `WrongFrame` if it is too long."""
-    content = _encoder.encode(frame)
+    content = msgspec.msgpack.encode(frame)
     return _checked(len(content)).to_bytes(4) + content
 
 

@@ -17,19 +17,7 @@ from pathlib import Path
 import msgspec
 import trio
 
-from cucmd.worker.frames import (
-    MAX_PACKET,
-    CannotFork,
-    Ended,
-    Fork,
-    Forked,
-    FromForkServer,
-    ProcessLimits,
-    Ready,
-    WrongFrame,
-    decode_frame,
-    encode_packet,
-)
+from cucmd.worker import frames
 from cucmd.worker.process import END_SECONDS, Cause, PendingFork, Worker, WorkerEnded
 
 # Seconds between the end of the fork server and its next start.
@@ -100,7 +88,7 @@ class Workers:
         self._control: trio.socket.SocketType | None = None
         self._ready = trio.Event()
         self._sending = trio.Lock()  # trio lets only one task at a time wait for a socket
-        self._decoder = msgspec.msgpack.Decoder(FromForkServer)
+        self._decoder = msgspec.msgpack.Decoder(frames.FromForkServer)
 
     async def wait_ready(self) -> None:
         """Waits until the fork server is ready, for at most 10 s."""
@@ -118,7 +106,7 @@ class Workers:
                     opened = _run_fork_server(self._folder, self._roles, self._environ, writer)
                     async with opened as (self._process, self._control):
                         self._started = trio.current_time()
-                        with suppress(OSError, WrongFrame):
+                        with suppress(OSError, frames.WrongFrame):
                             while await self._handle_frame(self._control):
                                 pass
                 except OSError as error:  # mostly a limit of processes or of descriptors
@@ -130,19 +118,19 @@ class Workers:
 
     async def _handle_frame(self, control: trio.socket.SocketType) -> bool:
         """Handles one frame of the fork server. Returns False at the end of its socket."""
-        content, ancillary, _, _ = await control.recvmsg(MAX_PACKET, socket.CMSG_SPACE(4))
+        content, ancillary, _, _ = await control.recvmsg(frames.MAX_PACKET, socket.CMSG_SPACE(4))
         descriptors = [fd for _, _, data in ancillary for fd in array.array("i", data)]
-        match decode_frame(self._decoder, content) if content else None:
-            case Ready(confined):
+        match frames.decode_frame(self._decoder, content) if content else None:
+            case frames.Ready(confined):
                 self.confined = confined
                 self._ready.set()
-            case Forked(number):
+            case frames.Forked(number):
                 # There is no pidfd if the daemon has no descriptor left. The worker then ends by
                 # itself, because the daemon closes its channel.
                 self._answer(number, descriptors[0] if descriptors else _NO_DESCRIPTOR)
-            case CannotFork(number, why):
+            case frames.CannotFork(number, why):
                 self._answer(number, f"no worker could be forked: {why}")
-            case Ended(number) as end:
+            case frames.Ended(number) as end:
                 if (pending := self._pending.pop(number, None)) is not None:
                     pending.end = end
                     pending.ended.set()
@@ -174,7 +162,7 @@ class Workers:
 
     @asynccontextmanager
     async def forked(
-        self, role: str, folder: Path | None, limits: ProcessLimits
+        self, role: str, folder: Path | None, limits: frames.ProcessLimits
     ) -> AsyncIterator[Worker]:
         """Runs a worker for `role` while the body runs, and kills it at the end.
 
@@ -191,7 +179,9 @@ class Workers:
         with ours:
             try:
                 with theirs:
-                    await self._ask(Fork(number, role, str(folder or ""), limits), pending, theirs)
+                    await self._ask(
+                        frames.Fork(number, role, str(folder or ""), limits), pending, theirs
+                    )
                 if isinstance(pending.answer, str):
                     raise WorkerEnded(Cause.LOST, pending.answer)
                 yield Worker(ours, pending, limits.seconds)
@@ -204,7 +194,7 @@ class Workers:
                 else:  # no worker was forked, or `_answer` kills it when its pidfd arrives
                     self._pending.pop(number, None)
 
-    async def _ask(self, fork: Fork, pending: PendingFork, channel: socket.socket) -> None:
+    async def _ask(self, fork: frames.Fork, pending: PendingFork, channel: socket.socket) -> None:
         """Sends a request and waits for its answer. Raises `WorkerEnded` if none comes in time."""
         try:
             with trio.fail_after(self._fork_timeout):
@@ -217,7 +207,7 @@ class Workers:
                         rights = array.array("i", [channel.fileno()])
                         with suppress(OSError):  # if it has ended, `_lose_all` answers
                             await self._control.sendmsg(
-                                [encode_packet(fork)],
+                                [msgspec.msgpack.encode(fork)],
                                 [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)],
                             )
                 await pending.answered.wait()
