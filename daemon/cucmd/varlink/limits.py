@@ -14,6 +14,8 @@ users.
 
 from __future__ import annotations
 
+import logging
+import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,11 +24,15 @@ from typing import Literal, TypeAlias
 import msgspec
 import trio
 
+_log = logging.getLogger(__name__)
+
 COUNTED_SECONDS = 1.0
 UNREAD = 60.0
 # Seconds that a call waits for its turn. Then the call goes on without a turn, because the call
 # before it may wait for a disk that hangs.
 _MOST_WAIT = 1.0
+# A user who makes this number of calls in a minute is named in the log. A script makes far fewer.
+MANY_CALLS = 30_000
 
 Held: TypeAlias = Literal["connections", "streams"]
 
@@ -55,6 +61,8 @@ class _User:
     def __init__(self) -> None:
         self.held: Counter[Held] = Counter()
         self.turn = trio.Semaphore(1, max_value=1)
+        self.calls = 0  # in the minute that began at `minute_start`
+        self.minute_start = -math.inf
 
 
 class Users:
@@ -82,7 +90,14 @@ class Users:
 
         Returns a stack. The turn ends when the stack is closed.
         """
-        turn, ended = self._user(uid).turn, ExitStack()
+        user, now = self._user(uid), trio.current_time()
+        if now >= user.minute_start + 60:
+            user.calls, user.minute_start = 0, now
+        user.calls += 1
+        if user.calls == MANY_CALLS:
+            text = "uid %d has made %d calls in %d s"
+            _log.warning(text, uid, user.calls, now - user.minute_start, extra={"uid": uid})
+        turn, ended = user.turn, ExitStack()
         with trio.move_on_after(_MOST_WAIT):
             await turn.acquire()
             ended.callback(turn.release)

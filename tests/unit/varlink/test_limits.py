@@ -1,5 +1,6 @@
 """Limits of each user, turns of calls, and frames of users who may not operate."""
 
+import logging
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,7 @@ from trio.testing import MockClock
 
 from cucmd.varlink import Caller
 from cucmd.varlink.connection import LONGEST_OF_OTHERS
-from cucmd.varlink.limits import UNREAD, OverLimit, SocketLimits, Users
+from cucmd.varlink.limits import MANY_CALLS, UNREAD, OverLimit, SocketLimits, Users
 from rig.example_interface import Example
 
 ALICE, BOB = 1000, 1001
@@ -82,3 +83,18 @@ async def test_viewers_may_send_short_frames(connect: Connect) -> None:
     operator = connect()
     await operator.send(longest(0), longest(1))
     assert len(await operator.finish()) == 2
+
+
+@pytest.mark.long
+async def test_log_names_flooding_user(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The name appears once a minute."""
+    held = users()
+    for _ in range(2):
+        for _ in range(MANY_CALLS + 10):
+            (await held.turn(ALICE)).close()
+        (await held.turn(BOB)).close()
+        await trio.sleep(61)
+    named = [(record.uid, record.levelno) for record in caplog.records]
+    assert named == [(ALICE, logging.WARNING)] * 2
