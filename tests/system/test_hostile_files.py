@@ -20,13 +20,13 @@ from rig.daemon import Daemon
 from rig.jobs import statuses
 from rig.meanwhile import another_client
 from rig.openssh_node import SCRIPT, OpenSshNode, needs_openssh
-from rig.quiet import assert_nothing_at_work, wait_until
+from rig.quiet import assert_nothing_at_work
 
 pytestmark = [pytest.mark.long, needs_openssh]
 
 FOLDER = "cm/trace"
 # Seconds of the worst call of another client. On an idle machine it takes less than 0.1 s.
-WORST, WITHIN = 1.0, 60.0
+WORST = 1.0
 # The coverage of an honest node here. None of its outputs has the zone of its clock.
 READ = "time stamps from"
 MakeNode = Callable[..., OpenSshNode]
@@ -70,30 +70,26 @@ def collect(client: Client, *nodes: OpenSshNode) -> Job:
     return job
 
 
-def coverages(client: Client, job: Job) -> list[str | None]:
-    return [node.coverage for node in client.status(job.job_id).nodes]
-
-
 def status_of(job: Job) -> Callable[[Client], object]:
     return lambda client: client.status(job.job_id)
 
 
-def test_exploding_traces_delay_nobody(daemon: Daemon, make_node: MakeNode, tmp_path: Path) -> None:
-    odd, first, second = make_node(1), make_node(2), make_node(3)
+def test_exploding_traces_delay_no_other_job(
+    daemon: Daemon, make_node: MakeNode, tmp_path: Path
+) -> None:
+    odd, first = make_node(1), make_node(2)
     exploding(odd)
     honest(first)
-    honest(second)
     with daemon.client() as client:
-        hostile = collect(client, odd, first, second)
+        hostile = collect(client, odd, first)
         with another_client(daemon, status_of(hostile), WORST):
             other = collect(client, first)
             done = daemon.ctl("export", other.job_id, "-o", str(tmp_path / "o"), "--format", "dir")
             assert done.returncode == 0, done.stderr
             assert READ in (tmp_path / "o" / "summary.txt").read_text()
-            wait_until(lambda: None not in coverages(client, hostile)[1:], WITHIN)
-            said = coverages(client, hostile)
-            assert all(READ in one for one in said[1:])
-            assert said[0] is None, "its reading is not at its end yet"
+            assert client.status(hostile.job_id).nodes[0].coverage is None, (
+                "its reading is not at its end yet"
+            )
         client.delete(hostile.job_id)
         assert_nothing_at_work(daemon, hostile.job_id)
 
