@@ -1,12 +1,13 @@
 """Which files an archive has, and which it leaves out."""
 
+import tarfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from cucmd.cases.archive import Archive, Measured, UnknownFile, exported_name
+from cucmd.cases.archive import Archive, Measured, TarEntry, UnknownFile, exported_name
 from cucmd.failure import Code, failure
 from cucmd.job.collect import Collect
 from cucmd.job.job import Job
@@ -88,3 +89,9 @@ async def test_a_file_of_two_attempts_is_left_out_once(tmp_path, second, left_ou
     files += [file(2, "cm/x", complete=whole) for whole in second]
     assert (await measured(tmp_path, files)).left_out == left_out
     assert (await measured(tmp_path / "all", files, incomplete=True)).left_out == 0
+
+
+def test_header_has_size_time_and_mode():
+    header = TarEntry("a/b", 5, 1_800_000_000).header()
+    info = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
+    assert (info.name, info.size, info.mtime, info.mode) == ("a/b", 5, 1_800_000_000, 0o640)

@@ -194,6 +194,29 @@ async def test_queued_writes_survive_close(path: Path, disk, make_job: MakeJob) 
         assert [row.job_id for row in await store.newest(9)] == ["queued", "held"]
 
 
+async def test_cancelled_close_waits_for_writes(path: Path, disk, make_job: MakeJob) -> None:
+    cancelled, closed = trio.Event(), trio.Event()
+
+    async def cancel_and_close() -> None:
+        with trio.CancelScope() as scope:
+            async with (
+                open_store(path, connect=disk.connect) as store,
+                trio.open_nursery() as writers,
+            ):
+                await hold_the_writer(writers, store, disk, make_job)
+                scope.cancel()
+                cancelled.set()
+        closed.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(cancel_and_close)
+        await cancelled.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        assert not closed.is_set()
+        disk.gate.set()
+    assert closed.is_set()
+
+
 async def open_gate(disk) -> None:
     disk.gate.set()
 
