@@ -139,9 +139,11 @@ class Client(Calls):
 
 
 class Exported(trio.abc.ReceiveStream):
-    """Receives exactly the bytes of a tar. If the daemon goes away before the last one, or is
-    silent for `SILENCE` seconds, it raises `DaemonUnavailable`, so that an export that was cut off
-    does not look complete.
+    """Receives exactly the bytes of a tar.
+
+    If the daemon closes the connection before the last byte, or sends nothing for `SILENCE`
+    seconds, `receive_some` raises `DaemonUnavailable`. So an export that was cut off does not look
+    complete.
     """
 
     SILENCE = 60.0

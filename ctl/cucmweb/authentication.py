@@ -6,8 +6,8 @@
     the Unix socket  neither             an operator without a name: None
     TCP              neither             nobody: 401
 
-If the proxy uses the Unix socket, a request there with neither is refused too. Otherwise a proxy
-that forgot to authenticate somebody would make an operator of them.
+If the proxy uses the Unix socket, a request there with neither is refused too. Otherwise somebody
+whom the proxy forgot to authenticate would become an operator.
 
 These are refused instead of being ignored: the proxy's header from another peer, a header that was
 sent twice, and a token together with the proxy's header.
@@ -51,8 +51,8 @@ class RequestHead(Struct, frozen=True):
 def authenticate(
     head: RequestHead, tokens: Iterable[Token], proxy: ProxySettings, now: datetime
 ) -> OnBehalfOf | None:
-    """Returns the name and role, or None for the operator at the Unix socket. Raises
-    `HttpProblem` for a request by nobody.
+    """Returns the name and role, or None for the operator at the Unix socket. Raises `HttpProblem`
+    if the request does not say who sends it, or if its credentials are refused.
     """
     credentials = head.values("authorization")
     names = [name for name in (proxy.header, proxy.role_header) if name]

@@ -173,7 +173,8 @@ def _unwritable(file: Path, error: OSError) -> int:
 
 def _report(text: str, code: int) -> int:
     """Prints a message on standard error, and returns the exit code."""
-    # It is None if it was closed at the start. `print` would then use standard output.
+    # sys.stderr is None if standard error was closed before the start. With file=None, `print`
+    # would write to standard output.
     if sys.stderr is not None:
         with suppress(OSError):  # it was closed meanwhile; the exit code has to be enough
             print(f"cucmweb: {visible(text)}", file=sys.stderr, flush=True)

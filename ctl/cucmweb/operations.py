@@ -35,7 +35,7 @@ class Operation(Struct, frozen=True):
     gives    the member of each reply that is sent, or None for the whole reply; for a list, the
              member whose items are joined
     takes    the members that a request may have beside those in its path, or None for all
-    limited  whether it ends after the time of a call; otherwise it goes on while the daemon answers
+    limited  whether the time limit of a call applies; otherwise it goes on while the daemon answers
     """
 
     where: str
@@ -58,7 +58,9 @@ class Operation(Struct, frozen=True):
 
     @property
     def method(self) -> str:
-        """Returns the name of the method on the socket, by which its request is named."""
+        """Returns the name of the daemon's method. The class of the request has the same name with
+        the suffix "Request".
+        """
         return self.request.__name__.removesuffix("Request")
 
     @property
@@ -67,7 +69,7 @@ class Operation(Struct, frozen=True):
 
     @property
     def keyed(self) -> bool:
-        """Returns whether it takes an Idempotency-Key."""
+        """Returns whether the operation takes an Idempotency-Key."""
         return "start_key" in self.request.__struct_fields__
 
 

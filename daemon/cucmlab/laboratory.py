@@ -51,7 +51,10 @@ class Lab:
         return self._counters.total()
 
     async def wait_until_idle(self) -> LabCounters:
-        """Waits until no connection, no terminal and no push is open. Returns the sums."""
+        """Waits until no connection, no terminal and no push is open.
+
+        Returns the sums of the counters of all nodes.
+        """
         return await self._counters.wait_until(
             lambda total: total.connections_now == total.sessions_now == total.pushes_now == 0
         )

@@ -17,7 +17,8 @@ from cucmlab import texts
 INTERRUPT = b"\x03"
 # How many bytes may be typed before they are read. The queue of a real tty holds 4096.
 _TYPE_AHEAD = 64 * 1024
-_PAGE = 23  # lines of a page; how many a terminal without 24 rows gets is unknown
+# Lines of a page on a terminal with 24 rows. The number for other terminals is unknown.
+_PAGE = 23
 _ENTER = b"\r\n"
 _BACKSPACE = b"\b\x7f"
 # Longer lines are cut, to limit memory. The limit of a real appliance is unknown.

@@ -97,7 +97,7 @@ _WITHOUT_VALUE = r"(--[\w-]+): expected (?:at least )?one argument"
 def _missing_value(option: str, arguments: Sequence[str]) -> str:
     """Returns the error message for an option without a value.
 
-    argparse does not explain that it takes a value such as `-x` for an option.
+    argparse takes a value such as `-x` for an option, and its message does not say so.
     """
     behind = (word for before, word in pairwise(arguments) if before == option)
     word = next((word for word in behind if word.startswith("-")), None)
@@ -233,7 +233,8 @@ def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namesp
     parsed.rest = rest
     for name, value in vars(parsed).items():
         for text in value if isinstance(value, list) else [value]:
-            # JSON cannot carry text that is not UTF-8, but the paths of local files may have it.
+            # JSON cannot represent text that is not UTF-8, but paths of local files may contain
+            # such text.
             if isinstance(text, str) and name not in _LOCAL_PATHS:
                 try:
                     text.encode()
@@ -312,7 +313,7 @@ def seconds(text: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value <= MOST_SECONDS:  # true for NaN too, which JSON cannot carry
+    if not 0 < value <= MOST_SECONDS:  # this also rejects NaN, which JSON cannot represent
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a positive number of seconds (at most a year)"
         )
@@ -341,7 +342,9 @@ _SIZE = r"([0-9]{1,12})([kMGT]?)B?"
 
 
 def size_in_bytes(text: str) -> int:
-    """Converts `500M` or `10G` to bytes. A k is 1000 bytes, as where sizes are shown."""
+    """Converts `500M` or `10G` to bytes. k means 1000 bytes, as in the sizes that cucmctl
+    prints.
+    """
     if not (found := re.fullmatch(_SIZE, text, re.IGNORECASE)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a size; expected one such as 500M, 10G")
     power = " kmgt".index(found[2].lower() or " ")

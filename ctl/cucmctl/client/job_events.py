@@ -11,8 +11,8 @@ file keeps the revision of the last event.
     daemon was away, or changes      or changed meanwhile are looked up in the list of the newest
     were missed                      jobs: a state follows, or `gone` if the job was deleted
 
-No event of a job is followed by an older one. Where the daemon has to be asked in between, the
-calls are yielded among the events: see `method_call.run_steps`.
+No event of a job is followed by an older one. If an event needs a call to the daemon, the generator
+yields that call like an event, and is sent the result: see `method_call.run_steps`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from cucmctl.client.methods import MOST_LISTED, UNFINISHED
 from cucmd.protocol.jobs import Job, JobChange, JobSummary, ListReply, WatchReply
 from cucmd.protocol.requests import ListRequest
 
-# Only so many jobs, the newest, are checked for missed changes, and older ones that were running.
+# Missed changes are looked for in this many jobs, the newest, and in older jobs that were running.
 NEWEST = MOST_LISTED
 
 
@@ -92,7 +92,7 @@ class Events:
                     yield self._state(job)
         if reply.jobs is not None:
             running = {job.job_id for job in reply.jobs}
-            # The first time too, for jobs that have ended since `begin`.
+            # Do this for the first list too, because jobs may have ended since `begin`.
             yield from self._ended_meanwhile(running)
             self._unfinished = running
         if reply.change is not None and self._is_next(reply.change):

@@ -194,7 +194,8 @@ def begin(
 
     ask       returns the login; may ask for a password
     call      starts the job with that login
-    done      what has happened to the job by then, for messages
+    done      the word in messages for what `call` has done with the job: "started" or "queued
+              again"
     on_start  is called once the job is started, and returns the exit code; without it, the options
               of `add_wait_options` decide
     """

@@ -22,7 +22,8 @@ from cucmctl.export.target import TargetExists, target
 from cucmctl.text import render
 from cucmd.protocol.cases import VerifyReply
 
-# End of a file name -> format. The first one of a format is added to a name without any of them.
+# End of a file name -> format. The first end of each format is added to a name that has no such
+# end.
 SUFFIXES: dict[str, Format] = {".zip": "zip", ".tar": "tar", ".tgz": "tgz", ".tar.gz": "tgz"}
 FORMATS: tuple[Format, ...] = ("zip", "tar", "tgz", "dir")
 # Fields of the reply that are not printed, because they do not describe the export.
@@ -86,9 +87,12 @@ def _make_export(
 ) -> tuple[Export, Path | None]:
     """Makes the export, and returns it with the path of the file.
 
-    A damaged file is noticed only when it has already been written, and after the summary. So the
-    daemon is asked for another export, which leaves the damaged files out. Standard output cannot
-    be written twice, so there only the user's next export leaves them out.
+    cucmctl notices a damaged file only after it has written the summary and the file. So it asks
+    the daemon for another export, and names the suspect files: the daemon reads them again, and
+    leaves out those that are damaged. On standard output a second export cannot replace the first.
+    In that case the daemon is only told the suspect files, and the user's next export leaves them
+    out.
+
     Raises `Damaged`, `OSError`, and what `_save` raises.
     """
     suspect: tuple[str, ...] | None = None
@@ -125,9 +129,9 @@ def _save(export: Export, path: Path | None, form: Format, *, force: bool) -> No
 def _ignore_ctrl_c() -> None:
     """Ignores Ctrl-C until the process ends.
 
-    An export that is reported as interrupted must not be complete. So once it is complete, it is
-    finished and reported as such. A signal handler would not do, because Python restores the
-    default handler at its end, and a late Ctrl-C would kill the process.
+    This is called when the export is complete: Ctrl-C could otherwise report a complete export as
+    interrupted. The signal is blocked, since a signal handler is not enough: Python restores the
+    default handler when it exits, and a late Ctrl-C would then kill the process.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 

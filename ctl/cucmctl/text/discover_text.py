@@ -54,7 +54,9 @@ def members(found: Found, **layout: Unpack[Layout]) -> Iterator[str]:
 
 
 def in_order(found: Found) -> list[Member]:
-    """Returns the publisher first, then the others in the order of the node."""
+    """Returns the publisher first, then the other nodes in the order in which the asked node listed
+    them.
+    """
     return sorted(found.members, key=lambda member: member.role != PUBLISHER)
 
 

@@ -66,7 +66,8 @@ LEAST_HEIGHT = 7
 class Frame:
     """Draws a job at one moment, `width` cells wide.
 
-    now      the present time on the clock of `rates`; `at` is the same time on the wall clock
+    now      the present time, on the same clock as the times in `rates`
+    at       the present time as a date and time in UTC
     current  False if the connection is broken, so that pace and silence are unknown
     """
 

@@ -22,7 +22,8 @@ from cucmd.job.work import KINDS, RESULT_MEMBERS, kind_of
 from cucmd.protocol.jobs import Job, JobSummary, Node
 
 Rows = Sequence[tuple[str, ...]]
-_SHOWN = 3  # commands in a list of jobs; the daemon sends no more of each job
+# The number of commands shown for a job in a list. The daemon does not send more for a job.
+_SHOWN = 3
 
 
 class KindText:
@@ -38,7 +39,7 @@ class KindText:
         yield from ()
 
     def summarize(self, job: Job | JobSummary) -> str:
-        """Returns the same for a list of jobs: `callmanager, last 2h`, `show status`."""
+        """Says in one line what the job does: `callmanager, last 2h`, or `show status`."""
         return "; ".join((job.commands or ())[:_SHOWN])
 
     def columns(

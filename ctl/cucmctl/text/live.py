@@ -60,8 +60,8 @@ class Live(View):
         )
         self._before: dict[signal.Signals, signal._HANDLER] = {}
         self._settings: list[Any] | None = None  # old settings of the terminal, if changed
-        # If Ctrl-C is ignored, the program that started this one ends it, and a hint about Ctrl-C
-        # would be wrong.
+        # If Ctrl-C is ignored, the program that started cucmctl is expected to end it. A hint about
+        # Ctrl-C would be wrong.
         self._ends_at_ctrl_c = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
     def __enter__(self) -> View:
@@ -76,7 +76,9 @@ class Live(View):
                     if signal.getsignal(number) is not signal.SIG_IGN
                 }
                 self._draw()
-        except BaseException:  # a blocked signal is delivered when the block ends
+        # A signal that came meanwhile is delivered at the end of `_signals_blocked`. Its handler
+        # raises.
+        except BaseException:
             self._restore_terminal()
             raise
         return self
@@ -106,7 +108,7 @@ class Live(View):
                 signal.signal(number, handler)
 
     def _leave(self, number: int, frame: FrameType | None) -> None:
-        """Handles a signal that ends the view. A second signal must not interrupt this.
+        """Handles a signal that ends the view. A second signal must not interrupt the handler.
 
         So all signals get a handler that does nothing. SIG_IGN would make Python complain about a
         signal that came just before. The handler stays when the view has ended, so that the message
@@ -149,8 +151,9 @@ class Live(View):
                 self._ended.add(change.job.job_id)
                 left = {name: job for name, job in self.jobs.items() if name != change.job.job_id}
                 self._list(left)
-            # A job that is not listed is newer than all others. It may also have been removed from
-            # the list, or have ended before this watch and been labelled or deleted now.
+            # A job that is not in the list is usually new, and newer than all others. Otherwise the
+            # job was removed from the list, or it ended before this watch and was labelled or
+            # deleted now.
             elif change.job.job_id in self.jobs or not (
                 change.job.closed or self._ended.has(change.job)
             ):
@@ -227,7 +230,7 @@ def select_jobs(oldest_first: Iterable[JobSummary], space: int) -> tuple[list[Jo
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Blocks SIGNALS inside the block. A thread that starts in the block keeps them blocked."""
+    """Blocks SIGNALS while the body runs. A thread that starts in the body keeps them blocked."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield

@@ -25,7 +25,7 @@ from cucmd.protocol.jobs import Job, Node
 NAMED = 3
 # Begins a remark about a part of the window that is missing.
 GAP = "GAP  "
-# The daemon names a node with this port in both ways, with and without the port.
+# The daemon may name a node that uses this port with or without ":22".
 SSH_PORT = 22
 
 
@@ -124,7 +124,9 @@ def _remarks_of(node: Node, kind: KindText, mark: str) -> Iterator[tuple[str, st
 
 
 def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
-    """Yields missing parts of the window, a line each; the last has the hint how to get them."""
+    """Yields a line for each missing part of the window. The last line has the hint how to get
+    them.
+    """
     gaps = node.gaps or ()
     texts = []
     for gap in gaps:

@@ -29,15 +29,17 @@ REMEMBERED = 1000
 class EndedJobs:
     """Remembers the jobs that ended last, because changes after the end of a job are not shown.
 
-    Such changes are final figures, and lists that include the job. A job that is tried again is
-    forgotten here.
+    Such changes are the final figures of the job, and lists that include it. A job that is retried
+    is forgotten.
     """
 
     def __init__(self) -> None:
         self._ids: dict[str, None] = {}  # ordered by their end
 
     def has(self, job: Job | JobSummary) -> bool:
-        """Returns whether the job has ended before."""
+        """Returns whether `add` was called for the job. A job that has not ended, because it was
+        retried, is forgotten first.
+        """
         if job.status not in render.JOB_ENDED:
             self._ids.pop(job.job_id, None)
         return job.job_id in self._ids

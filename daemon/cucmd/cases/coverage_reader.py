@@ -12,10 +12,10 @@ A few jobs are read at the same time, and a few nodes of each. Each node has a p
 (`reading/`), which may take processor time in proportion to the bytes that the node has sent. A
 cancel kills the process.
 
-Of the files that are complete and count (`files.py`), the beginning of each is read, and the last
-file of each trace to its end. The result for each node is one line of text and a list of gaps. The
-store keeps the results once all nodes were read. If the files of a node cannot be read, the line
-says so, and they are not read again.
+The beginning of each file that is complete and counts (`files.py`) is read. The last file of each
+trace is read to its end. The result for each node is one line of text and a list of gaps. The store
+keeps the results once all nodes were read. If the files of a node cannot be read, the line says so,
+and they are not read again.
 """
 
 from __future__ import annotations
@@ -45,20 +45,21 @@ from cucmd.worker.process import Cause, WorkerEnded
 from cucmd.worker.workers import Workers
 
 log = logging.getLogger(__name__)
-# The role by which the worker machinery knows such a process.
+# The role of such a process, for `Workers.forked`.
 TRACES = "traces"
-# The most jobs that are read at the same time, nodes of each job, and processes of all jobs. Nodes
-# that are due wait for a process in turn.
+# At most _JOBS jobs are read at the same time, and _NODES nodes of each job. At most _PROCESSES
+# processes run for all jobs. The nodes wait for a process in a queue.
 _JOBS, _NODES, _PROCESSES = 8, 2, max(2, os.cpu_count() or 1)
-# Limits of a process: _SECONDS of processor time, one second more for each _BYTES_A_SECOND that the
-# node has sent, and bytes of memory. Logs are packed to a tenth of their size, seldom to a
-# thirtieth, and an archive is unpacked twice. A hundred files of half a megabyte that unpack to
-# 540 MB each would take a minute.
+# A process gets _SECONDS of processor time, plus one second for each _BYTES_A_SECOND bytes that the
+# node has sent, and _MEMORY bytes of memory. This is enough for real logs: they are compressed to a
+# tenth of their size, seldom to a thirtieth, and an archive is unpacked twice. It stops hostile
+# files: a hundred files of half a megabyte, each of which unpacks to 540 MB, would take a minute.
 _SECONDS, _BYTES_A_SECOND = 10, 5_000_000
 _MEMORY = 512 * 1024**2
-# The most files in one frame, which has each path twice and must hold even the longest paths.
+# The most files in one frame. A frame has each path twice, and even the longest paths must fit.
 _IN_A_FRAME = 500
-# How often the files of a node are read if the process is killed, for example for want of memory.
+# How often the files of a node are read if the process is killed, for example because memory is
+# short.
 _MOST_ATTEMPTS = 2
 _MOST_TEXT = 4000
 
@@ -109,14 +110,14 @@ class CoverageReader:
             self.queue(job.job_id)
 
     async def wait_for_coverage(self, job: Job, seconds: float) -> Job:
-        """Waits until the traces of a closed job were read, for at most so many seconds.
+        """Waits until the traces of a closed job were read, for at most `seconds`.
 
         Returns the job as it is then. Raises `StoreFailed`.
         """
         self.queue_if_missing(job)
         if (waiting := self._waiting.pop(job.job_id, None)) is not None:  # move it to the front
             self._waiting = {job.job_id: waiting, **self._waiting}
-        known = {**self._reading, **self._waiting}  # for a job in both, the reading was cancelled
+        known = {**self._reading, **self._waiting}  # if a job is in both, its reading was cancelled
         if has_coverage(job) or job.job_id not in known:
             return job
         with trio.move_on_after(seconds):
@@ -260,7 +261,10 @@ def add_coverage(before: Job, coverage: dict[str, Covered], now: Job) -> Job:
 
 
 class _JobReading:
-    """Holds the scope of a job's reading. ended: set when the job was read, or after a cancel."""
+    """Holds the cancel scope in which the files of a job are read.
+
+    ended: set when the reading has ended, also if it was cancelled or never began.
+    """
 
     def __init__(self) -> None:
         self.ended = trio.Event()

@@ -24,7 +24,7 @@ from cucmd.worker import frames
 from cucmd.worker.process import Worker, WorkerEnded
 from cucmd.worker.workers import Workers
 
-# The role by which the worker machinery knows such a process.
+# The role of such a process, for `Workers.forked`.
 EXPORT = "export"
 LEAST, SECONDS = 64 * 1024, 60.0
 _LIMITS = frames.ProcessLimits(memory=256 * 1024**2)
@@ -53,7 +53,7 @@ async def file_process(workers: Workers, role: str, directory: Path) -> AsyncIte
 
 
 class ExportSender:
-    """Sends exports. Files that turn out to be damaged on the way are noted in `damaged`."""
+    """Sends exports. Files that prove to be damaged while they are sent are noted in `damaged`."""
 
     def __init__(self, workers: Workers, damaged: DamagedFiles) -> None:
         self._workers = workers
@@ -103,8 +103,8 @@ async def _send_parts(
                         return None
                     await worker.send(frames.ExportParts(tuple(parts)))
             if time_up.cancelled_caught:
-                # The memory of the bytes that wait in the connection. A slow client has to read
-                # most of them before there is room for more.
+                # TIOCOUTQ returns the memory that the unread bytes occupy. If a client is slow, the
+                # socket accepts more bytes only after the client has read most of these.
                 (unread,) = struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))
                 before, bytes_read = bytes_read, bytes_sent - unread
                 if bytes_read - before < LEAST:

@@ -104,13 +104,13 @@ class Sizes(Result, frozen=True):
     """Says what a dry run has found on a node."""
 
     paths: tuple[PathSize, ...]
-    # The bytes for which the disk of the daemon has room. Absent if the disk did not say.
+    # The bytes for which the disk of the daemon has room. Absent if this could not be determined.
     room: int | None = None
-    # Whether all of it fits the disk and the quotas. The quota of the job also has to hold what the
-    # nodes that were asked before would send. Absent if this is not known, because the node packs
-    # the files.
+    # Whether all these files fit on the disk and into the quotas. The quota of the job is shared
+    # with the nodes that were asked earlier. Absent if the files fit only when the node compresses
+    # them well: the size after compression is not known.
     fits: bool | None = None
-    # Why it does not fit, or may not fit.
+    # Why the files do not fit, or may not fit.
     why: str | None = None
 
     @property
@@ -134,5 +134,7 @@ class DryRun(Kind, frozen=True, tag="dry_run"):
         return self.of.job_members()
 
     def quota_bytes(self, received: int, result: Result | None, *, earlier: bool) -> int:
-        """Counts the bytes that would come, unless they are known not to fit."""
+        """Returns the bytes that the node has announced. Returns 0 if they do not fit, or if the
+        node has no result yet.
+        """
         return result.bytes if isinstance(result, Sizes) and result.fits is not False else 0

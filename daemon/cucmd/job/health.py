@@ -44,9 +44,10 @@ OF_PUBLISHER = frozenset({"backup"})
 class Thresholds(Struct, frozen=True):
     """Holds the limits of `[health]` of the configuration. What exceeds a limit is not good."""
 
-    # The stratum of the server whose time a node follows. A subscriber may have one more.
+    # The stratum of the server whose time a node follows. The limit for a subscriber is one higher.
     stratum: int = 4
-    clock_seconds: int = 120  # the most that a clock is off, or that two clocks of a cluster differ
+    # The greatest accepted error of a clock, or difference between two clocks of a cluster.
+    clock_seconds: int = 120
     logging_percent: int = 90  # the used part of the logging partition
     certificate_days: int = 30  # the least remaining validity of a certificate
     backup_days: int = 7  # the greatest age of the last backup
@@ -79,9 +80,9 @@ class Health(Result, frozen=True, omit_defaults=True):
     version: str | None = None
     # Seconds by which the clock of the node is ahead of ours. Negative: behind.
     clock_ahead: float | None = None
-    # The most seconds that a clock may be off, or that the clocks of two nodes may differ.
+    # The greatest accepted error of a clock, or difference between two clocks, in seconds.
     clock_within: int | None = None
-    # Its own role and address in the table of its cluster.
+    # The node's own role and address in the table of its cluster.
     role: str | None = None
     address: str | None = None
     # The addresses of the nodes in that table, the publisher first.
@@ -129,8 +130,8 @@ def compare_nodes(nodes: Sequence[tuple[str, Health | None]]) -> Iterator[tuple[
     """
     asked = {_address_in_table(name, health) for name, health in nodes}
     listed = {address for _, health in nodes if health for address in health.named or ()}
-    # A node in no table (it was named by host name, or is behind NAT) may be any node of a table.
-    # In that case nobody can say which nodes of a table were not asked.
+    # A node that is in no table (it was named by host name, or is behind NAT) may be any node of a
+    # table. In that case nobody can say which nodes of a table were not asked.
     all_listed = asked <= listed
     made = {finding.check for _, health in nodes if health for finding in health.findings}
     for cluster in _group_by_cluster(nodes):
@@ -176,7 +177,8 @@ def _find_not_asked(cluster: _ClusterHealth, asked: set[str]) -> Iterator[tuple[
 
 def _compare_versions(cluster: _ClusterHealth) -> Iterator[tuple[str, Finding]]:
     """Compares the versions of the nodes of each product, since a presence server has a version of
-    its own. In the table of an old release no node has a product.
+    its own. The cluster table of an old release names no products. All nodes of that table are then
+    compared with each other.
     """
     by_product: dict[str | None, dict[str, list[str]]] = {}
     for name, health in cluster:

@@ -16,7 +16,7 @@ class CommandOutput(Struct, frozen=True):
     its job, from 1. ended: this is the last piece. complete: the command came to its end on the
     node. If the daemon can parse the output of this command, the last piece has the field parsed,
     with the fields of the whole output. Lines that the parser does not know are in others, a field
-    of parsed. If the output cannot be parsed for once, the field unparsed says why.
+    of parsed. If this output cannot be parsed, the field unparsed says why.
     """
 
     node: str
@@ -83,17 +83,17 @@ class FilesReply(Struct, frozen=True):
 class ExportRequest(Request, frozen=True):
     """Export all files of a closed job, with transcripts, checksums, a manifest and a summary.
     Needs "upgrade": after the reply the daemon sends a tar of length bytes, and closes the
-    connection. A client that takes fewer than 64 KiB in a minute is cut off. With incomplete, files
-    that did not arrive completely are exported too; left_out is how many files are not. after is
-    the name of a file in the tar: only what follows that file is sent, so that an export that was
-    cut off can go on. A file that is missing or has another size is left out, and so is a file that
-    Verify or an earlier export found to be damaged. The summary names them, damaged is how many
-    there are, and wrong has the first 20. The client should compare the files with SHA256SUMS. If
-    some differ, it exports again and names them in suspect: the daemon reads them again before it
-    replies. name is how a file made from the export should be called, without a suffix:
-    case-698123456 for a job with the label case, otherwise cucmd- and the id of the job. While an
-    operator exports a job, it cannot be deleted or retried. An export by anybody else is ended by a
-    deletion or a retry.
+    connection. A client that takes fewer than 64 KiB in a minute is cut off. If incomplete is true,
+    files that did not arrive completely are exported too. Otherwise left_out is the number of these
+    files. after is the name of a file in the tar: only what follows that file is sent, so that an
+    export that was cut off can go on. A file that is missing or has another size is left out, and
+    so is a file that Verify or an earlier export found to be damaged. The summary names them,
+    damaged is how many there are, and wrong has the first 20. The client should compare the files
+    with SHA256SUMS. If some differ, it exports again and names them in suspect: the daemon reads
+    them again before it replies. name is how a file made from the export should be called, without
+    a suffix: case-698123456 for a job with the label case, otherwise cucmd- and the id of the job.
+    While an operator exports a job, it cannot be deleted or retried. A deletion or a retry ends an
+    export by a user who is not an operator.
     """
 
     job_id: str
@@ -154,10 +154,10 @@ class TranscriptReply(Struct, frozen=True):
 
 
 class DeleteRequest(Request, frozen=True):
-    """Delete a closed job with everything that it has collected. With files_only its record stays.
-    bytes is the size of the deleted files. A job that an operator exports or verifies, or that is
-    being retried, cannot be deleted; Prune skips it. A deletion that has begun is finished, even if
-    the caller goes away or the daemon stops.
+    """Delete a closed job with everything that it has collected. With files_only the record of the
+    job stays. bytes is the size of the deleted files. A job that an operator exports or verifies,
+    or that is being retried, cannot be deleted; Prune skips it. A deletion that has begun is
+    finished, even if the caller goes away or the daemon stops.
     """
 
     job_id: str
@@ -174,8 +174,8 @@ class PruneRequest(Request, frozen=True):
     They ended longer ago than older_than ("30d"). At least keep newer jobs with these labels
     remain. Their files have more bytes than larger_than. They have all of the labels. Jobs with the
     label keep are never deleted. With dry_run nothing is deleted, and the reply has the jobs that
-    would be. Jobs that somebody reads are skipped, and are not in the reply. jobs has the first
-    1000 deleted jobs, more is the number of the others, and bytes is the size of all.
+    would be deleted. Jobs that somebody reads are skipped, and are not in the reply. jobs has the
+    first 1000 deleted jobs, more is the number of the others, and bytes is the size of all.
     """
 
     older_than: str | None = None

@@ -38,8 +38,8 @@ class Node(NodeResults, frozen=True):
     bytes_received: int
     # How much of the window its files cover, by the time stamps in them: "covers 13:00 to 15:00
     # (Europe/Berlin)", "begins 14:07, 1 h 07 min missing (Europe/Berlin)". Times are in the time
-    # zone of the node; `gaps` have them in UTC. It also names paths without files. Absent until the
-    # files were examined, soon after the job is closed.
+    # zone of the node; `gaps` have them in UTC. The text also names paths without files. Absent
+    # until the files were examined, soon after the job is closed.
     coverage: str | None = None
     # True once the announced numbers include all its commands, so that the files and bytes that are
     # still to come are known. Bytes are counted before compression.
@@ -64,12 +64,13 @@ class Job(Struct, frozen=True):
     cancelled: bool
     # The job has ended, its last connection is closed, and every file is recorded.
     closed: bool
-    # The number of its changes of state, over all restarts of the daemon. These changes count after
-    # its end: it is closed, its coverage becomes known, its labels change, its files are deleted.
-    # Changes of figures, such as bytes_received, do not count.
+    # The number of its changes of state, over all restarts of the daemon. After the end of the job,
+    # the following changes are counted too: the job is closed, its coverage becomes known, its
+    # labels change, its files are deleted. Changes of figures, such as bytes_received, do not
+    # count.
     revision: int
-    # The kind of its work: one of {kinds}; later versions have more. The collection of
-    # other kinds than "collect" and "dry_run" is empty.
+    # The kind of its work: one of {kinds}; later versions have more. For kinds other than "collect"
+    # and "dry_run", collection is empty.
     kind: str
     created_at: datetime
     started_at: datetime | None
@@ -107,7 +108,7 @@ class Job(Struct, frozen=True):
     capture: CaptureSettings | None = None
     # For how long the node writes to one file, for each path that it collects: "1h", "always".
     written_for: tuple[str, ...] | None = None
-    # For how many seconds in all it had run before its last retry.
+    # The total number of seconds that it had run before its last retry.
     ran_before: float | None = None
     # The name in on_behalf_of of the call that started it.
     asked_by: str | None = None

@@ -5,7 +5,8 @@
     tar    Each header is read, up to the block of zeros that ends the tar. For links, and for files
            with holes, the tar does not have the sizes that the node announced.
 
-Two cuts cannot be seen: exactly between two members of a gzip, and before the first byte.
+A cut cannot be detected in two places: exactly between two members of a gzip, and before the first
+byte.
 
 The kernel limits the time for reading (`worker/confine.py`), and at most one piece is in memory.
 `tarfile` only parses single blocks, because its own handling of long names, chains of headers and
@@ -32,7 +33,7 @@ from cucmd.worker.frames import ReadToEnd
 
 _CHUNK_SIZE = 64 * 1024  # bytes that are read at once
 _BLOCK = tarfile.BLOCKSIZE
-# Longer pax headers are ignored. Real ones have a name and some times.
+# Longer pax headers are ignored. A real pax header holds only a name and a few timestamps.
 _MOST_PAX = 1024 * 1024
 _PAX_SIZE = re.compile(rb"(?:\A|\n)\d{1,8} size=(\d{1,20})\n")
 
@@ -103,7 +104,7 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _may_be_gzip(beginning: bytes) -> bool:
-    """Returns whether a file with this beginning can be a gzip, which may be cut after a byte."""
+    """Returns whether a file with this beginning may be a gzip, even if cut after one byte."""
     return beginning.startswith(GZIP) or beginning == GZIP[:1]
 
 

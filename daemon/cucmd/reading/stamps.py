@@ -34,8 +34,9 @@ _LARGEST_OFFSET = timedelta(hours=14)  # the largest offset of a local clock fro
 _LARGEST_SET_BACK = timedelta(minutes=90)
 # Lines from both sides of midnight may be out of order by this much.
 _OUT_OF_ORDER = timedelta(minutes=1)
-# A stamp without a year may seem to lie in the future. By less than a day, zones and clocks differ.
-# By more than this, the stamp is from the year before. In between, its year is not known.
+# A stamp without a year may seem to lie in the future. If it is ahead by less than a day, the
+# reason may be another zone or a wrong clock. If it is ahead by more than this, the stamp is from
+# the year before. In between, its year is not known.
 _SURELY_LAST_YEAR = timedelta(days=31)
 # Bytes that are kept of a line that does not end within a piece. They include the stamp.
 _LONGEST_LINE = 1024
@@ -110,8 +111,8 @@ def first_stamp(piece: bytes, by: datetime) -> FirstStamp | None:
 class LastStamp:
     """Finds the last stamp of a file that is fed piece by piece.
 
-    is_lost: a stamp was more than a day before the first one or after the collection, as in no real
-    trace. Then the file has no last stamp, and need not be read any further.
+    is_lost: a stamp was more than a day before the first one or after the collection. No real trace
+    has such a stamp. Then the file has no last stamp, and need not be read any further.
     """
 
     def __init__(self, first: FirstStamp, by: datetime) -> None:
@@ -151,7 +152,8 @@ class LastStamp:
             hour, minute, second = map(int, time)
             since_midnight = timedelta(hours=hour, minutes=minute, seconds=second)
             if since_midnight < _DAY:
-                # Drop the offset of the header, since the clock may have been set since.
+                # Drop the offset of the header: the clock may have been changed after the header
+                # was written.
                 local = _next_at(self._last.local, since_midnight)
                 self._last, self._seen = Stamp(local), True
                 self.is_lost = not self._first.local - _DAY <= local <= self._by + _DAY

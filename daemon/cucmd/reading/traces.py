@@ -1,7 +1,7 @@
 """Reads the time stamps of one file or archive.
 
-No function here raises an exception for a file that cannot be read, or only in part. The kernel
-limits the time for reading (`worker/confine.py`).
+No function here raises an exception for a file that cannot be read, or can be read only in part.
+The kernel limits the time for reading (`worker/confine.py`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from cucmd.reading.stamps import FirstStamp, LastStamp, Stamp, first_stamp
 from cucmd.reading.unpack import PIECE, TarMembers, is_tar, unpacked
 from cucmd.reading.window_coverage import Trace, trace_name
 
-# Unpacked bytes from the beginning of a file in which the first stamp is searched for.
+# The first stamp is searched for in this many unpacked bytes at the beginning of a file.
 BEGINNING = 64 * 1024
-# Bytes from the end of a text file in which the last stamp is searched for.
+# The last stamp is searched for in this many bytes at the end of a text file.
 _TAIL = 256 * 1024
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 

@@ -11,8 +11,8 @@ as both, and a result that holds for only one of them is unknown.
 
 A trace may begin late because the node has nothing older, or because its service was started then.
 If a trace ends early, or if nothing came of a path, the files may have been written to for longer
-than the request allowed, so a gap has the `written_for` with which they would come. Gaps in the
-middle of a trace are not found.
+than the request allowed, so a gap has the `written_for` with which a request would get them. Gaps
+in the middle of a trace are not found.
 
 The text (coverage_text.py) has times by the node's clock. A `Gap` has a moment, if it is certain,
 so that clients can show it in another time zone.
@@ -262,8 +262,9 @@ def _moment(stamp: Stamp, clock: Clock) -> datetime | None:
 def _in_zone(stamp: Stamp, zone: tzinfo) -> set[datetime]:
     """Returns the moments at which a clock of that zone shows the time: none, one, or two.
 
-    The offset in a header cannot decide between two moments, since it may be without summer time.
-    If the offset is of another zone, such as the node's earlier zone, no moment is returned.
+    When the clock shows a time twice, the offset in the header does not tell which moment is meant:
+    it is not known whether that offset includes summer time. If the offset is of another zone, such
+    as the node's earlier zone, no moment is returned.
     """
     found = set()
     for fold in (0, 1):

@@ -66,7 +66,9 @@ class Malformed(Exception):
 
 
 class Attributes(NamedTuple):
-    """Holds the attributes that a client wants to set. None is an attribute that it leaves out."""
+    """Holds the attributes that a client wants to set. An attribute that the client leaves out is
+    None.
+    """
 
     size: int | None = None
     times: tuple[int, int] | None = None  # access and modification, in seconds since 1970
@@ -118,7 +120,9 @@ class PacketBuffer:
 
 
 class Fields:
-    """Reads the fields of one packet, in order. All methods raise Malformed beyond its end."""
+    """Reads the fields of one packet, in order. All methods raise `Malformed` if the packet ends
+    before the field does.
+    """
 
     def __init__(self, packet: memoryview) -> None:
         self._packet = packet

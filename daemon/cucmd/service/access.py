@@ -53,7 +53,8 @@ RIGHTS: dict[str, Right] = {
     **dict.fromkeys(("Start", "Retry", "Cancel", "Label", "Verify"), Right.OPERATE),
     **dict.fromkeys(("Stop", "Delete", "Prune"), Right.OPERATE),
     **dict.fromkeys(("AddHostKey", "ForgetHostKey", "Reload", "Credentials"), Right.OPERATE),
-    # These are about the service itself. `varlinkctl info` needs them, for the view group too.
+    # These are about the service itself. `varlinkctl info` calls them, so members of the view group
+    # must be allowed to.
     **dict.fromkeys(("GetInfo", "GetInterfaceDescription"), Right.VIEW),
 }
 
@@ -126,7 +127,7 @@ class Access(msgspec.Struct, frozen=True):
             with refusals(caller):
                 caller = msgspec.structs.replace(caller, asked_by=checked_name(behalf))
             self.authorize(caller, method, behalf.role)
-        # Calls that only look are logged for debugging: a script may make one each second, which
+        # Calls that only read are logged for debugging: a script may make one each second, which
         # would fill the journal.
         level = logging.DEBUG if RIGHTS.get(method.name) is Right.VIEW else logging.INFO
         log.log(level, "%s by %s", method.name, caller, extra=caller.for_log)

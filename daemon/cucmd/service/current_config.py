@@ -78,7 +78,10 @@ class CurrentConfig:
     def apply(
         self, config: Config, access: Access, extra: Mapping[str, object] | None = None
     ) -> None:
-        """Replaces the configuration, and logs its notices with the `extra` of log records."""
+        """Replaces the configuration, and logs the notices of the new configuration.
+
+        extra: passed to the logger, as `extra` of each log record.
+        """
         for notice in config.notices:
             log.warning("%s", notice, extra=extra)
         self.config = config

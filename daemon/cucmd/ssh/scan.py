@@ -26,8 +26,8 @@ async def scan_host_keys(
     """Returns the node's host keys of all types that we accept, first the key for a login.
 
     A node shows one key per connection, so this opens one connection for each key, one after
-    another. `seconds` limits the time of all connections together. Must be called below
-    `open_bridge`.
+    another. `seconds` limits the time of all connections together. The caller must run in the body
+    of `open_bridge`, or in a task that the body started.
 
     Raises NodeFailed with connect_timeout, connection_refused, connection_lost, host_unreachable,
     no_common_algorithm or not_a_node.

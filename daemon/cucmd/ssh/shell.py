@@ -70,7 +70,7 @@ class Shell:
     async def aclose(self) -> None:
         """Sends EOF, waits until the node closes the channel, disconnects, and closes the socket.
 
-        The last two steps take 1 s at most. May be called again.
+        The last two steps take 1 s at most. This may be called again.
         """
         try:
             self._link.end_session()
@@ -97,8 +97,8 @@ async def open_shell(  # noqa: PLR0917  # every argument is needed
     columns: the width of the terminal. The node may wrap longer lines when it echoes them.
     mask: removes secrets from the node's text before the text is used in a message.
 
-    The caller sets the deadlines. A cancel at any point leaves no socket open. Must be called below
-    `open_bridge`.
+    The caller sets the deadlines. A cancel at any point leaves no socket open. The caller must run
+    in the body of `open_bridge`, or in a task that the body started.
 
     Raises NodeFailed with connection_refused, connection_lost, host_unreachable, host_key_changed,
     host_key_unknown, auth_failed, no_common_algorithm, or not_a_node if no SSH server answers.

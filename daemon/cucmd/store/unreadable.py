@@ -14,9 +14,9 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def skip_unreadable(what: str) -> Iterator[None]:
-    """Logs an error of decoding in the body, which handles one row, instead of raising it.
+    """Logs a decoding error that the body raises, and suppresses it.
 
-    `what` names the row in the log, such as "job 0a1b2c3d4e5f".
+    The body should handle only one row, which `what` names in the log: "job 0a1b2c3d4e5f".
     """
     try:
         yield

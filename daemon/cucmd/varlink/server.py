@@ -28,7 +28,7 @@ from cucmd.varlink.service import MethodTable, ServiceInfo
 
 log = logging.getLogger(__name__)
 
-# Seconds that running calls have to end once the server is cancelled. That is enough for a watcher
+# Seconds that running calls get to end after the server is cancelled. That is enough for a watcher
 # to read the last events, and too short to be noticed.
 CLOSE_SECONDS = 0.25
 # Connections that are accepted in one step of the event loop, which takes some milliseconds.
@@ -167,9 +167,10 @@ class _VarlinkServer:
     async def look_for_hang_ups(self) -> None:
         """Ends streams and calls whose peer has closed its socket.
 
-        To read the socket does not show this: earlier bytes of the peer come first, and the end of
-        the stream looks the same if the peer has only shut down its sending side and waits for
-        replies. POLLHUP is set only after the peer has closed its socket.
+        A read from the socket does not show that the peer has closed it: earlier bytes of the peer
+        come first, and the end of the stream looks the same if the peer has only shut down its
+        sending side and waits for replies. POLLHUP is set only after the peer has closed its
+        socket.
         """
         while True:
             await trio.sleep(_HANG_UP_INTERVAL)

@@ -130,7 +130,9 @@ class Cli:
         return self._state.at_prompt or self._state.ended
 
     def mask(self, text: str) -> str:
-        """Returns `text` without secrets. For text outside the terminal, such as an SSH banner."""
+        """Returns `text` without secrets. This is for text outside the terminal, such as an SSH
+        banner.
+        """
         return self._secrets.mask(text)
 
     def receive(self, data: bytes) -> list[Event]:
@@ -230,8 +232,9 @@ class Cli:
     def ask_for_prompt(self) -> bytes:
         """Begins an empty line, to test whether the confirmed prompt is real.
 
-        A real prompt is printed again, and `Prompted` follows. If the text was output of a command
-        that still runs, nothing follows: a capture may be silent for a long time.
+        A real prompt is printed again, and `Prompted` follows. If the supposed prompt was output of
+        a command that still runs, no event follows, because the command may be silent for a long
+        time. A capture is such a command.
         """
         return self._start("", AskedForPrompt())
 

@@ -89,7 +89,7 @@ class Answer:
     """Holds our last answer, and its state.
 
     kind    the kind of question that was answered, or None before the first answer
-    echoed  the node has echoed the answer, perhaps only after other signs of having taken it
+    echoed  whether the node has echoed the answer. The status may be TAKEN before the echo comes.
     """
 
     def __init__(self, kind: QuestionKind | None = None, text: str = "") -> None:
@@ -153,8 +153,8 @@ class Answer:
         behind = rest[echo:].lstrip()
         stars = self.kind is QuestionKind.PASSWORD and rest.startswith("*")
         if finished and behind and stars and echo != len(self._text):
-            # The stars are not as many as the password has characters, and more text follows. This
-            # is a message of the node, such as `*** Error`, and not an echo.
+            # The number of stars differs from the length of the password, and more text follows. So
+            # this is a message of the node, such as `*** Error`, and not an echo.
             self._status = AnswerStatus.IN_DOUBT
             return rest
         return behind
@@ -207,7 +207,7 @@ class Answers:
         return answers.get(kind, "y")
 
     def has_answered(self, kind: QuestionKind) -> bool:
-        """Says whether a question of that kind was answered. Not for yes/no questions."""
+        """Says whether a question of that kind was answered. Not meant for yes/no questions."""
         return self._asked[kind.value] > 0
 
     def answer(self, kind: QuestionKind, asked: str, *, sized: bool) -> str | Failure:

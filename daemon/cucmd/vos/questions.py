@@ -128,7 +128,8 @@ _COUNTER = re.compile(r"\d+")
 QUIET_KNOWN = 0.2  # the prompt has the form of an earlier prompt, and the command was echoed
 QUIET_LOGIN = 0.5  # at a login: after an empty line the prompt comes twice, so wait for both
 QUIET_UNKNOWN = 2.0  # there is text before `admin:`, which may be a line of output
-QUIET_UNECHOED = 5.0  # our command was not echoed yet: probably an earlier prompt that came late
+# Our command was not echoed yet, so the prompt is probably an earlier one that came late.
+QUIET_UNECHOED = 5.0
 # Seconds of silence after which the last line of a login counts as a question. A banner may stop at
 # a colon for a while too: the longest pause seen in a banner is 5.4 s (vos/NODES.md, section 2),
 # and a resolver needs 10 s (twice 5 s) to give up a name server that does not answer.

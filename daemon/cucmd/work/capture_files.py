@@ -28,10 +28,10 @@ from cucmd.work.session import first_and_last_lines, return_to_prompt
 
 # The answer "files: found = 1, deleted = 1".
 _REMOVED = re.compile(r"\bdeleted\s{0,8}=\s{0,8}[1-9]", re.IGNORECASE)
-# The removal ends so many seconds before the deadlines of node and job, because a complete capture
-# must not fail because of it.
+# The removal must end this many seconds before the deadlines of the node and the job. Otherwise a
+# slow removal could make a complete capture fail.
 _TIME_LEFT = 1.0
-# How many packets are counted beyond those requested, since a node may write some more.
+# How many packets are counted beyond those requested, since a node may write a few more.
 _MAY_EXCEED = 1000
 
 _NOTHING = "the node has written no file; its transcript shows what it said to the command"

@@ -15,8 +15,8 @@ from cucmd.node_name import address, split_address
 from cucmd.work.session import ask, logged_in, run_plain_command
 from cucmd.work.verdict import counted
 
-# A cluster has at most 21 nodes. A node that prints 100,000 of them must not make the state of the
-# job too large, which is sent at each change.
+# A cluster has at most 21 nodes. The state of the job is sent at each change, so a node that prints
+# 100,000 nodes must not make it too large.
 MOST_MEMBERS = 200
 MOST_UNREAD = 20
 LONGEST_UNREAD = 200
@@ -87,7 +87,9 @@ async def discover(task: NodeTask, request: Discover, ports: Ports, report: Repo
 
 
 async def _version(session: NodeSession, task: NodeTask) -> tuple[str | None, tuple[str, ...]]:
-    """Returns (version, notes). A missing version is no failure, since the nodes are known."""
+    """Returns (version, notes). A missing version does not fail the discovery, because the list of
+    nodes has already been read.
+    """
     try:
         answer = await ask(session, task, vos.SHOW_VERSION, vos.parse_version_active)
     except NodeFailed as error:

@@ -42,7 +42,8 @@ async def dry_run(task: NodeTask, request: DryRun, ports: Ports, report: Report)
         sizes = tuple(result for result in result_of_path.values() if isinstance(result, PathSize))
         total = Sizes(sizes, disk_room(task, ports))
         too_large, left = failure_if_too_large(task, ports, total.bytes), task.quota.job.left
-        # Reduce the quota of the job as a collection would, for the nodes that are asked later.
+        # Take these bytes from the quota of the job, as a collection would. Otherwise the nodes
+        # that are asked later would seem to fit.
         if too_large is None:
             task.quota.job.take(total.bytes)
             total = replace(total, fits=True)

@@ -5,8 +5,8 @@ How it ends, and what follows
 
     its duration is over        Ctrl-C; the node succeeds, with a note
     MOST_BYTES have come        the same
-    `stop` of the job           Ctrl-C; the node succeeds. If it has not begun by then, it succeeds
-                                at once, with a note
+    `stop` of the job           Ctrl-C; the node succeeds. If the command has not begun when `stop`
+                                comes, the node succeeds at once, with a note
     the prompt comes            after a few lines or none, the node has refused the command with
                                 these lines, and fails; after many lines it fails if the last one is
                                 a refusal; otherwise the node has ended the command by itself, which
@@ -19,9 +19,9 @@ How it ends, and what follows
 Each attempt in the same job has a file of its own, so a retry overwrites nothing. A silent node is
 no stall, because its file may not grow.
 
-The lines are written in a thread (`node/file_writer.py`). More lines are read only when these are
-on disk, so that few lines are in memory if the disk hangs. The session can end before they are
-written.
+The lines are written in a thread (`node/file_writer.py`). The next lines are read only after the
+earlier lines are on disk, so that few lines are in memory if the disk hangs. The session can end
+before its last lines are written.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ _CHECK_EVERY = 64 * 1024
 ENDED_WITHIN = 10.0
 # Seconds by which Ctrl-C comes before the node ends the session because it is idle.
 _BEFORE_IDLE_ENDS = 10.0
-# Seconds within which a prompt is confirmed, or more output has come.
+# After this many seconds, either the prompt is confirmed, or more output has come.
 _CONFIRMED_WITHIN = 5.0
 # The most lines that a node prints to refuse the command; more lines are a log. The words with
-# which it refuses an account without the right are not known (vos/NODES.md, section 6.18).
+# which a node refuses an account that lacks the right are not known (vos/NODES.md, section 6.18).
 _LINES_OF_REFUSAL = 5
 
 _NOT_BEGUN_NOTE = "it was ended before it began on this node"
@@ -205,7 +205,8 @@ class _Output:
                 await self.written()
             finally:
                 try:
-                    # Not in the writer's thread, since the transcripts of other nodes would wait.
+                    # This does not use the writer's thread, because the transcripts of other nodes
+                    # would wait.
                     await trio.to_thread.run_sync(self._file.close)
                 finally:
                     if self._file.is_open:

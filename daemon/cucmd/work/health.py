@@ -83,7 +83,8 @@ async def _check_certificates(
 ) -> None:
     """Asks for each certificate that the list names, until an answer takes too long.
 
-    The names are not known in advance, so only the transcript has these answers.
+    These commands are not among `commands_kept`, because the names are known only after the list
+    has been read. So their answers are in the transcript, but not in files of their own.
     """
     for name in health_findings.certificate_names(certificates):
         try:

@@ -212,7 +212,8 @@ class Workers:
                             )
                 await pending.answered.wait()
         except trio.TooSlowError:
-            # A fork server that was started after this request gets the same time of its own.
+            # The fork server may have been started while this request waited. Kill it only if it
+            # has had `_fork_timeout` seconds since its own start.
             if (
                 self._process is not None
                 and trio.current_time() >= self._started + self._fork_timeout
@@ -231,10 +232,9 @@ async def _log_output(stream: trio.lowlevel.FdStream) -> None:
     """Logs what the fork server and its workers write to standard error, until all have ended.
 
     The text is usually the traceback of a defect. The processes do not inherit the daemon's
-    standard
-    error: they may not write to files, so they could not write to a log that is a file, and hostile
-    code in a worker could read from a terminal. After `_MAX_OUTPUT` bytes in a minute the pipe is
-    not read until the next minute, and text that does not fit into it is lost.
+    standard error: they may not write to files, so they could not write to a log that is a file,
+    and hostile code in a worker could read from a terminal. After `_MAX_OUTPUT` bytes in a minute
+    the pipe is not read until the next minute, and text that does not fit into the pipe is lost.
     """
     async with stream:
         while True:
@@ -255,7 +255,7 @@ async def _run_fork_server(
     """Starts the fork server, yields its process and its socket, and kills it at the end.
 
     A plain fork of the daemon would have the daemon's passwords in its memory, so this uses exec.
-    The wait for its end uses no thread, because there may be no thread left.
+    The wait for the end of the process uses no thread, because there may be no thread left.
 
     standard_error: a descriptor for the process, which this function closes. Raises OSError.
     """
@@ -268,8 +268,8 @@ async def _run_fork_server(
             number = theirs.fileno()
             named = [f"{name}={where}" for name, where in roles.items()]
             command = (sys.executable, "-P", "-s", "-m", "cucmd.worker.fork_server")
-            # Start it from this thread and not from a worker thread: PR_SET_PDEATHSIG kills it when
-            # the thread ends that has started it.
+            # Start it from this thread and not from a worker thread: PR_SET_PDEATHSIG kills the
+            # process when the thread that started it ends.
             process = subprocess.Popen(  # noqa: ASYNC220
                 [*command, str(number), str(os.getpid()), str(folder), *named],
                 pass_fds=[number],
