@@ -58,7 +58,9 @@ class Wire:
         try:
             await self._stream.send_all(frame)
         except trio.BrokenResourceError:
-            pass  # `receive` reads the error that the daemon may have sent before, or raises
+            # The daemon may have sent an error before it closed the connection: `receive` returns
+            # the error, or raises `ConnectionLost`.
+            pass
 
     async def receive(self) -> ReplyFrame:
         """Returns the next reply. Raises `ConnectionLost` and `ProtocolError`."""

@@ -116,8 +116,11 @@ class Exchange:
 
     @asynccontextmanager
     async def download(self) -> AsyncIterator[Client]:
-        """Yields the client for a reply in pieces, which counts as a download during the block.
-        Raises `HttpProblem` at a limit, and `DaemonUnavailable` once the daemon does not answer.
+        """Yields the client for calls whose reply comes in pieces.
+
+        While the block runs, the caller uses one of the allowed downloads and one of the allowed
+        streams. Raises `HttpProblem` if a limit is reached, and `DaemonUnavailable` once the daemon
+        does not answer.
         """
         with self.places.downloads.held(self.caller), self.places.streams.held(self.caller):
             async with while_it_answers(self._downloads):

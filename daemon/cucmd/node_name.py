@@ -28,8 +28,9 @@ _LONGEST_NAME = 255  # what a file system takes as the name of the node's folder
 # copied to systems that ignore case.
 _RESERVED = frozenset({"manifest.json", "sha256sums", "summary.txt", "transcripts"})
 # The first character of a marked folder. Neither a node's name nor a reserved name begins with it.
-# The mark makes no name too long for a file system: a name of 255 characters is an address with a
-# port, and its folder is never marked (a bare host has at most 253 characters).
+# The mark adds one character, but no marked folder is longer than 255 characters. A name of 255
+# characters is an address with a port. Its folder would be marked only if a bare host had the same
+# plain folder, and a bare host has at most 253 characters.
 _MARK = "@"
 
 

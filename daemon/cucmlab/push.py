@@ -138,7 +138,8 @@ class Push:
         self._mark: int | None = None  # the number of bytes after which `_interruption` is awaited
         self._interruption: Callable[[], Awaitable[None]] = halfway
         self._rate = 0.0
-        self._made = {""}  # folders below the directory that exist
+        # The existing folders, relative to the download directory; "" is the directory itself.
+        self._made = {""}
 
     async def run(self, files: Sequence[PushedFile]) -> None:
         """Pushes the files in order. Raises PushFailed."""

@@ -33,7 +33,7 @@ from cucmd.job.work import KINDS, kind_of
 from cucmd.protocol.jobs import JobSummary
 from cucmd.protocol.requests import DEFAULT_LIMIT, ListRequest
 
-# How many jobs `status` shows without a job, so that they fit on a small terminal.
+# How many jobs `status` shows if no job id is given. So many lines fit on a small terminal.
 NEWEST = 10
 # Kinds of jobs that a list leaves out, because they only prepare other jobs.
 PREPARATIONS = frozenset(kind_of(kind) for kind in KINDS if kind.prepares)

@@ -151,9 +151,9 @@ class Live(View):
                 self._ended.add(change.job.job_id)
                 left = {name: job for name, job in self.jobs.items() if name != change.job.job_id}
                 self._list(left)
-            # A job that is not in the list is usually new, and newer than all others. Otherwise the
-            # job was removed from the list, or it ended before this watch and was labelled or
-            # deleted now.
+            # A job that is not in the list is usually new, so add it in front. Do not add a job
+            # that is closed or in `_ended`: it was removed from the list, or it ended before this
+            # watch began and only its labels or files have changed.
             elif change.job.job_id in self.jobs or not (
                 change.job.closed or self._ended.has(change.job)
             ):

@@ -29,8 +29,8 @@ REMEMBERED = 1000
 class EndedJobs:
     """Remembers the jobs that ended last, because changes after the end of a job are not shown.
 
-    Such changes are the final figures of the job, and lists that include it. A job that is retried
-    is forgotten.
+    Such changes bring the final figures of the job, or are job lists that contain the job. A job
+    that is retried is forgotten.
     """
 
     def __init__(self) -> None:

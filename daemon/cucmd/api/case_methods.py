@@ -42,7 +42,8 @@ from cucmd.vos.forms import MOST_READ, parse_command, take_parsable
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# Why an output has no parsed fields, if only its beginning could be parsed.
+# The reason that is sent instead of parsed fields if an output is so long that only its beginning
+# could be parsed.
 _TOO_LONG = "its answer is too long to be read"
 
 

@@ -40,8 +40,8 @@ from cucmd.varlink import Caller, StreamReply
 
 StreamReplies: TypeAlias = AsyncGenerator[StreamReply, None]
 
-# The most jobs of each of these states at the beginning of a watch of changes. Unless the limits of
-# the configuration are raised, there are no more.
+# The limit of running jobs, and of queued jobs, that a watch of changes of all jobs sends at its
+# beginning. More jobs can exist only if the configuration raises the limits.
 _MOST_UNFINISHED = 1000
 _UNFINISHED = ("running", "queued")
 

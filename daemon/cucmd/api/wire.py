@@ -30,7 +30,10 @@ MOST_DAMAGED = 20
 def job_to_wire(
     job: Job, directory: Path, unsaved: str | None = None, *, gone: bool = False
 ) -> wire.Job:
-    """Makes the whole job of the socket. `gone`: its directory no longer exists."""
+    """Returns the job with all fields, in the form that the socket sends.
+
+    gone: the directory of the job no longer exists.
+    """
     return wire.Job(
         **_state(job, job.nodes, unsaved, gone=gone),
         created_at=job.created_at,
@@ -123,7 +126,10 @@ def wrong_to_wire(file: ReceivedFile, node: Node, wrong: str) -> wire_cases.Wron
 def damaged_to_wire(
     damaged: Mapping[str, Mapping[str, str]],
 ) -> tuple[int | None, tuple[wire_cases.WrongFile, ...] | None]:
-    """Returns the number of damaged files and the first of them, or None and None without any."""
+    """Returns the number of damaged files and the first `MOST_DAMAGED` of them.
+
+    Returns (None, None) if no file is damaged.
+    """
     files = (
         wire_cases.WrongFile(node, path, wrong)
         for node, reasons in damaged.items()

@@ -122,7 +122,8 @@ class Archive:
         self._damaged = dict(damaged or {})
         self._after = after
         self._reached = True  # whether the file of `after` was passed
-        self._paths_alike: frozenset[bytes] = frozenset()  # in lower case
+        # Paths that differ only in case, stored in lower case.
+        self._paths_alike: frozenset[bytes] = frozenset()
         # The names of the files that came, by node, where all attempts of the node count.
         self._complete_names: dict[str, set[str]] = {}
         self._incomplete_names: dict[str, set[str]] = {}

@@ -12,10 +12,10 @@ A few jobs are read at the same time, and a few nodes of each. Each node has a p
 (`reading/`), which may take processor time in proportion to the bytes that the node has sent. A
 cancel kills the process.
 
-The beginning of each file that is complete and counts (`files.py`) is read. The last file of each
-trace is read to its end. The result for each node is one line of text and a list of gaps. The store
-keeps the results once all nodes were read. If the files of a node cannot be read, the line says so,
-and they are not read again.
+The process reads the beginning of each complete file for which `is_counted` (`files.py`) is true.
+It reads the last file of each trace to its end. The result for each node is one line of text and a
+list of gaps. The store keeps the results once all nodes were read. If the files of a node cannot be
+read, the line says so, and they are not read again.
 """
 
 from __future__ import annotations

@@ -44,7 +44,10 @@ class Verifier:
         nodes: Mapping[str, Node],
         only: Container[str] | None = None,
     ) -> AsyncGenerator[tuple[ReceivedFile, Node, str | None], None]:
-        """Verifies each complete file that counts, and yields what is wrong with it, or None.
+        """Verifies each complete file for which `is_counted` is true.
+
+        Yields the file, its node, and what is wrong with the file, or None if the file is as it was
+        received.
 
         only: the names of files in an export; None for all files.
 

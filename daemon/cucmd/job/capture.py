@@ -26,7 +26,7 @@ class CaptureSettings(msgspec.Struct, frozen=True):
     # An IPv4 address. Only packets from or to this host and this port are captured. Absent: all.
     host: str | None = None
     port: int | None = None
-    # The packets after which the capture on a node ends by itself.
+    # The number of packets after which the capture on a node ends by itself.
     count: int = 100_000
     # The bytes that are kept of each packet. Absent: all.
     size: int | None = None

@@ -19,8 +19,8 @@ class Gap(msgspec.Struct, frozen=True):
     # "all": no file came. "begin": the files begin after the window begins. "end": the files end
     # before the window ends.
     missing: Literal["all", "begin", "end"]
-    # The written_for with which a new job would ask the node for later files. Absent: there are no
-    # later files.
+    # The value of `written_for` that a new job has to give so that the node sends later files too.
+    # Absent if the node has no later files.
     written_for: str | None = None
     # The seconds of the window that are missing, at least. Absent if no file came.
     seconds: int | None = None

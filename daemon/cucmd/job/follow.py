@@ -18,7 +18,7 @@ class Follow(Kind, frozen=True, tag="follow"):
     """
 
     title = "Followed"
-    repeatable = False  # whoever watched has gone by then
+    repeatable = False  # after a restart, nobody watches the output any more
     simultaneous = True
 
     path: str

@@ -236,7 +236,11 @@ class Job(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, nodes=nodes, state=JobQueued(self.started_at))
 
     def retry(self, positions: frozenset[int]) -> Job:
-        """Queues an ended job again, with the nodes at these positions. Other nodes stay."""
+        """Queues an ended job again, and makes the nodes at these positions pending again.
+
+        The other nodes stay as they are. Raises `ImpossibleTransition` if the job has not ended, or
+        if one of these nodes is neither failed nor cancelled.
+        """
         if not isinstance(self.state, JobEnded):
             raise ImpossibleTransition(f"job {self.job_id} has not ended")
         started = self.state.started_at or self.state.completed_at

@@ -141,7 +141,7 @@ class Packets(WorkRequest, frozen=True):
     # An IPv4 address: only packets from or to this host are captured.
     host: str | None = None
     port: int | None = None
-    # The packets after which the capture on a node ends, at most 100000.
+    # The number of packets after which the capture on a node ends, at most 100000.
     count: int | None = None
     # The bytes that are kept of each packet. Absent: all.
     size: int | None = None

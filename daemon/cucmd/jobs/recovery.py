@@ -186,7 +186,8 @@ async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFil
 def with_received(job: Job, received: Mapping[str, int]) -> Job:
     """Returns the job with the bytes that its unfinished nodes have received (node -> bytes).
 
-    Figures are not saved while a transfer runs, and quotas count the bytes from before the stop.
+    The store does not have these figures, because they are not saved while a transfer runs. Quotas
+    need them, because bytes received before the daemon stopped count too.
     """
     nodes = tuple(
         node if node.settled else replace(node, bytes_received=received.get(node.node, 0))

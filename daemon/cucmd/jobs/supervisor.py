@@ -96,8 +96,8 @@ class Supervisor:
         """Accepts the job that `plan` gives, and returns it once it is durable.
 
         If an earlier call with this key has started a job, returns that job and does not call
-        `plan`, which may fail since the configuration has changed. If the caller is cancelled, the
-        job stays, since it may be durable already.
+        `plan`. `plan` could fail now, because the configuration may have changed meanwhile. If the
+        caller is cancelled, the job stays, because it may be durable already.
         Raises `Draining`, `TooManyJobs`, `KeyReused`, `StoreFailed`, and what `plan` raises.
         """
         async with self._start_keys.lock(key) as before:

@@ -200,7 +200,8 @@ class CommandClock:
         moved = [time for time in (self._arrivals.last, self._shown) if time is not None]
         last = max(moved, default=None)  # stays None until the transfer has begun
         if self._packs and not self._arrivals.has_come:
-            # The node may pack silently, so the stall timeout can only extend the command timeout.
+            # A node that packs may print nothing for long, so a stall must not end the command
+            # before the command timeout. The stall timeout applies only if it ends later.
             ends = -math.inf if last is None else last + self._stall
             return ends if ends > self._command_ends else math.inf
         if last is None and self._answered is not None:

@@ -27,8 +27,8 @@ LIMIT = 4 * 1024 * 1024
 # disk, when people need it most. For 400 nodes that is 25 MiB.
 CHECK_EVERY = 64 * 1024
 
-# The most bytes of all nodes that may wait for the disk. Without a limit, a disk that hangs would
-# cost all memory.
+# The limit of transcript bytes that wait for the disk, for all nodes together. Without a limit, a
+# disk that hangs would cost all memory.
 MOST_WAITING = 16 * 1024 * 1024
 
 _TOO_MUCH = b"\n(the node prints too much: the rest is not kept)\n"

@@ -40,8 +40,9 @@ class ClustersReply(Struct, frozen=True):
 
 
 class Profile(Struct, frozen=True):
-    """Says what is collected for a kind of problem. products are the products that it fits; absent:
-    any. leaves_out names what a person may expect in it but will not get, and where to find that.
+    """Says what is collected for a kind of problem. products: the products that the profile is for.
+    Absent: it is for any product. leaves_out: what a person may expect from the profile but will
+    not get, and where to find that.
     """
 
     name: str

@@ -20,7 +20,11 @@ _MOST_NAME = 4096
 
 
 class NotWhole(Exception):
-    """Raised if a file is cut off or damaged. The text follows the name of the file."""
+    """Raised if a file is cut off or damaged.
+
+    `str()` is the end of a message that begins with the name of the file, such as
+    "is damaged: ...".
+    """
 
 
 def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -77,7 +77,7 @@ class Trace(msgspec.Struct):
 
 
 class Paths:
-    """Finds the paths of a collection for which a file came."""
+    """Finds the paths of a collection to which a received file belongs."""
 
     def __init__(self, paths: Sequence[str], *, recurs: bool = False) -> None:
         self._count = len(paths)

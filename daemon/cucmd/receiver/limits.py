@@ -31,8 +31,9 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     login_timeout_crowded: float = 3.0
     login_timeout: float = 20.0  # three key exchanges of an old node with group16
 
-    # Wrong passwords of one connection. The first is answered after `wrong_login_delay`, and each
-    # later one after twice the delay. So a client that tries without a pause costs little.
+    # Wrong passwords of one connection. The first wrong password is answered after
+    # `wrong_login_delay` seconds. The delay doubles with each further one. So a client that tries
+    # without a pause costs little.
     wrong_logins_per_connection: int = 3
     wrong_login_delay: float = 0.5
 

@@ -198,7 +198,8 @@ class ServedConnection:
         if (refused := self._connection_files.check_open(request)) is not None:
             return refused, None
         try:
-            await trio.lowlevel.checkpoint()  # open nothing after `end`
+            # Raises Cancelled if `end` was called, so that no file is opened then.
+            await trio.lowlevel.checkpoint()
             with trio.CancelScope(shield=True) as self._open_scope:
                 descriptor = await trio.to_thread.run_sync(
                     self._open_in_thread,

@@ -40,7 +40,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._buffer = PacketBuffer()
         self._packets: deque[memoryview] = deque()
         self._replies = bytearray()  # replies that are not sent yet
-        self._answered = 0  # bytes of the requests for these replies
+        self._answered = 0  # bytes of the requests that were answered by `_replies`
         self._received_more = False  # whether data came since the last `_flush_when_idle`
         self._flush_scheduled = False  # whether `_flush_when_idle` will be called
         self._client_is_slow = False  # whether the client has to read earlier replies first

@@ -92,7 +92,8 @@ EVERY = 4.0
 GROWTH = 16 * 1024 * 1024
 # The most checks between two returns of memory while the process stays large: about a minute.
 MOST_CHECKS = 16
-_STATM = Path("/proc/self/statm")  # sizes in pages: of the address space, and in memory
+# Begins with the size of the address space, then the size in memory, both in pages.
+_STATM = Path("/proc/self/statm")
 
 
 def freeze_startup_objects() -> None:

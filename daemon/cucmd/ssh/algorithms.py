@@ -114,5 +114,8 @@ def host_key_order(algorithms: Algorithms, known: frozenset[str]) -> list[str]:
 
 
 def key_type(signature: str) -> str:
-    """Returns the key type of a signature algorithm, as a line of known_hosts names the type."""
+    """Returns the key type for a signature algorithm.
+
+    The name of the type is the one in known_hosts: "ssh-rsa" for "rsa-sha2-256".
+    """
     return "ssh-rsa" if signature.startswith("rsa-sha2-") else signature

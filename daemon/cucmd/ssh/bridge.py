@@ -59,8 +59,8 @@ trio_asyncio = import_trio_asyncio()
 
 T = TypeVar("T")
 
-# Seconds between two cancels of a task. A task usually ends sooner after one cancel, and its
-# clean-up is then not disturbed by a second one.
+# Seconds between two cancels of a task. Most tasks end within this time after the first cancel, so
+# that no second cancel disturbs their clean-up.
 _CANCEL_AGAIN = 0.1
 
 _log = logging.getLogger(__name__)

@@ -302,7 +302,10 @@ class Link:
         connection.heard_since_check = False
 
     def _check_overhead(self) -> None:
-        """Raises the limit by what the shell has printed, and aborts if it is still exceeded."""
+        """Sets the limit from the number of bytes that the shell has printed.
+
+        Aborts the connection if its counted bytes still exceed the limit.
+        """
         connection = self._connection
         assert connection is not None
         printed = self._inbox.received_bytes if self._inbox else 0

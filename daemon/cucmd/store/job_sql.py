@@ -148,7 +148,10 @@ def _write_change(connection: sqlite3.Connection, before: Job, after: Job) -> Jo
 
 
 def close_job(connection: sqlite3.Connection, job_id: str, after: float) -> Job | None:
-    """Marks an ended job as closed. `after` is the count of elapsed seconds at its end."""
+    """Marks an ended job as closed.
+
+    after  the value of `Store.elapsed` at the end of the job
+    """
     if not connection.execute(_CLOSE, (after, job_id)).rowcount:
         return None
     connection.execute(INCREMENT_REVISION, (job_id,))

@@ -66,8 +66,9 @@ class Store:
         )
         self.clock = clock
         self._opened_at = clock()
-        # The time on `clock` at which the count of `elapsed` would be 0. It is known when the count
-        # has been read from the database. Only the writer's thread uses it.
+        # The time on `clock` minus the count that `elapsed` returns; the difference is constant.
+        # None until the count has been read from the database. Only the writer's thread uses this
+        # field.
         self._zero: float | None = None
 
     async def add_job(self, job: Job, key: StartKey | None = None) -> None:

@@ -106,8 +106,9 @@ class OutcomeClues:
 
         note   the line as it may be shown
         begun  the node has taken an answer about the receiver, so it has not refused the command
-        asked  the node has asked a question. "No valid command" may then be about our answer, which
-               came after the prompt, and not about `file get`.
+        asked  the node has asked a question. If the node was back at its prompt when our answer
+               arrived, it took the answer for a command. "No valid command" may then be about the
+               answer and not about `file get`.
         """
         lowered = line.lower()
         self.unreachable |= _UNREACHABLE.search(line) is not None

@@ -220,7 +220,10 @@ class RunningCommand(State):
 
 
 class RunningForm(RunningCommand):
-    """Reads the answer to a command of forms.py. Stops at a question, without an answer."""
+    """Reads the output of a command of forms.py.
+
+    If the node asks a question, stops reading and does not answer the question.
+    """
 
     # All nodes may run such a command at the same time, and its lines are kept in memory.
     max_bytes = 4 * MIB

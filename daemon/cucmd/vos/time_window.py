@@ -46,8 +46,9 @@ _FINER = {"m": "m", "h": "m", "d": "h", "w": "h", "mo": "h"}
 _LAST_COUNTS_FOR = timedelta(hours=1)
 # Local clocks are at most 12 hours behind UTC and 14 hours ahead of it.
 _FARTHEST_BEHIND, _FARTHEST_AHEAD = timedelta(hours=12), timedelta(hours=14)
-# If the node's zone is unknown, an absolute window is wider by this much, so before that time has
-# passed the window that counts back from now is smaller.
+# The wait after which a `last` becomes an absolute window if the node's zone is unknown. An
+# absolute window must then be 26 hours wider, to allow for all zones. A window that counts back
+# from now grows by the wait, so it is the smaller one until 26 hours have passed.
 _LAST_COUNTS_WITHOUT_ZONE = _FARTHEST_BEHIND + _FARTHEST_AHEAD
 
 

@@ -30,10 +30,11 @@ class ProcessLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Holds the limits of one worker, which the kernel enforces.
 
     memory: bytes of address space.
-    seconds: processor time. The worker gets a signal then, and is killed 5 seconds later.
+    seconds: processor time. A worker that has used it up gets a signal, and is killed after 5 more
+        seconds of processor time.
     file_size: bytes that a file may grow to. With 0 the worker can write to no file.
     descriptors: open files.
-    nice: the nice value, because the dialogue with nodes has to get the processor first.
+    nice: the nice value. The dialogue with nodes has to get the processor before workers get it.
     """
 
     memory: int

@@ -8,13 +8,14 @@ all this.
 
 The filter is a short program for the kernel's BPF machine. It runs at each system call and decides:
 
-    any call of another machine, or of x32                the process is killed
+    any call with the numbers of another processor        the process is killed
+    architecture, or of x32
     a call in `_DENIED`                                   EPERM
     a call in `_ALLOWED_WITH`, with another argument      EPERM
     everything else                                       the call is made
 
 A forbidden call returns EPERM and does not end the process, because libraries may try a call and go
-on without it. No library makes calls of another machine.
+on without it. No library makes calls of another architecture.
 
 A process cannot remove its filter. `sendto` and `sendmsg` are allowed, because every socket that a
 worker has or can make is connected, and such a socket takes no other address.

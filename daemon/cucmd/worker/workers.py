@@ -191,7 +191,9 @@ class Workers:
                     with trio.move_on_after(END_SECONDS, shield=True):
                         await trio.lowlevel.wait_readable(pidfd)
                     os.close(pidfd)
-                else:  # no worker was forked, or `_answer` kills it when its pidfd arrives
+                else:
+                    # No worker was forked, or its pidfd has not arrived yet. `_answer` then kills
+                    # the worker when the pidfd arrives.
                     self._pending.pop(number, None)
 
     async def _ask(self, fork: frames.Fork, pending: PendingFork, channel: socket.socket) -> None:
