@@ -33,6 +33,15 @@ NODES = 2
 STREAMS = 500
 CALLS = 1000  # each way; cucmweb ends a connection after so many
 CONFIG = f"[limits]\nstreams_per_caller = {STREAMS}\n"
+# Earlier versions also limit the requests of a caller in a second.
+_LIMITS_REQUESTS = "import cucmweb.config as c; print(hasattr(c.WebLimits, 'requests'))"
+
+
+def config_for(version: Version) -> str:
+    """Returns a configuration of `cucmweb` in which no limit is in the way of the measurement."""
+    asked = [version.bin / "python", "-c", _LIMITS_REQUESTS]
+    run = subprocess.run(asked, capture_output=True, env=clean_environ(), check=True, text=True)
+    return CONFIG + "requests = 1_000_000\n" * (run.stdout.strip() == "True")
 
 
 def reason_to_skip(versions: Sequence[Version]) -> str | None:
@@ -54,7 +63,8 @@ def prepared(versions: Sequence[Version], options: Namespace) -> Iterator[Measur
         for place, version in enumerate(versions):
             daemon = stack.enter_context(running_daemon_of(version, folder / str(place)))
             program = str(version.bin / "cucmweb")
-            running = running_web(folder / f"web{place}", daemon.socket, CONFIG, program=program)
+            config = config_for(version)
+            running = running_web(folder / f"web{place}", daemon.socket, config, program=program)
             web = stack.enter_context(running)
             wire = stack.enter_context(daemon.wire())
             job_id = wire.start(lab, lab.nodes)
