@@ -1,6 +1,4 @@
-"""Holds one connection to the daemon: sends frames and receives replies. It knows nothing about
-jobs.
-"""
+"""One connection to the daemon, which sends frames and receives replies."""
 
 from __future__ import annotations
 
