@@ -83,16 +83,17 @@ def measure_in_turns(measures: Sequence[Callable[[], Sample]], rounds: int) -> l
 
 
 def find_slower(first: Compared, again: Callable[[], Sequence[Values]]) -> list[Figure]:
-    """Returns the figures for which the present is slower in two measurements.
+    """Returns the figures for which the present is slower in three measurements.
 
-    again: measures both once more, as `measure_in_turns` does. It is called only if the first
-    measurement shows such a figure.
+    again: measures both versions, as `measure_in_turns` does. It is called only while a figure is
+    slower in all measurements so far: on a shared machine one measurement in twenty may be wrong.
     """
     suspects = first.slower()
-    if not suspects:
-        return []
-    second = Compared(*again()).slower()
-    return [one for one in suspects if one in second]
+    for _ in range(2):
+        if suspects:
+            slower = Compared(*again()).slower()
+            suspects = [figure for figure in suspects if figure in slower]
+    return suspects
 
 
 def rows_of_one(values: Values) -> Iterator[tuple[str, str, str]]:
