@@ -15,11 +15,12 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
@@ -34,6 +35,9 @@ LARGEST_FILE = 1024 * 1024
 _LONGEST_SHOWN = 80
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+# Keys with 64 parts or more are refused, because the memory that tomllib needs grows with the
+# square of the number of parts.
+_DEEP_KEY = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++[ \t]*\.[ \t]*){64}""")
 # The value of a key with such a name is never shown, since somebody may have put a secret there.
 _SECRET = re.compile(r"passw|secret|token|credential|sha256", re.IGNORECASE)
 # The end of msgspec's messages: "Expected `int` >= 1 - at `$.jobs`", "... - at `$.hosts[2]`".
@@ -103,14 +107,44 @@ def parse(name: str, content: bytes) -> TomlFile:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError(name, "is not UTF-8", line=line) from None
+    if deep := _DEEP_KEY.search(written):
+        line = written.count("\n", 0, deep.start()) + 1
+        raise ConfigError(name, "is nested too deeply", dotted((deep[0],)), line)
     try:
         return TomlFile(name, written, tomllib.loads(written))
-    except (ValueError, RecursionError) as error:
-        # tomllib names no line for a number of thousands of digits (a plain ValueError), for deep
-        # nesting (RecursionError), and for a value that does not end.
+    except tomllib.TOMLDecodeError as error:
         found = re.search(r"\(at line (\d+),", str(error))
-        reason = f"is not TOML: {str(error)[:200]}"
-        raise ConfigError(name, reason, line=int(found[1]) if found else None) from None
+        line = int(found[1]) if found else written.rstrip("\n").count("\n") + 1
+        raise ConfigError(name, f"is not TOML: {str(error)[:200]}", line=line) from None
+    except (ValueError, RecursionError) as error:
+        _refuse_extreme(name, written, error)
+
+
+def _refuse_extreme(name: str, written: str, error: Exception) -> NoReturn:
+    """Raises `ConfigError` with the line and key at which tomllib fails without naming a place.
+
+    tomllib raises a plain `ValueError` for a number of thousands of digits, and `RecursionError`
+    for deep nesting. The place is found by parsing more and more lines, in a binary search.
+    """
+
+    def fails(count: int) -> bool:
+        try:
+            tomllib.loads("\n".join(lines[:count]))
+        except tomllib.TOMLDecodeError:  # the lines end within a value
+            return False
+        except (ValueError, RecursionError):
+            return True
+        return False
+
+    lines = written.split("\n")
+    line = bisect_left(range(len(lines)), True, key=fails)
+    before = "\n".join(lines[:line])
+    headers = re.findall(r"^[ \t]*\[+([\w.\"'-]+)\]+[ \t]*(?:#.*)?$", before, re.MULTILINE)
+    keys = re.findall(r"^[ \t]*([^\s=#\[\]{}]+)[ \t]*=", before, re.MULTILINE)
+    key = ".".join((*headers[-1:], *keys[-1:]))[:_LONGEST_SHOWN]
+    nested = isinstance(error, RecursionError)
+    reason = "is nested too deeply" if nested else "a number has too many digits"
+    raise ConfigError(name, reason, key, line) from None
 
 
 class TomlFile(Struct, frozen=True):

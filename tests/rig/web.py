@@ -239,7 +239,7 @@ class DaemonOverHttp(Daemon):
 
 
 class WebClient:
-    """Has the methods of `cucmctl.Client` that the tests of BE-020 use, over HTTP."""
+    """Offers the methods of `cucmctl.Client` that the tests of BE-020 use, over HTTP."""
 
     def __init__(self, web: Web) -> None:
         self._web = web

@@ -1,4 +1,4 @@
-"""Has the roles of worker processes in tests: they do what a worker must not do."""
+"""Roles of worker processes for tests. Each tries something that a worker must not do."""
 
 import ctypes
 import errno
@@ -45,7 +45,7 @@ def before_forks() -> None:
 
 
 def obey(channel: Channel) -> None:
-    """Does what the test says in two words; answers with the name of an error, or "done"."""
+    """Makes the call that the test names; answers with the name of the error, or "done"."""
     what, _, value = channel.receive(msgspec.msgpack.Decoder(Words)).text.partition(" ")
     try:
         said = WHAT[what](value)

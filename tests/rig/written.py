@@ -47,7 +47,7 @@ def passwords_in(folder: Path) -> list[str]:
 
 
 def passwords_of_the_run(base: Path) -> list[str]:
-    """Does the same for every daemon that had its state below `base`."""
+    """Returns the same for every daemon that had its state below `base`."""
     states = sorted({database.parent for database in base.rglob("cucmd.db")})
     return [finding for state in states for finding in _passwords_of(state)]
 

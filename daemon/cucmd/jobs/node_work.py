@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 # threads that other work needs.
 _FOLDERS = trio.CapacityLimiter(8)
 
-# Does what a task says on its node, and returns notes for a person.
+# A function that does the work of a task on its node, and returns notes for a person.
 WorkOnNode: TypeAlias = Callable[[NodeTask, Report], Awaitable[Notes]]
 ChangeNode: TypeAlias = Callable[[Callable[[Node], Node]], None]
 

@@ -10,7 +10,7 @@ import pytest
 SECRET = "Gr\u00fcn-eHeckeN"
 QUESTION = "Password of u on the nodes: "
 
-# Does what bash does: when a job stops, takes the terminal back, switches echo on, and continues
+# Behaves as bash: when a job stops, takes the terminal back, switches echo on, and continues
 # the job after the next line, which stands for `fg`.
 SHELL = """
 import os, signal, sys, termios

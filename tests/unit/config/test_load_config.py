@@ -39,10 +39,13 @@ def test_named_file_must_exist(tmp_path):
     [
         ("[ssh]\n\nhost_keys = off\n", 3, "", "is not TOML: Invalid value"),
         ("[ssh]\r\n[ssh]\r\n", 2, "", "is not TOML"),
-        ('[ssh]\nx = """\n\n', None, "", "at end of document"),
+        ('[ssh]\nx = """\n\n', 2, "", "at end of document"),
         (b"[ssh]\n# \xff\n", 2, "", "is not UTF-8"),
-        ("[ssh]\nx = " + "[" * 100_000, None, "", "recursion"),
-        ("[limits]\njobs = " + "9" * 5000, None, "", "digits"),
+        ("[ssh]\nx = " + "[" * 100_000, 2, "ssh.x", "is nested too deeply"),
+        ("a = 1\nx = " + "[\n" * 9000 + "1" + "]" * 9000, None, "x", "is nested too deeply"),
+        ("x = " + "{a=" * 9000, 1, "x", "is nested too deeply"),
+        ("[ssh]\n" + "a." * 100_000 + "a = 1", 2, '"' + "a." * 40 + '"', "is nested too deeply"),
+        ("[limits]\njobs = " + "9" * 5000, 2, "limits.jobs", "a number has too many digits"),
         ("#" * 1_100_000, None, "", "is larger than"),
     ],
 )

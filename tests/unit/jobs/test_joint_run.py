@@ -11,7 +11,7 @@ from cucmd.node.ports import READY_WITHIN
 
 
 class Nodes:
-    """Each comes at a time of its own, and notes when it began. None: it was late."""
+    """Starts each node at its own time. `began` has None for one that was late."""
 
     def __init__(self, *names: str) -> None:
         self.joint_run = JointRun(names)
