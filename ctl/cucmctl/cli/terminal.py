@@ -1,4 +1,4 @@
-"""Changes the settings of the terminal while a password is typed or the live view draws on it.
+"""Asks questions at the terminal, and changes its settings while the live view draws on it.
 
 The settings are changed only while this process is in the foreground. Otherwise the kernel would
 stop the process.
@@ -6,7 +6,9 @@ stop the process.
 A password is read without echo, as readpassphrase(3) does it. Whenever another process gets the
 terminal, the old settings are restored first. A signal that ends or stops this process takes effect
 after that. When the process continues, echo is switched off again before the question is printed
-again. `getpass` of Python handles no signals.
+again. `getpass` of Python handles no signals. A question that is answered with yes or no is asked
+in the same way, because `input` and `readline` of Python lose a Ctrl-C that comes just before they
+call the kernel: they then wait for the answer all the same.
 """
 
 from __future__ import annotations
@@ -28,17 +30,18 @@ WATCHED = (*LEAVING, signal.SIGCONT)
 Settings = list[Any]
 
 
-def ask(question: str) -> bytes:
+def ask(question: str, *, echo: bool = False) -> bytes:
     """Returns the line that is typed, or b"" for Ctrl-D. Must be called in the main thread.
 
-    Afterwards the cursor is at the beginning of a line. Raises OSError if there is no terminal, and
-    whatever the handler of a signal raises, such as KeyboardInterrupt.
+    What was typed before the question is dropped. Afterwards the cursor is at the beginning of a
+    line. Raises OSError if there is no terminal, and whatever the handler of a signal raises, such
+    as KeyboardInterrupt.
     """
     terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
     try:
         while True:
             with _SignalWatch() as signals:
-                answer = _ask_once(terminal, question.encode(), signals)
+                answer = _ask_once(terminal, question.encode(), echo, signals)
             for number in signals.leaving:
                 signal.raise_signal(number)  # for a stop, this returns when the process continues
             if answer is not None:
@@ -92,17 +95,18 @@ class _SignalWatch:
         self.leaving += [number for number in came if number in LEAVING]
 
 
-def _ask_once(terminal: int, question: bytes, signals: _SignalWatch) -> bytes | None:
+def _ask_once(terminal: int, question: bytes, echo: bool, signals: _SignalWatch) -> bytes | None:
     """Returns the typed line, or None if a signal arrived first."""
+    answer: bytes | None = None
     before = termios.tcgetattr(terminal)
     without_echo = [*before[:3], before[3] & ~(termios.ECHO | termios.ECHONL), *before[4:]]
     try:
         while not signals.leaving:
             # If this process is in the background, the kernel stops it here.
-            if _change_settings(terminal, without_echo):
+            if _change_settings(terminal, before if echo else without_echo):
                 os.write(terminal, question)
                 if (answer := _read_line(terminal, signals)) is not None:
-                    return answer
+                    return answer.removesuffix(b"\n")
             signals.look()
         return None
     finally:
@@ -110,7 +114,8 @@ def _ask_once(terminal: int, question: bytes, signals: _SignalWatch) -> bytes | 
             with suppress(OSError, termios.error):  # the terminal was closed
                 while not _change_settings(terminal, before):
                     pass
-                os.write(terminal, b"\n")  # the newline that was typed was not echoed
+                if not (echo and answer and answer.endswith(b"\n")):
+                    os.write(terminal, b"\n")  # no newline was typed, or it was not echoed
 
 
 def _read_line(terminal: int, signals: _SignalWatch) -> bytes | None:
@@ -124,7 +129,7 @@ def _read_line(terminal: int, signals: _SignalWatch) -> bytes | None:
             return b""
         line += part
         if not part or part.endswith(b"\n"):
-            return line.removesuffix(b"\n")
+            return line
 
 
 def _change_settings(terminal: int, settings: Settings) -> bool:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TextIO
 
-from cucmctl.cli import exits, printer
+from cucmctl.cli import exits, printer, terminal
 from cucmctl.cli.options import (
     UsageError,
     Verb,
@@ -41,7 +41,11 @@ def _add_yes(parser: VerbParser) -> None:
 
 def _check_yes(arguments: argparse.Namespace) -> None:
     if not arguments.yes and not (sys.stdin and sys.stdin.isatty()):
-        raise UsageError("--yes: needed without a terminal, where nobody can be asked")
+        raise _nobody_to_ask()
+
+
+def _nobody_to_ask() -> UsageError:
+    return UsageError("--yes: needed without a terminal, where nobody can be asked")
 
 
 def _delete(arguments: argparse.Namespace) -> int:
@@ -74,15 +78,13 @@ def _delete(arguments: argparse.Namespace) -> int:
 
 def _says_yes(asked: str) -> bool:
     try:
-        print(f"{asked}? [y/N] ", end="", file=sys.stderr, flush=True)
-        answer = sys.stdin.readline()
+        answer = terminal.ask(f"{asked}? [y/N] ", echo=True)
     except KeyboardInterrupt:
-        print(file=sys.stderr)
         _nothing_deleted()
         raise
-    if not answer:  # Ctrl-D
-        print(file=sys.stderr)
-    return answer.strip().lower() in ("y", "yes")
+    except OSError:  # standard input is a terminal, but not the one that controls this process
+        raise _nobody_to_ask() from None
+    return answer.strip().lower() in (b"y", b"yes")
 
 
 def _nothing_deleted() -> int:

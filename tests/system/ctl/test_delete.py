@@ -1,5 +1,9 @@
 """`delete` and `prune`: questions, requests and exit codes."""
 
+import os
+import signal
+import sys
+
 import pytest
 
 from system.ctl.conftest import JOB_ID
@@ -49,6 +53,30 @@ def test_no_answer_deletes_nothing(canned, terminal, jobs, typed, code):
     screen.type(typed)
     assert screen.ended() == code
     assert screen.screen.splitlines()[-1] == "cucmctl: nothing was deleted"
+    assert deleted(canned) == []
+
+
+# Runs `cucmctl` so that a Ctrl-C interrupts no call of the kernel: SIGUSR1 makes another thread
+# receive SIGINT. Python notes the signal and handles it in the main thread, once that thread runs.
+# The same happens if the signal comes right before the main thread calls the kernel.
+LATE_SIGNAL = """
+import signal, sys, threading
+from cucmctl.__main__ import command
+def interrupt():
+    signal.sigwait([signal.SIGUSR1])
+    signal.raise_signal(signal.SIGINT)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+threading.Thread(target=interrupt, daemon=True).start()
+sys.argv[1:] = sys.argv[sys.argv.index("cucmctl") + 1 :]
+command()
+"""
+
+
+def test_ctrl_c_before_reading_counts(canned, terminal, jobs):
+    screen = terminal("delete", "3f2a", within=[sys.executable, "-c", LATE_SIGNAL])
+    screen.until("[y/N]")
+    os.kill(screen.process.pid, signal.SIGUSR1)
+    assert screen.ended() == 130
     assert deleted(canned) == []
 
 
