@@ -102,7 +102,7 @@ def problem_of(error: errors.ClientError) -> HttpProblem:
     # The texts of the client for these errors name verbs of cucmctl.
     if isinstance(error, errors.JobNotFound):
         detail = f"no job {fields.job_id!r}"
-    elif isinstance(error, errors.NodeNotFound):
+    elif isinstance(error, errors.NodeNotFound) and not fields.candidates:
         detail = f"job {fields.job_id} has no node {fields.node!r}"
     elif isinstance(error, errors.NotPermitted):
         detail = "this caller may not do that"

@@ -1,4 +1,4 @@
-"""PURE. Reads the name of a node, and names the node's folder.
+"""PURE. Reads the name of a node, and names the node and its folder within a job.
 
 A node is named `host`, `host:port`, `[v6]:port`, or by a bare IPv6 address. A name that is valid
 here is safe as the name of a folder, in a log line and on a terminal, so that no other part checks
@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 SSH_PORT = 22
 
@@ -138,6 +138,30 @@ def marked_nodes(nodes: Sequence[str]) -> frozenset[str]:
     plain = {node: folder_of(node, marked=False).rstrip(".").lower() for node in nodes}
     count = Counter(plain.values())
     return frozenset(node for node, name in plain.items() if count[name] > 1 or name in _RESERVED)
+
+
+def short_names(host_names: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Returns a short name for each node of a job, or None if nothing is shorter than the node.
+
+    host_names  node -> its host name, as its cluster knows it. The host name comes from a node, so
+                it is only used if it is a single label of a host name.
+
+    Without regard to case, a short name differs from all nodes, hosts and folders of the job, and
+    from the other short names. If a host name does not, the node is added: `cucm-pub+10.0.0.1`.
+    """
+    used = Counter(name.lower() for name in host_names.values() if name)
+    hosts = {node: split_address(node)[0].lower() for node in host_names}
+    used.update((*_RESERVED, *hosts.values()))
+    used.update(folder_of(node, marked=False).lower() for node in host_names)
+    names: dict[str, str | None] = {}
+    for node, name in host_names.items():
+        usable = name and _LABEL.fullmatch(name) and not name.isdigit()
+        if not name or not usable or name.lower() == hosts[node]:
+            names[node] = None
+        else:
+            unique = used[name.lower()] == 1
+            names[node] = name if unique else f"{name}+{folder_of(node, marked=False)}"
+    return names
 
 
 def source_of(peer: str) -> str:

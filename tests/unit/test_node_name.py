@@ -11,6 +11,7 @@ from cucmd.node_name import (
     marked_nodes,
     node_key,
     parse_node,
+    short_names,
     source_of,
 )
 
@@ -153,3 +154,23 @@ def test_folders_are_distinct_without_case(nodes):
 )
 def test_source_of_peer(peer: str, source: str) -> None:
     assert source_of(peer) == source
+
+
+@pytest.mark.parametrize(
+    ("host_names", "expected"),
+    [
+        ({"10.0.0.1": "pub", "10.0.0.2": None}, ["pub", None]),
+        ({"pub": "PUB", "sub.example.org:2022": "sub"}, [None, "sub"]),
+        ({"10.0.0.1:22": "pub", "10.0.0.2": "Pub"}, ["pub+10.0.0.1_22", "Pub+10.0.0.2"]),
+        ({"10.0.0.1": "pub", "pub:2022": None}, ["pub+10.0.0.1", None]),
+        ({"10.0.0.1": "a_22", "a:22": None}, ["a_22+10.0.0.1", None]),
+        ({"10.0.0.1": "transcripts"}, ["transcripts+10.0.0.1"]),
+    ],
+)
+def test_short_names(host_names, expected):
+    assert list(short_names(host_names).values()) == expected
+
+
+@pytest.mark.parametrize("name", ["../x", "x\x1b[31m", "a.b", "10.0.0.9", "7", "a b", "", "x" * 64])
+def test_hostile_host_names_are_not_used(name):
+    assert short_names({"10.0.0.1": name}) == {"10.0.0.1": None}

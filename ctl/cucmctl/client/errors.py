@@ -124,6 +124,13 @@ class NodeNotFound(Refused):
         "job {0.job_id} has no node {0.node!r}; cucmctl status {0.job_id} names those that it has"
     )
 
+    def __str__(self) -> str:
+        which = self.parameters
+        if not which.candidates:
+            return super().__str__()
+        names = ", ".join(which.candidates)
+        return f"{which.node!r} fits several nodes of job {which.job_id}; give one of them: {names}"
+
 
 class ProfileNotFound(Refused):
     """The configuration has no profile of this name."""

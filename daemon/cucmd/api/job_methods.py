@@ -31,7 +31,6 @@ from cucmd.jobs.supervisor import Supervisor
 from cucmd.plan import labels
 from cucmd.plan.planner import MOST_NODES, Planned, Planner
 from cucmd.plan.resolve import errors_below
-from cucmd.plan.targets import needs_discoveries
 from cucmd.protocol import jobs as wire
 from cucmd.protocol import requests
 from cucmd.protocol.requests import DEFAULT_LIMIT
@@ -91,9 +90,7 @@ class JobMethods:
             member, work = request.work()
         except ValueError as error:
             raise InvalidValue(*error.args) from None
-        discoveries: Sequence[StoredDiscovery] = ()
-        if needs_discoveries(request.nodes, request.discovered):
-            discoveries = await self._discoveries()
+        discoveries = await self._discoveries()
         with errors_below(member, work):
             names, login = request.nodes, request.login
             plan = partial(self._planner().plan, names, login, work, request, discoveries)

@@ -65,7 +65,7 @@ def refusals(caller: Caller | None = None) -> Iterator[None]:
     except job_errors.JobInUse as e:
         raise error(wire_errors.JobBusy(e.job_id, e.reason)) from None
     except job_errors.UnknownNode as e:
-        raise error(wire_errors.NodeNotFound(e.job_id, e.node)) from None
+        raise error(wire_errors.NodeNotFound(e.job_id, e.node, e.candidates[:10] or None)) from None
     except job_errors.TooManyJobs as e:
         raise error(wire_errors.LimitReached(e.limit, e.maximum)) from None
     except job_errors.Draining:

@@ -168,5 +168,9 @@ def _node(job: Job, node: Node) -> wire.Node:
         may_run=job.names_left_running(node) if job.work.simultaneous else None,
         gaps=(node.gaps or None) if node.settled else None,
         earlier=node.earlier or None,
+        name=node.name,
+        role=node.role,
+        product=node.product,
+        version=node.version,
         **result,
     )

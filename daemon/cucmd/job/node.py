@@ -102,6 +102,10 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     heard_at         when the last byte of the node came, or the attempt began
     named_by         the node whose discovery has named this one; None if the request or the
                      configuration has named it
+    name             the host name by which its cluster knows it, unless `node` has it. In a job,
+                     no two nodes have the same (`node_name.short_names`)
+    role, product    what a discovery has said of it, in the words of the node that was asked
+    version          the version of its cluster, as that node has said
     coverage         which part of the time window its files cover, in words
                      (cases/coverage_reader.py); None if this was not examined
     gaps             the parts of the window that are missing
@@ -130,6 +134,10 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     heard_at: datetime | None = None
     attempts_before: int = 0
     named_by: str | None = None
+    name: str | None = None
+    role: str | None = None
+    product: str | None = None
+    version: str | None = None
     result: R | None = None
     may_run: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()
@@ -138,6 +146,15 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     @property
     def settled(self) -> bool:
         return isinstance(self.state, SETTLED)
+
+    @property
+    def short_name(self) -> str:
+        return self.name or self.node
+
+    @property
+    def full_name(self) -> str:
+        """Returns such as `cucm-sub2 (10.0.0.3)`."""
+        return self.node if self.name is None else f"{self.name} ({self.node})"
 
     @property
     def status(self) -> NodeStatus:
@@ -174,6 +191,10 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
             attempt=self.attempt,
             marked=self.marked,
             named_by=self.named_by,
+            name=self.name,
+            role=self.role,
+            product=self.product,
+            version=self.version,
             retries=retries,
             attempts_before=self.attempt,
             may_run=self.left_running(given_up=True),

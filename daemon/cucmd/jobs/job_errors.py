@@ -27,26 +27,34 @@ class AmbiguousJob(Exception):
 
 
 class UnknownNode(Exception):
-    """The job has no node of this name."""
+    """The job has no node of this name. `candidates` are the nodes, if there are several."""
 
-    def __init__(self, job_id: str, node: str) -> None:
-        self.job_id, self.node = job_id, shortened(node)
+    def __init__(self, job_id: str, node: str, candidates: Sequence[str] = ()) -> None:
+        self.job_id, self.node, self.candidates = job_id, shortened(node), tuple(candidates)
         super().__init__(f"no node {self.node} in job {job_id}")
 
 
 def position_of(job: Job, name: str) -> int:
     """Returns the position of a node in its job.
 
-    `name` is the name of the node, or its host if only one node of the job has this host.
-    Raises `UnknownNode`.
+    `name` is the first of these that fits: the node, its `Node.name`, its host without the port, or
+    its host name. Only one node of the job may have the last two. Raises `UnknownNode`.
     """
     names = [node.node for node in job.nodes]
     if name in names:
         return names.index(name)
-    hosts = [node.rpartition(":")[0] for node in names]
-    if not name or hosts.count(name) != 1:
-        raise UnknownNode(job.job_id, name)
-    return hosts.index(name)
+    if name:
+        short = [(node.name or "").lower() for node in job.nodes]
+        hosts = [node.rpartition(":")[0] for node in names]
+        host_names = [each.partition("+")[0] for each in short]
+        for alike, wanted in ((short, name.lower()), (hosts, name), (host_names, name.lower())):
+            fits = [position for position, each in enumerate(alike) if each == wanted]
+            if len(fits) == 1:
+                return fits[0]
+            if fits:
+                candidates = [job.nodes[position].short_name for position in fits]
+                raise UnknownNode(job.job_id, name, candidates)
+    raise UnknownNode(job.job_id, name)
 
 
 class CannotEndEarly(Exception):

@@ -6,14 +6,16 @@ the configuration uses.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from cucmd.config import ClusterSettings, Config
 from cucmd.job.cluster import ClusterNode
 from cucmd.job.discover import Member
-from cucmd.node_name import InvalidNode, node_key, parse_node
+from cucmd.job.node import Node
+from cucmd.node_name import InvalidNode, node_key, parse_node, short_names
 from cucmd.store import StoredDiscovery
 
 # (host, port), the same for every spelling of a name.
@@ -94,6 +96,52 @@ def discovered_cluster(discovery: StoredDiscovery) -> KnownCluster:
     publisher = members[0].node if members and members[0].role == PUBLISHER else None
     nodes = tuple(ClusterNode(member.node, False, member) for member in members)
     return KnownCluster(None, publisher, nodes, discovery)
+
+
+def describe_nodes(
+    config: Config, discoveries: Iterable[StoredDiscovery], nodes: Sequence[Node]
+) -> tuple[Node, ...]:
+    """Returns the nodes of a job, with what `discoveries` say of them. These begin with the newest.
+
+    Of a node of the configuration, only the nodes of its own cluster are believed. People name
+    nodes by what is said here, so the node of another cluster must not say it.
+    """
+    # (cluster of the node that was asked, or "" for any; host; port) -> what was said
+    said: dict[tuple[str, str, int], tuple[Member, str | None]] = {}
+    for discovery in discoveries:
+        found, cluster = discovery.found, config.for_node(discovery.asked).name
+        asked, port = node_key(*parse_node(discovery.asked))
+        products = {member.product for member in found.members if member.node == discovery.asked}
+        for member in found.members:
+            version = found.version if member.product in products else None
+            hosts = [member.address, member.fqdn or "", member.name]
+            hosts += [asked] if member.node == discovery.asked else []
+            for host in hosts:
+                for of_cluster in (cluster, ""):
+                    key = of_cluster, host.lower().removesuffix("."), port
+                    said.setdefault(key, (member, version))
+    keys = [
+        (config.for_node(node.node, node.named_by).name, *node_key(*parse_node(node.node)))
+        for node in nodes
+    ]
+    described = [said.get(key, (None, None)) for key in keys]
+    host_names = {
+        node.node: None if member is None else member.name
+        for node, (member, _) in zip(nodes, described, strict=True)
+    }
+    names = short_names(host_names)
+    return tuple(
+        node
+        if member is None
+        else replace(
+            node,
+            name=names[node.node],
+            role=member.role,
+            product=member.product or None,
+            version=version,
+        )
+        for node, (member, version) in zip(nodes, described, strict=True)
+    )
 
 
 def has_node(cluster: KnownCluster, name: str) -> bool:

@@ -34,6 +34,7 @@ from cucmd.jobs.job_errors import position_of
 from cucmd.node.ports import Credentials, NodeTask, Retry
 from cucmd.node_name import folder_of, marked_nodes, parse_node
 from cucmd.plan import labels
+from cucmd.plan.known_clusters import describe_nodes
 from cucmd.plan.resolve import (
     check_simultaneous,
     resolve_concurrency,
@@ -80,7 +81,7 @@ class Planner:
         """Plans a job and the tasks of its nodes.
 
         names        names of nodes and clusters
-        discoveries  the newest first; only needed if `needs_discoveries` returns True
+        discoveries  the newest first
 
         Raises `InvalidValue`, `UnknownProfile`, `UnknownCredential`, `CredentialRefused`.
         """
@@ -136,6 +137,7 @@ class Planner:
         if len(nodes) > MOST_NODES:
             raise InvalidValue("nodes", f"{len(nodes)} nodes; a job has at most {MOST_NODES}")
         marked = marked_nodes([node.node for node in nodes])
+        nodes = describe_nodes(self._config, discoveries, nodes)
         return tuple(replace(node, marked=node.node in marked) for node in nodes)
 
     def plan_retry(

@@ -44,11 +44,6 @@ def split_part(name: str) -> tuple[str, str | None]:
     return (cluster, part) if part in PARTS else (name, None)
 
 
-def needs_discoveries(names: Sequence[str], discovered: Sequence[str] | None) -> bool:
-    """Says whether discoveries are needed to find the nodes for which the names stand."""
-    return bool(discovered) or any(split_part(name)[1] for name in names)
-
-
 def expand_names(
     config: Config,
     discoveries: Sequence[StoredDiscovery],

@@ -33,8 +33,11 @@ class JobBusy(_CallError, frozen=True):
 
 
 class NodeNotFound(_CallError, frozen=True):
+    """The job has no node of this name, or it has several: candidates are the first of them."""
+
     job_id: str
     node: str
+    candidates: tuple[str, ...] | None = None
 
 
 class ProfileNotFound(_CallError, frozen=True):

@@ -56,6 +56,24 @@ class Node(NodeResults, frozen=True):
     # failed before the first prompt and that the daemon repeated by itself are only in the
     # transcript.
     earlier: tuple[EarlierAttempt, ...] | None = None
+    # What was known from a discovery when the job was started. name is the host name by which its
+    # cluster knows it. No two nodes of a job have the same name: of two with the same host name,
+    # each has "+" and its address at the end. Absent if node is that host name.
+    name: str | None = None
+    # In the words of the node that was asked: "Publisher", "callmanager".
+    role: str | None = None
+    product: str | None = None
+    # The version of its cluster, as the node that was asked has said for its own product.
+    version: str | None = None
+
+    @property
+    def short_name(self) -> str:
+        return self.name or self.node
+
+    @property
+    def full_name(self) -> str:
+        """Returns such as `cucm-sub2 (10.0.0.3)`."""
+        return self.node if self.name is None else f"{self.name} ({self.node})"
 
 
 class Job(Struct, frozen=True):

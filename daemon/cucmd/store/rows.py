@@ -81,7 +81,7 @@ class JobFilter(msgspec.Struct, frozen=True):
     """Selects the jobs of a list. A field that is None or empty selects all jobs.
 
     kind    the kind of work
-    target  a name from the request, or a node
+    target  a name from the request, a node, or its `Node.name`
     labels  labels that the jobs must have
     since   the jobs were created at this time or later
     before  the id of a job; the jobs must be older
@@ -110,7 +110,8 @@ EVERY_JOB = JobFilter()
 
 def target_names(job: Job) -> list[str]:
     """Returns the names by which a job is found, each of them once."""
-    return list(dict.fromkeys((*job.targets, *(node.node for node in job.nodes))))
+    names = (name for node in job.nodes for name in (node.node, node.name) if name)
+    return list(dict.fromkeys((*job.targets, *names)))
 
 
 def summarise(job: Job) -> JobRow:

@@ -11,6 +11,7 @@ ERRORS = [
     ("JobNotFound", {"job_id": "beef"}, 5, "no job 'beef'; cucmctl list"),
     ("JobNotFound", {"job_id": "2cf"}, 5, "no job '2cf': the beginning of an id needs at least 4"),
     ("NodeNotFound", {"job_id": "3f2a", "node": "x"}, 5, "'x'; cucmctl status 3f2a"),
+    ("NodeNotFound", {"job_id": "3f2a", "node": "x", "candidates": ["x+a", "x+b"]}, 5, "x+a, x+b"),
     ("ProfileNotFound", {"profile": "x"}, 5, "no profile 'x'"),
     ("CredentialNotFound", {"credential": "x"}, 5, "no credential 'x'"),
     ("CredentialNotFound", {"credential": "x", "cluster": "b"}, 5, "cluster 'b'"),

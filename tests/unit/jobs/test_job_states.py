@@ -182,6 +182,20 @@ def test_position_of() -> None:
             position_of(several, name)
 
 
+def test_position_of_names() -> None:
+    names = {"10.0.0.1": "sub", "10.0.0.2": "b+10.0.0.2", "b:22": None, "10.0.0.3": "b+10.0.0.3"}
+    several = job(*(Node(node, name=name) for node, name in names.items()))
+    wanted = {"sub": 0, "SUB": 0, "b+10.0.0.2": 1, "b": 2}
+    assert {name: position_of(several, name) for name in wanted} == wanted
+
+
+def test_host_name_of_several_nodes() -> None:
+    several = job(Node("10.0.0.1", name="b+10.0.0.1"), Node("10.0.0.2", name="b+10.0.0.2"))
+    with pytest.raises(UnknownNode) as caught:
+        position_of(several, "b")
+    assert caught.value.candidates == ("b+10.0.0.1", "b+10.0.0.2")
+
+
 def test_job_survives_encoding() -> None:
     before = job(running("a").succeed(NOW), Node("b").fail(NOW, LOST), Node("c")).begin(NOW)
     assert msgspec.json.decode(msgspec.json.encode(before), type=Job) == before

@@ -4,10 +4,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from cucmd.config import Config, load
 from cucmd.job.discover import Found, Member
-from cucmd.plan.known_clusters import KnownCluster, has_node, known_clusters
+from cucmd.job.node import Node
+from cucmd.plan.known_clusters import KnownCluster, describe_nodes, has_node, known_clusters
 from cucmd.store import StoredDiscovery
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -90,3 +92,32 @@ def test_has_node(tmp_path: Path, name: str) -> None:
     assert [one.name for one in clusters if has_node(one, name)] == ["berlin"]
     for other in ("pub:2022", "elsewhere", "no name", ""):
         assert not any(has_node(one, other) for one in clusters)
+
+
+def described(tmp_path: Path, found: list[StoredDiscovery], *nodes: str) -> list[Node]:
+    return list(describe_nodes(config(tmp_path), found, [Node(node) for node in nodes]))
+
+
+def test_nodes_get_their_names(tmp_path: Path) -> None:
+    told = replace(discovery("pub", PUB, SUB, IMP), found=Found((PUB, SUB, IMP), "14.0.1"))
+    nodes = described(tmp_path, [told], "10.0.0.1", "sub1.example.org", "10.0.0.3", "10.0.0.9")
+    assert [(node.name, node.role, node.product, node.version) for node in nodes] == [
+        ("pub", "Publisher", "callmanager", "14.0.1"),
+        ("sub1", "Subscriber", "callmanager", "14.0.1"),
+        ("imp1", "Subscriber", "cups", None),  # its product has versions of its own
+        (None, None, None, None),
+    ]
+
+
+def test_newest_discovery_names_nodes(tmp_path: Path) -> None:
+    renamed = discovery("pub", replace(SUB, name="new"))
+    older = discovery("pub", SUB, hours_ago=1)
+    assert [node.name for node in described(tmp_path, [renamed, older], "10.0.0.2")] == ["new"]
+
+
+@pytest.mark.parametrize("asked", ["b", "10.66.0.6"])
+def test_other_clusters_name_no_configured_node(tmp_path: Path, asked: str) -> None:
+    """Somebody who cancels or exports `pub` must not get another node."""
+    liar = Member("10.0.0.7", "10.0.0.7", "pub", "Publisher", "", "sub1.example.org")
+    told, claimed = described(tmp_path, [discovery(asked, liar)], "sub1.example.org", "10.0.0.7")
+    assert (told.name, claimed.name) == (None, "pub")
