@@ -10,6 +10,8 @@ send (`export_sender.py`).
     manifest.json         the job, its nodes, all files
     transcripts/NODE.log
     NODE/...              the files, named as on the node, but portably (names.py)
+
+NODE is the host name of the node, or else its address (`export_folder`).
 """
 
 from __future__ import annotations
@@ -27,7 +29,15 @@ import trio
 
 from cucmd.cases import documents
 from cucmd.cases.documents import ExportedNode
-from cucmd.cases.files import Page, file_pages, is_counted, name_on_node, node_folder, nodes_by_name
+from cucmd.cases.files import (
+    Page,
+    export_folder,
+    file_pages,
+    is_counted,
+    name_on_node,
+    node_folder,
+    nodes_by_name,
+)
 from cucmd.cases.names import portable_name
 from cucmd.job.job import Job
 from cucmd.job.node import Node
@@ -91,7 +101,7 @@ def exported_name(file: ReceivedFile, node: Node, paths_alike: frozenset[bytes])
     """
     differs_in_case = bool(paths_alike) and os.fsencode(file.path).lower() in paths_alike
     name = portable_name(name_on_node(file, node), alike=differs_in_case)
-    return f"{portable_name(node_folder(node))}/{name}"
+    return f"{portable_name(export_folder(node))}/{name}"
 
 
 class Archive:
@@ -218,7 +228,7 @@ class Archive:
                 size = (self._directory / path).lstat().st_size
             except FileNotFoundError:
                 continue
-            name = portable_name(f"transcripts/{node_folder(node)}.log")
+            name = portable_name(f"transcripts/{export_folder(node)}.log")
             found.append(TarEntry(name, size, self._modified, path))
         return found
 
@@ -252,7 +262,7 @@ class Archive:
             entry, figures = self._entry(file, node), self._figures[file.node]
             figures.files += 1
             figures.size += file.size
-            if entry.name != (given := f"{node_folder(node)}/{name_on_node(file, node)}"):
+            if entry.name != (given := f"{export_folder(node)}/{name_on_node(file, node)}"):
                 figures.renamed.append((documents.printable_path(given), entry.name))
             self._checksums_length += len(documents.checksum_line(file, entry.name))
             if self._is_sent(entry.name):

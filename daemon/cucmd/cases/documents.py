@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from cucmd.cases.files import name_on_node, node_folder
+from cucmd.cases.files import export_folder, name_on_node
 from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.kind import format_utc
@@ -60,6 +60,10 @@ def manifest_beginning(job: Job, figures: dict[str, ExportedNode]) -> bytes:
         nodes.append(
             {
                 "node": node.node,
+                "name": node.name,
+                "role": node.role,
+                "product": node.product,
+                "version": _version(node),
                 "status": node.status,
                 "started_at": node.state.started_at,
                 "completed_at": getattr(node.state, "completed_at", None),
@@ -94,7 +98,7 @@ def manifest_files(files: Sequence[tuple[ReceivedFile, Node, str]], *, first: bo
     """
     lines = []
     for file, node, name in files:
-        path = printable_path(f"{node_folder(node)}/{name_on_node(file, node)}")
+        path = printable_path(f"{export_folder(node)}/{name_on_node(file, node)}")
         of_file = {
             "node": file.node,
             "path": path,
@@ -140,51 +144,65 @@ def summary(job: Job, figures: dict[str, ExportedNode]) -> bytes:
         why = "renamed, so that any system can unpack all: %XX is a byte."
         lines += ["", f"{_number_of_files(len(renamed))} {why}"]
         lines += [f"  {given!r} is {name}" for given, name in renamed]
-    rows = [("NODE", "STATUS", "FILES", "BYTES")]
     nodes = [node for node in job.nodes if node.node in figures]
-    rows += [
-        (node.node, node.status, str(figures[node.node].files), f"{figures[node.node].size:,}")
-        for node in nodes
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines.append("")
-    lines += [
-        f"{name:<{widths[0]}}  {status:<{widths[1]}}  {count:>{widths[2]}}  {size:>{widths[3]}}"
-        for name, status, count, size in rows
-    ]
+    lines += ["", *_table(nodes, figures)]
     if isinstance(job.work, Collect) and any(node.coverage is None for node in nodes):
         not_read = "What the files cover of the window had not been looked at when this was made."
         lines += ["", not_read]
     remarks = [line for node in nodes for line in _remarks(job, node, figures[node.node])]
     results = [(node.node, node.result) for node in job.nodes]
-    remarks += [f"{name}: {line}" for name, line in job.work.compare_nodes(results)]
+    names = {node.node: node.short_name for node in job.nodes}
+    remarks += [f"{names[node]}: {line}" for node, line in job.work.compare_nodes(results)]
     if remarks:
         lines += ["", *remarks]
     lines += ["", "SHA256SUMS has the checksums of the files: sha256sum -c SHA256SUMS", ""]
     return "\n".join(lines).encode("utf-8", "backslashreplace")
 
 
+def _table(nodes: Sequence[Node], figures: dict[str, ExportedNode]) -> Iterator[str]:
+    """Yields a line for each node. What is not known of any node has no column."""
+    rows = [("NODE", "ADDRESS", "ROLE", "PRODUCT", "VERSION", "STATUS", "FILES", "BYTES")]
+    for node in nodes:
+        address, exported = node.node if node.name else "", figures[node.node]
+        about = node.role or "", node.product or "", _version(node) or ""
+        counts = str(exported.files), f"{exported.size:,}"
+        rows.append((node.short_name, address, *about, node.status, *counts))
+    columns = []
+    for column in zip(*rows, strict=True):
+        if any(column[1:]):
+            width = max(map(len, column))
+            align = str.rjust if column[0] in ("FILES", "BYTES") else str.ljust
+            columns.append([align(cell, width) for cell in column])
+    return ("  ".join(row) for row in zip(*columns, strict=True))
+
+
+def _version(node: Node) -> str | None:
+    """Returns the version of the node, as the node itself has said it, or else its cluster."""
+    version: str | None = getattr(node.result, "version", None)
+    return version or node.version
+
+
 def _remarks(job: Job, node: Node, figures: ExportedNode) -> Iterator[str]:
     if (failed := job.failure_of(node)) is not None:
-        yield f"{node.node}: {failed.code}: {failed.message}"
+        yield f"{node.short_name}: {failed.code}: {failed.message}"
     for attempt in node.earlier:
         phase = f" in phase {attempt.phase}" if attempt.phase else ""
         outcome = f"{attempt.failure}: {attempt.message}" if attempt.failure else "cancelled"
         ended = f"attempt {attempt.attempt} ended{phase} at {format_utc(attempt.completed_at)}"
-        yield f"{node.node}: {ended}: {outcome}"
+        yield f"{node.short_name}: {ended}: {outcome}"
     if node.coverage:
-        yield f"{node.node}: {node.coverage}"
+        yield f"{node.short_name}: {node.coverage}"
     for line in node.result.summary_lines() if node.result is not None else ():
-        yield f"{node.node}: {line}"
+        yield f"{node.short_name}: {line}"
     if isinstance(node.state, Cancelled):  # otherwise its failure or its notes say so
         for line in job.work.lines_if_cancelled(node.may_run):
-            yield f"{node.node}: {line}"
+            yield f"{node.short_name}: {line}"
     for note in node.notes:
-        yield f"{node.node}: note: {note}"
+        yield f"{node.short_name}: note: {note}"
     if figures.left_out:
-        yield f"{node.node}: {_number_of_files(figures.left_out)} did not come completely"
+        yield f"{node.short_name}: {_number_of_files(figures.left_out)} did not come completely"
     for path, wrong in figures.damaged.items():
-        yield f"{node.node}: {path} {wrong}"
+        yield f"{node.short_name}: {path} {wrong}"
 
 
 def _number_of_files(files: int) -> str:

@@ -48,8 +48,13 @@ def is_directory_gone(job: Job, directory: Path) -> bool:
 
 
 def node_folder(node: Node) -> str:
-    """Returns the name of the node's folder in the directory of the job and in an export."""
+    """Returns the name of the node's folder in the directory of the job."""
     return folder_of(node.node, marked=node.marked)
+
+
+def export_folder(node: Node) -> str:
+    """Returns the name of the node's folder in an export, before it is made portable."""
+    return node.name or node_folder(node)
 
 
 def name_on_node(file: ReceivedFile, node: Node) -> str:

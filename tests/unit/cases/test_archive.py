@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from cucmd.cases.archive import Archive, Measured, TarEntry, UnknownFile, exported_name
 from cucmd.failure import Code, failure
@@ -89,6 +90,17 @@ async def test_a_file_of_two_attempts_is_left_out_once(tmp_path, second, left_ou
     files += [file(2, "cm/x", complete=whole) for whole in second]
     assert (await measured(tmp_path, files)).left_out == left_out
     assert (await measured(tmp_path / "all", files, incomplete=True)).left_out == 0
+
+
+def test_folders_have_host_names():
+    one = file(1, "x", complete=True)
+    names = {None: "a", "sub": "sub", "con": "%63on"}
+    nodes = {name: replace(Node("a"), name=name) for name in names}
+    folders = {
+        name: exported_name(one, node, frozenset()).partition("/")[0]
+        for name, node in nodes.items()
+    }
+    assert folders == names
 
 
 def test_header_has_size_time_and_mode():

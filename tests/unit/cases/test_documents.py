@@ -12,6 +12,7 @@ from cucmd.cases import documents
 from cucmd.cases.documents import ExportedNode
 from cucmd.failure import Code, failure
 from cucmd.job.capture import Capture, Captured
+from cucmd.job.check import Check, Checked
 from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.node import Node, Phase
@@ -86,3 +87,24 @@ def test_a_retried_node_shows_no_coverage(tmp_path):
     again = msgspec.structs.replace(job, nodes=(pending,))
     assert job_to_wire(job, tmp_path).nodes[0].coverage == SAID
     assert job_to_wire(again, tmp_path).nodes[0].coverage is None
+
+
+def test_nodes_are_named_and_described():
+    about = {"role": "Subscriber", "product": "callmanager", "version": "14.0.1"}
+    node = msgspec.structs.replace(job_of(SAID).nodes[0], name="sub", **about)
+    job = msgspec.structs.replace(job_of(SAID), nodes=(node,))
+    lines = documents.summary(job, {"pub": ExportedNode()}).decode().splitlines()
+    cells = ["sub", "pub", "Subscriber", "callmanager", "14.0.1", "succeeded", "0", "0"]
+    assert cells in [line.split() for line in lines]
+    assert f"sub: {SAID}" in lines
+    manifest = documents.manifest_beginning(job, {"pub": ExportedNode()}) + documents.MANIFEST_END
+    (told,) = json.loads(manifest)["job"]["nodes"]
+    assert {"node": "pub", "name": "sub", **about}.items() <= told.items()
+
+
+def test_version_of_the_node_itself_counts():
+    node = Node("pub", version="14.0.1", result=Checked(version="15.0.1"))
+    job = Job("0a1b2c3d4e5f", NOW, Check(), Timeouts(), 8, (node,)).cancel(NOW)
+    summary = documents.summary(job, {"pub": ExportedNode()}).decode()
+    assert "15.0.1" in summary
+    assert "14.0.1" not in summary
