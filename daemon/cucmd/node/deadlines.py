@@ -30,7 +30,7 @@ _NO_ANSWER = (
 
 _STILL_PACKS = (
     "the node may still pack its archive: narrow the window, or raise --command-timeout; "
-    "or it cannot reach the receiver's port"
+    "or it cannot reach the receiver: "
 )
 
 
@@ -101,10 +101,13 @@ class Arrivals:
     """Counts what an upload target has received since this object was made.
 
     Must be made just before the command is typed.
+
+    where: address and port of the receiver, as the node is told them.
     """
 
-    def __init__(self, target: UploadTarget) -> None:
+    def __init__(self, target: UploadTarget, where: str) -> None:
         self._target = target
+        self._where = where
         self._logins = target.logins
         self._wrong_logins = target.wrong_logins
         self._refused = target.refused
@@ -137,18 +140,23 @@ class Arrivals:
         """Returns the failure for a node that could log in but sent nothing."""
         target = self._target
         if self.refused_login:
-            wrong = "the node logged in to the receiver with a wrong password"
+            wrong = f"the node logged in to the receiver at {self._where} with a wrong password"
             return failure(Code.RECEIVER_REJECTED, wrong)
         if count := self.refused_connections:
             many = "a connection" if count == 1 else f"{count} connections"
             message = (
-                f"no login came in; the receiver itself refused {many} from the node's address, "
-                f"the last because {target.refused_why}"
+                f"no login came in at {self._where}; the receiver itself refused {many} from the "
+                f"node's address, the last because {target.refused_why}"
             )
             hint = "the daemon's log says which addresses hold the connections; try again"
             return failure(Code.RECEIVER_UNREACHABLE, message, hint=hint)
-        nothing = "the node agreed to push, but no login came in"
-        return failure(Code.RECEIVER_UNREACHABLE, nothing)
+        nothing = f"the node agreed to push, but no login came in at {self._where}"
+        return failure(Code.RECEIVER_UNREACHABLE, nothing, hint=self.way_in)
+
+    @property
+    def way_in(self) -> str:
+        """Returns what a person can do for a node that does not reach the receiver."""
+        return f"let the node connect to {self._where} (TCP), or set receiver.advertise"
 
 
 class CommandClock:
@@ -234,7 +242,8 @@ class CommandClock:
             what += f": {absence.message}"
             if self._arrivals.refused_login or self._arrivals.refused_connections:
                 return timeout_failure(absence.code, seconds, what, hint=absence.hint)
-            return timeout_failure(Code.COMMAND_TIMEOUT, seconds, what, hint=_STILL_PACKS)
+            packs = _STILL_PACKS + self._arrivals.way_in
+            return timeout_failure(Code.COMMAND_TIMEOUT, seconds, what, hint=packs)
         code, why = (absence.code, absence.message) if absence else (Code.STALLED, "no byte moved")
         clock = "stall timeout"
         if self._stall < self._timeouts.stall:

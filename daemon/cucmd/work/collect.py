@@ -250,7 +250,7 @@ class FileGets:
         self._paths_left -= 1
         self._report.phase(Phase.COMMAND)
         command = file_get_for(self._task, self._request, path, node_clock)
-        arrivals = Arrivals(self._target)
+        arrivals = Arrivals(self._target, address(self._address.host, self._address.port))
         command_text, packs = f"in '{command.command_line()}'", self._request.compress
         clock = CommandClock(self._task.timeouts, command_text, arrivals, packs=packs)
         sizes: vos.SizesAnnounced | None = None  # announced earlier for this command
@@ -300,7 +300,7 @@ class FileGets:
             files_came = f"{counted(len(arrivals.files()), 'file')} came"
             raise NodeFailed(failure(Code.TRANSFER_INCOMPLETE, f"{why.message}; {files_came}"))
         if arrivals.refused_login or (clock.can_log_in and arrivals.refused_connections):
-            raise NodeFailed(self._no_login(why, arrivals))
+            raise NodeFailed(_no_login(why, arrivals))
         return PathResult(why)
 
     async def _compare(
@@ -325,7 +325,7 @@ class FileGets:
                 message = f"{problem.message}; the node said: {vos.quote(words)}"
                 problem = msgspec.structs.replace(problem, message=message)
             no_login = clock.can_log_in and not arrivals.has_come
-            raise NodeFailed(self._no_login(problem, arrivals) if no_login else problem)
+            raise NodeFailed(_no_login(problem, arrivals) if no_login else problem)
         if announced.files == 0 and not received:
             return PathResult(nothing_matched(path))
         unknown = note_if_not_compared(path, announced, done.sizes_unread)
@@ -348,12 +348,10 @@ class FileGets:
             notes.insert(0, unknown)
         return PathResult(cut=cut, notes=(*done.notes, *notes))
 
-    def _no_login(self, problem: Failure, arrivals: Arrivals) -> Failure:
-        reason = arrivals.explain_absence()
-        where = address(self._address.host, self._address.port)
-        return failure(
-            reason.code, f"{problem.message}; {reason.message} at {where}", hint=reason.hint
-        )
+
+def _no_login(problem: Failure, arrivals: Arrivals) -> Failure:
+    reason = arrivals.explain_absence()
+    return failure(reason.code, f"{problem.message}; {reason.message}", hint=reason.hint)
 
 
 def nothing_matched(path: str) -> Failure:

@@ -151,6 +151,10 @@ async def stalls(node, line):
     await hang(node)
 
 
+async def agrees_and_returns(node, line):
+    await announce(node, 1, 50)
+
+
 async def stalls_in_the_middle(node, line):
     await announce(node, 1, 50)
     await trio.sleep(60)
@@ -212,6 +216,14 @@ def test_deadlines_of_a_transfer(play, file_get, compress, code, seconds, words)
     assert done.seconds == pytest.approx(seconds, abs=8)
     assert words in done.failure.message
     assert done.failure.hint
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("file_get", [stalls, agrees_and_returns])
+def test_the_hint_names_the_receivers_address(play, file_get, compress):
+    request = Collect(("cm/trace/ccm/sdl",), compress=compress)
+    hint = play(appliance(file_get), request, advertise="2001:db8::1").failure.hint
+    assert "[2001:db8::1]:2222" in hint
 
 
 def test_the_stall_timeout_ends_with_the_command(play):
