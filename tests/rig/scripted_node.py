@@ -77,6 +77,7 @@ class Node:
         self.before_login.set()
         self.mask: Callable[[str], str] = str
         self.disk_room = 10**15  # bytes
+        self.kept_free = 10**9  # bytes that stay free besides
         self.knew_key = True
         self.opened = 0
         self.closed = 0
@@ -178,8 +179,8 @@ class Node:
     def shortage(self, descriptor: int) -> str | None:
         return None
 
-    def room(self, descriptor: int) -> int:
-        return self.disk_room
+    def room(self, descriptor: int) -> tuple[int, int]:
+        return self.disk_room, self.kept_free
 
     @property
     def target(self) -> Target:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from cucmctl.client import errors
 from cucmctl.client.errors import ClientError, DiscoveryFailed, InvalidParameter, InvalidRequest
 from cucmd.job import work
+from cucmd.job.collect import missing_room
 from cucmd.protocol.jobs import Job
 
 # done; the job succeeded
@@ -18,7 +19,8 @@ DONE = 0
 FAILED = 1
 # wrong usage
 USAGE = 2
-# the job ended partial; `export` left out files that are damaged or missing
+# the job ended partial; `export` left out files that are damaged or missing; a dry run has found
+# that the files do not fit
 PARTIAL = 3
 # the job was cancelled
 CANCELLED = 4
@@ -85,7 +87,12 @@ _OPTIONS_FOR_PART = {
 
 def code_of_job(job: Job) -> int:
     """Returns the exit code for a job that has ended."""
-    return _CODE_OF_STATUS[job.status]
+    code = _CODE_OF_STATUS[job.status]
+    sizes = [node.sizes for node in job.nodes if node.sizes is not None]
+    too_large = any(found.fits is False for found in sizes) or (
+        missing_room(sizes) and not job.collection.compress  # the packed files may be smaller
+    )
+    return PARTIAL if too_large and code == DONE else code
 
 
 def code_of_error(error: ClientError) -> int:

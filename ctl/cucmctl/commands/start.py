@@ -244,7 +244,7 @@ COMMANDS = {
         "          --path cm/trace/ccm/sdl cm/trace/ccm/calllogs --watch\n"
         "  cucmctl start berlin --profile callmanager \\\n"
         "          --since '2026-11-25 09:00' --until '2026-11-25 09:30' --wait",
-        exits.STARTED,
+        f"{exits.STARTED}; with --dry-run: 3 the files do not fit",
         _start_arguments,
         _start,
     ),

@@ -10,6 +10,7 @@ from cucmctl.text import render
 from cucmctl.text.collect_text import CollectText
 from cucmctl.text.remarks import wrapped
 from cucmctl.text.table import table
+from cucmd.job.collect import missing_room
 from cucmd.protocol.jobs import Job
 
 
@@ -59,11 +60,12 @@ def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
         if found.why is not None:
             verdict = "does not fit" if found.fits is False else "may not fit"
             yield from wrapped(visible(f"{name} {verdict}: {found.why}"), layout.get("columns"))
-    room = min((found.room for _, found in known if found.room is not None), default=None)
-    if room is not None and whole > room:
+    if missing := missing_room([found for _, found in known]):
         before = " before compression" if job.collection.compress else ""
-        more = render.size(whole - room)
-        yield f"the total{before} is {more} more than the disk has room for ({render.size(room)})"
+        more, room = render.size(missing), render.size(whole - missing)
+        if reserved := max(found.reserved or 0 for _, found in known):
+            room += f", besides the reserve of {render.size(reserved)}"
+        yield f"the total{before} is {more} more than the disk has room for ({room})"
     elif all(found.fits for _, found in known):
         if unknown := len(job.nodes) - len(known):
             nodes = render.count_of(unknown, "node")

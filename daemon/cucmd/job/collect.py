@@ -112,6 +112,9 @@ class Sizes(Result, frozen=True):
     fits: bool | None = None
     # Why the files do not fit, or may not fit.
     why: str | None = None
+    # The bytes of the disk that are kept besides room: those that stay free by the configuration
+    # (limits.free_space_percent, limits.free_space_bytes), and 4 MiB for deleting jobs.
+    reserved: int | None = None
 
     @property
     def bytes(self) -> int:
@@ -120,6 +123,12 @@ class Sizes(Result, frozen=True):
     def summary_lines(self) -> Iterator[str]:
         for size in self.paths:
             yield f"{size.path}: {size.files} files, {size.bytes:,} bytes would come"
+
+
+def missing_room(found: Sequence[Sizes]) -> int:
+    """Returns how many bytes the disk lacks for the files of all these nodes together."""
+    rooms = [sizes.room for sizes in found if sizes.room is not None]
+    return max(0, sum(sizes.bytes for sizes in found) - min(rooms)) if rooms else 0
 
 
 class DryRun(Kind, frozen=True, tag="dry_run"):

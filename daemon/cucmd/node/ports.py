@@ -153,8 +153,10 @@ class Receiver(Protocol):
     def shortage(self, descriptor: int) -> str | None:
         """Returns why nothing more may be written to the disk of `descriptor`, or None."""
 
-    def room(self, descriptor: int) -> int:
-        """Returns how many more bytes may be written to the disk of `descriptor`."""
+    def room(self, descriptor: int) -> tuple[int, int]:
+        """Returns how many more bytes may be written to the disk of `descriptor`, and how many
+        bytes of the disk stay free besides.
+        """
         ...
 
 

@@ -45,10 +45,12 @@ class FreeSpace:
         free, floor = self._figures(descriptor)
         return _describe(free, floor) if free < floor else None
 
-    def writable_bytes(self, descriptor: int) -> int:
-        """Returns how many more bytes may be written to the disk of this descriptor."""
+    def room(self, descriptor: int) -> tuple[int, int]:
+        """Returns how many more bytes may be written to the disk of this descriptor, and how many
+        bytes stay free besides.
+        """
         free, floor = self._figures(descriptor)
-        return max(0, free - floor)
+        return max(0, free - floor), floor
 
     def _figures(self, descriptor: int) -> tuple[int, int]:
         """Returns how many bytes are free, and how many must stay free."""

@@ -74,8 +74,8 @@ class NodePorts:
     def shortage(self, descriptor: int) -> str | None:
         return self._receiver.space.current_shortage(descriptor)
 
-    def room(self, descriptor: int) -> int:
-        return self._receiver.space.writable_bytes(descriptor)
+    def room(self, descriptor: int) -> tuple[int, int]:
+        return self._receiver.space.room(descriptor)
 
 
 def host_key_scan(

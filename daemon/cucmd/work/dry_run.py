@@ -40,7 +40,8 @@ async def dry_run(task: NodeTask, request: DryRun, ports: Ports, report: Report)
             path: await _ask(session, task, collection, path, clock) for path in collection.paths
         }
         sizes = tuple(result for result in result_of_path.values() if isinstance(result, PathSize))
-        total = Sizes(sizes, disk_room(task, ports))
+        room, reserved = disk_room(task, ports)
+        total = Sizes(sizes, room, reserved=reserved or None)
         too_large, left = failure_if_too_large(task, ports, total.bytes), task.quota.job.left
         # Take these bytes from the quota of the job, as a collection would. Otherwise the nodes
         # that are asked later would seem to fit.

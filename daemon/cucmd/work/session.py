@@ -107,23 +107,26 @@ def failure_if_too_large(task: NodeTask, receiver: Receiver, size: int) -> Failu
             message = f"{counted(size - left, 'byte')} more than limits.{name} leaves ({left:,})"
             hint = f"narrow the window, or raise limits.{name}"
             return failure(Code.QUOTA_EXCEEDED, message, hint=hint)
-    room = disk_room(task, receiver)
+    room, reserved = disk_room(task, receiver)
     if room is not None and size > room:
-        message = f"{counted(size - room, 'byte')} more than the disk has room for ({room:,})"
-        kept = f"{RESERVE:,} bytes more are reserved for deleting jobs"
-        return failure(Code.DISK_FULL, f"{message}; {kept}")
+        more, besides = counted(size - room, "byte"), f"besides the reserve of {reserved:,}"
+        message = f"{more} more than the disk has room for ({room:,}, {besides})"
+        return failure(Code.DISK_FULL, message)
     return None
 
 
-def disk_room(task: NodeTask, receiver: Receiver) -> int | None:
-    """Returns the bytes that may be written to the disk, or None if the disk does not say."""
+def disk_room(task: NodeTask, receiver: Receiver) -> tuple[int | None, int]:
+    """Returns the bytes that may be written to the disk, or None if the disk does not say; and the
+    bytes of the reserve, which the configuration and the deletion of jobs need.
+    """
     with suppress(OSError):
         descriptor = os.open(task.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            return receiver.room(descriptor)
+            room, kept_free = receiver.room(descriptor)
+            return room, kept_free + RESERVE
         finally:
             os.close(descriptor)
-    return None
+    return None, 0
 
 
 async def decline_transfer(session: NodeSession, seconds: float) -> None:

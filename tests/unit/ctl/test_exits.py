@@ -5,6 +5,8 @@ import pytest
 
 from cucmctl.cli import exits
 from cucmctl.client import errors
+from cucmd.job.collect import PathSize, Sizes
+from cucmd.job.work_request import Collection
 from cucmd.protocol import errors as wire_errors
 
 
@@ -13,6 +15,23 @@ from cucmd.protocol import errors as wire_errors
 )
 def test_ended_jobs_have_codes(job, status, code):
     assert exits.code_of_job(job(status=status)) == code
+
+
+@pytest.mark.parametrize(
+    ("fits", "compress", "size", "code"),
+    [
+        (True, False, 50, exits.DONE),
+        (True, False, 51, exits.PARTIAL),
+        (True, True, 51, exits.DONE),  # before compression
+        (False, False, 1, exits.PARTIAL),
+        (None, True, 51, exits.DONE),
+    ],
+)
+def test_dry_run_that_does_not_fit(job, node, fits, compress, size, code):
+    sizes = Sizes((PathSize("syslog", 1, size),), 100, fits=fits)
+    nodes = [node(name, "succeeded", sizes=sizes) for name in ("a", "b")]
+    ended = job(*nodes, status="succeeded", collection=Collection(compress=compress))
+    assert exits.code_of_job(ended) == code
 
 
 @pytest.mark.parametrize(

@@ -155,8 +155,11 @@ def test_unknown_kinds_are_shown(job, node, began):
 
 def test_dry_run_of_nodes_that_do_not_fit_together(job, node):
     def sized(name):
-        return node(name, sizes=Sizes((PathSize("syslog", 2, 6_000),), 10_000, fits=True))
+        paths = (PathSize("syslog", 2, 6_000),)
+        return node(name, sizes=Sizes(paths, 10_000, fits=True, reserved=7_000))
 
     alone, both = job(sized("a")), job(sized("a"), sized("b"), collection=Collection(compress=True))
     assert list(sizes(alone))[-1] == "each node fits disk and quotas"
-    assert list(sizes(both))[-1].startswith("the total before compression is 2.0 kB more than")
+    verdict = list(sizes(both))[-1]
+    assert verdict.startswith("the total before compression is 2.0 kB more than")
+    assert "(10.0 kB, besides the reserve of 7.0 kB)" in verdict

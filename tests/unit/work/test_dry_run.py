@@ -3,6 +3,7 @@
 import pytest
 
 from cucmd.allowance import Allowance, Quota
+from cucmd.durable import RESERVE
 from cucmd.failure import Code
 from cucmd.job.collect import Collect, DryRun, PathSize, Sizes
 from rig.scripted_node import (
@@ -78,7 +79,7 @@ def test_sizes_come_and_no_file(size, folder):
     done = size()
     assert done.notes == ()
     paths = (PathSize("syslog", 2, 20), PathSize("core", 1, 5))
-    assert done.result == Sizes(paths, 10**15, fits=True)
+    assert done.result == Sizes(paths, 10**15, fits=True, reserved=10**9 + RESERVE)
     assert done.node.targets == []
     assert [line for line in done.node.lines if line in ("n", "y", "quit")] == ["n", "n", "quit"]
     assert [entry.name for entry in folder.iterdir()] == ["transcript.log"]

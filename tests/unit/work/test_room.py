@@ -3,6 +3,7 @@
 import pytest
 
 from cucmd.allowance import Allowance, Quota
+from cucmd.durable import RESERVE
 from cucmd.failure import Code
 from cucmd.job.collect import Collect
 from rig.packed import tgz
@@ -41,6 +42,7 @@ def test_what_does_not_fit_is_declined(play, what):
     assert done.code == (Code.DISK_FULL if what == "disk" else Code.QUOTA_EXCEEDED)
     assert f"{MISSING[what]:,} bytes more" in done.failure.message
     assert f"{SIZE:,} byte" in done.failure.message
+    assert (f"the reserve of {10**9 + RESERVE:,}" in done.failure.message) == (what == "disk")
     assert done.node.lines[-2:] == ["n", "quit"], "the node is at its prompt"
     assert done.node.target.bytes_received == 0
 
