@@ -140,7 +140,7 @@ def test_calls_are_logged_with_uid(daemon: Daemon, lab: Lab) -> None:
         rf"job \w{{12}}: collect on 1 node by uid {SOMEBODY}, pid \d+",
         rf"Start by uid {SOMEBODY}, pid \d+",
         rf"Cancel by uid {SOMEBODY}, pid \d+",
-        rf"refused Start to uid {ANOTHER}, pid \d+",
+        rf"refused Credentials to uid {ANOTHER}, pid \d+",
     ):
         assert re.search(logged, log), logged
     assert "List by" not in log

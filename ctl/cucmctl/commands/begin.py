@@ -6,7 +6,7 @@ it again.
 
 The order of the steps
     options          errors in the options are reported before the daemon is called
-    the daemon       is it there, and does it know the credential and the nodes?
+    the daemon       is it there, may this user start jobs, and are the credential and nodes known?
     the login        the password is asked for
     the clusters     clusters with only a publisher are asked for their nodes
     the job          is started, and followed if the user wants that
@@ -24,7 +24,7 @@ from cucmctl.cli import exits, password, printer
 from cucmctl.cli.options import OnlyOnce, UsageError, add_label, count, labels_of, seconds
 from cucmctl.client.client import Client
 from cucmctl.client.cluster import discover_first
-from cucmctl.client.errors import ClientError, CredentialNotFound, InvalidRequest
+from cucmctl.client.errors import ClientError, InvalidRequest
 from cucmctl.client.reconnect import watch
 from cucmctl.commands import lookup
 from cucmctl.commands.watch import add_reconnect, follow, report_job_goes_on, view_on
@@ -268,9 +268,8 @@ def begin_on_nodes(
     chosen, labels = timeouts_of(arguments, timeouts), labels_of("--label", arguments.label)
     check_user(arguments)
     with Client(arguments.socket) as client:
-        client.connect()
+        lookup.check_operator(client, arguments.credential)
         check(client)
-        lookup.check_known(arguments.credential, client.credentials, CredentialNotFound)
         if arguments.cluster_of is not None:
             lookup.check_names(client, [arguments.cluster_of])
             targets = discovered = [arguments.cluster_of]

@@ -24,6 +24,7 @@ from cucmctl.cli.options import (
 )
 from cucmctl.client.client import Client
 from cucmctl.client.errors import ClientError
+from cucmctl.commands.lookup import check_operator
 from cucmctl.text import job_list, render
 from cucmctl.text.kind_text import text_of
 from cucmd.protocol.cases import PruneReply
@@ -54,6 +55,7 @@ def _delete(arguments: argparse.Namespace) -> int:
         # All jobs are looked up first, so that nothing is deleted if one name is wrong.
         found = {job.job_id: job for job in map(client.status, arguments.jobs)}
         if not arguments.yes:
+            check_operator(client)
             for job in found.values():
                 does = f"{job.kind} {text_of(job).summarize(job)}".rstrip()
                 line = f"  {job.job_id}  {job.status}  {render.local(job.created_at)}  {does}"

@@ -18,7 +18,6 @@ from cucmctl.cli.options import OnlyOnce, UsageError, Verb, VerbParser, add_labe
 from cucmctl.client.client import Client
 from cucmctl.client.cluster import describe_changes, last_discovery
 from cucmctl.client.errors import (
-    CredentialNotFound,
     DaemonUnavailable,
     InvalidRequest,
     MethodNotFound,
@@ -84,8 +83,7 @@ def _discover(arguments: argparse.Namespace) -> int:
     labels = labels_of("--label", arguments.label)
     check_user(arguments)
     with Client(arguments.socket) as client:
-        client.connect()  # before the password is asked for
-        lookup.check_known(arguments.credential, client.credentials, CredentialNotFound)
+        lookup.check_operator(client, arguments.credential)
         lookup.check_names(client, [arguments.publisher])
         before = _known(client, arguments.publisher)
         return begin(

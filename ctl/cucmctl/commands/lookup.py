@@ -18,9 +18,9 @@ from cucmctl.cli.options import PARTS, near
 from cucmctl.client.client import Client
 from cucmctl.client.cluster import shorten_list
 from cucmctl.client.errors import (
+    CredentialNotFound,
     JobNotFound,
     MethodNotFound,
-    NotPermitted,
     Refused,
     StorageFailed,
     UnknownTarget,
@@ -42,7 +42,7 @@ def hint(name: str, known: Iterable[str]) -> str:
     return f"; there are {', '.join(names)}"
 
 
-_CANNOT_ANSWER = (MethodNotFound, NotPermitted, StorageFailed)
+_CANNOT_ANSWER = (MethodNotFound, StorageFailed)
 
 
 def resolve_last(arguments: argparse.Namespace) -> None:
@@ -76,14 +76,21 @@ def check_known(
     unknown: type[Refused],
 ) -> None:
     """Raises `unknown`, with similar names, if `ask` does not return the name."""
-    if name is None:
-        return
     with suppress(*_CANNOT_ANSWER):
         known = [item.name for item in ask()]
-        if name not in known:
+        if name is not None and name not in known:
             error = unknown.make(name)
             error.hint = hint(name, known)
             raise error
+
+
+def check_operator(client: Client, credential: str | None = None) -> None:
+    """Raises `NotPermitted` if this user may only look, and `CredentialNotFound`.
+
+    Only operators may see the credentials, so a user who may not start or delete anything is
+    refused here, and not after a question.
+    """
+    check_known(credential, client.credentials, CredentialNotFound)
 
 
 def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:

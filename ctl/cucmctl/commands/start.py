@@ -174,7 +174,8 @@ def _start(arguments: argparse.Namespace) -> int:
         printer.note(f"window  {window(collection.since, collection.until)}")
 
     def check(client: Client) -> None:
-        lookup.check_known(arguments.profile, client.profiles, ProfileNotFound)
+        if arguments.profile is not None:
+            lookup.check_known(arguments.profile, client.profiles, ProfileNotFound)
 
     parts = arguments.only, added, arguments.written_for
     work: WorkRequest = Files(collection, *parts, arguments.snapshot)
@@ -211,6 +212,7 @@ def _retry(arguments: argparse.Namespace) -> int:
     nodes = arguments.nodes or None
     with Client(arguments.socket) as client:
         job = client.status(arguments.job)
+        lookup.check_operator(client, arguments.credential)
 
         def login() -> Login | None:
             has_login = {arguments.user, arguments.password_file, arguments.credential} != {None}

@@ -56,6 +56,13 @@ def test_no_answer_deletes_nothing(canned, terminal, jobs, typed, code):
     assert deleted(canned) == []
 
 
+def test_viewers_are_not_asked(canned, terminal, jobs):
+    canned.on("Credentials", canned.error("org.varlink.service.PermissionDenied"))
+    screen = terminal("delete", "3f2a")
+    assert screen.ended() == 77
+    assert "[y/N]" not in screen.screen
+
+
 # Runs `cucmctl` so that a Ctrl-C interrupts no call of the kernel: SIGUSR1 makes another thread
 # receive SIGINT. Python notes the signal and handles it in the main thread, once that thread runs.
 # The same happens if the signal comes right before the main thread calls the kernel.

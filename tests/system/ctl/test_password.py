@@ -46,7 +46,23 @@ def test_password_needs_a_terminal(process, canned):
     assert done.returncode == 2
     for named in ("'u'", "--password-file", "--credential"):
         assert named in said
-    assert {method for method, _ in canned.calls} <= {"Clusters"}
+    assert {method for method, _ in canned.calls} <= {"Clusters", "Credentials"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("start", "a", "--path", "x"),
+        ("discover", "a"),
+        ("run", "a", "show status"),
+        ("retry", "3f2a"),
+    ],
+)
+def test_viewers_are_not_asked(canned, ctl, job, words):
+    canned.on("Status", canned.reply({"job": job("failed")}))
+    canned.on("Credentials", canned.error("org.varlink.service.PermissionDenied"))
+    assert ctl(*words, "--user", "u").returncode == 77
+    assert {method for method, _ in canned.calls} <= {"Status", "Credentials"}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +95,7 @@ def test_bad_password_files_are_refused(ctl, canned, tmp_path, content, mode, wh
     done = ctl("start", "a", "--path", "x", "--user", "u", "--password-file", str(path))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"cucmctl: --password-file: '{path}': {why}\n"
-    assert {method for method, _ in canned.calls} <= {"Clusters"}
+    assert {method for method, _ in canned.calls} <= {"Clusters", "Credentials"}
 
 
 def test_no_user_means_no_password(canned, ctl):

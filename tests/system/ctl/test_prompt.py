@@ -91,7 +91,7 @@ def test_signals_restore_the_terminal(canned, asked, number):
     assert asked.process.returncode == -number  # ended by the signal itself, as its sender expects
     assert asked.settings == asked.before
     assert asked.screen.splitlines() == [QUESTION]
-    assert {method for method, _ in canned.calls} <= {"Clusters"}
+    assert {method for method, _ in canned.calls} <= {"Clusters", "Credentials"}
 
 
 @pytest.mark.parametrize(
@@ -107,4 +107,4 @@ def test_message_follows_on_its_own_line(canned, asked, typed, message):
     assert asked.ended() in (2, 130)
     assert asked.screen.splitlines() == [QUESTION, f"cucmctl: {message}"]
     assert asked.settings == asked.before
-    assert {method for method, _ in canned.calls} <= {"Clusters"}
+    assert {method for method, _ in canned.calls} <= {"Clusters", "Credentials"}

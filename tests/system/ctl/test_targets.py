@@ -159,7 +159,7 @@ def test_misspelt_cluster_is_refused(canned, ctl, words):
     done = ctl(words[0], "--user", "administrator", *words[1:])
     assert done.returncode == 5
     assert "did you mean site.invalid?" in done.stderr
-    assert {method for method, _ in canned.calls} <= {"Clusters"}
+    assert {method for method, _ in canned.calls} <= {"Clusters", "Credentials"}
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_misspelt_part_is_refused(canned, ctl, words, meant):
     done = ctl(words[0], "--user", "administrator", *words[1:])
     assert done.returncode == 5
     assert meant in done.stderr
-    assert {method for method, _ in canned.calls} <= {"Clusters"}
+    assert {method for method, _ in canned.calls} <= {"Clusters", "Credentials"}
 
 
 @pytest.mark.parametrize(
