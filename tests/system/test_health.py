@@ -42,12 +42,12 @@ def ctl_health(daemon: Daemon, lab: Lab, folder: Path, *options: str):
 
 @pytest.mark.long
 def test_healthy_nodes_are_all_good(daemon: Daemon, make_lab: MakeLab, tmp_path: Path) -> None:
-    done = ctl_health(daemon, make_lab(2), tmp_path)
-    assert done.returncode == 0, done.stdout
-    states = {line.split()[0] for line in done.stdout.splitlines() if line.startswith(" ")}
-    assert states == {"good"}
-    shown = daemon.ctl("status", "@last").stdout
-    assert done.stdout.strip() in shown
+    lab = make_lab(2)
+    done = ctl_health(daemon, lab, tmp_path)
+    assert (done.returncode, done.stdout) == (0, "2 nodes: 2 good\n")
+    assert done.stdout in daemon.ctl("status", "@last").stdout
+    shown = ctl_health(daemon, lab, tmp_path, "--all").stdout
+    assert {line.split()[0] for line in shown.splitlines() if line.startswith(" ")} == {"good"}
 
 
 @pytest.mark.long
@@ -68,6 +68,7 @@ def test_each_illness_is_found(tmp_path: Path) -> None:
             assert has == set(CHECKS)
         done = ctl_health(daemon, lab, tmp_path)
         assert done.returncode == 1
+        assert done.stdout.endswith("\n12 nodes: 10 bad, 1 look at it, 1 not read\n")
         between = "12.5.1.11900-146, and others of its cluster"
         assert between in done.stdout
         exported = daemon.ctl("export", "@last", "--format", "dir", "-o", str(tmp_path / "case"))

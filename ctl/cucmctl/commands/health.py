@@ -7,6 +7,8 @@ not be read.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from functools import partial
 
 from cucmctl.cli import exits
 from cucmctl.cli.options import Verb, VerbParser, add_targets, comma_separated
@@ -30,6 +32,7 @@ def _arguments(parser: VerbParser) -> None:
         type=comma_separated,
         help=f"only these checks: {', '.join(CHECKS)}",
     )
+    parser.add_argument("--all", action="store_true", help="print also what is good")
     how = add_job_options(parser, TIMEOUTS)
     add_reconnect(how)
 
@@ -39,7 +42,7 @@ def _health(arguments: argparse.Namespace) -> int:
     work = HealthChecks(arguments.only)
     on_start = and_follow(
         lambda job: f"looks at {render.count_of(len(job.nodes), 'node')}",
-        lambda: HealthView(worst, as_json=arguments.json),
+        lambda: HealthView(worst, good=arguments.all, as_json=arguments.json),
     )
     code = begin_on_nodes(arguments, "health", TIMEOUTS, work, on_start=on_start)
     return max([code, *worst], key=_SERIOUS.index) if code in _SERIOUS else code
@@ -50,10 +53,10 @@ _SERIOUS = (exits.DONE, exits.PARTIAL, exits.FAILED)
 
 
 class HealthView(TableAtTheEnd):
-    """Prints the findings, and appends their exit code to `worst`."""
+    """Prints the findings and the verdict, and appends their exit code to `worst`."""
 
-    def __init__(self, worst: list[int], *, as_json: bool) -> None:
-        super().__init__(health_text.lines, as_json=as_json)
+    def __init__(self, worst: list[int], *, good: bool, as_json: bool) -> None:
+        super().__init__(partial(health_text.lines, good=good), as_json=as_json)
         self._worst = worst
 
     def conclude(self, job: Job) -> None:
@@ -61,12 +64,15 @@ class HealthView(TableAtTheEnd):
         self._worst.append(health_text.exit_code(job))
         super().conclude(job)
 
+    def _lines(self, job: Job) -> Iterator[str]:
+        return render.paragraphs(super()._lines(job), [health_text.verdict(job)])
+
 
 COMMANDS = {
     "health": Verb(
-        "Checks whether every TARGET is well. For each check, says whether it is good, bad\n"
-        "or needs attention, with its figure and what to do. The commands only read; their\n"
-        "output is kept in the job.",
+        "Checks whether every TARGET is well. Prints what is bad, needs attention or was not\n"
+        "read, with what to do, and ends with counts. The commands only read; their output\n"
+        "is kept in the job.",
         "  cucmctl health berlin --only services,replication\n"
         "  cucmctl --json health berlin | jq '.nodes[].health.findings[]'",
         "0 all is good, 1 something is bad or a node failed, 3 something needs attention or was\n"

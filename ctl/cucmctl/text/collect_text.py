@@ -40,7 +40,9 @@ class CollectText(KindText):
         return health_text.complete(job) if _has_snapshot(job) else job
 
     def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
-        return health_text.lines(job, **layout) if _has_snapshot(job) else ()
+        if _has_snapshot(job):
+            verdict = f"health of {health_text.verdict(job)}"
+            yield from render.paragraphs(health_text.lines(job, **layout), [verdict])
 
     def result(self, job: Job, files: str) -> str:
         wrong = health_text.not_good(health_text.complete(job)) if _has_snapshot(job) else 0

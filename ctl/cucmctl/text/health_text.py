@@ -1,11 +1,12 @@
-"""PURE. Shows the health of nodes, node by node.
+"""PURE. Shows the health of nodes: a verdict with counts, and node by node what is not good.
 
-Findings that are bad, need attention or were not read come first, with what to do. The good ones
-follow.
+A state that this version does not know comes from a later daemon. It counts as "look at it", since
+calling it good could hide something.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Unpack
@@ -29,6 +30,13 @@ _WORDS = {
     GOOD: ("good", "succeeded"),
 }
 _WIDTH = max(len(word) for word, _ in _WORDS.values())
+# What a verdict counts, in this order: nodes that have not succeeded by their status, the others by
+# their worst finding.
+_NOT_CHECKED = "not checked"
+_COUNTED = (
+    *("failed", "bad", "look at it", "not read", _NOT_CHECKED),
+    *("cancelled", "running", "pending", "good"),
+)
 
 
 class HealthText(KindText):
@@ -44,12 +52,11 @@ class HealthText(KindText):
         return complete(job)
 
     def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
-        return lines(job, **layout) if any(node.health is not None for node in job.nodes) else ()
+        if any(node.health is not None for node in job.nodes):
+            yield from render.paragraphs(lines(job, **layout), [verdict(job)])
 
     def result(self, job: Job, files: str) -> str:
-        of_all = [len(node.health.findings) for node in job.nodes if node.health]
-        found, nodes = sum(of_all), len(of_all)
-        return f"{render.count_of(found, 'finding')} of {render.count_of(nodes, 'node')}"
+        return _counts(complete(job))
 
 
 TEXT = HealthText()
@@ -72,6 +79,10 @@ def _findings(node: Node) -> Sequence[Finding]:
     return () if node.health is None else node.health.findings
 
 
+def _state(finding: Finding) -> str:
+    return finding.state if finding.state in _WORDS else LOOK
+
+
 def not_good(job: Job) -> int:
     """Counts the findings that are not good. The job must be `complete`."""
     return sum(finding.state != GOOD for node in job.nodes for finding in _findings(node))
@@ -85,28 +96,51 @@ def exit_code(job: Job) -> int:
     return exits.PARTIAL if states - {GOOD} else exits.DONE
 
 
-def lines(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
-    """Yields the lines of a job, which must be `complete`.
+def verdict(job: Job) -> str:
+    """Returns `3 nodes: 1 bad, 2 good`. The job must be `complete`."""
+    return f"{render.count_of(len(job.nodes), 'node')}: {_counts(job)}"
 
-    Each node has a heading. There is nothing below the heading of a node that was not reached.
+
+def _counts(job: Job) -> str:
+    counts = Counter(map(_verdict_of_node, job.nodes))
+    return ", ".join(f"{counts[word]} {word}" for word in _COUNTED if counts[word])
+
+
+def _verdict_of_node(node: Node) -> str:
+    if node.status != "succeeded":
+        return node.status
+    states = set(map(_state, _findings(node)))
+    return next((word for state, (word, _) in _WORDS.items() if state in states), _NOT_CHECKED)
+
+
+def lines(job: Job, *, good: bool = False, **layout: Unpack[Layout]) -> Iterator[str]:
+    """Yields the findings of a job, which must be `complete`, below a heading for each node.
+
+    A node without findings to show has no heading.
+
+    good  whether good findings are shown too
     """
-    for number, node in enumerate(job.nodes):
-        of_node = _findings(node)
-        if number:
-            yield ""
+    return render.paragraphs(*(_lines_of_node(node, layout, good=good) for node in job.nodes))
+
+
+def _lines_of_node(node: Node, layout: Layout, *, good: bool) -> Iterator[str]:
+    order = list(_WORDS)
+    found = sorted(_findings(node), key=lambda finding: order.index(_state(finding)))
+    shown = [finding for finding in found if good or finding.state != GOOD]
+    none_applies = node.health is not None and not found and node.status == "succeeded"
+    if shown or none_applies:
         machine = (node.health.product, node.health.version) if node.health else ()
         yield visible(" ".join(filter(None, (node.node, *machine))))
-        if node.health is not None and not of_node and node.status == "succeeded":
-            yield "  none of these checks applies to this node"
-        in_turn = [finding for state in _WORDS for finding in of_node if finding.state == state]
-        for finding, after in zip_longest(in_turn, in_turn[1:]):
-            word, status = _WORDS[finding.state]
-            text = visible(f"{finding.check}: {finding.says}")
-            first, *others = _lines(f"  {word:{_WIDTH}}  {text}", layout)
-            yield first.replace(word, paint(word, status), 1) if layout.get("colour") else first
-            yield from others
-            if finding.hint and (after is None or after.hint != finding.hint):
-                yield from _lines(f"    hint: {visible(finding.hint)}", layout)
+    if none_applies:
+        yield "  none of these checks applies to this node"
+    for finding, after in zip_longest(shown, shown[1:]):
+        word, status = _WORDS[_state(finding)]
+        text = visible(f"{finding.check}: {finding.says}")
+        first, *others = _lines(f"  {word:{_WIDTH}}  {text}", layout)
+        yield first.replace(word, paint(word, status), 1) if layout.get("colour") else first
+        yield from others
+        if finding.hint and (after is None or after.hint != finding.hint):
+            yield from _lines(f"    hint: {visible(finding.hint)}", layout)
 
 
 def _lines(text: str, layout: Layout) -> list[str]:

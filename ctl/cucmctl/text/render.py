@@ -70,6 +70,15 @@ def count_of(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
+def paragraphs(*groups: Iterable[str]) -> Iterator[str]:
+    """Yields the lines of all groups, with an empty line between two groups that have lines."""
+    between: tuple[str, ...] = ()
+    for group in groups:
+        if shown := list(group):
+            yield from (*between, *shown)
+            between = ("",)
+
+
 def local(at: datetime) -> str:
     """Returns a time in the local time zone, to the second."""
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
@@ -100,8 +109,6 @@ def show_job(job: Job, now: datetime, **layout: Unpack[Layout]) -> Iterator[str]
     failure are named.
     """
     text = text_of(job)
-    yield from _heading(job, now, colour=layout.get("colour", False))
-    yield ""
     rows: Sequence[tuple[str, ...]] = [
         (
             node.node,
@@ -118,15 +125,14 @@ def show_job(job: Job, now: datetime, **layout: Unpack[Layout]) -> Iterator[str]
         for node in job.nodes
     ]
     headings, rows = text.columns(job, ("NODE", "STATUS", "PHASE", "FILES", "SIZE", "TIME"), rows)
-    yield from table(headings, rows, right="PACKETS FILES SIZE TIME", **layout)
-    if found := list(text.findings(text.complete(job), **layout)):
-        yield ""
-        yield from found
-    columns, ascii_only = layout.get("columns"), layout.get("ascii_only", False)
-    if lines := list(remarks(job, columns=columns, ascii_only=ascii_only)):
-        yield ""
-        for line in lines:
-            yield paint(line, "partial") if line.startswith(GAP) and layout.get("colour") else line
+    colour, columns = layout.get("colour", False), layout.get("columns")
+    below = remarks(job, columns=columns, ascii_only=layout.get("ascii_only", False))
+    yield from paragraphs(
+        _heading(job, now, colour=colour),
+        table(headings, rows, right="PACKETS FILES SIZE TIME", **layout),
+        text.findings(text.complete(job), **layout),
+        (paint(line, "partial") if line.startswith(GAP) and colour else line for line in below),
+    )
 
 
 def first_in_view(lines: Iterable[str], rows: int | None, columns: int | None) -> Iterator[str]:

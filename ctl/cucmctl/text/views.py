@@ -138,10 +138,9 @@ class TableAtTheEnd(EndingOnly):
 
     def _lines(self, job: Job) -> Iterator[str]:
         layout = printer.layout(sys.stdout)
-        yield from self._found(job, **layout)
         columns, ascii_only = layout["columns"], layout["ascii_only"]
-        if below := list(remarks(job, columns=columns, ascii_only=ascii_only)):
-            yield from ("", *below)
+        below = remarks(job, columns=columns, ascii_only=ascii_only)
+        return render.paragraphs(self._found(job, **layout), below)
 
 
 class AtTheEnd(EndingOnly):

@@ -1,6 +1,7 @@
-"""Findings about the health of nodes: order, width and exit code."""
+"""Findings about the health of nodes: order, width, verdict and exit code."""
 
 import re
+from collections.abc import Iterable
 
 import pytest
 
@@ -28,21 +29,48 @@ def a_job(job, node):
     return made
 
 
+def marks(lines: Iterable[str]) -> list[str]:
+    """Returns the first word of each line below the heading of a node."""
+    return [line.split()[0] for line in lines if line.startswith(" ")]
+
+
 def test_worst_findings_come_first(a_job) -> None:
-    shown = list(health_text.lines(a_job(*FINDINGS)))
+    shown = list(health_text.lines(a_job(*FINDINGS), good=True))
     assert shown[0] == "a callmanager 15.0.1.11900-40"
-    marks = [line.split()[0] for line in shown[1:-2]]
-    assert marks == ["bad", "bad", "hint:", "look", "hint:", "not", "good", "good"]
-    assert [line.split()[1] for line in shown[-4:-2]] == ["version:", "disk:"]
-    assert shown[-3].endswith("50 % of the logging partition is used")
-    assert shown[-1] == "b"
+    assert marks(shown) == ["bad", "bad", "hint:", "look", "hint:", "not", "good", "good"]
+    assert [line.split()[1] for line in shown[-2:]] == ["version:", "disk:"]
+    assert shown[-1].endswith("50 % of the logging partition is used")
+
+
+def test_good_findings_are_left_out(a_job) -> None:
+    well = Health(FINDINGS[:1])
+    shown = list(health_text.lines(a_job(*FINDINGS, second=well)))
+    assert marks(shown) == ["bad", "bad", "hint:", "look", "hint:", "not"]
+    assert list(health_text.lines(a_job(FINDINGS[0], second=well))) == []
+
+
+def test_unknown_state_needs_attention(a_job) -> None:
+    """The state comes from a later daemon."""
+    done = a_job(FINDINGS[0], Finding("disk", "warm", "40 C"))
+    assert marks(health_text.lines(done)) == ["look"]
+    assert health_text.verdict(done) == "2 nodes: 1 look at it, 1 not checked"
+    assert health_text.exit_code(done) == 3
+
+
+def test_verdict_counts_worst_findings(job, node) -> None:
+    good, *others = (Health((Finding("ntp", state, "x"),)) for state in (GOOD, LOOK, BAD, UNREAD))
+    nodes = [node(str(at), "succeeded", health=health) for at, health in enumerate(others)]
+    nodes += [node("9", "succeeded", health=good), node("b", "succeeded", health=good)]
+    nodes += [node("c", "failed", health=good), node("d", "running")]
+    counts = "1 failed, 1 bad, 1 look at it, 1 not read, 1 running, 2 good"
+    assert health_text.verdict(job(*nodes, kind="health")) == f"7 nodes: {counts}"
 
 
 @pytest.mark.parametrize("columns", [80, 200])
 def test_lines_fit_the_terminal(a_job, columns: int) -> None:
-    plain = list(health_text.lines(a_job(*FINDINGS), columns=columns))
+    plain = list(health_text.lines(a_job(*FINDINGS), good=True, columns=columns))
     assert max(map(len, plain)) <= columns
-    coloured = health_text.lines(a_job(*FINDINGS), columns=columns, colour=True)
+    coloured = health_text.lines(a_job(*FINDINGS), good=True, columns=columns, colour=True)
     assert [re.sub("\x1b\\[[0-9;]*m", "", line) for line in coloured] == plain
 
 
