@@ -135,14 +135,19 @@ def _shown_value(value: object) -> str:
 # The largest number of names that are suggested for a misspelt name.
 MOST_NEAR = 3
 # How alike two names must be, from 0 to 1. This allows one wrong letter in four, or two swapped
-# letters in six.
+# letters in six. Names of the same length may have one wrong letter, or two swapped ones, in three:
+# `lba` is like `lab`, but `ls` is not like `list`.
 ALIKE = 0.7
+ALIKE_AS_LONG = 0.66
 
 
 def near(name: str, known: Iterable[str]) -> list[str]:
     """Returns the known names that resemble `name`, regardless of case."""
-    spelled = {word.lower(): word for word in known}
-    return [spelled[word] for word in get_close_matches(name.lower(), spelled, MOST_NEAR, ALIKE)]
+    spelled, typed = {word.lower(): word for word in known}, name.lower()
+    as_long = [word for word in spelled if len(word) == len(typed)]
+    found = get_close_matches(typed, spelled, MOST_NEAR, ALIKE)
+    found = found or get_close_matches(typed, as_long, MOST_NEAR, ALIKE_AS_LONG)
+    return [spelled[word] for word in found]
 
 
 # Arguments that several verbs have

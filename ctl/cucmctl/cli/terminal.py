@@ -52,6 +52,11 @@ def ask(question: str, *, echo: bool = False) -> bytes:
         os.close(terminal)
 
 
+def says_yes(question: str) -> bool:
+    """Asks at the terminal, and returns whether the answer is yes. Raises what `ask` does."""
+    return ask(f"{question} [y/N] ", echo=True).strip().lower() in (b"y", b"yes")
+
+
 class _SignalWatch:
     """Notes the signals that arrive in its block. They have no other effect until the block ends.
 

@@ -62,7 +62,7 @@ def _delete(arguments: argparse.Namespace) -> int:
                 printer.line(printer.visible(line), sys.stderr)
             number = render.count_of(len(found), "job")
             what = f"the files of {number}" if arguments.files else f"{number} with all files"
-            if not _says_yes(f"delete {what}"):
+            if not _says_yes(f"delete {what}?"):
                 return _nothing_deleted()
         code = exits.DONE
         for job_id in found:
@@ -80,13 +80,12 @@ def _delete(arguments: argparse.Namespace) -> int:
 
 def _says_yes(asked: str) -> bool:
     try:
-        answer = terminal.ask(f"{asked}? [y/N] ", echo=True)
+        return terminal.says_yes(asked)
     except KeyboardInterrupt:
         _nothing_deleted()
         raise
     except OSError:  # standard input is a terminal, but not the one that controls this process
         raise _nobody_to_ask() from None
-    return answer.strip().lower() in (b"y", b"yes")
 
 
 def _nothing_deleted() -> int:
@@ -131,7 +130,7 @@ def _prune(arguments: argparse.Namespace) -> int:
         reply = prune(dry_run=ask or arguments.dry_run)
         while ask and reply.jobs:
             _show(reply, sys.stderr)
-            if not _says_yes(f"delete {_sum(reply)}"):
+            if not _says_yes(f"delete {_sum(reply)}?"):
                 return _nothing_deleted()
             shown, reply = _ids(reply), prune(dry_run=True)
             if _ids(reply) <= shown:

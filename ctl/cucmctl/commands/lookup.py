@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from cucmctl.cli import printer
+from cucmctl.cli import printer, terminal
 from cucmctl.cli.options import PARTS, near
 from cucmctl.client.client import Client
 from cucmctl.client.cluster import shorten_list
@@ -96,8 +97,9 @@ def check_operator(client: Client, credential: str | None = None) -> None:
 def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:
     """Returns the clusters of the configuration by name, and checks `names` against them.
 
-    Prints a message for a name that resembles a cluster but may be a host. Raises `UnknownTarget`
-    if the name cannot be a host, or names an unknown part of a cluster.
+    If a name resembles a cluster but may be a host, asks what is meant; without a terminal prints a
+    message. Raises `UnknownTarget` if the host is not meant, if there is no such host, and for an
+    unknown part of a cluster.
 
     names  targets without the part of a cluster, see `base_of`
     """
@@ -122,6 +124,12 @@ def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:
         except (OSError, UnicodeError):
             text = f"{name!r} is no cluster, and no host has that name; {meant}"
             raise UnknownTarget(text) from None
+        if sys.stdin is not None and sys.stdin.isatty():
+            question = f"{name!r} is no cluster, but the name of a host; {meant} Use the host?"
+            with suppress(OSError):  # another terminal controls this process
+                if not terminal.says_yes(printer.visible(question)):
+                    raise UnknownTarget(f"{name!r} is no cluster; {meant}")
+                continue
         printer.note(f"{name!r} is used as the name of a host; {meant}")
     return by_name
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 
 from cucmctl.cli import exits, printer
 from cucmctl.cli.options import (
@@ -43,6 +44,8 @@ from cucmctl.text.window import window
 from cucmd.job.kind import WorkRequest
 from cucmd.job.work_request import LOCATIONS, Collection, Estimate, Files, Login
 from cucmd.protocol.jobs import Job
+
+_LOCAL = "%Y-%m-%d %H:%M:%S %Z"
 
 
 def _start_arguments(parser: VerbParser) -> None:
@@ -143,10 +146,13 @@ def _collection(arguments: argparse.Namespace) -> Collection:
     if until is not None and since is None:
         raise UsageError("--until: needs --since, the time to begin at")
     if until is not None and until.clock and until.latest <= since.earliest:
-        until = next_day(until)
+        # `--since 10:00 --until 09:00` at noon is a mistake, and does not mean tomorrow.
+        local = since.earliest.astimezone()
+        if not (since.clock and local.date() == datetime.now().date()):
+            until = next_day(until)
     if until is not None and until.latest <= since.earliest:
-        both = f"{rfc3339(until.latest)} is not after --since, {rfc3339(since.earliest)}"
-        raise UsageError(f"--until: {both}")
+        end, begin = (f"{at.astimezone():{_LOCAL}}" for at in (until.latest, since.earliest))
+        raise UsageError(f"--until: {end} is not after --since, {begin}")
     if arguments.profile is None and not arguments.path:
         raise UsageError("nothing to collect: give --profile or --path")
     if arguments.only and arguments.profile is None:

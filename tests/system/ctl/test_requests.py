@@ -1,5 +1,7 @@
 """Arguments of the verbs that start a job: their requests, and wrong usage of all verbs."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 HOW = ("--connect-timeout", "1", "--login-timeout", "2", "--label", "case=1", "--credential", "lab")
@@ -138,6 +140,15 @@ def test_until_without_day_follows_since(canned, ctl, job):
         assert done.stderr.startswith("cucmctl: window  ")
         collection = canned.calls[-1][1]["collection"]
         assert collection["since"] < collection["until"]
+
+
+def test_end_before_beginning_is_refused(ctl):
+    """The two times are of today, since it is past noon in this time zone."""
+    zone = f"NOON{datetime.now(UTC).hour - 12:+d}"
+    done = ctl("start", "a", "--path", "x", "--since", "10:00", "--until", "09:00", TZ=zone)
+    assert done.returncode == 2
+    for time in ("09:00:00 NOON", "10:00:00 NOON"):
+        assert time in done.stderr
 
 
 # Wrong usage, and what the message begins with.

@@ -162,6 +162,17 @@ def test_misspelt_cluster_is_refused(canned, ctl, words):
     assert {method for method, _ in canned.calls} <= {"Clusters", "Credentials"}
 
 
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 5)])
+def test_asks_whether_host_is_meant(canned, terminal, job, answer, code):
+    knows(canned, "localhots")
+    canned.on("Start", canned.reply({"job": job("running")}))
+    screen = terminal("start", "localhost", *START)
+    screen.until("did you mean localhots? Use the host? [y/N]")
+    assert "Start" not in [method for method, _ in canned.calls]
+    screen.type(f"{answer}\n")
+    assert screen.ended() == code
+
+
 @pytest.mark.parametrize(
     ("words", "meant"),
     [

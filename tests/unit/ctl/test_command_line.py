@@ -198,7 +198,7 @@ def test_help_fits_80_columns(capsys, verb):
     assert max(map(len, shown.splitlines())) <= 80
 
 
-KNOWN = ["berlin", "bern", "Hamburg", "callmanager"]
+KNOWN = ["berlin", "bern", "Hamburg", "callmanager", "lab"]
 
 
 @pytest.mark.parametrize(
@@ -208,6 +208,8 @@ KNOWN = ["berlin", "bern", "Hamburg", "callmanager"]
         ("BERLIN", ["berlin", "bern"]),
         ("hambrug", ["Hamburg"]),
         ("calmanager", ["callmanager"]),
+        ("lba", ["lab"]),
+        ("la-pub", []),
         ("paris", []),
         ("", []),
     ],
