@@ -29,6 +29,7 @@ from cucmd.jobs.job_errors import position_of
 from cucmd.jobs.job_feed import JobFeed
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.plan import labels
+from cucmd.plan.kept_logins import KeptLogins
 from cucmd.plan.planner import MOST_NODES, Planned, Planner
 from cucmd.plan.resolve import errors_below
 from cucmd.protocol import jobs as wire
@@ -57,6 +58,7 @@ class JobMethods:
     planner      returns the planner; called for each request, since a reload replaces it
     on_status    called with each job whose state a call asks for
     discoveries  returns what nodes have said about their clusters, the newest first
+    logins       the logins that are kept for users
     """
 
     def __init__(
@@ -66,7 +68,10 @@ class JobMethods:
         planner: Callable[[], Planner],
         on_status: Callable[[Job], None] = lambda job: None,
         discoveries: Callable[[], Awaitable[Sequence[StoredDiscovery]]] = no_discoveries,
+        *,
+        logins: KeptLogins | None = None,
     ) -> None:
+        self._logins = logins or KeptLogins()
         self._discoveries = discoveries
         self._thread = ConfigThread()
         self._supervisor = supervisor
@@ -93,7 +98,10 @@ class JobMethods:
         discoveries = await self._discoveries()
         with errors_below(member, work):
             names, login = request.nodes, request.login
-            plan = partial(self._planner().plan, names, login, work, request, discoveries)
+            kept = self._logins.of((caller.uid, caller.asked_by))
+            plan = partial(
+                self._planner().plan, names, login, work, request, discoveries, kept=kept
+            )
             job, tasks = await self._with_login(login, plan)
             return replace(job, uid=caller.uid, asked_by=caller.asked_by), tasks
 
@@ -117,15 +125,20 @@ class JobMethods:
         with traced("Retry", caller, request.request_id) as request_id:
             with refusals(caller):
                 _check_named(request.nodes, "all that did not succeed")
-                plan = partial(self._plan_retry, self._planner(), request)
+                plan = partial(self._plan_retry, self._planner(), request, caller)
                 key = start_key(caller.uid, request, caller.asked_by)
                 job = await self._supervisor.retry(request.job_id, plan, key, uid=caller.uid)
             _log(caller, request_id, job.job_id, f"retry {job.retries}")
             return wire.StartReply(self._wire(job), request_id)
 
-    async def _plan_retry(self, planner: Planner, request: wire.RetryRequest, job: Job) -> Planned:
+    async def _plan_retry(
+        self, planner: Planner, request: wire.RetryRequest, caller: Caller, job: Job
+    ) -> Planned:
         names, login, try_all = request.nodes, request.login, bool(request.try_all)
-        plan = partial(planner.plan_retry, job, names=names, login=login, try_all=try_all)
+        kept = self._logins.of((caller.uid, caller.asked_by))
+        plan = partial(
+            planner.plan_retry, job, names=names, login=login, try_all=try_all, kept=kept
+        )
         return await self._with_login(login, plan)
 
     async def status(self, caller: Caller, request: requests.StatusRequest) -> wire.JobReply:

@@ -75,6 +75,20 @@ def jobs_interface(
         Method(
             "Credentials", known.CredentialsRequest, known.CredentialsReply, knowledge.credentials
         ),
+        Method(
+            "KeepLogin",
+            known.KeepLoginRequest,
+            known.KeepLoginReply,
+            knowledge.keep_login,
+            effect=True,
+        ),
+        Method(
+            "ForgetLogin",
+            known.ForgetLoginRequest,
+            known.ForgetLoginReply,
+            knowledge.forget_login,
+            effect=True,
+        ),
         Method("Reload", known.ReloadRequest, known.ReloadReply, knowledge.reload, effect=True),
     )
     return Interface(

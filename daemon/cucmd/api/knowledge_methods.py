@@ -1,24 +1,36 @@
-"""Answers the calls of `io.cucmd.Jobs` about clusters, profiles and credentials, and `Reload`.
+"""Answers the calls of `io.cucmd.Jobs` about clusters, profiles, credentials and kept logins, and
+`Reload`.
 
-Only names are read and sent, no passwords, and no method contacts a node.
+No password is sent, and no method contacts a node.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import chain
 from typing import TypeAlias
 
 import trio
 from msgspec.structs import asdict
 
 from cucmd.api.refusals import error, refusals, refusals_of_files
-from cucmd.config import Config
+from cucmd.config import Config, InvalidValue
 from cucmd.config.config_thread import ConfigThread
 from cucmd.config.credentials import credential_names, credentials_directory
 from cucmd.config.profiles import Profile
 from cucmd.config.rules import is_credential_name
-from cucmd.plan.known_clusters import KnownCluster, has_node, known_clusters
+from cucmd.plan.kept_logins import (
+    MOST_SECONDS,
+    USUAL_SECONDS,
+    KeptLogins,
+    Owner,
+    Target,
+    targets_of,
+)
+from cucmd.plan.known_clusters import KnownCluster, has_node, known_clusters, node_keys
+from cucmd.plan.planner import check_login
 from cucmd.protocol import errors as wire_errors
 from cucmd.protocol import knowledge as wire
 from cucmd.store import Store
@@ -40,6 +52,7 @@ class KnowledgeMethods:
 
     config   returns the configuration; called for each request, since a reload replaces it
     environ  the daemon's environment
+    logins   the logins that are kept for users
     """
 
     def __init__(
@@ -48,7 +61,9 @@ class KnowledgeMethods:
         config: Callable[[], Config],
         environ: Mapping[str, str],
         reload: Reload,
+        logins: KeptLogins | None = None,
     ) -> None:
+        self._logins = logins or KeptLogins()
         self._store = store
         self._reload = reload
         self._config = config
@@ -88,13 +103,60 @@ class KnowledgeMethods:
                 found.append(
                     wire.Credential(name, tied=True, nodes=use.nodes, clusters=use.clusters)
                 )
-        return wire.CredentialsReply(tuple(found))
+        return wire.CredentialsReply(tuple(found), self._kept_for(caller) or None)
+
+    async def keep_login(
+        self, caller: Caller, request: wire.KeepLoginRequest
+    ) -> wire.KeepLoginReply:
+        login, seconds = request.login, request.duration
+        with refusals(caller):
+            check_login(login)
+            if login.username is None or login.password is None:
+                raise InvalidValue("login", "is not complete; give a username and a password")
+            seconds = USUAL_SECONDS if seconds is None else seconds
+            if not 1 <= seconds <= MOST_SECONDS:
+                expected = f"{seconds:g}: expected 1 to {MOST_SECONDS} seconds"
+                raise InvalidValue("duration", expected)
+            self._logins.keep(
+                _owner_of(caller),
+                targets_of(self._config(), request.nodes),
+                (login.username, login.password),
+                seconds,
+                accept_nodes=bool(request.accept_nodes),
+            )
+        return wire.KeepLoginReply(self._kept_for(caller))
+
+    async def forget_login(
+        self, caller: Caller, request: wire.ForgetLoginRequest
+    ) -> wire.ForgetLoginReply:
+        names = request.nodes
+        # A name that was that of a cluster when the login was kept may be that of a node now.
+        targets: set[Target] | None = None
+        if names is not None:
+            targets = set(chain(names, *map(node_keys, names)))
+        return wire.ForgetLoginReply(self._logins.forget(_owner_of(caller), targets))
+
+    def _kept_for(self, caller: Caller) -> tuple[wire.KeptLogin, ...]:
+        now, at = trio.current_time(), datetime.now(UTC)
+        return tuple(
+            wire.KeptLogin(
+                kept.name,
+                kept.login.username,
+                at + timedelta(seconds=kept.deadline - now),
+                kept.accept_nodes or None,
+            )
+            for kept in self._logins.of(_owner_of(caller)).values()
+        )
 
     async def reload(self, caller: Caller, request: wire.ReloadRequest) -> wire.ReloadReply:
         try:
             return wire.ReloadReply(await self._reload(caller.for_log))
         except CannotReload as reason:
             raise error(wire_errors.ReloadFailed(str(reason))) from None
+
+
+def _owner_of(caller: Caller) -> Owner:
+    return caller.uid, caller.asked_by
 
 
 def _profile(profile: Profile) -> wire.Profile:

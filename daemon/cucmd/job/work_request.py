@@ -53,7 +53,8 @@ class Collection(Struct, frozen=True):
 
 class Login(Struct, frozen=True):
     """Says who to log in as on the nodes: a username with a password, or the name of a credential.
-    Without a password and a credential each node gets the credential of its cluster.
+    Without a password and a credential the logins count that KeepLogin has kept for this user, if
+    they cover all nodes of the job. Otherwise each node gets the credential of its cluster.
     """
 
     username: str | None = None
@@ -61,6 +62,10 @@ class Login(Struct, frozen=True):
     password: str | None = None
     # The name of a credential that the daemon was given.
     credential: str | None = None
+    # Only kept logins count, and not the credentials of clusters. The call is refused with
+    # InvalidRequest for login if none is kept for any of the nodes, and for login.kept if one is
+    # kept for some of them, but not for all.
+    kept: bool | None = None
 
     def __repr__(self) -> str:  # a repr ends up in logs and tracebacks; a password must not
         return f"Login(username={self.username!r}, credential={self.credential!r})"

@@ -81,6 +81,8 @@ TICK = 0.5
 # Seconds that a cancel gives the store before it ends the tasks. Hundreds of tasks that end at the
 # same time would take the processor from the save, for which the caller of the cancel waits.
 SAVE_FIRST = 0.1
+# The hint for a node that has refused a login of `plan/kept_logins.py`.
+FORGOTTEN = "the daemon has forgotten this login; check the password, and keep it: cucmctl login"
 
 
 class JobRun:
@@ -272,6 +274,13 @@ class JobRun:
                 return second_name
             async with self._services.slots.session(address, task.sessions):
                 ending = await do_work(self._services.work_on_node, task, report)
+                if (
+                    task.forget_login is not None
+                    and isinstance(ending, Failure)
+                    and self._trials.is_refusal(task, ending)
+                ):
+                    task.forget_login()
+                    ending = replace(ending, hint=FORGOTTEN)
                 return ending
         finally:
             self._trials.note_end(task, ending if isinstance(ending, Failure) else None)

@@ -134,11 +134,15 @@ class LoginTrials:
         trial.has_worked = True
         trial.give_turns()
 
+    def is_refusal(self, task: NodeTask, failed: Failure) -> bool:
+        """Says whether the node itself has refused the login, before `note_end` is called."""
+        trial = self._trials[_login_key(task)]
+        return failed.code == Code.AUTH_FAILED and task.node not in trial.not_sent
+
     def note_end(self, task: NodeTask, failed: Failure | None) -> None:
         """Notes that the work on the node has ended. `failed` is why it failed, if it did."""
         trial = self._trials[_login_key(task)]
-        refused = failed is not None and failed.code == Code.AUTH_FAILED
-        if refused and task.node not in trial.not_sent:
+        if failed is not None and self.is_refusal(task, failed):
             self._working.remove(task)
             trial.note_refusal(task.node)
         trial.contacted.pop(task.node, None)

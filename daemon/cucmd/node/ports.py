@@ -256,7 +256,8 @@ class NodeTask(msgspec.Struct, frozen=True):
     asked_at: when the job was requested.
     joint_run: set if the nodes of the job begin and end together.
     may_run: the names of captures that began earlier in the job and may still run.
-    credential: the name of the login, or None if the login came with the request.
+    credential: the name of the login, or None if the login came with the request or was kept.
+    forget_login: forgets the kept login that this task uses; None for any other login.
     cluster: the name of the node's cluster, if it has one.
     """
 
@@ -277,6 +278,7 @@ class NodeTask(msgspec.Struct, frozen=True):
     quota: Quota = msgspec.field(default_factory=Quota)
     asked_at: datetime | None = None
     credential: str | None = None
+    forget_login: Callable[[], None] | None = None
     cluster: str | None = None
     joint_run: JointRun | None = None
     may_run: tuple[str, ...] = ()

@@ -1,8 +1,9 @@
 """Makes a job from a request, and a task for each of its nodes.
 
 Whatever can be refused is refused here, before the job exists. Passwords are put into the tasks and
-nowhere else. The login of a node comes from the request, or is the credential of the node's
-cluster. A credential is only sent to the nodes that the configuration allows for it.
+nowhere else. The login of a node comes from the request, or is kept for the user who makes it
+(`kept_logins.py`), or is the credential of the node's cluster. A credential is only sent to the
+nodes that the configuration allows for it, a kept login only to the nodes for which it is kept.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeAlias
 
 from msgspec.structs import asdict, replace
@@ -34,6 +36,7 @@ from cucmd.jobs.job_errors import position_of
 from cucmd.node.ports import Credentials, NodeTask, Retry
 from cucmd.node_name import folder_of, marked_nodes, parse_node
 from cucmd.plan import labels
+from cucmd.plan.kept_logins import Kept, KeptLogin, find_kept
 from cucmd.plan.known_clusters import describe_nodes
 from cucmd.plan.resolve import (
     check_simultaneous,
@@ -54,6 +57,7 @@ LONGEST_SECRET = 1024  # characters of a password, which is in memory until its 
 MOST_NAMED = 10  # nodes that a message names
 # A job, and a task for each of its nodes. The task is None for a node that has settled.
 Planned: TypeAlias = tuple[Job, tuple[NodeTask | None, ...]]
+NOTHING_KEPT: Kept = MappingProxyType({})
 
 
 class Planner:
@@ -77,11 +81,14 @@ class Planner:
         work: WorkRequest,
         how: work_request.How,
         discoveries: Sequence[StoredDiscovery] = (),
+        *,
+        kept: Kept = NOTHING_KEPT,
     ) -> Planned:
         """Plans a job and the tasks of its nodes.
 
         names        names of nodes and clusters
         discoveries  the newest first
+        kept         the logins that are kept for the user
 
         Raises `InvalidValue`, `UnknownProfile`, `UnknownCredential`, `CredentialRefused`.
         """
@@ -96,9 +103,6 @@ class Planner:
             timeouts=resolve_timeouts(how.timeouts, whole.timeouts),
             concurrency=resolve_concurrency(how.concurrency, whole.limits.concurrency),
             nodes=nodes,
-            username=login.username,
-            credential=login.credential,
-            resumable=login.password is None,
             timeouts_asked=tuple(name for name, value in timeouts.items() if value is not None),
             request_id=how.request_id,
             targets=tuple(dict.fromkeys(names)),
@@ -106,7 +110,7 @@ class Planner:
             try_all=bool(how.try_all),
             accept_nodes=bool(how.accept_nodes),
         )
-        tasks = self._tasks(job, login)
+        job, tasks = self._plan_tasks(job, login, kept)
         if job.work.simultaneous:
             check_simultaneous(job, tasks, self._config.limits.connections)
             job = replace(job, concurrency=len(job.nodes))
@@ -147,6 +151,7 @@ class Planner:
         names: Sequence[str] | None,
         login: work_request.Login | None,
         try_all: bool,
+        kept: Kept = NOTHING_KEPT,
     ) -> Planned:
         """Plans another try of a job, and the tasks of the nodes that are tried again.
 
@@ -168,18 +173,12 @@ class Planner:
         again = job.retry(frozenset(tried))
         login = login or work_request.Login()
         if login.password is None and login.credential is None:
-            if not job.resumable:
-                reason = "is missing; the password of the job was typed in and was not kept"
-                raise InvalidValue("login", reason)
-            login = work_request.Login(login.username or job.username, None, job.credential)
-        again = replace(
-            again,
-            username=login.username,
-            credential=login.credential,
-            resumable=login.password is None,
-            try_all=try_all,
-        )
-        return again, self._tasks(again, login)
+            # Do not send a credential in place of a password that was typed in.
+            only_kept = login.kept or not job.resumable
+            credential = None if only_kept else job.credential
+            username = login.username or job.username
+            login = work_request.Login(username, None, credential, only_kept or None)
+        return self._plan_tasks(replace(again, try_all=try_all), login, kept)
 
     def replan(self, job: Job) -> tuple[NodeTask | None, ...] | None:
         """Plans the tasks of a job that was not finished before a restart.
@@ -190,15 +189,23 @@ class Planner:
             return None
         login = work_request.Login(username=job.username, credential=job.credential)
         try:
-            return self._tasks(job, login)
+            return self._plan_tasks(job, login)[1]
         except (InvalidValue, UnknownCredential, CredentialRefused) as error:
             log.error("job %s cannot go on: %s", job.job_id, error)  # noqa: TRY400  no defect
             return None
 
-    def _tasks(self, job: Job, login: work_request.Login) -> tuple[NodeTask | None, ...]:
-        """Makes the tasks of the nodes. The task is None for a node that has settled."""
+    def _plan_tasks(
+        self, job: Job, login: work_request.Login, kept: Kept = NOTHING_KEPT
+    ) -> Planned:
+        """Makes the tasks of the nodes, and notes in the job which login they have."""
         logins = Logins(self._config, self._environ, login)
-        logins.check_accepted(job)
+        logins.choose(job, kept)
+        job = replace(
+            job,
+            username=logins.username,
+            credential=login.credential,
+            resumable=logins.can_be_read_again,
+        )
         whole = self._config.for_job([node.named_by or node.node for node in job.nodes])
         of_job = Allowance(whole.limits.job_bytes, job.quota_bytes)
         # The timeouts of the request apply to every node. The others come from its cluster.
@@ -220,6 +227,7 @@ class Planner:
                 host=host,
                 port=port,
                 login=logins.find(node, settings, accepted=job.accept_nodes),
+                forget_login=logins.forget_of(node),
                 work=job.work,
                 timeouts=resolve_timeouts(overrides, settings.timeouts),
                 retry=Retry(retry.attempts, retry.base, retry.cap),
@@ -236,11 +244,31 @@ class Planner:
                 may_run=node.may_run,
             )
             tasks.append(task)
-        return tuple(tasks)
+        return job, tuple(tasks)
+
+
+def check_login(login: work_request.Login) -> None:
+    """Raises `InvalidValue` if the login of a request cannot be one."""
+    if login.password is not None and login.credential is not None:
+        raise InvalidValue("login", "has a password and a credential; give one of them")
+    if login.password is not None and not login.username:
+        raise InvalidValue("login.username", "is missing; a password needs a username")
+    name = login.username or ""
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        expected = f"expected at most {LONGEST_NAME} printable characters"
+        raise InvalidValue("login.username", wrong_value(name, expected))
+    if (password := login.password) is not None:
+        if len(password) > LONGEST_SECRET:
+            reason = f"has more than {LONGEST_SECRET} characters"
+            raise InvalidValue("login.password", reason)
+        if not password or any(character in password for character in "\r\n\0"):
+            reason = "is empty or contains a line break; the value is not shown"
+            raise InvalidValue("login.password", reason)
 
 
 class Logins:
-    """Finds the login for each node: from the request, or the credential of the node's cluster.
+    """Finds the login for each node: from the request, a kept login, or the credential of the
+    node's cluster. Call `choose` first.
 
     Raises `InvalidValue` if the login of the request is wrong.
     """
@@ -252,23 +280,51 @@ class Logins:
         self._environ = environ
         self._login = login
         self._read: dict[str, work_request.Login] = {}
-        if login.password is not None and login.credential is not None:
-            raise InvalidValue("login", "has a password and a credential; give one of them")
-        if login.password is not None and not login.username:
-            raise InvalidValue("login.username", "is missing; a password needs a username")
-        name = login.username or ""
-        if len(name) > LONGEST_NAME or not name.isprintable():
-            expected = f"expected at most {LONGEST_NAME} printable characters"
-            raise InvalidValue("login.username", wrong_value(name, expected))
-        if (password := login.password) is not None:
-            if len(password) > LONGEST_SECRET:
-                reason = f"has more than {LONGEST_SECRET} characters"
-                raise InvalidValue("login.password", reason)
-            if not password or any(character in password for character in "\r\n\0"):
-                reason = "is empty or contains a line break; the value is not shown"
-                raise InvalidValue("login.password", reason)
+        self._kept: dict[str, KeptLogin] = {}  # by the names of nodes
+        self._missing = "has no password and no credential; give one of them"
+        check_login(login)
 
-    def check_accepted(self, job: Job) -> None:
+    @property
+    def username(self) -> str | None:
+        """Returns the username of the request, or that of the only login that is kept."""
+        names = {kept.login.username for kept in self._kept.values()}
+        return names.pop() if len(names) == 1 else self._login.username
+
+    @property
+    def can_be_read_again(self) -> bool:
+        """Says whether every password comes from a credential."""
+        return self._login.password is None and not self._kept
+
+    def choose(self, job: Job, kept: Kept) -> None:
+        """Chooses the kept logins if the request has no other login, and they cover all nodes of
+        the job. Otherwise none of them is used. Raises `InvalidValue`.
+        """
+        login = self._login
+        if login.password is None and login.credential is None:
+            nodes = [node for node in job.nodes if not node.settled]
+            for node in nodes:
+                found = find_kept(
+                    self._config, kept, node, login.username, accepted=job.accept_nodes
+                )
+                if found is not None:
+                    self._kept[node.node] = found
+            outside = [node.node for node in nodes if node.node not in self._kept]
+            if not outside:
+                return
+            if self._kept:
+                self._missing = f"is not kept for {_listed(outside)}"
+                if any(node.named_by for node in nodes):
+                    self._missing += "; for nodes that a discovery has named, give --accept-nodes"
+            if login.kept:
+                raise InvalidValue("login.kept" if self._kept else "login", self._missing)
+            self._kept = {}
+        self._check_accepted(job)
+
+    def forget_of(self, node: Node) -> Callable[[], None] | None:
+        """Returns the function that forgets the kept login of this node, if it has one."""
+        return self._kept[node.node].forget if node.node in self._kept else None
+
+    def _check_accepted(self, job: Job) -> None:
         """Raises `InvalidValue` if a credential would be sent to nodes that a discovery has named,
         and the request does not accept such nodes. The error names these nodes.
         """
@@ -285,10 +341,8 @@ class Logins:
             if self._config.may_send(name, node.named_by):
                 refused.setdefault(name, []).append(node.node)
         for name, nodes in refused.items():
-            named = ", ".join(nodes[:MOST_NAMED])
-            more = f" and {len(nodes) - MOST_NAMED} more" if nodes[MOST_NAMED:] else ""
             reason = (
-                f"may not be sent to {named}{more}, which a discovery has named; "
+                f"may not be sent to {_listed(nodes)}, which a discovery has named; "
                 "accept them (--accept-nodes), or add them to the configuration"
             )
             raise InvalidValue("login.credential", wrong_value(name, reason))
@@ -302,9 +356,11 @@ class Logins:
         login = self._login
         if login.password is not None:
             return Credentials(login.username or "", login.password)
+        if self._kept:
+            return self._kept[node.node].login
         name = login.credential or settings.credential
         if name is None:
-            raise InvalidValue("login", "has no password and no credential; give one of them")
+            raise InvalidValue("login", self._missing)
         allowed_by = (node.node, node.named_by if accepted else None)
         if not any(self._config.may_send(name, allowed) for allowed in allowed_by if allowed):
             reason = f"may not be sent to {node.node}; the configuration ties it to other nodes"
@@ -322,3 +378,9 @@ class Logins:
             raise InvalidValue("login.username", f"is missing; credential '{name}' has none either")
         assert read.password is not None, "every credential has a password"
         return Credentials(username, read.password)
+
+
+def _listed(nodes: Sequence[str]) -> str:
+    """Returns the first nodes, and how many more there are."""
+    named = ", ".join(nodes[:MOST_NAMED])
+    return f"{named} and {len(nodes) - MOST_NAMED} more" if nodes[MOST_NAMED:] else named

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from cucmd.job.cluster import ClusterNode
 from cucmd.job.request import Request
+from cucmd.job.work_request import Login
 
 
 class Cluster(Struct, frozen=True):
@@ -84,12 +85,59 @@ class Credential(Struct, frozen=True):
     clusters: tuple[str, ...] | None = None
 
 
+class KeptLogin(Struct, frozen=True):
+    """Describes a login that KeepLogin has kept for the user who asks. target is the node or the
+    cluster for which it is kept.
+    """
+
+    target: str
+    username: str
+    # When the daemon forgets it.
+    until: datetime
+    # As in KeepLogin.
+    accept_nodes: bool | None = None
+
+
 class CredentialsRequest(Request, frozen=True):
-    pass
+    """List the credentials of the daemon by name, and the logins that are kept for this user."""
 
 
 class CredentialsReply(Struct, frozen=True):
     credentials: tuple[Credential, ...]
+    logins: tuple[KeptLogin, ...] | None = None
+
+
+class KeepLoginRequest(Request, frozen=True):
+    """Keep a login in the memory of the daemon, and use it in calls of this user that have neither
+    a password nor a credential: see Login. It is used only for these nodes, and for the nodes of
+    these clusters of the configuration. The daemon forgets it after duration, by ForgetLogin, once
+    a node refuses it, and when the daemon ends. It is not tried now. A login that is kept already
+    for one of these names is replaced. Each name in on_behalf_of has logins of its own.
+    """
+
+    nodes: tuple[str, ...]
+    # A username and a password.
+    login: Login
+    # Seconds, 1 to 43200. Absent: 1800.
+    duration: float | None = None
+    # It is also used for nodes that these nodes have named in a discovery.
+    accept_nodes: bool | None = None
+
+
+class KeepLoginReply(Struct, frozen=True):
+    logins: tuple[KeptLogin, ...]
+
+
+class ForgetLoginRequest(Request, frozen=True):
+    """Forget the logins that are kept for this user, for these nodes and clusters or for all. A job
+    that runs goes on with its login.
+    """
+
+    nodes: tuple[str, ...] | None = None
+
+
+class ForgetLoginReply(Struct, frozen=True):
+    forgotten: int
 
 
 class HostKey(Struct, frozen=True):

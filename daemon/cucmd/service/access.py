@@ -53,6 +53,7 @@ RIGHTS: dict[str, Right] = {
     **dict.fromkeys(("Start", "Retry", "Cancel", "Label", "Verify"), Right.OPERATE),
     **dict.fromkeys(("Stop", "Delete", "Prune"), Right.OPERATE),
     **dict.fromkeys(("AddHostKey", "ForgetHostKey", "Reload", "Credentials"), Right.OPERATE),
+    **dict.fromkeys(("KeepLogin", "ForgetLogin"), Right.OPERATE),
     # These are about the service itself. `varlinkctl info` calls them, so members of the view group
     # must be allowed to.
     **dict.fromkeys(("GetInfo", "GetInterfaceDescription"), Right.VIEW),

@@ -37,6 +37,7 @@ from cucmd.jobs.supervisor import Supervisor, open_supervisor
 from cucmd.node.file_writer import open_file_writer
 from cucmd.node.resolver import Resolver, locate
 from cucmd.paths import private_socket
+from cucmd.plan.kept_logins import KeptLogins
 from cucmd.receiver.host_keys import HostKeyUnusable
 from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.served_connection import RECEIVE
@@ -169,12 +170,14 @@ async def _daemon(
 
                 supervisor.on_closed = closed
                 supervisor.on_changing = coverage.cancel
+                logins = KeptLogins()
                 jobs = JobMethods(
                     supervisor,
                     services.feed,
                     lambda: current.planner,
                     coverage.queue_if_missing,
                     store.discoveries,
+                    logins=logins,
                 )
                 cases = CaseMethods(supervisor, store, deletions)
                 damaged = DamagedFiles()
@@ -187,7 +190,9 @@ async def _daemon(
                     verifier=Verifier(workers, store, damaged),
                     is_operator=current.is_operator,
                 )
-                knowledge = KnowledgeMethods(store, lambda: current.config, environ, current.reload)
+                knowledge = KnowledgeMethods(
+                    store, lambda: current.config, environ, current.reload, logins
+                )
                 interface = jobs_interface(
                     jobs,
                     cases,
@@ -202,6 +207,7 @@ async def _daemon(
                 ):
                     nursery.start_soon(log_limit.run)
                     nursery.start_soon(_feed_watchdog)
+                    nursery.start_soon(logins.run)
                     nursery.start_soon(coverage.run)
                     nursery.start_soon(retention.run)
                     nursery.start_soon(_answer_requests, signals.requests, current, supervisor)

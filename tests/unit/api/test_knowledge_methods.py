@@ -1,15 +1,22 @@
-"""What callers can ask about clusters, profiles and credentials."""
+"""What callers can ask about clusters, profiles, credentials and kept logins."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import trio
+from msgspec.structs import replace
+from trio.testing import MockClock
 
 from cucmd.api.knowledge_methods import KnowledgeMethods
 from cucmd.config import Config
+from cucmd.job.work_request import Login
 from cucmd.protocol.knowledge import (
     ClustersRequest,
     Credential,
     CredentialsRequest,
+    ForgetLoginRequest,
+    KeepLoginRequest,
     ProfilesRequest,
 )
 from cucmd.store import StoredDiscovery, StoreFailed
@@ -105,3 +112,53 @@ async def test_credentials_without_directory(tmp_path: Path) -> None:
     with pytest.raises(VarlinkError) as caught:
         await knowledge(gone).credentials(CALLER, CredentialsRequest())
     assert caught.value.name.endswith(".StorageFailed")
+
+
+# Kept logins
+
+LOGIN = Login("bob", "secret of bob")
+
+
+async def kept(ask: KnowledgeMethods, caller: Caller = CALLER) -> list[str]:
+    reply = await ask.credentials(caller, CredentialsRequest())
+    return [login.target for login in reply.logins or ()]
+
+
+async def test_kept_login_is_shown_to_its_owner(tmp_path: Path, autojump_clock: MockClock) -> None:
+    ask = knowledge(config(tmp_path))
+    before = datetime.now(UTC)
+    reply = await ask.keep_login(CALLER, KeepLoginRequest(("berlin", "x:2022"), LOGIN))
+    berlin, _ = reply.logins
+    assert (berlin.target, berlin.username, berlin.accept_nodes) == ("berlin", "bob", None)
+    assert timedelta(0) <= berlin.until - before - timedelta(minutes=30) < timedelta(minutes=1)
+    assert "secret" not in str(reply)
+    for other in (replace(CALLER, uid=1001), replace(CALLER, asked_by="alice")):
+        assert await kept(ask, other) == []
+        assert (await ask.forget_login(other, ForgetLoginRequest())).forgotten == 0
+    assert await kept(ask) == ["berlin", "x:2022"]
+    assert (await ask.forget_login(CALLER, ForgetLoginRequest(("X:2022",)))).forgotten == 1
+    assert await kept(ask) == ["berlin"]
+    await trio.sleep(30 * 60)
+    assert await kept(ask) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"login": Login("bob")}, "login"),
+        ({"login": Login(credential="lab")}, "login"),
+        ({"login": Login(password="secret")}, "login.username"),
+        ({"login": Login("bob", "two\nlines")}, "login.password"),
+        ({"duration": 0.5}, "duration"),
+        ({"duration": 43201}, "duration"),
+        ({"nodes": ("../x",)}, "nodes[0]"),
+    ],
+)
+async def test_wrong_login_is_not_kept(
+    tmp_path: Path, fields: dict[str, object], wrong: str
+) -> None:
+    ask = knowledge(config(tmp_path))
+    with pytest.raises(VarlinkError) as caught:
+        await ask.keep_login(CALLER, replace(KeepLoginRequest(("berlin",), LOGIN), **fields))
+    assert caught.value.parameters.parameter == wrong
+    assert await kept(ask) == []

@@ -15,6 +15,7 @@ from cucmd.job.failure import Failure
 from cucmd.job.job import Job
 from cucmd.job.node import Phase
 from cucmd.job.timeouts import Timeouts
+from cucmd.jobs.job_run import FORGOTTEN
 from cucmd.jobs.login_trials import NEXT_AFTER, LoginTrials, WorkingLogins
 from cucmd.node.ports import Credentials, NodeTask, Postponed, Report, Retry
 from rig.supervised import (
@@ -81,6 +82,23 @@ async def test_cancel_of_waiting_node(tmp_path: Path) -> None:
         await harness.supervisor.cancel(job_id, None)
         await harness.ended(job_id)
         assert harness.contacted == ["n0"]
+
+
+@pytest.mark.parametrize(
+    ("code", "forgotten"), [(Code.AUTH_FAILED, 2), (Code.LOGIN_TIMEOUT, 0), (None, 0)]
+)
+async def test_refused_login_is_not_kept(
+    tmp_path: Path, code: Code | None, forgotten: int, autojump_clock: MockClock
+) -> None:
+    """A node to which the login was not sent does not say that the login was forgotten."""
+    calls: list[None] = []
+    async with supervisor_harness(tmp_path) as harness:
+        _each(harness, lambda task: replace(task, forget_login=lambda: calls.append(None)))
+        if code is not None:
+            harness.behaviours = dict.fromkeys(MANY, fails_with(code))
+        job = await run(harness, concurrency=8)
+    hints = [node.state.failure.hint for node in job.nodes if node.status == "failed"]
+    assert (len(calls), hints.count(FORGOTTEN)) == (forgotten, forgotten)
 
 
 # The cluster of the last six nodes. None: they are given by address, and not in the configuration.
