@@ -134,9 +134,14 @@ def host_key(algorithm: str = "ecdsa-sha2-nistp256") -> asyncssh.SSHKey:
 
 @asynccontextmanager
 async def serve(
-    node: Node, keys: Sequence[asyncssh.SSHKey] = (), port: int = 0, **options: Any
+    node: Node,
+    keys: Sequence[asyncssh.SSHKey] = (),
+    port: int = 0,
+    *,
+    server: type[_Server] = _Server,
+    **options: Any,
 ) -> AsyncIterator[Node]:
-    """Lets the node listen on a free port of loopback."""
+    """Lets the node listen on a free port of loopback. `server` decides how it authenticates."""
     keys = keys or [host_key()]
     merged = {**usual_algorithms(legacy=True).options(), **options}
 
@@ -145,7 +150,7 @@ async def serve(
             "127.0.0.1",
             port,
             server_host_keys=list(keys),
-            server_factory=lambda: _Server(node),
+            server_factory=lambda: server(node),
             encoding=None,
             line_editor=False,
             gss_host=None,
@@ -179,15 +184,15 @@ def open_sockets() -> int:
     return sum(os.path.islink(name) and "socket:" in os.readlink(name) for name in names)
 
 
-def sockets_to(port: int) -> int:
-    """Returns how many of our own sockets are connected to the node at this port."""
+def sockets_to(port: int) -> list[int]:
+    """Returns the descriptors of our own sockets that are connected to the node at this port."""
     inodes = set()
     for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
         if int(fields[2].rpartition(":")[2], 16) == port:
             inodes.add(f"socket:[{fields[9]}]")
-    names = (f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd"))
-    return sum(os.path.islink(name) and os.readlink(name) in inodes for name in names)
+    fds = [fd for fd in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{fd}")]
+    return [int(fd) for fd in fds if os.readlink(f"/proc/self/fd/{fd}") in inodes]
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -1,9 +1,9 @@
 """Reading from and writing to a node's shell, also if the node is hostile or frozen."""
 
+import os
 import socket
 import time
 
-import asyncssh
 import pytest
 import trio
 from asyncssh.constants import MSG_GLOBAL_REQUEST, MSG_IGNORE
@@ -14,7 +14,7 @@ from cucmd.job.node import Phase
 from cucmd.ssh import link
 from cucmd.ssh.bridge import run_callbacks
 from cucmd.ssh.inbox import HIGH_WATER, WINDOW
-from cucmd.ssh.link import OVERHEAD
+from cucmd.ssh.link import KEEPALIVE_SECONDS, OVERHEAD
 
 
 async def test_bytes_go_both_ways(node, connect):
@@ -107,20 +107,19 @@ async def test_flood_is_held_and_complete(node, connect, ssh):
 
 @pytest.mark.long
 async def test_node_that_reads_nothing_is_cut(node, connect, ssh, monkeypatch):
-    monkeypatch.setattr(link, "CHECK_SECONDS", 0.01)
+    # asyncio adds up its whole buffer at each write, so 1 MiB of replies takes longer than 30 s.
     monkeypatch.setattr(link, "MAX_UNREAD", 64 * 1024)
     before = ssh.open_sockets()
-    begin = link.Link.__init__
-
+    shell = await connect(node.port)
+    node.sessions[0].send(b"x" * 20_000)  # so that as many packets without content are allowed
+    said = b""
+    while len(said) < len(b"admin:") + 20_000:
+        said += await shell.receive()
     # A small buffer makes the kernel hold few of the bytes that the node does not read. It must be
     # our buffer: a small receive buffer of the node would also delay its requests.
-    def begin_small(self, sock, opener):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        begin(self, sock, opener)
-
-    monkeypatch.setattr(link.Link, "__init__", begin_small)
-    shell = await connect(node.port)
-    assert await shell.receive() == b"admin:"
+    (descriptor,) = ssh.sockets_to(node.port)
+    with socket.socket(fileno=os.dup(descriptor)) as ours:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     connection = node.sessions[0].channel.get_connection()
     transport = connection._transport
     transport.pause_reading()
@@ -185,26 +184,18 @@ async def test_one_character_packets_are_allowed(node, connect):
     await shell.aclose()
 
 
-async def test_frozen_node_is_noticed(node, connect, ssh, monkeypatch):
-    monkeypatch.setattr(link, "CHECK_SECONDS", 0.01)
-    monkeypatch.setattr(link, "KEEPALIVE_SECONDS", 0.02)
-    asked = []
-    send = asyncssh.SSHClientConnection.send_packet
-
-    def sent(self, kind, *args, **options):
-        if kind == MSG_GLOBAL_REQUEST:
-            asked.append(kind)
-        send(self, kind, *args, **options)
-
-    monkeypatch.setattr(asyncssh.SSHClientConnection, "send_packet", sent)
+async def test_frozen_node_is_noticed(node, connect, ssh, mock_clock):
+    mock_clock.rate = 1
     shell = await connect(node.port)
     assert await shell.receive() == b"admin:"
-    await ssh.until(lambda: len(asked) > 10)
+    mock_clock.rate = 200
+    await trio.sleep(10 * KEEPALIVE_SECONDS)
     assert shell.lost is None, "it answers"
     transport = node.sessions[0].channel.get_connection()._transport
     transport.pause_reading()
-    with trio.fail_after(30):
+    with trio.fail_after(6 * KEEPALIVE_SECONDS):
         assert await shell.receive() == b""
+    mock_clock.rate = 1
     assert "no answer to keepalives" in shell.lost
     transport.resume_reading()
     await shell.aclose()

@@ -73,9 +73,12 @@ async def test_expired_password_is_named(bridge, connect, ssh):
     assert node.events.count("password") == 1
 
 
-async def test_public_key_is_never_offered(bridge, connect, ssh, monkeypatch):
-    monkeypatch.setattr(ssh.server, "public_key_auth_supported", lambda _: True, raising=False)
-    async with ssh.serve(ssh.node(methods=())) as node:
+async def test_public_key_is_never_offered(bridge, connect, ssh):
+    class AcceptsKeys(ssh.server):
+        def public_key_auth_supported(self):
+            return True
+
+    async with ssh.serve(ssh.node(methods=()), server=AcceptsKeys) as node:
         failure = await refusal(connect, node.port)
     assert "neither password nor keyboard-interactive" in failure.message
 
@@ -84,12 +87,12 @@ async def test_public_key_is_never_offered(bridge, connect, ssh, monkeypatch):
     ("reason", "code"),
     [("Too many authentication failures", "auth_failed"), ("Out of memory", "connection_lost")],
 )
-async def test_disconnect_during_login(bridge, connect, ssh, monkeypatch, reason, code):
-    def validate(server, username, password):
-        raise asyncssh.ProtocolError(reason)
+async def test_disconnect_during_login(bridge, connect, ssh, reason, code):
+    class Disconnects(ssh.server):
+        def validate_password(self, username, password):
+            raise asyncssh.ProtocolError(reason)
 
-    monkeypatch.setattr(ssh.server, "validate_password", validate)
-    async with ssh.serve(ssh.node()) as node:
+    async with ssh.serve(ssh.node(), server=Disconnects) as node:
         with pytest.raises(NodeFailed, match=reason) as caught:
             await connect(node.port)
     assert caught.value.failure.code == code
@@ -102,19 +105,19 @@ async def test_unsendable_characters_are_refused(bridge, connect, given):
     assert "pa\udcff" not in repr(failure)
 
 
-async def test_password_in_node_text_is_masked(bridge, connect, ssh, monkeypatch):
-    def expired(*_):
-        raise asyncssh.PasswordChangeRequired(f"no shell for {ssh.password}")
+async def test_password_in_node_text_is_masked(bridge, connect, ssh):
+    class Expired(ssh.server):
+        def validate_password(self, username, password):
+            raise asyncssh.PasswordChangeRequired(f"no shell for {ssh.password}")
 
-    def closed(*_):
-        raise asyncssh.ChannelOpenError(1, f"no shell for {ssh.password}")
+    class Closed(ssh.server):
+        def session_requested(self):
+            raise asyncssh.ChannelOpenError(1, f"no shell for {ssh.password}")
 
-    for step, behaviour in (("validate_password", expired), ("session_requested", closed)):
-        with monkeypatch.context() as patch:
-            patch.setattr(ssh.server, step, behaviour)
-            async with ssh.serve(ssh.node()) as node:
-                with pytest.raises(NodeFailed) as caught:
-                    await connect(node.port, mask=Secrets((ssh.password,)).mask)
+    for server in (Expired, Closed):
+        async with ssh.serve(ssh.node(), server=server) as node:
+            with pytest.raises(NodeFailed) as caught:
+                await connect(node.port, mask=Secrets((ssh.password,)).mask)
         assert f": no shell for {MASK}" in caught.value.failure.message
         assert ssh.password not in caught.value.failure.message
 
@@ -123,7 +126,7 @@ def is_of_ssh(one):
     return type(one).__module__.startswith("cucmd.ssh")
 
 
-async def test_password_is_in_no_text(bridge, connect, ssh, caplog, monkeypatch):
+async def test_password_is_in_no_text(bridge, connect, ssh, caplog):
     caplog.set_level(logging.DEBUG)
     logging.getLogger("asyncssh").setLevel(logging.DEBUG)
     texts = []
@@ -138,8 +141,12 @@ async def test_password_is_in_no_text(bridge, connect, ssh, caplog, monkeypatch)
             texts += [repr(vars(one)) for one in ours]
             texts.append(repr(shell))
             await shell.aclose()
-    monkeypatch.setattr(ssh.server, "validate_password", lambda *_: False)
-    async with ssh.serve(ssh.node()) as node:
+
+    class Refuses(ssh.server):
+        def validate_password(self, username, password):
+            return False
+
+    async with ssh.serve(ssh.node(), server=Refuses) as node:
         with pytest.raises(NodeFailed) as caught:
             await connect(node.port, policy=Policy(host_keys="off"))
         texts += traceback.format_exception(caught.value)
