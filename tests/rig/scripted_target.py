@@ -119,3 +119,10 @@ class Target:
         self.revoke()
         self.closed = True
         await trio.lowlevel.checkpoint()
+
+
+class DefectiveTarget(Target):
+    """Has a defect that shows when its files are asked for."""
+
+    def files(self) -> tuple[ReceivedFile, ...]:
+        raise ZeroDivisionError("a defect")

@@ -18,7 +18,7 @@ from cucmd.jobs.services import JobServices, Locate, Slots
 from cucmd.jobs.supervisor import Plan, PlannedJob, PlanRetry, Supervisor, open_supervisor
 from cucmd.node.ports import Credentials, NodeTask, Report, Retry
 from cucmd.node_name import folder_of
-from cucmd.store import Store, open_store
+from cucmd.store import Store, StoreFailed, open_store
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 Behaviour = Callable[[NodeTask, Report], Awaitable[tuple[str, ...]]]
@@ -130,6 +130,67 @@ async def supervisor_harness(
         async with open_supervisor(services, tmp_path / "jobs", limits) as supervisor:
             made.append(SupervisorHarness(supervisor, services, tmp_path))
             yield made[0]
+
+
+def fail_calls(
+    store: Store,
+    method: str,
+    times: float = 1,
+    *,
+    why: str = "the disk is full",
+    meanwhile: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
+) -> None:
+    """Makes the next `times` calls of a method of this store fail, after they await `meanwhile`."""
+    call, left = getattr(store, method), times
+
+    async def fails(*arguments: object, **named: object) -> object:
+        nonlocal left
+        if left <= 0:
+            return await call(*arguments, **named)
+        left -= 1
+        await meanwhile()
+        raise StoreFailed(why)
+
+    setattr(store, method, fails)
+
+
+def call_after(store: Store, method: str, then: Callable[..., Awaitable[None]]) -> None:
+    """Makes each call of a method of this store await `then`, with its arguments, at its end."""
+    call = getattr(store, method)
+
+    async def calls_then(*arguments: object, **named: object) -> object:
+        result = await call(*arguments, **named)
+        await then(*arguments)
+        return result
+
+    setattr(store, method, calls_then)
+
+
+class HeldCall:
+    """Holds one call of a method of this store: `held` is set, and it goes on when `go` is set.
+
+    before  how many calls before this one are not held
+    done    whether the call has had its effect when it is held
+    """
+
+    def __init__(self, store: Store, method: str, *, before: int = 0, done: bool = False) -> None:
+        self.held, self.go = trio.Event(), trio.Event()
+        self._call, self._before, self._done = getattr(store, method), before, done
+        setattr(store, method, self)
+
+    async def __call__(self, *arguments: object, **named: object) -> object:
+        holds = not self._before
+        self._before -= 1
+        if holds and not self._done:
+            await self._hold()
+        result = await self._call(*arguments, **named)
+        if holds and self._done:
+            await self._hold()
+        return result
+
+    async def _hold(self) -> None:
+        self.held.set()
+        await self.go.wait()
 
 
 def planned(job: Job, tasks: Sequence[NodeTask | None]) -> Plan:

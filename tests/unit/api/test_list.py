@@ -7,9 +7,9 @@ import pytest
 
 from cucmd.api.job_methods import JobMethods
 from cucmd.protocol.requests import ListRequest
-from cucmd.store import StoreFailed, list_sql
+from cucmd.store import list_sql
 from cucmd.varlink import Caller
-from rig.supervised import SupervisorHarness, hang, supervisor_harness
+from rig.supervised import SupervisorHarness, fail_calls, hang, supervisor_harness
 
 CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
 
@@ -54,18 +54,13 @@ async def test_list_counts_older_jobs(harness: SupervisorHarness, limit: int, ol
     assert (found.jobs, found.older) == ((), 0)
 
 
-async def test_running_jobs_listed_without_store(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def refuse(*_: object) -> None:
-        raise StoreFailed("damaged")
-
+async def test_running_jobs_listed_without_store(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours = {"a": hang}
         job_id = await harness.start("a")
         await harness.running(job_id)
-        monkeypatch.setattr(harness.store, "newest", refuse)
-        monkeypatch.setattr(harness.store, "count", refuse)
+        fail_calls(harness.store, "newest")
+        fail_calls(harness.store, "count")
         found = await jobs(harness).list(CALLER, ListRequest(status="running"))
         assert ([job.job_id for job in found.jobs], found.older) == ([job_id], None)
         await harness.supervisor.cancel(job_id, None)

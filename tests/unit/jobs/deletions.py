@@ -1,15 +1,11 @@
 """Jobs whose files are there, and what deletes them."""
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
-import trio
-
 from cucmd.cases.retention import Prune
-from cucmd.jobs import deletion
 from cucmd.jobs.deletion import Deletions
 from rig.supervised import SupervisorHarness, supervisor_harness
 
@@ -53,16 +49,3 @@ class Harness:
 async def opened(tmp_path: Path) -> AsyncIterator[Harness]:
     async with supervisor_harness(tmp_path) as supervised:
         yield Harness(supervised)
-
-
-def removed_meanwhile(
-    monkeypatch: pytest.MonkeyPatch, change: Callable[[str], Awaitable[None]]
-) -> None:
-    """`change` is called with the id of each job as its folder is about to be removed."""
-    remove = deletion.remove_directory
-
-    def change_and_remove(directory: Path, *more: object) -> None:
-        trio.from_thread.run(change, directory.name)
-        remove(directory, *more)
-
-    monkeypatch.setattr(deletion, "remove_directory", change_and_remove)

@@ -7,13 +7,12 @@ from trio.testing import MockClock
 
 from cucmd.failure import Code
 from cucmd.job.capture import Captured
-from cucmd.job.job import Job
 from cucmd.job.node import Failed
 from cucmd.node.ports import READY_WITHIN, NodeTask, Report
 from cucmd.received_file import ReceivedFile
-from cucmd.store import StoreFailed
 from rig.supervised import (
     NOW,
+    fail_calls,
     statuses,
     supervisor_harness,
 )
@@ -68,14 +67,7 @@ async def test_unsaved_capture_is_not_begun(tmp_path: Path, autojump_clock: Mock
     typed: list[str] = []
 
     async def begins(task: NodeTask, report: Report) -> tuple[str, ...]:
-        save = harness.store.save
-
-        async def refuse(before: Job, after: Job) -> None:
-            harness.store.save = save
-            await trio.lowlevel.checkpoint()
-            raise StoreFailed("database or disk is full")
-
-        harness.store.save = refuse
+        fail_calls(harness.store, "save", why="database or disk is full")
         report.result(Captured(NAME, NOW, running=True))
         try:
             await report.wait_saved()

@@ -5,14 +5,22 @@ from pathlib import Path
 import pytest
 import trio
 from msgspec.structs import replace
+from trio.testing import MockClock
 
 from cucmd.config import Limits
 from cucmd.failure import Code
 from cucmd.job.job import Job
 from cucmd.jobs.deletion import Deletions
 from cucmd.jobs.job_errors import JobInUse, TooManyJobs
-from cucmd.store import JobFilter, StoreFailed
-from rig.supervised import SupervisorHarness, fails_with, hang, supervisor_harness
+from cucmd.store import JobFilter
+from rig.supervised import (
+    HeldCall,
+    SupervisorHarness,
+    fail_calls,
+    fails_with,
+    hang,
+    supervisor_harness,
+)
 
 
 async def failed_job(harness: SupervisorHarness, **fields: object) -> str:
@@ -29,37 +37,10 @@ async def retry(harness: SupervisorHarness, job_id: str, uid: int | None = None)
     return await harness.supervisor.retry(job_id, harness.again(0), uid=uid)
 
 
-class HeldWrite:
-    """A retry is on disk, and its caller does not know it yet, until `go` is set."""
-
-    def __init__(self, harness: SupervisorHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.written, self.go = trio.Event(), trio.Event()
-        self._reopen = harness.store.reopen_job
-        monkeypatch.setattr(harness.store, "reopen_job", self._slow)
-
-    async def _slow(self, *arguments: object) -> Job:
-        job = await self._reopen(*arguments)
-        self.written.set()
-        await self.go.wait()
-        return job
-
-
-async def test_concurrent_retries_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_concurrent_retries_run_once(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         job_id = await failed_job(harness)
-        load, asked, go = harness.store.load, trio.Event(), trio.Event()
         refused: list[JobInUse] = []
-        reads = 0
-
-        async def load_late(job_id: str) -> Job | None:
-            """The job is found, and then read: what is read the second time comes late."""
-            nonlocal reads
-            job = await load(job_id)
-            reads += 1
-            if reads == 2:
-                asked.set()
-                await go.wait()
-            return job
 
         async def try_again() -> None:
             try:
@@ -67,22 +48,24 @@ async def test_concurrent_retries_run_once(tmp_path: Path, monkeypatch: pytest.M
             except JobInUse as error:
                 refused.append(error)
 
-        monkeypatch.setattr(harness.store, "load", load_late)
+        # The job is found, and then read: what is read the second time comes late.
+        load = HeldCall(harness.store, "load", before=1, done=True)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(try_again)
-            await asked.wait()
+            await load.held.wait()
             await try_again()
-            go.set()
+            load.go.set()
         await harness.running(job_id)
         assert len(refused) == 1
         assert harness.contacted == ["a", "a"]
         await harness.supervisor.cancel(job_id, None)
 
 
-async def test_cancel_during_retry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cancel_during_retry(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         job_id = await failed_job(harness)
-        write = HeldWrite(harness, monkeypatch)
+        # The retry is on disk, and its caller does not know it yet.
+        write = HeldCall(harness.store, "reopen_job", done=True)
         cancelled: list[tuple[Job, bool]] = []
 
         async def cancel() -> None:
@@ -90,7 +73,7 @@ async def test_cancel_during_retry(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(retry, harness, job_id)
-            await write.written.wait()
+            await write.held.wait()
             nursery.start_soon(cancel)
             await trio.testing.wait_all_tasks_blocked(0.01)
             write.go.set()
@@ -134,29 +117,20 @@ async def test_concurrent_labels_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stored", [False, True])
-async def test_label_during_close_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: bool
-) -> None:
+async def test_label_during_close_is_kept(tmp_path: Path, stored: bool) -> None:
     """`stored`: whether the mark of its close is on disk when the label comes."""
     async with supervisor_harness(tmp_path) as harness:
-        close, closing, go_on = harness.store.close_job, trio.Event(), trio.Event()
-
-        async def close_late(job_id: str, ended_at: float | None) -> Job | None:
-            job = await close(job_id, ended_at) if stored else None
-            closing.set()
-            await go_on.wait()
-            return job if stored else await close(job_id, ended_at)
+        close = HeldCall(harness.store, "close_job", done=stored)
 
         async def label() -> None:
             await harness.supervisor.relabel(job_id, lambda job: replace(job, labels={"a": "1"}))
 
-        monkeypatch.setattr(harness.store, "close_job", close_late)
         job_id = await harness.start("a")
-        await closing.wait()
+        await close.held.wait()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(label)
             await trio.testing.wait_all_tasks_blocked(0.01)
-            go_on.set()
+            close.go.set()
         job = await harness.supervisor.wait_closed(job_id)
         assert (job.labels, job.closed) == ({"a": "1"}, True)
         (listed,) = await harness.store.closed_jobs()
@@ -165,17 +139,10 @@ async def test_label_during_close_is_kept(
 
 
 @pytest.mark.parametrize("change", ["retry", "delete"])
-async def test_close_is_announced_before_change(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
-) -> None:
+async def test_close_is_announced_before_change(tmp_path: Path, change: str) -> None:
     async with supervisor_harness(tmp_path) as harness:
-        close, closing, go_on = harness.store.close_job, trio.Event(), trio.Event()
+        close = HeldCall(harness.store, "close_job")
         told: list[str] = []
-
-        async def close_late(job_id: str, ended_at: float | None) -> Job | None:
-            closing.set()
-            await go_on.wait()
-            return await close(job_id, ended_at)
 
         async def change_it() -> None:
             if change == "retry":
@@ -183,29 +150,21 @@ async def test_close_is_announced_before_change(
             else:
                 await Deletions(harness.supervisor, harness.store).delete(job_id, record=True)
 
-        monkeypatch.setattr(harness.store, "close_job", close_late)
         harness.supervisor.on_closed = lambda job_id: told.append("closed")
         harness.supervisor.on_changing = lambda job_id: told.append("changing")
         harness.behaviours = {"a": fails_with(Code.CONNECTION_LOST)}
         job_id = await harness.start("a")
-        await closing.wait()
+        await close.held.wait()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(change_it)
             await trio.testing.wait_all_tasks_blocked(0.01)
-            go_on.set()
+            close.go.set()
         assert told[:2] == ["closed", "changing"]
 
 
-async def test_close_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_close_is_tried_again(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with supervisor_harness(tmp_path) as harness:
-        close, refused = harness.store.close_job, trio.Event()
-
-        async def refuse(job_id: str, ended_at: float | None) -> int:
-            monkeypatch.setattr(harness.store, "close_job", close)
-            refused.set()
-            raise StoreFailed("the disk is full")
-
-        monkeypatch.setattr(harness.store, "close_job", refuse)
+        fail_calls(harness.store, "close_job")
         job_id = await harness.start("a")
-        await refused.wait()
+        assert await harness.closed() == ()
         assert (await harness.supervisor.wait_closed(job_id)).closed

@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from cucmd.cases.files import Stopped
 from cucmd.config import Retention
-from cucmd.jobs import deletion
-from cucmd.jobs.deletion import EVERY, RetentionTask
+from cucmd.jobs.deletion import EVERY, Deletions, RetentionTask
 from cucmd.jobs.job_errors import Draining, JobInUse, UnknownJob
 from cucmd.store import StoreFailed
+from rig.supervised import call_after, fail_calls
 from unit.jobs.deletions import EVERYTHING, opened
 
 
@@ -45,19 +44,19 @@ async def test_job_being_read_is_not_deleted(tmp_path: Path) -> None:
         assert await harness.left() == [job_id]
 
 
-async def test_job_being_deleted_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_job_being_deleted_is_locked(tmp_path: Path) -> None:
     async with opened(tmp_path) as harness:
         job_id = await harness.job()
         refused: list[str] = []
 
-        async def others() -> None:
+        async def others(job_id: str) -> None:
             with pytest.raises(JobInUse), harness.supervisor.holds.reading(job_id):
                 pass
             with pytest.raises(JobInUse):
                 await harness.supervisor.relabel(job_id, lambda job: job)
             refused.append(job_id)
 
-        monkeypatch.setattr(deletion, "remove_directory", lambda *_: trio.from_thread.run(others))
+        call_after(harness.store, "begin_deletion", others)
         await harness.deletions.delete(job_id, record=True)
         assert refused == [job_id]
 
@@ -77,20 +76,18 @@ async def test_deletion_outlives_its_caller(tmp_path: Path) -> None:
         assert await harness.left() == []
 
 
-async def test_next_start_finishes_deletion(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stop(directory: Path, _: object) -> None:
-        (directory / "a" / "files" / "x.txt").unlink()
-        raise Stopped
-
+async def test_next_start_finishes_deletion(tmp_path: Path) -> None:
     async with opened(tmp_path) as harness:
         whole, files = await harness.job(), await harness.job()
-        with monkeypatch.context() as patched:
-            patched.setattr(deletion, "remove_directory", stop)
-            for job_id in (whole, files):
-                with pytest.raises(Draining):
-                    await harness.deletions.delete(job_id, record=job_id == whole)
+        for job_id in (whole, files):
+            deletions = Deletions(harness.supervisor, harness.store)
+
+            async def stop(_: str, deletions: Deletions = deletions) -> None:
+                deletions.stop()
+
+            call_after(harness.store, "begin_deletion", stop)
+            with pytest.raises(Draining):
+                await deletions.delete(job_id, record=job_id == whole)
         assert (await harness.supervisor.find(whole)).files_deleted
     async with opened(tmp_path) as again:
         await again.deletions.finish_interrupted()
@@ -113,12 +110,9 @@ async def test_stopping_daemon_deletes_nothing(tmp_path: Path) -> None:
 
 
 async def test_failing_store_deletes_no_file(tmp_path: Path) -> None:
-    async def refuse(*_: object, **__: object) -> int:
-        raise StoreFailed("a full disk")
-
     async with opened(tmp_path) as harness:
         job_id = await harness.job()
-        harness.store.begin_deletion = refuse
+        fail_calls(harness.store, "begin_deletion")
         with pytest.raises(StoreFailed):
             await harness.deletions.delete(job_id, record=True)
         assert (harness.directory(job_id) / "a" / "files" / "x.txt").exists()

@@ -11,14 +11,12 @@ from cucmd.failure import Code
 from cucmd.jobs.deletion import Deletions
 from cucmd.node.ports import NodeTask, Report
 from cucmd.received_file import ReceivedFile
-from rig.supervised import fails_with
-from unit.jobs.deletions import EVERYTHING, opened, removed_meanwhile
+from rig.supervised import call_after, fails_with
+from unit.jobs.deletions import EVERYTHING, opened
 
 
 @pytest.mark.parametrize("changed", ["tried again", "labelled"])
-async def test_changed_job_is_not_deleted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
-) -> None:
+async def test_changed_job_is_not_deleted(tmp_path: Path, changed: str) -> None:
     """While a large one is deleted, another is tried again and ends: it is the newest then."""
     async with opened(tmp_path) as harness:
         harness.supervised.behaviours = {"a": fails_with(Code.STALLED)}
@@ -30,9 +28,8 @@ async def test_changed_job_is_not_deleted(
             elif job_id == newer:
                 await harness.try_again(older)
 
-        removed_meanwhile(monkeypatch, change_meanwhile)
+        call_after(harness.store, "begin_deletion", change_meanwhile)
         gone = [one.job.job_id for one in await harness.deletions.prune(EVERYTHING)]
-        monkeypatch.undo()
         assert gone == ([newer, older] if changed == "labelled" else [newer])
         if changed == "tried again":
             assert (await harness.supervisor.find(older)).retries == 1
@@ -53,9 +50,7 @@ async def test_label_keep(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("changed", ["labelled", "without files"])
-async def test_unselected_job_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
-) -> None:
+async def test_unselected_job_stays(tmp_path: Path, changed: str) -> None:
     async def work(task: NodeTask, report: Report) -> tuple[str, ...]:
         report.add_own_file(ReceivedFile("a", "a/files/x.txt", 1))
         return ()
@@ -70,7 +65,7 @@ async def test_unselected_job_stays(
             elif job_id == newer:  # others are deleted between the two
                 await Deletions(harness.supervisor, harness.store).delete(older, record=False)
 
-        removed_meanwhile(monkeypatch, change_meanwhile)
+        call_after(harness.store, "begin_deletion", change_meanwhile)
         rule = Prune(labels={"case": "1"}, larger_than=0)
         assert [one.job.job_id for one in await harness.deletions.prune(rule)] == [newer]
         assert (await harness.supervisor.find(older)).job_id == older

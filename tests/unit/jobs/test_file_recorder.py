@@ -1,23 +1,19 @@
-"""Received files are put on record in the store, after failures too.
-
-Time is real here, because the store works in threads: a clock that jumps while all
-tasks are blocked would jump while they write.
-"""
+"""Received files are put on record in the store, after failures too."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from cucmd.config import Limits
 from cucmd.failure import Code
 from cucmd.job.job import Job
-from cucmd.jobs import file_recorder
 from cucmd.node.ports import NodeTask, Report
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed
-from rig.scripted_target import Target
+from rig.scripted_target import DefectiveTarget, Target
 from rig.supervised import Behaviour, SupervisorHarness, hang, statuses, supervisor_harness
 
 
@@ -44,12 +40,6 @@ async def recorded(harness: SupervisorHarness, job_id: str) -> list[str]:
 
 def ended(job: Job) -> list[str]:
     return sorted(node.node for node in job.nodes if node.settled)
-
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files that could not be put on record are tried again at once."""
-    monkeypatch.setattr(file_recorder, "RETRY_AFTER", 0.01)
 
 
 class Saves:
@@ -98,7 +88,7 @@ async def test_next_node_saves_unsaved_files(
 
 
 async def test_full_disk_is_retried_at_end(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with supervisor_harness(tmp_path) as harness:
         saves = Saves(harness.store, failing=4)
@@ -109,7 +99,7 @@ async def test_full_disk_is_retried_at_end(
         assert len([one for one in caplog.records if one.levelname == "ERROR"]) == 1
 
 
-async def test_full_disk_delays_no_other_job(tmp_path: Path) -> None:
+async def test_full_disk_delays_no_other_job(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with supervisor_harness(tmp_path, Limits(jobs=1)) as harness:
         Saves(harness.store, failing=1_000_000)
         harness.behaviours = {"a": brings(1), "d": hang}
@@ -120,9 +110,7 @@ async def test_full_disk_delays_no_other_job(tmp_path: Path) -> None:
             await harness.running(await harness.start("d"))
 
 
-async def test_stop_does_not_wait_for_space(
-    tmp_path: Path,
-) -> None:
+async def test_stop_does_not_wait_for_space(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with supervisor_harness(tmp_path) as harness:
         Saves(harness.store, failing=1_000_000)
         harness.behaviours["a"] = brings(1)
@@ -140,16 +128,18 @@ async def test_stop_does_not_wait_for_space(
         assert await again.store.unclosed_jobs() == ()
 
 
-async def test_defect_leaves_job_unclosed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def defect(*_: object) -> None:
-        raise ZeroDivisionError("a defect")
+async def test_defect_leaves_job_unclosed(tmp_path: Path) -> None:
+    ends = trio.Event()
+
+    async def work(task: NodeTask, report: Report) -> tuple[str, ...]:
+        report.upload_target(DefectiveTarget())
+        await ends.wait()
+        return ()
 
     async with supervisor_harness(tmp_path) as harness:
-        ends = trio.Event()
-        harness.behaviours = {"a": brings(1), "b": brings(1, ends)}
+        harness.behaviours = {"a": brings(1), "b": work}
         job_id = await harness.start("a", "b")
         await harness.until(job_id, lambda job: ended(job) == ["a"])
-        monkeypatch.setattr("cucmd.jobs.job_run.NodeProgress.take_files", defect)
         ends.set()
         assert await harness.closed() == (job_id,)
         assert await recorded(harness, job_id) == ["a"]

@@ -3,14 +3,14 @@
 import errno
 import json
 import os
+from math import inf
 from pathlib import Path
 
 import pytest
 
 from cucmd.jobs.manifest import NAME, write_manifest
 from cucmd.received_file import ReceivedFile
-from cucmd.store import StoreFailed
-from rig.supervised import SupervisorHarness, supervisor_harness
+from rig.supervised import SupervisorHarness, fail_calls, supervisor_harness
 
 A = ReceivedFile("a", "a/files/core.1", 4, "00" * 32, closed=True, complete=True)
 B = ReceivedFile("a", 'a/files/"caf\udce9\n.txt', 2**40, "11" * 32)
@@ -68,11 +68,7 @@ async def test_failed_replacement_removes_manifest(
 async def test_unreadable_store_leaves_no_part(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         job_id, directory = await closed_job(harness, A)
-
-        async def fails(*_: object) -> None:
-            raise StoreFailed("disk I/O error")
-
-        harness.store.files = fails
+        fail_calls(harness.store, "files", inf)
         await write_manifest(harness.store, job_id, directory)
     assert not list(directory.glob("*manifest*"))
     assert not list(directory.glob(".*"))

@@ -1,5 +1,6 @@
 """A restart resumes or ends each job, independent of others, and puts its files on record."""
 
+import errno
 import gc
 import os
 import shutil
@@ -24,9 +25,9 @@ from cucmd.jobs.recovery import recover_files
 from cucmd.node.ports import NodeTask, Report
 from cucmd.node_name import InvalidNode
 from cucmd.received_file import ReceivedFile
-from cucmd.store import StoreFailed, open_store
+from cucmd.store import open_store
 from rig.inspection import manifest
-from rig.supervised import NOW, statuses, supervisor_harness
+from rig.supervised import NOW, fail_calls, statuses, supervisor_harness
 
 
 async def stored(tmp_path: Path, *nodes: str, change: Callable[[Job], Job] | None = None) -> Job:
@@ -60,14 +61,7 @@ async def test_unsaved_files_are_tried_again(
     push(folder / "a")
 
     async with supervisor_harness(tmp_path) as harness:
-        save, failures = harness.store.save_files, [StoreFailed("the disk is full")]
-
-        async def fails_once(*arguments: object) -> None:
-            if failures:
-                raise failures.pop()
-            await save(*arguments)
-
-        harness.store.save_files = fails_once
+        fail_calls(harness.store, "save_files")
         await harness.supervisor.recover(harness.tasks)
         await harness.ended(job.job_id)
         closed = await harness.supervisor.wait_closed(job.job_id)
@@ -145,25 +139,21 @@ async def test_files_of_job_killed_in_grace(
 
 
 async def test_unreadable_folder_is_read_next_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     job_id = await cut_off(tmp_path)
-    forbid_looking(monkeypatch)
+    files = tmp_path / "jobs" / job_id / "a" / "files"
+    kept = files.rename(files.with_name("kept"))
+    files.symlink_to(files)
     async with supervisor_harness(tmp_path) as again:
         await again.supervisor.recover(again.tasks)
         (record,) = [one for one in caplog.records if f"job {job_id}: " in one.getMessage()]
-        assert "Permission denied" in record.getMessage()
-    monkeypatch.undo()
+        assert os.strerror(errno.ELOOP) in record.getMessage()
+    files.unlink()
+    kept.rename(files)
     async with supervisor_harness(tmp_path) as again:
         await again.supervisor.recover(again.tasks)
         assert len(await again.store.files(job_id)) == 1
-
-
-def forbid_looking(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbidden(path: str) -> object:
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr(os, "scandir", forbidden)
 
 
 async def cut_off(tmp_path: Path) -> str:
@@ -200,14 +190,7 @@ async def test_store_that_fails_at_start(
     job = await stored(tmp_path, "a", change=lambda job: job.begin(NOW))
     push(tmp_path / "jobs" / job.job_id / "a")
     async with supervisor_harness(tmp_path) as harness:
-        read, failures = harness.store.files, [StoreFailed("disk I/O error")] * errors
-
-        async def fails(*arguments: object, **more: object) -> tuple[ReceivedFile, ...]:
-            if failures:
-                raise failures.pop()
-            return await read(*arguments, **more)
-
-        harness.store.files = fails
+        fail_calls(harness.store, "files", errors)
         await harness.supervisor.recover(harness.tasks)
         ended = await harness.ended(job.job_id)
         while harness.supervisor.live_count:

@@ -14,6 +14,7 @@ from cucmd.store import StartKey, StoreFailed
 from rig.scripted_target import Target
 from rig.supervised import (
     SupervisorHarness,
+    fail_calls,
     fails_with,
     hang,
     statuses,
@@ -76,17 +77,13 @@ async def test_refused_retry_announces_close(tmp_path: Path) -> None:
 
 
 async def test_unsaved_retry_has_no_effect(tmp_path: Path) -> None:
-    async def refuse(*_: object) -> None:
-        raise StoreFailed("a full disk")
-
     async with supervisor_harness(tmp_path) as harness:
         job_id = await failed_job(harness)
         before = await harness.supervisor.wait_closed(job_id)
-        reopen, harness.store.reopen_job = harness.store.reopen_job, refuse
+        fail_calls(harness.store, "reopen_job")
         with pytest.raises(StoreFailed):
             await retry(harness, job_id)
         assert await harness.supervisor.find(job_id) == before
-        harness.store.reopen_job = reopen
         await retry(harness, job_id)
         await harness.ended(job_id)
 

@@ -11,7 +11,7 @@ import trio.testing
 from cucmd.job.job import Job
 from cucmd.jobs.job_errors import KeyReused
 from cucmd.store import StartKey, StoreFailed
-from rig.supervised import SupervisorHarness, hang, planned, supervisor_harness
+from rig.supervised import SupervisorHarness, fail_calls, hang, planned, supervisor_harness
 
 
 def key(owner: int = 1000, name: str = "k", digest: str = "d") -> StartKey:
@@ -62,9 +62,7 @@ async def test_key_with_other_parameters(tmp_path: Path) -> None:
             await started(harness, key(digest="x"))
 
 
-async def test_refused_label_is_not_set_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_refused_label_is_not_set_later(tmp_path: Path) -> None:
     """And one that is set in the turn after the refusal is kept."""
 
     async def label(name: str) -> None:
@@ -73,18 +71,15 @@ async def test_refused_label_is_not_set_later(
 
         await harness.supervisor.relabel(job_id, change)
 
-    async def refuse(before: Job, after: Job) -> None:
-        monkeypatch.setattr(harness.store, "save", save)
+    async def another() -> None:
         nursery.start_soon(label, "b")
         await trio.testing.wait_all_tasks_blocked()
-        raise StoreFailed("a full disk")
 
     async with supervisor_harness(tmp_path) as harness, trio.open_nursery() as nursery:
         harness.behaviours["a"] = hang
         job_id = await harness.start("a", labels={"case": "1"})
         await harness.running(job_id)
-        save = harness.store.save
-        monkeypatch.setattr(harness.store, "save", refuse)
+        fail_calls(harness.store, "save", meanwhile=another)
         with pytest.raises(StoreFailed):
             await label("a")
         await harness.until(job_id, lambda job: "b" in job.labels)

@@ -4,6 +4,7 @@ import errno
 import gc
 import logging
 import os
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,8 @@ from cucmd.jobs.job_errors import Draining, TooManyJobs, UnknownJob, UnknownNode
 from cucmd.jobs.job_run import JobRun
 from cucmd.node.ports import NodeTask, Report
 from cucmd.store import StoreFailed
-from rig.scripted_target import Target
-from rig.supervised import fails_with, hang, statuses, supervisor_harness
+from rig.scripted_target import DefectiveTarget, Target
+from rig.supervised import fail_calls, fails_with, hang, statuses, supervisor_harness
 
 
 async def test_ended_job_leaves_memory(tmp_path: Path) -> None:
@@ -168,18 +169,13 @@ async def test_cancel_is_saved_before_tasks_end(
         assert happened[:2] == in_turn
 
 
-async def test_unsaved_state_is_not_shown(tmp_path: Path) -> None:
+async def test_unsaved_state_is_not_shown(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours["a"] = hang
         job_id = await harness.start("a")
         await harness.running(job_id)
         save = harness.store.save
-
-        async def refuse(before: Job, after: Job) -> None:
-            await trio.lowlevel.checkpoint()
-            raise StoreFailed("database or disk is full")
-
-        harness.store.save = refuse
+        fail_calls(harness.store, "save", inf, why="database or disk is full")
         for done in ("the nodes are cancelled", "nothing was left to cancel"):
             with pytest.raises(StoreFailed, match=f"{done}, but this is not saved yet: database"):
                 await harness.supervisor.cancel(job_id, None)
@@ -276,15 +272,13 @@ async def test_stop_and_resume(tmp_path: Path) -> None:
         assert (await again.supervisor.find(typed)).status == "failed"
 
 
-async def test_defect_ends_job(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def defect(*_: object) -> None:
-        raise ZeroDivisionError("a defect")
+async def test_defect_ends_job(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def work(task: NodeTask, report: Report) -> tuple[str, ...]:
+        report.upload_target(DefectiveTarget())
+        return ()
 
     async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours["a"] = hang
-        monkeypatch.setattr("cucmd.jobs.job_run.NodeProgress.take_files", defect)
+        harness.behaviours = {"a": hang, "b": work}
         job = await harness.ended(await harness.start("a", "b"))
         assert job.status == "failed"
         assert {node.state.failure.code for node in job.nodes} == {Code.INTERNAL}
