@@ -24,7 +24,7 @@ from cucmctl.cli.options import (
 )
 from cucmctl.cli.typed_times import last, moment, next_day, rfc3339, written_for
 from cucmctl.client.client import Client
-from cucmctl.client.errors import ProfileNotFound
+from cucmctl.client.errors import InvalidRequest, ProfileNotFound
 from cucmctl.commands import lookup
 from cucmctl.commands.begin import (
     COLLECTING,
@@ -38,7 +38,7 @@ from cucmctl.commands.begin import (
     check_user,
     login_of,
 )
-from cucmctl.text import dry_run_text, render
+from cucmctl.text import dry_run_text
 from cucmctl.text.views import AtTheEnd
 from cucmctl.text.window import window
 from cucmd.job.kind import WorkRequest
@@ -217,29 +217,27 @@ def _retry(arguments: argparse.Namespace) -> int:
     check_user(arguments, needed=False)
     nodes = arguments.nodes or None
     with Client(arguments.socket) as client:
-        job = client.status(arguments.job)
-        lookup.check_operator(client, arguments.credential)
 
-        def login() -> Login | None:
-            has_login = {arguments.user, arguments.password_file, arguments.credential} != {None}
-            left = {node.node for node in job.nodes if node.status != "succeeded"}
-            can_be = job.status in render.JOB_ENDED and not job.files_deleted and left
-            # In other cases the daemon refuses the retry with any login, and says why.
-            asks = not job.resumable and can_be and left.issuperset(arguments.nodes)
-            if not has_login and not asks:
-                return None
-            if arguments.credential is None and not (arguments.user or job.username):
+        def ask() -> Login:
+            lookup.check_operator(client, arguments.credential)
+            user = arguments.user or client.status(arguments.job).username
+            if arguments.credential is None and not user:
                 text = "--user: is needed, since the job has no user; give it, or --credential"
                 raise UsageError(text)
-            return login_of(arguments, job.username)
+            return login_of(arguments, user)
 
-        return begin(
-            client,
-            arguments,
-            login,
-            lambda login: client.retry(job.job_id, nodes, login=login, try_all=arguments.try_all),
-            done="queued again",
-        )
+        def retry(login: Login | None) -> Job:
+            return client.retry(arguments.job, nodes, login=login, try_all=arguments.try_all)
+
+        if {arguments.user, arguments.password_file, arguments.credential} == {None}:
+            # Only the daemon knows which nodes are meant and whether it has a login for them. So a
+            # password is asked for only if nothing but the login is missing.
+            try:
+                return begin(client, arguments, lambda: None, retry, done="queued again")
+            except InvalidRequest as error:
+                if error.parameters.parameter != "login":
+                    raise
+        return begin(client, arguments, ask, retry, done="queued again")
 
 
 COMMANDS = {
