@@ -100,13 +100,21 @@ def test_systemd_verifies_documented_timer(tmp_path):
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
 
 
-def test_documented_timer_command(tmp_path):
+def nightly_exit_code(socket: Path, cluster: str) -> int:
+    """Returns the exit code of the command of the service on the manual page."""
     service = nightly()["cucmd-health@.service"]
-    (line,) = re.findall(r"^ExecStart=\S+/cucmctl (.*)$", service, re.MULTILINE)
-    words = line.replace("%i", "berlin").split()
-    done = run(sys.executable, "-m", "cucmctl", "--socket", str(tmp_path / "none"), *words)
-    assert done.returncode == exits.UNAVAILABLE, done.stderr
     assert re.findall(r"^SuccessExitStatus=(.*)$", service, re.MULTILINE) == [str(exits.PARTIAL)]
+    (line,) = re.findall(r"^ExecStart=\S+/cucmctl (.*)$", service, re.MULTILINE)
+    words = line.replace("%i", cluster).split()
+    return run(sys.executable, "-m", "cucmctl", "--socket", str(socket), *words).returncode
+
+
+def test_documented_timer_without_daemon(tmp_path):
+    assert nightly_exit_code(tmp_path / "none", "berlin") == exits.UNAVAILABLE
+
+
+def test_documented_timer_without_cluster(daemon):
+    assert nightly_exit_code(daemon.socket, "berlin.invalid") == exits.NOT_FOUND
 
 
 def test_stop_timeout_exceeds_grace_period():

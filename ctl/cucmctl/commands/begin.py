@@ -303,6 +303,11 @@ def begin_on_nodes(
                 discovered=tuple(discovered) or None,
                 accept_nodes=arguments.accept_nodes or None,
             )
-            return client.start(targets, work, login=login, how=how)
+            try:
+                return client.start(targets, work, login=login, how=how)
+            except InvalidRequest as error:
+                if error.parameters.parameter == "login":  # none was given, and no cluster has one
+                    lookup.check_exist(client, targets)
+                raise
 
         return begin(client, arguments, partial(login_of, arguments), start, on_start=on_start)

@@ -118,12 +118,8 @@ def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:
         alike = near(name, by_name)
         if not alike or client.clusters(name):  # nodes are often named after their cluster
             continue
+        _check_host(name, by_name)
         meant = f"did you mean {' or '.join(alike)}?"
-        try:  # this may take long if a name server does not answer
-            socket.getaddrinfo(name.partition(":")[0], None)
-        except (OSError, UnicodeError):
-            text = f"{name!r} is no cluster, and no host has that name; {meant}"
-            raise UnknownTarget(text) from None
         if sys.stdin is not None and sys.stdin.isatty():
             question = f"{name!r} is no cluster, but the name of a host; {meant} Use the host?"
             with suppress(OSError):  # another terminal controls this process
@@ -132,6 +128,23 @@ def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:
                 continue
         printer.note(f"{name!r} is used as the name of a host; {meant}")
     return by_name
+
+
+def check_exist(client: Client, names: Iterable[str]) -> None:
+    """Raises `UnknownTarget` for a name that is no cluster, no known node and no host."""
+    with suppress(*_CANNOT_ANSWER):
+        clusters = {cluster.name for cluster in client.clusters() if cluster.name is not None}
+        for name in names:
+            if base_of(name) not in clusters and not client.clusters(name):
+                _check_host(name, clusters)
+
+
+def _check_host(name: str, clusters: Iterable[str]) -> None:
+    try:  # this may take long if a name server does not answer
+        socket.getaddrinfo(name.partition(":")[0], None)
+    except (OSError, UnicodeError):
+        text = f"{name!r} is no cluster, and no host has that name{hint(name, clusters)}"
+        raise UnknownTarget(text) from None
 
 
 def only_publishers(client: Client, names: Sequence[str], verb: str = "start") -> list[str]:
