@@ -87,6 +87,8 @@ def test_viewers_may_only_look(daemon: Daemon, lab: Lab, groups: dict) -> None:
     for verb in (("list",), ("status", job), ("watch", job), ("wait", job), ("hostkeys",)):
         done = ctl_as(daemon, SOMEBODY, *verb, **groups)
         assert done.returncode == 0, (verb, done.stderr)
+    assert "cucmctl export" in ctl_as(daemon, 0, "wait", job).stdout
+    assert "cucmctl" not in ctl_as(daemon, SOMEBODY, "wait", job, **groups).stdout
     before = len(list((daemon.state / "jobs").iterdir()))
     refused = [start_as(daemon, lab, SOMEBODY, **groups)]
     refused += [ctl_as(daemon, SOMEBODY, *operation, **groups) for operation in OPERATIONS]

@@ -222,7 +222,7 @@ def begin(
     try:
         return (on_start or _report)(client, job, arguments)
     except KeyboardInterrupt:  # the daemon has answered, but following has not begun
-        report_job_goes_on(job, job.job_id)
+        report_job_goes_on(job, job.job_id, client)
         return exits.INTERRUPTED
     except ClientError as error:  # the job is started: do not let the user start it again
         printer.note(f"{exits.message_of(error)}; the job was {done}: {job.job_id}")
@@ -287,7 +287,7 @@ def begin_on_nodes(
                 for change in watch(client, job.job_id, View(), reconnect=back, known=True):
                     job = change.job or job
             except KeyboardInterrupt:
-                report_job_goes_on(job, job.job_id)
+                report_job_goes_on(job, job.job_id, client)
                 raise AskingInterrupted from None
             return job
 

@@ -11,7 +11,7 @@ from cucmctl.cli import exits, printer
 from cucmctl.cli.options import UsageError, Verb, no_arguments
 from cucmctl.client.client import Client
 from cucmctl.client.errors import ProfileNotFound
-from cucmctl.commands.lookup import hint
+from cucmctl.commands.lookup import hint, offer
 from cucmctl.text import render
 from cucmctl.text.table import cut_mark, table
 from cucmd.job.cluster import ClusterNode
@@ -32,8 +32,9 @@ def _clusters(arguments: argparse.Namespace) -> int:
         names = [cluster.name for cluster in known if cluster.name]
         printer.note(f"no cluster is named {name!r} or has such a node{hint(name, names)}")
         return exits.NOT_FOUND
-    lines = _list(found) if name is None else chain.from_iterable(map(_details, found))
-    none = "no clusters; to ask a node for its own: cucmctl discover NODE"
+    details = (_details(cluster, client) for cluster in found)
+    lines = _list(found) if name is None else chain.from_iterable(details)
+    none = f"no clusters{offer(client, '; to ask a node for its own: cucmctl discover NODE')}"
     return printer.show(found, lines, as_json=arguments.json, none=none)
 
 
@@ -51,13 +52,13 @@ def _list(clusters: Iterable[Cluster]) -> Iterator[str]:
     return table(headings, rows, right="CONFIGURED", colour=printer.in_colour(sys.stdout))
 
 
-def _details(cluster: Cluster) -> Iterator[str]:
+def _details(cluster: Cluster, client: Client) -> Iterator[str]:
     title = f"cluster {cluster.name}" if cluster.name else "a cluster without a name"
     yield printer.visible(f"{title}: {render.count_of(cluster.nodes_total, 'node')}")
     if cluster.discovered_at is None:
-        yield "it was never asked for its nodes; to ask: cucmctl discover " + printer.visible(
-            cluster.name or cluster.publisher or "NODE"
-        )
+        name = cluster.name or cluster.publisher or "NODE"
+        how = offer(client, f"; to ask: cucmctl discover {printer.visible(name)}")
+        yield f"it was never asked for its nodes{how}"
     else:
         asked = f"as {cluster.asked} named them, {render.local(cluster.discovered_at)}"
         yield printer.visible(f"{asked}, version {cluster.version or 'not known'}")
@@ -179,9 +180,9 @@ def _hostkeys(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--key: goes with add, not with {action}")
     with Client(arguments.socket) as client:
         if action == "list":
-            return _show(client.host_keys(), as_json=arguments.json)
+            return _show(client.host_keys(), client, as_json=arguments.json)
         if action == "add":
-            _show(client.add_host_key(node, arguments.key), as_json=arguments.json)
+            _show(client.add_host_key(node, arguments.key), client, as_json=arguments.json)
             if arguments.key is None:  # the key came over the network, and nobody has checked it
                 printer.note("compare the key with the one that the administrator of the node has")
             return exits.DONE
@@ -197,11 +198,11 @@ def _hostkeys(arguments: argparse.Namespace) -> int:
     return exits.NOT_FOUND
 
 
-def _show(keys: Sequence[HostKey], *, as_json: bool) -> int:
+def _show(keys: Sequence[HostKey], client: Client, *, as_json: bool) -> int:
     # The daemon lists keys in the order in which they were added.
     found = sorted(keys, key=lambda key: (key.node, key.algorithm))
     lines = host_keys(found, colour=printer.in_colour(sys.stdout))
-    none = "no host keys; to remember one: cucmctl hostkeys add NODE"
+    none = f"no host keys{offer(client, '; to remember one: cucmctl hostkeys add NODE')}"
     return printer.show(found, lines, as_json=as_json, none=none)
 
 

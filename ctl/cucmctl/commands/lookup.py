@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import socket
+import stat
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -92,6 +93,21 @@ def check_operator(client: Client, credential: str | None = None) -> None:
     refused here, and not after a question.
     """
     check_known(credential, client.credentials, CredentialNotFound)
+
+
+def offer(client: Client, text: str) -> str:
+    """Returns the text, or "" if this user may not start and end jobs, and so need not be told how.
+
+    The socket belongs to the group of the operators, but members of the view group may open it too.
+    If the group says nothing, the text is returned, and a call shows what the user may do.
+    """
+    try:
+        status = os.stat(client.socket)
+    except OSError:
+        return text
+    operators = status.st_gid if status.st_mode & stat.S_IWGRP else 0
+    known = operators and os.geteuid() not in (0, status.st_uid)
+    return "" if known and operators not in {os.getegid(), *os.getgroups()} else text
 
 
 def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:

@@ -25,6 +25,7 @@ from cucmctl.cli.options import (
 from cucmctl.cli.typed_times import moment, rfc3339
 from cucmctl.client.client import Client
 from cucmctl.client.methods import MOST_LISTED, UNFINISHED
+from cucmctl.commands.lookup import offer
 from cucmctl.text import job_list, render
 from cucmctl.text.kind_text import text_of
 from cucmctl.text.window import window
@@ -66,7 +67,7 @@ def _status(arguments: argparse.Namespace) -> int:
         if arguments.job is None:
             newest = client.list(limit=NEWEST)
             jobs = [*newest, *unfinished_older_than(client, newest, NEWEST)]
-            return _show_list(jobs, as_json=arguments.json)
+            return _show_list(jobs, client, as_json=arguments.json)
         job = client.status(arguments.job)
     layout = printer.layout(sys.stdout)
     lines = render.show_job(job, datetime.now(UTC), **layout)
@@ -116,7 +117,7 @@ def _list(arguments: argparse.Namespace) -> int:
         if request == ListRequest():
             unfinished = unfinished_older_than(client, found, DEFAULT_LIMIT)
             found, left = [*found, *unfinished], left - len(unfinished)
-        _show_list(found, as_json=arguments.json, request=request)
+        _show_list(found, client, as_json=arguments.json, request=request)
         # Jobs that have not ended, and that --limit leaves out if there are no other options.
         hidden: Sequence[JobSummary] = ()
         plain = limit not in (None, MOST_LISTED) and request == ListRequest(limit=limit)
@@ -159,10 +160,14 @@ def _collect_pages(
 
 
 def _show_list(
-    found: Sequence[JobSummary], *, as_json: bool, request: ListRequest = _EVERY_JOB
+    found: Sequence[JobSummary],
+    client: Client,
+    *,
+    as_json: bool,
+    request: ListRequest = _EVERY_JOB,
 ) -> int:
     lines = job_list.jobs(found, datetime.now(UTC), **printer.layout(sys.stdout))
-    none = "no jobs; to start one: cucmctl start --help"
+    none = f"no jobs{offer(client, '; to start one: cucmctl start --help')}"
     if request.labels or request.target or request.since:
         none = "no job fits; without options cucmctl list shows the newest"
     elif request.status is not None:

@@ -23,6 +23,7 @@ from cucmctl.client.errors import DaemonUnavailable, ProtocolError, ShuttingDown
 from cucmctl.client.job_events import Events, EventSteps
 from cucmctl.client.method_call import run_steps
 from cucmctl.client.reconnect import DEFAULT, watch
+from cucmctl.commands.lookup import offer
 from cucmctl.commands.show import unfinished_older_than
 from cucmctl.text import render
 from cucmctl.text.kind_text import text_of
@@ -141,9 +142,10 @@ def follow(
                 view.show(change)
         if job is None or job.status not in render.JOB_ENDED:
             raise ProtocolError(f"the watch of job {_id(job, name)} ended before the job did")
+        view.may_operate = bool(offer(client, "retry"))
         view.conclude(job)
     except KeyboardInterrupt:
-        report_job_goes_on(job, name)
+        report_job_goes_on(job, name, client)
         return exits.INTERRUPTED
     except TimeoutError:
         printer.note(f"job {_id(job, name)} has not ended within {timeout:g} s; it goes on")
@@ -156,7 +158,7 @@ def _wait_for_first(changes: Iterator[WatchReply]) -> Iterator[WatchReply]:
     return chain((next(changes),), changes)
 
 
-def report_job_goes_on(job: Job | None, name: str) -> None:
+def report_job_goes_on(job: Job | None, name: str, client: Client) -> None:
     """Prints after a Ctrl-C whether the job goes on. `name` is the job as it was typed."""
     # A second Ctrl-C must not interrupt the message.
     signal.signal(signal.SIGINT, lambda number, frame: None)
@@ -167,7 +169,8 @@ def report_job_goes_on(job: Job | None, name: str) -> None:
     stop = ""
     if job is not None and job.kind in _STOPPED:
         stop = f"to end it and keep what came: cucmctl stop {known}; "
-    printer.note(f"job {known} goes on; {stop}to cancel it: cucmctl cancel {known}")
+    ways = offer(client, f"; {stop}to cancel it: cucmctl cancel {known}")
+    printer.note(f"job {known} goes on{ways}")
 
 
 def _id(job: Job | None, name: str) -> str:

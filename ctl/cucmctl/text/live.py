@@ -173,7 +173,7 @@ class Live(View):
             super().came_back()
 
     def conclude(self, job: Job) -> None:
-        for text in render.next_commands(job):
+        for text in render.next_commands(job) if self.may_operate else ():
             printer.line(text, self._stream)
 
     def _list(self, jobs: dict[str, JobSummary]) -> None:

@@ -232,10 +232,11 @@ def ending(job: Job, *, columns: int | None = None, ascii_only: bool = False) ->
     yield from remarks(job, columns=columns, ascii_only=ascii_only)
 
 
-def where_files_are(job: Job) -> Iterator[str]:
+def where_files_are(job: Job, *, may_operate: bool = True) -> Iterator[str]:
     """Yields where the files of a job are that has ended, and the next commands."""
     yield from on_disk(job)
-    yield from next_commands(job)
+    if may_operate:
+        yield from next_commands(job)
 
 
 def on_disk(job: Job) -> Iterator[str]:

@@ -51,7 +51,12 @@ class EndedJobs:
 
 
 class View(ReconnectListener):
-    """The base of all views. It shows nothing."""
+    """The base of all views. It shows nothing.
+
+    may_operate  whether to offer to retry and export the job
+    """
+
+    may_operate = True
 
     def __enter__(self) -> View:
         return self
@@ -100,7 +105,7 @@ class EndingOnly(View):
         columns = printer.columns(stream) or (80 if printer.on_terminal(stream) else None)
         ascii_only = printer.ascii_only(stream)
         ending = render.ending(job, columns=columns, ascii_only=ascii_only)
-        for text in (*ending, *render.where_files_are(job)):
+        for text in (*ending, *render.where_files_are(job, may_operate=self.may_operate)):
             printer.line(text, self._stream)
 
 
@@ -221,7 +226,10 @@ class Lines(View):
         return not self._ended.has(job)
 
     def conclude(self, job: Job) -> None:
-        for text in (*render.ending(job), *render.where_files_are(job)):
+        for text in (
+            *render.ending(job),
+            *render.where_files_are(job, may_operate=self.may_operate),
+        ):
             printer.line(text, self._stream)
 
     def _show_job(self, job: JobSummary) -> None:
