@@ -23,7 +23,11 @@ from rig.process import die_with_parent
 PROGRAMS = ("apt-get", "debootstrap", "systemd-nspawn", "unshare", "nsenter", "mount")
 # acl is needed to read the default ACL that systemd-tmpfiles sets. The README requires the others.
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "python3-venv", "acl")
-ENVIRON = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
+ENVIRON = {
+    "PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C.UTF-8",
+    "HOME": "/root",
+}
 BOOT_SECONDS = 90
 # The script of debootstrap for every Debian since Etch. It is named here because an older
 # debootstrap has no link with the name of a newer release.

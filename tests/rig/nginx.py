@@ -1,4 +1,4 @@
-"""Runs nginx in front of cucmweb, with the configuration of cucmweb(8)."""
+"""Runs nginx in front of cucmweb, with the configuration and commands of cucmweb(8)."""
 
 import base64
 import http.client
@@ -9,17 +9,13 @@ import ssl
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from cucmd.toml_file import parse
 from cucmweb.config import WebConfig, read_config
-from rig.pages import ROOT, fenced
+from rig.pages import ROOT, fenced, indented
 from rig.process import Child, die_with_parent
 
 PAGE = ROOT / "ctl/man/cucmweb.8.md"
@@ -72,10 +68,7 @@ def running_nginx(folder: Path, behind: Path, *, asks: bool = True) -> Iterator[
 
     If `asks` is false, nginx lets everybody in without a password, unlike on the page.
     """
-    trusted = _certificate(folder)
-    (folder / "cucmweb.htpasswd").write_text(
-        "".join(f"{user}:{{PLAIN}}{PASSWORD}\n" for user in ("olga", "victor"))
-    )
+    trusted = _prepare(folder)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         site = shown("nginx", "proxy_pass")
@@ -125,26 +118,17 @@ def _user() -> str:
     return "user root;" if os.geteuid() == 0 else ""
 
 
-def _certificate(folder: Path) -> ssl.SSLContext:
-    """Makes a certificate for SERVER; returns the context of a client that trusts it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, SERVER)])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(SERVER)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    own = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    (folder / "cucmweb.key").write_bytes(own)
-    (folder / "cucmweb.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+def _prepare(folder: Path) -> ssl.SSLContext:
+    """Types the page's commands; returns the context of a client that trusts the certificate."""
+    (commands,) = (block for block in indented(PAGE) if "openssl req" in block)
+    for old, new in {
+        "/etc/nginx/": f"{folder}/",
+        "-g www-data ": "",
+        "passwd -6": f"passwd -6 {PASSWORD}",  # it would ask at a terminal
+    }.items():
+        assert old in commands
+        commands = commands.replace(old, new)
+    subprocess.run(["sh", "-e", "-c", commands], check=True, capture_output=True)
     context = ssl.create_default_context(cafile=str(folder / "cucmweb.crt"))
     context.check_hostname = False  # the client connects to 127.0.0.1
     return context

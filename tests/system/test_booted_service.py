@@ -22,6 +22,7 @@ from rig.inspection import check_files
 from rig.installed import Host, install
 from rig.jobs import SDL, start, statuses, until
 from rig.lab import Lab, running_lab
+from rig.pages import ROOT, indented
 from rig.quiet import wait_until
 
 # The first test installs a Debian, unless an earlier run has done so.
@@ -31,6 +32,13 @@ PASSWORD = "Platform-Secret-1"
 SLOW = 15_000  # bytes a second: a file of FILE bytes takes some seconds
 FILE = 60_000
 CREDENTIAL = "cucmd.lab"
+
+# Blocks of the page, in its order.
+_PAGE = indented(ROOT / "daemon/man/cucmd.8.md")
+(_PEOPLE,) = (block for block in _PAGE if block.startswith("usermod "))
+_BACKUP, _RESTORE, _KEEP, _GO_BACK = (
+    block for block in _PAGE if block.startswith("systemctl stop ")
+)
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +226,32 @@ def test_groups_decide_rights(host: Host, lab: Lab) -> None:
         assert "/run/cucmd/cucmd.sock" in refused.stderr
     with host.client() as client:
         assert [one.job_id for one in client.list(limit=1)] == [job_id]
+
+
+def test_page_adds_and_removes_people(host: Host) -> None:
+    host.debian.must("sh", "-e", "-c", "useradd alice; useradd bob")
+    *add, remove = _PEOPLE.splitlines()
+    host.debian.must("sh", "-e", "-c", "\n".join(add))
+    assert [host.ctl(user, "credentials").returncode for user in ("alice", "bob")] == [0, 77]
+    assert host.ctl("bob", "list").returncode == 0
+    host.debian.must("sh", "-e", "-c", remove)
+    assert host.ctl("bob", "list").returncode == 77
+
+
+def test_backup_of_page_restores_jobs(host: Host, lab: Lab) -> None:
+    with host.client() as client:
+        job = client.wait(start(client, lab, lab.nodes[:1]).job_id, timeout=60)
+    host.debian.must("sh", "-e", "-c", _BACKUP)
+    host.must_ctl("olga", "delete", job.job_id, "--yes")
+    assert job.job_id in host.debian.must("sh", "-e", "-c", _RESTORE)
+    host.must_ctl("olga", "verify", job.job_id)
+
+
+def test_page_goes_back_to_old_programs(host: Host) -> None:
+    host.debian.must("sh", "-e", "-c", _KEEP)
+    host.debian.must("rm", "-r", "/opt/cucmd/lib", "/etc/systemd/system/cucmd.service")
+    host.debian.must("sh", "-e", "-c", _GO_BACK)
+    assert host.ctl("olga", "list").returncode == 0
 
 
 def uid_of(host: Host, user: str) -> str:

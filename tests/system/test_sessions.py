@@ -46,6 +46,10 @@ NOT_RUN = {
         "needs root and systemd: test_booted_web.py types it in a Debian that has booted"
     ),
     "systemd-tmpfiles --create cucmweb-nginx.conf && systemctl restart cucmweb.socket": "likewise",
+    "openssl req -x509 -newkey rsa:2048 -noenc -days 365 -subj /CN=cucm-logs.example.org \\": (
+        "writes to /etc; rig/nginx.py types it"
+    ),
+    "nginx -t && systemctl reload nginx": "needs systemd; test_nginx.py asks an nginx",
     "curl -N http://localhost:8080/jobs/57f3c2a1/events": "test_page_session.py types its like",
     "$ cucmctl status 57f3 --json | jq '.nodes[1].failure'": "needs jq and a failed node",
     "cucmd --verbose": "runs until Ctrl-C; the README has a session with `cucmd`",
@@ -55,7 +59,11 @@ NOT_RUN = {
             "usermod -aG cucm alice",
             "systemd-ask-password -n | systemd-creds encrypt --name=cucmd.berlin.password - \\",
             "systemctl status cucmd",
+            "systemctl stop cucmd.socket cucmd.service",
+            "/opt/cucmd/bin/pip install --upgrade --upgrade-strategy eager .",
             "systemctl disable --now cucmd.socket cucmd.service",
+            "systemctl disable --now cucmweb.socket cucmweb.service",
+            "systemd-tmpfiles --create cucmd.conf",
             "systemctl daemon-reload && systemctl enable --now cucmd-health@berlin.timer",
         ),
         "needs root and systemd; the test_booted_ files type such commands",

@@ -1,6 +1,7 @@
 """Tests a damaged database, which is set aside, and a failing disk, which fails only requests."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,14 +130,19 @@ def test_daemon_stops_while_disk_fails(tmp_path: Path, lab: Lab, failing: Failin
 
 
 @pytest.mark.long
-def test_copy_of_state_is_backup(tmp_path: Path, lab: Lab) -> None:
-    """Jobs that had ended before the copy are whole; the others are interrupted."""
+def test_snapshot_of_state_is_backup(tmp_path: Path, lab: Lab) -> None:
+    """Jobs that had ended before the snapshot are whole; the others are interrupted.
+
+    The daemon is stopped by a signal meanwhile, since a snapshot has all files of one moment.
+    """
     with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
         hangs = start(client, lab)  # the second node hangs
         done = [client.wait(start(client, lab, lab.nodes[:1]).job_id).job_id for _ in range(3)]
         wait_until(lambda: client.status(done[-1]).closed)
         busy = [start(client, lab, lab.nodes[:1]).job_id for _ in range(5)]  # meanwhile
+        daemon.process.send_signal(signal.SIGSTOP)
         shutil.copytree(daemon.state, tmp_path / "restored" / "state", symlinks=True)
+        daemon.process.send_signal(signal.SIGCONT)
         for job_id in busy:
             client.wait(job_id)
         client.cancel(hangs.job_id)
