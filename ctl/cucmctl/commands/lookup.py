@@ -156,6 +156,8 @@ def check_exist(client: Client, names: Iterable[str]) -> None:
 
 
 def _check_host(name: str, clusters: Iterable[str]) -> None:
+    if name.count(":") > 1:  # an IPv6 address
+        return
     try:  # this may take long if a name server does not answer
         socket.getaddrinfo(name.partition(":")[0], None)
     except (OSError, UnicodeError):

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from cucmctl import Client
 from cucmctl.cli import options, typed_times
 from cucmctl.cli.options import near
-from cucmctl.commands.lookup import hint
+from cucmctl.client.errors import UnknownTarget
+from cucmctl.commands.lookup import check_exist, hint
 from cucmctl.commands.run import COMMANDS, head_of
 from cucmctl.main import VERBS, main, split
 from cucmd.job.run import FORMS
@@ -223,6 +224,17 @@ def test_hint_names_similar_or_all() -> None:
     assert all(name in hint("paris", KNOWN) for name in KNOWN)
     assert hint("paris", []) == ""
     assert hint("paris", [f"cluster-{number}" for number in range(100)]) == ""
+
+
+@pytest.mark.parametrize("name", ["fe80::1", "[fe80::1]:22", "192.0.2.1:22"])
+def test_addresses_exist(name: str) -> None:
+    class NoClusters:
+        def clusters(self, name: str | None = None) -> tuple[()]:
+            return ()
+
+    check_exist(NoClusters(), [name])
+    with pytest.raises(UnknownTarget):
+        check_exist(NoClusters(), [name, "berlin.invalid"])
 
 
 def test_help_lists_all_forms() -> None:
