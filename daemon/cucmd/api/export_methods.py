@@ -100,7 +100,7 @@ class ExportMethods:
                     measured.files,
                     measured.size,
                     measured.left_out,
-                    *damaged_to_wire(measured.damaged),
+                    *damaged_to_wire(job, measured.damaged),
                 )
                 async with self._sender.ready(job_id, directory) as send:
                     begun = True

@@ -180,7 +180,7 @@ class JobMethods:
                 positions = sorted({position_of(job, name) for name in request.nodes})
                 named = [job.nodes[position] for position in positions]
                 cancelled = all(node.status == "cancelled" for node in named)
-                states = ", ".join(f"{node.node} is {node.status}" for node in named)
+                states = ", ".join(f"{node.full_name} is {node.status}" for node in named)
                 message = states if changed else f"nothing changed: {states}"
             return requests.CancelReply(job.job_id, job.status, cancelled, message, request_id)
 

@@ -120,18 +120,20 @@ def file_to_wire(file: ReceivedFile, node: Node) -> wire_cases.File:
 
 
 def wrong_to_wire(file: ReceivedFile, node: Node, wrong: str) -> wire_cases.WrongFile:
-    return wire_cases.WrongFile(file.node, printable_path(name_on_node(file, node)), wrong)
+    path = printable_path(name_on_node(file, node))
+    return wire_cases.WrongFile(file.node, path, wrong, node.name)
 
 
 def damaged_to_wire(
-    damaged: Mapping[str, Mapping[str, str]],
+    job: Job, damaged: Mapping[str, Mapping[str, str]]
 ) -> tuple[int | None, tuple[wire_cases.WrongFile, ...] | None]:
     """Returns the number of damaged files and the first `MOST_DAMAGED` of them.
 
     Returns (None, None) if no file is damaged.
     """
+    names = {node.node: node.name for node in job.nodes}
     files = (
-        wire_cases.WrongFile(node, path, wrong)
+        wire_cases.WrongFile(node, path, wrong, names[node])
         for node, reasons in damaged.items()
         for path, wrong in reasons.items()
     )

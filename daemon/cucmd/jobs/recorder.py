@@ -167,7 +167,7 @@ def _log_endings(before: Job, after: Job) -> None:
         old, new = before.nodes[position], after.nodes[position]
         if isinstance(new.state, Failed) and not old.settled:
             why = after.failure_of(new) or new.state.failure
-            which = after.job_id, new.node
+            which = after.job_id, new.full_name
             log.warning("job %s, node %s: %s: %s", *which, why.code, why.message, extra=extra)
     if after.ended and not before.ended:
         count = Counter(node.status for node in after.nodes)

@@ -115,11 +115,14 @@ class ExportReply(Struct, frozen=True):
 
 
 class WrongFile(Struct, frozen=True):
-    """Names a file that is missing or no longer has the content that was received."""
+    """Names a file that is missing or no longer has the content that was received. name is that of
+    its node, as in Node.
+    """
 
     node: str
     path: str
     reason: str
+    name: str | None = None
 
 
 class VerifyRequest(Request, frozen=True):

@@ -157,6 +157,8 @@ class JobSummary(Struct, frozen=True):
     commands: tuple[str, ...] | None = None
     capture: CaptureSettings | None = None
     asked_by: str | None = None
+    # The name of first_node, as in Node.
+    first_name: str | None = None
 
 
 class JobChange(Struct, frozen=True):

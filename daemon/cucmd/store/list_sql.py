@@ -20,7 +20,10 @@ MOST_OF_DETAILS = 8 * 1024 * 1024
 _ROWS = """
 SELECT job_id, status, created_at, completed_at,
     nodes_total, nodes_done, nodes_succeeded, nodes_failed, bytes_received,
-    (SELECT name FROM node WHERE node.job = job.position AND node.position = 0), revision, detail
+    (SELECT name FROM node WHERE node.job = job.position AND node.position = 0),
+    (SELECT CASE WHEN json_valid(detail) THEN json_extract(detail, '$.name') END
+        FROM node WHERE node.job = job.position AND node.position = 0),
+    revision, detail
 FROM job """
 _COUNT = "SELECT count(*) FROM job "
 

@@ -34,7 +34,7 @@ class JobRow(msgspec.Struct, frozen=True):
     """Describes a job as lists show it.
 
     nodes_done  counts every node that has ended, in any way
-    first_node  the name of the first node
+    first_node, first_name  the first node, and its `Node.name`
     job         the job without its nodes
     """
 
@@ -48,6 +48,7 @@ class JobRow(msgspec.Struct, frozen=True):
     nodes_failed: int
     bytes_received: int
     first_node: str
+    first_name: str | None
     job: Job
 
 
@@ -127,6 +128,7 @@ def summarise(job: Job) -> JobRow:
         nodes_failed=sum(isinstance(node.state, Failed) for node in job.nodes),
         bytes_received=sum(node.bytes_received for node in job.nodes),
         first_node=job.nodes[0].node,
+        first_name=job.nodes[0].name,
         job=_without_nodes(job),
     )
 

@@ -9,7 +9,7 @@ import msgspec
 
 from cucmd.job.job import Job
 from cucmd.job.node import Node
-from cucmd.store import JobFilter, open_store
+from cucmd.store import JobFilter, open_store, summarise
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 MakeJob = Callable[..., Job]
@@ -64,6 +64,18 @@ async def test_filters_agree_with_memory(path: Path, make_job: MakeJob) -> None:
             made[3].job_id,
         ]
         assert await store.count(before) == 5
+
+
+async def test_jobs_are_found_by_host_names(path: Path, make_job: MakeJob) -> None:
+    named = (Node("10.0.0.1", name="sub"), Node("10.0.0.2"))
+    job = msgspec.structs.replace(make_job(), nodes=named)
+    which = JobFilter(target="sub")
+    assert which.fits(job)
+    async with open_store(path) as store:
+        await store.add_job(job)
+        (row,) = await store.newest(9, which)
+    assert row == summarise(job)
+    assert (row.first_node, row.first_name) == ("10.0.0.1", "sub")
 
 
 async def test_lists_follow_changed_labels(path: Path, make_job: MakeJob) -> None:
