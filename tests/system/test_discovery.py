@@ -50,3 +50,23 @@ def test_discovery_finds_large_cluster(tmp_path: Path, daemon: Daemon) -> None:
         assert client.list(kind="collect") == ()
         with pytest.raises(InvalidRequest):
             client.list(kind="x")
+
+
+def test_host_names_stand_for_nodes(tmp_path: Path, daemon: Daemon) -> None:
+    with cluster(2) as lab, daemon.client() as client:
+        named = {
+            member.node: member.name for member in discovered(client, lab).nodes[0].found.members
+        }
+        login = Login(lab.username, lab.password)
+        job = client.run(lab.nodes, ["show status"], login=login)
+        job = client.wait(job.job_id, timeout=60)
+        assert {node.node: node.name for node in job.nodes} == named
+        assert [node.role for node in job.nodes] == ["Publisher", "Subscriber"]
+        node, name = list(named.items())[1]
+        assert [file.node for file in client.files(job.job_id, [name])] == [node]
+        assert daemon.ctl("files", job.job_id, "--node", name).stdout.startswith(f"{name} ({node})")
+        assert "show status" in "".join(client.transcript(job.job_id, name))
+        assert f"{name} ({node})" in daemon.ctl("cancel", job.job_id, name).stdout
+        daemon.ctl("export", job.job_id, "--node", name, "-o", "x/", cwd=tmp_path)
+        folders = {path.name for path in (tmp_path / "x").iterdir() if path.is_dir()}
+        assert folders == {name, "transcripts"}

@@ -67,7 +67,7 @@ def discover_first(
     if job.status == "succeeded":
         after = last_discovery(client, name)
         for note in job.nodes[0].notes:
-            tell(f"{job.nodes[0].node}: {note}")
+            tell(f"{job.nodes[0].full_name}: {note}")
         for text in describe_changes(before, after):
             tell(text)
         return
@@ -76,7 +76,7 @@ def discover_first(
         raise DiscoveryFailed(job)
     at = f"{before.discovered_at:%Y-%m-%d %H:%M} UTC"
     tell(
-        f"{job.nodes[0].node} does not answer ({failure.code}); "
+        f"{job.nodes[0].full_name} does not answer ({failure.code}); "
         f"using the nodes of {name} as they were named at {at}"
     )
 

@@ -57,7 +57,7 @@ class DiscoveryFailed(ClientError):
         self.job = job
         node = job.nodes[0]
         why = node.error or f"the discovery ended {job.status}"
-        super().__init__(f"{node.node} did not name the nodes of its cluster: {why}")
+        super().__init__(f"{node.full_name} did not name the nodes of its cluster: {why}")
 
     @property
     def hint(self) -> str | None:

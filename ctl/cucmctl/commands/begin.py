@@ -281,7 +281,9 @@ def begin_on_nodes(
 
         def wait(job: Job) -> Job:
             """Waits for the end of a discovery. Raises `AskingInterrupted` at Ctrl-C."""
-            printer.note(f"job {job.job_id} asks {job.nodes[0].node} for the nodes of its cluster")
+            printer.note(
+                f"job {job.job_id} asks {job.nodes[0].full_name} for the nodes of its cluster"
+            )
             back = arguments.reconnect
             try:
                 for change in watch(client, job.job_id, View(), reconnect=back, known=True):

@@ -35,10 +35,11 @@ def _files(arguments: argparse.Namespace) -> int:
         for name, of_node in groupby(found, lambda file: file.node):
             job = job or client.status(arguments.job)
             files = list(of_node)
-            for text in listing.files(name, files, long=arguments.long, **layout):
+            nodes = [node for node in job.nodes if node.node == name]
+            shown = nodes[0].full_name if nodes else name
+            for text in listing.files(shown, files, long=arguments.long, **layout):
                 printer.line(text)
             count += len(files)
-            nodes = [node for node in job.nodes if node.node == name]
             # For example, that a node did not announce its sizes, so "complete" means less.
             for note in remarks.notes(nodes):
                 printer.note(note)
@@ -65,9 +66,10 @@ def _transcript(arguments: argparse.Namespace) -> int:
         if node is None:
             job = client.status(arguments.job)
             if len(job.nodes) != 1:
-                names = [printer.visible(node.node) for node in job.nodes]
+                names = [node.node for node in job.nodes]
+                lines = [printer.visible(node.short_name) for node in job.nodes]
                 printer.note(f"name one of these nodes: cucmctl transcript {job.job_id} NODE")
-                return printer.show(names, names, as_json=arguments.json)
+                return printer.show(names, lines, as_json=arguments.json)
             node = job.nodes[0].node
         for text in client.transcript(arguments.job, node, follow=arguments.follow):
             empty = empty and not text

@@ -97,7 +97,7 @@ def _discover(arguments: argparse.Namespace) -> int:
                 How(timeouts=timeouts_of(arguments, TIMEOUTS), labels=labels or None),
             ),
             on_start=and_follow(
-                lambda job: f"asks {job.nodes[0].node}",
+                lambda job: f"asks {job.nodes[0].full_name}",
                 lambda: FoundNodes(client, before, arguments),
             ),
         )

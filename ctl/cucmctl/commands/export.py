@@ -192,7 +192,7 @@ def _report(export: Export, path: Path | None, *, as_json: bool) -> None:
     if reply.damaged:
         printer.note(f"left out: {render.count_of(reply.damaged, 'file')} not as received")
     for file in reply.wrong or ():
-        printer.note(f"  {file.node}: {file.path} {file.reason}")
+        printer.note(f"  {file.name or file.node}: {file.path} {file.reason}")
     if reply.damaged and reply.damaged > len(reply.wrong or ()):
         printer.note("  summary.txt lists more")
 
@@ -253,7 +253,7 @@ def _verify(arguments: argparse.Namespace) -> int:
             for last in client.verify(arguments.job, arguments.node):
                 wrong += len(last.wrong)
                 for file in last.wrong:
-                    text = printer.visible(f"{file.node}  {file.path}  {file.reason}")
+                    text = printer.visible(f"{file.name or file.node}  {file.path}  {file.reason}")
                     printer.show(file, [text], as_json=arguments.json)
         except KeyboardInterrupt:
             printer.note(f"interrupted after {render.count_of(last.files, 'file')}")

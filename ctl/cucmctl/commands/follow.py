@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -28,6 +28,7 @@ from cucmctl.client.errors import ClientError, DaemonUnavailable, InvalidRequest
 from cucmctl.commands.begin import ON_NODES, add_job_options, begin_on_nodes
 from cucmctl.commands.watch import add_reconnect, follow
 from cucmctl.text import render
+from cucmctl.text.remarks import short_names
 from cucmctl.text.views import AfterOutputs
 from cucmd.job.work_request import Tail
 from cucmd.protocol.cases import CommandOutput
@@ -79,8 +80,9 @@ def _on_start(client: Client, job: Job, arguments: argparse.Namespace) -> int:
     printer.note(f"job {job.job_id} follows {path} on {nodes}; Ctrl-C ends it")
     try:
         with _end_on_signals(client, job):
+            names = short_names(job.nodes) if len(job.nodes) > 1 else {}
             for piece in client.output(job.job_id, follow=True):
-                _print(piece, named=len(job.nodes) > 1, as_json=arguments.json)
+                _print(piece, names, as_json=arguments.json)
     except (DaemonUnavailable, ShuttingDown):
         pass  # the result of the job is reported once the daemon is back
     except OSError:
@@ -90,11 +92,11 @@ def _on_start(client: Client, job: Job, arguments: argparse.Namespace) -> int:
     return follow(client, job.job_id, view, reconnect=arguments.reconnect, begun=job)
 
 
-def _print(piece: CommandOutput, *, named: bool, as_json: bool) -> None:
+def _print(piece: CommandOutput, names: Mapping[str, str], *, as_json: bool) -> None:
     if as_json:
         printer.json_line({"output": piece})
     elif piece.text:
-        before = f"{printer.visible(piece.node)}: " if named else ""
+        before = f"{printer.visible(names[piece.node])}: " if names else ""
         lines = piece.text.removesuffix("\n").split("\n")
         printer.line("\n".join(f"{before}{printer.visible(line)}" for line in lines))
 

@@ -208,7 +208,7 @@ class Outputs(AfterOutputs):
                 continue
             ended = "" if output.complete else "  (not to its end)"
             command = printer.visible(output.command)
-            printer.line(f"=== {printer.visible(output.node)}: {command}{ended}")
+            printer.line(f"=== {printer.visible(node.full_name)}: {command}{ended}")
             for line in output.text.removesuffix("\n").split("\n") if output.text else ():
                 printer.line(printer.visible(line))
             printer.line("")

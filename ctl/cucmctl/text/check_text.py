@@ -52,7 +52,7 @@ def table(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
     steps = STEPS if asks_receiver(job) else STEPS[:-1]
     seen = [node.checked or Checked() for node in job.nodes]
     rows = [
-        (node.node, *_steps(checked))[: len(steps)]
+        (node.short_name, *_steps(checked))[: len(steps)]
         for node, checked in zip(job.nodes, seen, strict=True)
     ]
     machines = [(checked.product or "", checked.version or "") for checked in seen]
@@ -66,7 +66,7 @@ def table(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
     nodes_of: dict[str, list[str]] = {}  # product and version -> the nodes
     for node, machine in zip(job.nodes, machines, strict=True):
         if text := " ".join(filter(None, machine)):
-            nodes_of.setdefault(visible(text), []).append(visible(node.node))
+            nodes_of.setdefault(visible(text), []).append(visible(node.short_name))
     for text, names in nodes_of.items():
         everywhere = len(names) == len(job.nodes) > 1
         yield f"{text}: {'all nodes' if everywhere else join_names(names, all_names=False)}"

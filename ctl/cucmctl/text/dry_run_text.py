@@ -36,7 +36,7 @@ def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
 
     Nodes without a result are listed too.
     """
-    known = [(node.node, node.sizes) for node in job.nodes if node.sizes is not None]
+    known = [(node.full_name, node.sizes) for node in job.nodes if node.sizes is not None]
     paths = [path for _, found in known for path in found.paths]
     if not paths:
         return
@@ -45,14 +45,15 @@ def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
         sizes = node.sizes
         if sizes is None:
             why = node.failure.code if node.failure else node.status
-            rows.append((node.node, f"({why})", "-", "-"))
+            rows.append((node.full_name, f"({why})", "-", "-"))
             continue
         rows += [
-            (node.node, path.path, str(path.files), render.size(path.bytes)) for path in sizes.paths
+            (node.full_name, path.path, str(path.files), render.size(path.bytes))
+            for path in sizes.paths
         ]
         if len(job.nodes) > 1 and len(sizes.paths) > 1:
             count = str(sum(path.files for path in sizes.paths))
-            rows.append((node.node, "(all)", count, render.size(sizes.bytes)))
+            rows.append((node.full_name, "(all)", count, render.size(sizes.bytes)))
     files, whole = sum(path.files for path in paths), sum(path.bytes for path in paths)
     rows.append(("total", "", str(files), render.size(whole)))
     yield from table(("NODE", "PATH", "FILES", "SIZE"), rows, right="FILES SIZE", **layout)

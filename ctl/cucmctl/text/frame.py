@@ -25,7 +25,12 @@ from cucmctl.cli import printer
 from cucmctl.text import pace, render
 from cucmctl.text.kind_text import KindText, text_of
 from cucmctl.text.pace import Rates
-from cucmctl.text.remarks import describe_waiting, fold_equal_failures, without_node_name
+from cucmctl.text.remarks import (
+    describe_waiting,
+    fold_equal_failures,
+    short_names,
+    without_node_name,
+)
 from cucmctl.text.table import LEAST_NAME, cut_mark, distinct_names
 from cucmd.protocol.jobs import Job, Node
 
@@ -92,7 +97,8 @@ class Frame:
         self._width = width
         self._bar_characters = ("#", "-") if ascii_only else ("━", "╌")
         self._mark = cut_mark(ascii_only=ascii_only)
-        names = tuple(printer.visible(node.node) for node in job.nodes)
+        self._short_names = short_names(job.nodes)
+        names = tuple(printer.visible(node.short_name) for node in job.nodes)
         longest = max(map(len, names), default=0)
         self._figures = figures_beside(longest, width)
         space = width - STATUS_WIDTH - sum(self._figures.values())
@@ -196,7 +202,9 @@ class Frame:
         if node.status == "pending":
             if node.waits_for:
                 waited = render.duration(pace.waiting(node, self._at))
-                line.append(f"{describe_waiting(node)} ({waited})", STYLES["pending"])
+                line.append(
+                    f"{describe_waiting(node, self._short_names)} ({waited})", STYLES["pending"]
+                )
             return line
         files, size = render.figures(node, self._job.collection)
         speed = self._pace(rate)

@@ -130,7 +130,7 @@ def _lines_of_node(node: Node, layout: Layout, *, good: bool) -> Iterator[str]:
     none_applies = node.health is not None and not found and node.status == "succeeded"
     if shown or none_applies:
         machine = (node.health.product, node.health.version) if node.health else ()
-        yield visible(" ".join(filter(None, (node.node, *machine))))
+        yield visible(" ".join(filter(None, (node.full_name, *machine))))
     if none_applies:
         yield "  none of these checks applies to this node"
     for finding, after in zip_longest(shown, shown[1:]):

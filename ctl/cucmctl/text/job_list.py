@@ -51,11 +51,8 @@ def jobs(
     if columns is not None:
         rest = []  # for each job the first target, and the number of other nodes as `+8`
         for job in found:
-            if job.targets and len(job.targets) == 1:
-                rest.append((job.targets[0], ""))
-            else:
-                more = f" +{job.nodes_total - 1}" if job.nodes_total > 1 else ""
-                rest.append((job.first_node or "", more))
+            name, others = render.first_target(job)
+            rest.append((name, f" +{others}" if others else ""))
         headings, rows = _fitting(headings, rows, rest, columns, cut_mark(ascii_only=ascii_only))
     yield from table(headings, rows, right="NODES SIZE TIME", colour=colour)
 
@@ -71,7 +68,7 @@ def _row(job: JobSummary, now: datetime) -> list[str]:
         render.took(job.started_at, job.completed_at, now, job.ran_before),
         ", ".join(f"{key}={value}" for key, value in sorted((job.labels or {}).items())),
         "" if job.owner is None else render.user(job.owner),
-        render.target(job.targets, job.first_node, job.nodes_total),
+        render.target(job),
         text_of(job).summarize(job),
     ]
 

@@ -55,7 +55,7 @@ class KindText:
     def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
         """Yields what a `complete` job has found on its nodes, as in the summary of an export."""
         members = RESULT_MEMBERS.values()
-        found = [(node.node, getattr(node, name)) for node in job.nodes for name in members]
+        found = [(node.full_name, getattr(node, name)) for node in job.nodes for name in members]
         rows = [(name, line) for name, result in found if result for line in result.summary_lines()]
         return table(("NODE", "FOUND"), rows, right="", **layout) if rows else ()
 

@@ -10,7 +10,7 @@ the whole message.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 
@@ -38,10 +38,10 @@ def remarks(job: Job, *, columns: int | None = None, ascii_only: bool = False) -
     """
     mark = "" if columns is None else "x " if ascii_only else "✗ "
     all_names = columns is None
-    text = text_of(job)
+    text, names = text_of(job), short_names(job.nodes)
     by_node = chain(
         ((node, _gaps_of(node, all_names=all_names)) for node in job.nodes),
-        ((node, _remarks_of(node, text, mark)) for node in job.nodes),
+        ((node, _remarks_of(node, text, mark, names)) for node in job.nodes),
     )
     for line in _grouped(by_node, all_names=all_names, marks=(GAP, mark)):
         yield from wrapped(line, columns)
@@ -61,9 +61,11 @@ def notes(nodes: Iterable[Node]) -> Iterator[str]:
     yield from _grouped(((node, _notes_of(node)) for node in nodes), all_names=True)
 
 
-def waiting_lines(nodes: Iterable[Node]) -> Iterator[str]:
+def waiting_lines(nodes: Sequence[Node]) -> Iterator[str]:
     """Yields which nodes wait for the login on other nodes."""
-    by_node = ((node, [(describe_waiting(node), "")] if node.waits_for else []) for node in nodes)
+    names = short_names(nodes)
+    lines = ((node, describe_waiting(node, names)) for node in nodes)
+    by_node = ((node, [(line, "")] if line else []) for node, line in lines)
     yield from _grouped(by_node, all_names=False)
 
 
@@ -79,7 +81,7 @@ def _grouped(
         for text, hint in of_node:
             # A hint may contain the node, as in `hostkeys forget NODE`, and still be the same.
             same = text, hint and re.sub(rf"(?<!\S){re.escape(node.node)}(?!\S)", "NODE", hint)
-            groups.setdefault(same, []).append((visible(node.node), visible(hint)))
+            groups.setdefault(same, []).append((visible(node.short_name), visible(hint)))
     for (text, same_hint), of_nodes in groups.items():
         before = next((mark for mark in marks if text.startswith(mark)), "")
         names = join_names([name for name, _ in of_nodes], all_names=all_names)
@@ -89,10 +91,13 @@ def _grouped(
             yield f"  hint: {hint}"
 
 
-def _remarks_of(node: Node, kind: KindText, mark: str) -> Iterator[tuple[str, str]]:
+def _remarks_of(
+    node: Node, kind: KindText, mark: str, names: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
     """Yields each remark about a node, without its name, with its hint or "".
 
-    mark  precedes a failure, which is then shortened to one clause; "" to show the whole message
+    mark   precedes a failure, which is then shortened to one clause; "" to show the whole message
+    names  the `short_names` of the job
     """
     failure = node.failure
     if failure is not None:
@@ -114,7 +119,7 @@ def _remarks_of(node: Node, kind: KindText, mark: str) -> Iterator[tuple[str, st
         why = f"{without_node_name(node, earlier.message or '')} ({earlier.failure})"
         text = f"attempt {earlier.attempt} ended {ended}: {why if earlier.failure else 'cancelled'}"
         yield visible(text), ""
-    if waiting := describe_waiting(node):
+    if waiting := describe_waiting(node, names):
         yield waiting, ""
     yield from _notes_of(node)
     for still in kind.may_still_run(node):
@@ -148,10 +153,18 @@ def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
         yield GAP + visible(text), hint if at == len(texts) else ""
 
 
-def describe_waiting(node: Node) -> str:
-    """Returns `waits for the login on 127.1.1.1`, or "" if the node does not wait."""
-    names = [visible(name) for name in node.waits_for or ()]
-    return f"waits for the login on {join_names(names, all_names=False)}" if names else ""
+def short_names(nodes: Iterable[Node]) -> dict[str, str]:
+    """Returns the short name of each node, by `node`."""
+    return {node.node: node.short_name for node in nodes}
+
+
+def describe_waiting(node: Node, names: Mapping[str, str]) -> str:
+    """Returns `waits for the login on cucm-pub`, or "" if the node does not wait.
+
+    names  the `short_names` of the job
+    """
+    others = [visible(names.get(other, other)) for other in node.waits_for or ()]
+    return f"waits for the login on {join_names(others, all_names=False)}" if others else ""
 
 
 def _notes_of(node: Node) -> Iterator[tuple[str, str]]:

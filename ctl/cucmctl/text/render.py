@@ -111,7 +111,7 @@ def show_job(job: Job, now: datetime, **layout: Unpack[Layout]) -> Iterator[str]
     text = text_of(job)
     rows: Sequence[tuple[str, ...]] = [
         (
-            node.node,
+            node.full_name,
             node.status,
             text.phase(node) or ("waits" if node.waits_for else ""),
             *figures(node, job.collection),
@@ -171,8 +171,7 @@ def _origin(job: Job) -> str:
     """Returns `from berlin, by anna, as administrator; case=698123456`."""
     if job.targets is None or job.owner is None:
         return ""
-    first = job.nodes[0].node if job.nodes else None
-    text = f"from {target(job.targets, first, len(job.nodes))}, by {user(job.owner)}"
+    text = f"from {target(summary(job))}, by {user(job.owner)}"
     if job.asked_by is not None:
         text += f", asked by {job.asked_by}"
     if job.username is not None:
@@ -181,13 +180,17 @@ def _origin(job: Job) -> str:
     return f"{text}; {labels}" if labels else text
 
 
-def target(targets: Sequence[str] | None, first_node: str | None, nodes: int) -> str:
+def target(job: JobSummary) -> str:
     """Returns what a job was started for: `berlin`, or `cucm-pub and 8 more`."""
-    if targets and len(targets) == 1:
-        return targets[0]
-    if first_node is None:
-        return ""
-    return f"{first_node} and {nodes - 1} more" if nodes > 1 else first_node
+    first, others = first_target(job)
+    return f"{first} and {others} more" if others else first
+
+
+def first_target(job: JobSummary) -> tuple[str, int]:
+    """Returns the only target of a job, or its first node and how many others the job has."""
+    if job.targets and len(job.targets) == 1 and job.targets[0] != job.first_node:
+        return job.targets[0], 0
+    return job.first_name or job.first_node, job.nodes_total - 1
 
 
 def user(uid: int) -> str:
@@ -285,6 +288,7 @@ def summary(job: Job) -> JobSummary:
         owner=job.owner,
         targets=job.targets,
         first_node=job.nodes[0].node,
+        first_name=job.nodes[0].name,
         collection=job.collection,
         labels=job.labels,
         kind=job.kind,

@@ -31,7 +31,8 @@ def table(
 
     right       headings of the columns that are aligned to the right, separated by blanks
     columns     width of the table, to which the names in the first column are cut; None for any
-                width. Lines may stay longer so that names differ and have LEAST_NAME characters
+                width. The address in a `Node.full_name` is left out before. Lines may stay longer
+                so that names differ and have LEAST_NAME characters
     ascii_only  whether the mark in a shortened name must be ASCII
     """
     if columns is not None:
@@ -57,6 +58,8 @@ def _fitting(
     others = sum(2 + max(map(len, column)) for column in list(zip(*cells, strict=True))[1:])
     space = max(LEAST_NAME, columns - others)
     whole = tuple(row[0] for row in cells[1:])
+    if max(map(len, whole), default=0) > space:
+        whole = tuple(name.partition(" (")[0] for name in whole)
     names = distinct_names(whole, space, cut_mark(ascii_only=ascii_only))
     return [(name, *row[1:]) for name, row in zip(names, rows, strict=True)]
 

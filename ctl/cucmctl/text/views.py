@@ -253,7 +253,7 @@ class Lines(View):
         ):
             return
         of_job = f"{job.job_id} " if self._of_all_jobs else ""
-        parts = [f"{of_job}{node.node}: {node.status}"]
+        parts = [f"{of_job}{node.full_name}: {node.status}"]
         if doing:
             parts.append(doing)
         if node.attempt > 1:

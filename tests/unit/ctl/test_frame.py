@@ -207,3 +207,11 @@ def test_equal_failures_share_a_line(frame, job, node):
     lines = frame(job(*refused, *(node(f"r{n}") for n in range(10))))
     assert lines[2] == "f0  failed    and 29 more: refused the login"
     assert [line.split()[0] for line in lines[3:]] == [f"r{n}" for n in range(10)]
+
+
+def test_lines_begin_with_host_names(frame, job, node):
+    asked = node("10.0.0.1", name="pub")
+    waits = node("10.0.0.2", "pending", waits_for=("10.0.0.1",), waits_since=BEGAN, name="sub")
+    _, _, first, second, *_ = frame(job(asked, waits))
+    assert first.startswith("pub transfer")
+    assert second.startswith("sub pending   waits for the login on pub (")

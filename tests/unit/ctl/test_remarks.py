@@ -104,3 +104,9 @@ def test_hint_has_the_longest_option(node):
     *lines, hint = remarks_of(node("a", "succeeded", gaps=gaps))
     assert len(lines) == 2
     assert hint.endswith(" start --written-for 1d")
+
+
+def test_remarks_name_hosts(node):
+    asked = node("10.0.0.1", "failed", error="10.0.0.1: refused", name="pub")
+    waits = node("10.0.0.2", "pending", waits_for=("10.0.0.1",), name="sub")
+    assert remarks_of(asked, waits) == ["pub: refused", "sub: waits for the login on pub"]

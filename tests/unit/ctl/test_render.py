@@ -163,3 +163,21 @@ def test_dry_run_of_nodes_that_do_not_fit_together(job, node):
     verdict = list(sizes(both))[-1]
     assert verdict.startswith("the total before compression is 2.0 kB more than")
     assert "(10.0 kB, besides the reserve of 7.0 kB)" in verdict
+
+
+@pytest.mark.parametrize(
+    ("columns", "first"),
+    [(None, "cucm-sub2 (10.0.0.3)"), (80, "cucm-sub2 (10.0.0.3)"), (50, "cucm-sub2")],
+)
+def test_address_is_shown_where_it_fits(job, node, began, columns, first):
+    named = job(node("10.0.0.3", "succeeded", name="cucm-sub2"))
+    lines = list(render.show_job(named, began, columns=columns))
+    row = lines[lines.index("") + 2]
+    assert re.split(r"  +", row)[0] == first
+
+
+def test_single_node_is_a_target_by_name(job, node):
+    summary = render.summary(job(node("10.0.0.3", name="cucm-sub2"), targets=("10.0.0.3",)))
+    assert render.target(summary) == "cucm-sub2"
+    cluster = msgspec.structs.replace(summary, targets=("berlin",))
+    assert render.target(cluster) == "berlin"
