@@ -13,7 +13,7 @@ from cucmctl.client.client import Client
 from cucmctl.client.errors import ProfileNotFound
 from cucmctl.commands.lookup import hint, offer
 from cucmctl.text import render
-from cucmctl.text.table import cut_mark, table
+from cucmctl.text.table import cut, cut_mark, table
 from cucmd.job.cluster import ClusterNode
 from cucmd.protocol.knowledge import Cluster, HostKey, Profile
 
@@ -101,7 +101,7 @@ def _profiles(arguments: argparse.Namespace) -> int:
         lines = list(table(("PROFILE", "LAST", "FOR", "PRODUCTS"), rows, right=""))
         if (columns := printer.columns(sys.stdout)) is not None:
             end = cut_mark(ascii_only=printer.ascii_only(sys.stdout))
-            lines = [line if len(line) <= columns else line[: columns - 1] + end for line in lines]
+            lines = [cut(line, columns, end) for line in lines]
     return printer.show(found, lines, as_json=arguments.json)
 
 

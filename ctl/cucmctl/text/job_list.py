@@ -4,11 +4,12 @@ With a width, the table is the first of these in which the column WHAT is readab
 
     all columns; the last two, TARGET and WHAT, are cut to the width, with a mark where they are
     cut; WHAT is cut between words unless its first word is too long
-    the same without OWNER, if all jobs have the same owner
-    the same without TIME too
+    the same without OWNER if all jobs have the same owner, else without TIME
+    the same without both
     the same without LABELS too (no table has LABELS unless a job has labels)
 
-If WHAT is readable in none of them, it is left out; so is TARGET if it would be too short.
+If WHAT is readable in none of them, it is left out; so is TARGET if it would be too short. If no
+table fits even so, it is the narrowest one.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ from datetime import datetime, timedelta
 from cucmctl.cli.printer import visible
 from cucmctl.text import render
 from cucmctl.text.kind_text import text_of
-from cucmctl.text.table import cut_mark, table
+from cucmctl.text.table import cut, cut_mark, table, width_of
 from cucmd.protocol.jobs import JobSummary
 
 # Older jobs are shown with the year instead of the time of day.
 _RECENT = timedelta(days=180)
-# Characters. A column that would have to be cut further is left out.
+# Cells. A column that would have to be cut further is left out.
 _LEAST = 8
 _END_OF_WORD = r"(?<=[ /])|(?=[ ,;])"
-# Characters, about as many as the name of a profile. If WHAT would have fewer, other columns are
+# Cells, about as many as the name of a profile. If WHAT would have fewer, other columns are
 # left out.
 _LEAST_WHAT = 12
 
@@ -91,15 +92,17 @@ def _fitting(
     short  for each row the first name of its target, and the number of other nodes
     """
     owners = {row[headings.index("OWNER")] for row in rows}
-    less = ["OWNER", "TIME", "LABELS"] if len(owners) == 1 else ["TIME", "LABELS"]
+    less = ["OWNER", "TIME"] if len(owners) == 1 else ["TIME", "OWNER"]
+    less.append("LABELS")
     in_turn = [less[:count] for count in range(len(less) + 1)]
     tables = [
         _last_cut(*_without(left_out, headings, rows), short, columns, mark) for left_out in in_turn
     ]
-    enough = min(_LEAST_WHAT, max((len(visible(row[-1])) for row in rows), default=0))
-    with_what = [table for table in tables if table[2] >= enough]
-    with_target = [table for table in tables if "TARGET" in table[0]]
-    headings, rows, _ = (with_what or with_target or tables)[0]
+    enough = min(_LEAST_WHAT, max((width_of(visible(row[-1])) for row in rows), default=0))
+    with_what = [made for made in tables if made[2] >= enough]
+    with_target = [made for made in tables if "TARGET" in made[0]]
+    fit = [made for made in tables if max(map(width_of, table(*made[:2], right=""))) <= columns]
+    headings, rows, _ = (with_what or with_target or fit or tables[-1:])[0]
     return headings, rows
 
 
@@ -118,32 +121,29 @@ def _last_cut(
     mark: str,
 ) -> tuple[list[str], list[list[str]], int]:
     """Cuts or removes the last two columns, so that lines fit. Also returns the width of WHAT."""
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    widths = [max(map(width_of, column)) for column in zip(headings, *rows, strict=True)]
     left = columns - sum(widths[:-2]) - 2 * (len(widths) - 3)
     target_width = min(widths[-2], left - 2)
     if left - 4 - target_width < _LEAST_WHAT:  # short targets make room for WHAT
-        shortest = max((len(visible(name)) + len(more) for name, more in short), default=0)
+        shortest = max((width_of(visible(name)) + len(more) for name, more in short), default=0)
         target_width = min(target_width, max(shortest, left - 4 - _LEAST_WHAT))
     rest = left - 2 - target_width - 2
     if target_width < min(_LEAST, widths[-2]):
         count = len(headings) - 2
         return headings[:count], [row[:count] for row in rows], 0
     for row, (name, more) in zip(rows, short, strict=True):
-        if len(row[-2]) > target_width:
-            row[-2] = _cut(visible(name), target_width - len(more), mark) + more
+        if width_of(row[-2]) > target_width:
+            row[-2] = cut(visible(name), target_width - len(more), mark) + more
         row[-1] = _cut_between_words(row[-1], rest, mark)
     if rest >= min(_LEAST, widths[-1]):
         return headings, rows, rest
     return headings[:-1], [row[:-1] for row in rows], 0
 
 
-def _cut(text: str, width: int, mark: str) -> str:
-    return text if len(text) <= width else text[: max(0, width - len(mark))] + mark
-
-
 def _cut_between_words(text: str, width: int, mark: str) -> str:
     """Cuts to `show status; …`. In a path, a name counts as a word: `cm/trace/…`."""
-    room = width - len(mark)
-    ends = (found.start() for found in re.finditer(_END_OF_WORD, text))
-    last = max((end for end in ends if 0 < end <= room), default=room)
-    return text if len(text) <= width else _cut(text, last + len(mark), mark)
+    if width_of(text) <= width:
+        return text
+    heads = [text[: found.start()] for found in re.finditer(_END_OF_WORD, text)]
+    fit = [head for head in heads if head and width_of(head) <= width - len(mark)]
+    return fit[-1] + mark if fit else cut(text, width, mark)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import takewhile
+from unicodedata import category, east_asian_width
 
 from cucmctl.cli.printer import visible
 
@@ -38,10 +39,12 @@ def table(
     if columns is not None:
         rows = _fitting(list(rows), headings, columns, ascii_only=ascii_only)
     cells = [headings, *([visible(cell) for cell in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    aligned = [str.rjust if heading in right.split() else str.ljust for heading in headings]
+    widths = [max(map(width_of, column)) for column in zip(*cells, strict=True)]
     for number, row in enumerate(cells):
-        padded = [align(c, w) for align, c, w in zip(aligned, row, widths, strict=True)]
+        padded = []
+        for heading, cell, width in zip(headings, row, widths, strict=True):
+            blanks = " " * (width - width_of(cell))
+            padded.append(blanks + cell if heading in right.split() else cell + blanks)
         if colour:
             # Only the second cell can be a status, because the first is a name.
             status = paint(padded[1], padded[1].strip())
@@ -55,7 +58,7 @@ def _fitting(
 ) -> list[Sequence[str]]:
     """Cuts the names in the first cells of the rows, so that each line fits `columns`."""
     cells = [headings, *([visible(cell) for cell in row] for row in rows)]
-    others = sum(2 + max(map(len, column)) for column in list(zip(*cells, strict=True))[1:])
+    others = sum(2 + max(map(width_of, column)) for column in list(zip(*cells, strict=True))[1:])
     space = max(LEAST_NAME, columns - others)
     whole = tuple(row[0] for row in cells[1:])
     if max(map(len, whole), default=0) > space:
@@ -68,6 +71,24 @@ def paint(text: str, status: str) -> str:
     """Colours a text as the status that it stands for."""
     code = COLOURS.get(status)
     return f"\x1b[{code}m{text}\x1b[m" if code else text
+
+
+def width_of(text: str) -> int:
+    """Returns how many cells of a terminal a text takes: `顧客` takes four, an accent none."""
+    if text.isascii():
+        return len(text)
+    wide = sum(east_asian_width(c) in "WF" for c in text)
+    return len(text) + wide - sum(category(c) in ("Mn", "Me") for c in text)
+
+
+def cut(text: str, width: int, mark: str) -> str:
+    """Cuts the end of a text that takes more than `width` cells, and adds the mark."""
+    if width_of(text) <= width:
+        return text
+    kept = text
+    while kept and width_of(kept) > width - len(mark):
+        kept = kept[:-1]
+    return kept + mark
 
 
 # Names

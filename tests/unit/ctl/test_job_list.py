@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from cucmctl.text import job_list, render
+from cucmctl.text.table import width_of
 from cucmd.job.work_request import Collection
 
 
@@ -25,11 +26,13 @@ def cells(summary, began, columns=None):
     return headings.split(), row
 
 
+@pytest.mark.parametrize("target", ["cucm-pub", "顧客の記録と顧客の記録"])
 @pytest.mark.parametrize("columns", range(20, 140, 7))
-def test_lines_fit_the_width(summary, began, columns):
-    least = max(map(len, job_list.jobs([summary], began, columns=1)))
-    for line in job_list.jobs([summary], began, columns=columns):
-        assert len(line) <= max(columns, least)
+def test_lines_fit_the_width(summary, began, target, columns):
+    one = msgspec.structs.replace(summary, targets=(target,), labels={"case": "顧客"})
+    least = max(map(width_of, job_list.jobs([one], began, columns=1)))
+    for line in job_list.jobs([one], began, columns=columns):
+        assert width_of(line) <= max(columns, least)
 
 
 @pytest.mark.parametrize(
@@ -67,9 +70,11 @@ def test_cuts_are_between_words(summary, began, columns):
         (129, (0, 0), set()),
         (99, (0, 0), {"OWNER"}),
         (89, (0, 0), {"OWNER", "TIME"}),
-        (89, (0, 1), {"WHAT"}),
+        (89, (0, 1), {"OWNER", "TIME"}),
         (99, (0, 1), {"TIME"}),
         (75, (0, 0), {"OWNER", "TIME", "WHAT"}),
+        (60, (0, 1), {"OWNER", "TIME", "TARGET", "WHAT"}),
+        (20, (0, 1), {"OWNER", "TIME", "TARGET", "WHAT"}),
     ],
 )
 def test_what_outlives_owner_and_time(summary, began, columns, owners, left_out):
@@ -85,13 +90,15 @@ def test_what_outlives_owner_and_time(summary, began, columns, owners, left_out)
         assert all(row[headings.index("WHAT") :].startswith("callmanager") for row in rows)
 
 
-def test_labels_outlive_owners(summary, began):
+@pytest.mark.parametrize("owners", [(0, 0), (0, 1)])
+def test_labels_outlive_owners(summary, began, owners):
     labels = {"site": "bern", "case": "69"}
     labelled = msgspec.structs.replace(summary, labels=labels, kind="collect")
     headings, row = cells(labelled, began)
     assert headings.index("LABELS") < headings.index("OWNER")
     assert " case=69, site=bern " in row
     assert "LABELS" not in cells(summary, began)[0]
-    seen = [cells(labelled, began, columns)[0] for columns in range(80, 200)]
+    both = [msgspec.structs.replace(labelled, owner=owner) for owner in owners]
+    seen = [next(job_list.jobs(both, began, columns=columns)) for columns in range(80, 200)]
     assert all("LABELS" in headings for headings in seen if "OWNER" in headings)
     assert any("OWNER" not in headings for headings in seen if "LABELS" in headings)

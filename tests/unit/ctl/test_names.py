@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmctl.text.table import distinct_names, shortened
+from cucmctl.text.table import cut, distinct_names, shortened, table
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,19 @@ def test_cut_names_stay_different(names, width):
     cut = distinct_names(tuple(names), width)
     assert len(set(cut)) == len(set(names))
     assert all(short == name or "…" in short for name, short in zip(names, cut, strict=True))
+
+
+def test_columns_align_by_cells():
+    """Each of the two characters takes two cells; the dots above the u take none."""
+    rows = [("顧客", "1"), ("u\u0308b", "12"), ("abc", "123")]
+    assert list(table(("A", "B"), rows, right="B")) == [
+        "A       B",
+        "顧客    1",
+        "u\u0308b     12",
+        "abc   123",
+    ]
+
+
+@pytest.mark.parametrize(("width", "kept"), [(6, "顧客ab"), (5, "顧客…"), (4, "顧…"), (2, "…")])
+def test_cuts_count_cells(width, kept):
+    assert cut("顧客ab", width, "…") == kept
