@@ -54,7 +54,7 @@ def test_password_needs_a_terminal(process, canned):
     [
         ("start", "a", "--path", "x"),
         ("discover", "a"),
-        ("run", "a", "show status"),
+        ("check", "a"),
         ("retry", "3f2a"),
     ],
 )
