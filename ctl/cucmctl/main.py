@@ -58,7 +58,7 @@ GROUPS = {
 # verb -> module of `commands`
 VERBS = {verb: module for verbs in GROUPS.values() for verb, (module, _) in verbs.items()}
 
-# Names the newest job of the user who runs cucmctl.
+# Names the newest job of the user who runs cucmctl, among those that the verb is for.
 LAST = "@last"
 
 # Words that people know from other programs -> a hint that names the verb of cucmctl.
@@ -85,7 +85,7 @@ Collects logs of Cisco Unified CM nodes, with the daemon cucmd.
                   user's own socket, else /run/cucmd/cucmd.sock)
   --json          print data as JSON on standard output
   -h, --help      print this, or the help of a verb; --version: the version
-JOB is an id, its first 4 characters or more, or @last, your newest job.
+JOB is an id, its first 4 characters or more, or @last, your last job that fits.
 Options, examples and exit codes are in the help of a verb, and in cucmctl(1).
 """
 
@@ -163,7 +163,7 @@ def _run(arguments: list[str]) -> int:
     except SystemExit:  # argparse has printed the help
         return exits.DONE
     if LAST in rest:
-        resolve_last(parsed)
+        resolve_last(parsed, verb, command.is_for)
     return command.run(parsed)
 
 

@@ -17,6 +17,7 @@ from typing import NamedTuple, NoReturn
 
 from cucmctl.cli.typed_times import AGO, Moment, rfc3339
 from cucmd.job.timeouts import MOST_SECONDS
+from cucmd.protocol.jobs import JobSummary
 
 # The parts of a cluster that the daemon knows, as in NAME:publisher.
 PARTS = ("publisher", "subscribers", "cups")
@@ -37,6 +38,7 @@ class Verb(NamedTuple):
     exits     exit codes that depend on the result; those of errors are the same for all verbs
     declare   adds the arguments to a parser
     run       does the work, and returns the exit code
+    is_for    whether a job can have what the verb needs; @last means the newest such job
     """
 
     summary: str
@@ -44,6 +46,7 @@ class Verb(NamedTuple):
     exits: str
     declare: Callable[[VerbParser], None]
     run: Callable[[argparse.Namespace], int]
+    is_for: Callable[[JobSummary], bool] = lambda job: True
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):

@@ -105,7 +105,7 @@ class JobNotFound(Refused):
         least = SHORTEST_PREFIX
         if len(name) < least:  # the daemon does not look for it
             return f"no job {name!r}: the beginning of an id needs at least {least} characters"
-        return f"no job {name!r}; cucmctl list shows the jobs"
+        return f"no job {name!r}{self.hint}; cucmctl list shows the jobs"
 
 
 class JobBusy(Refused):

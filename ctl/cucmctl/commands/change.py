@@ -7,6 +7,7 @@ import argparse
 from cucmctl.cli import printer
 from cucmctl.cli.options import Verb, VerbParser, add_job, label, labels_of, no_arguments
 from cucmctl.client.client import Client
+from cucmctl.commands.watch import SIMULTANEOUS
 
 
 def _cancel_arguments(parser: VerbParser) -> None:
@@ -62,6 +63,7 @@ COMMANDS = {
         "0 done, 65 the job is of another kind or has not begun",
         add_job,
         _stop,
+        lambda job: job.kind in SIMULTANEOUS,
     ),
     "label": Verb(
         "Adds labels to a job, or changes them, and prints the labels that it has then.",

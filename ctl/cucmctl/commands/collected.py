@@ -12,6 +12,7 @@ from itertools import groupby
 from cucmctl.cli import exits, printer
 from cucmctl.cli.options import Verb, VerbParser, add_job, add_nodes_of_job
 from cucmctl.client.client import Client
+from cucmctl.commands.lookup import keeps_files
 from cucmctl.text import listing, remarks, render
 
 
@@ -97,6 +98,7 @@ COMMANDS = {
         "0 done",
         _files_arguments,
         _files,
+        keeps_files,
     ),
     "transcript": Verb(
         "Prints the dialogue with a node, with passwords masked and control characters\n"

@@ -16,6 +16,7 @@ from pathlib import Path
 from cucmctl.cli import exits, printer
 from cucmctl.cli.options import OnlyOnce, UsageError, Verb, VerbParser, add_job, add_nodes_of_job
 from cucmctl.client.client import Client
+from cucmctl.commands.lookup import keeps_files
 from cucmctl.export.received import Export
 from cucmctl.export.save import Damaged, Format, save
 from cucmctl.export.target import TargetExists, target
@@ -275,6 +276,7 @@ COMMANDS = {
         "0 done, 3 files are left out because they are damaged, 74 not written",
         _export_arguments,
         _export,
+        keeps_files,
     ),
     "verify": Verb(
         "Compares each complete file of a job with the checksum that it had when received.\n"
@@ -283,5 +285,6 @@ COMMANDS = {
         "0 all files are as received, 1 files differ or are missing",
         _verify_arguments,
         _verify,
+        keeps_files,
     ),
 }

@@ -29,6 +29,7 @@ from cucmctl.client.errors import (
 )
 from cucmctl.text import job_list
 from cucmctl.text.kind_text import text_of
+from cucmd.job.work import KINDS, kind_of
 from cucmd.protocol.jobs import JobSummary
 from cucmd.protocol.knowledge import Cluster, Credential, Profile
 from cucmd.protocol.requests import ListRequest
@@ -47,10 +48,28 @@ def hint(name: str, known: Iterable[str]) -> str:
 _CANNOT_ANSWER = (MethodNotFound, StorageFailed)
 
 
-def resolve_last(arguments: argparse.Namespace) -> None:
-    """Replaces `@last` by the id of this user's newest job. Raises `JobNotFound`."""
+# Kinds of jobs that are done for something else than files.
+_WITHOUT_FILES = frozenset(kind_of(kind) for kind in KINDS if not kind.keeps_files)
+
+
+def keeps_files(job: JobSummary) -> bool:
+    """Returns whether jobs of this kind are done for their files. Is true for unknown kinds."""
+    return job.kind not in _WITHOUT_FILES
+
+
+def resolve_last(
+    arguments: argparse.Namespace, verb: str, is_for: Callable[[JobSummary], bool]
+) -> None:
+    """Replaces `@last` by the id of the newest job of this user that `is_for` the verb.
+
+    Prints which job this is. Raises `JobNotFound`.
+    """
     with Client(arguments.socket) as client:
-        job = _newest(client)
+        job = _newest(client, is_for)
+    if job is None:
+        error = JobNotFound.make("@last")
+        error.hint = f"; there is none of yours that {verb} is for"
+        raise error
     what = " ".join(filter(None, (job.kind, text_of(job).summarize(job))))
     created = job_list.moment(job.created_at, datetime.now(UTC))
     printer.note(f"@last is job {job.job_id}: {what}, {created}")
@@ -62,14 +81,14 @@ def resolve_last(arguments: argparse.Namespace) -> None:
             arguments.job = job.job_id
 
 
-def _newest(client: Client) -> JobSummary:
+def _newest(client: Client, is_for: Callable[[JobSummary], bool]) -> JobSummary | None:
     request = ListRequest()
     while (reply := client.list_page(request)).jobs:
         for job in reply.jobs:
-            if job.owner == os.getuid():
+            if job.owner == os.getuid() and is_for(job):
                 return job
         request = ListRequest(before=reply.jobs[-1].job_id)
-    raise JobNotFound.make("@last")
+    return None
 
 
 def check_known(

@@ -263,5 +263,6 @@ COMMANDS = {
         exits.STARTED,
         _retry_arguments,
         _retry,
+        lambda job: job.status != "succeeded",
     ),
 }

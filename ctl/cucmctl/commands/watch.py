@@ -33,7 +33,7 @@ from cucmd.protocol.jobs import Job, WatchReply
 from cucmd.protocol.requests import DEFAULT_LIMIT
 
 # Kinds of work that `stop` ends without losing what was collected.
-_STOPPED = frozenset(kind_of(kind) for kind in KINDS if kind.simultaneous)
+SIMULTANEOUS = frozenset(kind_of(kind) for kind in KINDS if kind.simultaneous)
 
 
 def _watch_arguments(parser: VerbParser) -> None:
@@ -167,7 +167,7 @@ def report_job_goes_on(job: Job | None, name: str, client: Client) -> None:
         return
     known = _id(job, name)
     stop = ""
-    if job is not None and job.kind in _STOPPED:
+    if job is not None and job.kind in SIMULTANEOUS:
         stop = f"to end it and keep what came: cucmctl stop {known}; "
     ways = offer(client, f"; {stop}to cancel it: cucmctl cancel {known}")
     printer.note(f"job {known} goes on{ways}")

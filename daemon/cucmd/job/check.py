@@ -62,5 +62,6 @@ class Check(Kind, frozen=True, tag="check"):
     title = "Nodes checked"
     result_type = Checked
     prepares = True
+    keeps_files = False
 
     receiver: bool = False

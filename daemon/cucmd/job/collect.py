@@ -136,6 +136,7 @@ class DryRun(Kind, frozen=True, tag="dry_run"):
 
     title = "Sizes of a collection"
     result_type = Sizes
+    keeps_files = False
 
     of: Collect
 

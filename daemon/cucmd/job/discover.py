@@ -48,3 +48,4 @@ class Discover(Kind, frozen=True, tag="discover"):
     title = "A cluster asked for its nodes"
     result_type = Found
     prepares = True
+    keeps_files = False

@@ -63,6 +63,7 @@ class Kind(msgspec.Struct, frozen=True):
     repeatable    the work may be done again after a restart of the daemon
     simultaneous  all nodes are worked on at the same time, and one call (`Stop`) ends all of them
     prepares      the work prepares other work, so old jobs of this kind can be left out of a list
+    keeps_files   the work is done for the files, or the outputs of commands, that the job keeps
     """
 
     title: ClassVar[str] = ""
@@ -70,6 +71,7 @@ class Kind(msgspec.Struct, frozen=True):
     repeatable: ClassVar[bool] = True
     simultaneous: ClassVar[bool] = False
     prepares: ClassVar[bool] = False
+    keeps_files: ClassVar[bool] = True
 
     @property
     def commands_kept(self) -> tuple[str, ...]:

@@ -146,6 +146,45 @@ def test_last_is_own_newest_job(canned, ctl, job, summary):
     ]
 
 
+@pytest.mark.parametrize(
+    ("command", "taken"),
+    [
+        ("status", "check"),
+        ("transcript", "check"),
+        ("files", "run"),
+        ("export", "run"),
+        ("verify", "run"),
+        ("stop", "capture"),
+        ("retry", "collect"),
+    ],
+)
+def test_last_can_have_what_is_asked(canned, ctl, summary, command, taken):
+    """The call is refused; only the job that it names matters here."""
+    kinds = ("check", "dry_run", "run", "collect", "capture")
+    statuses = {"collect": "partial"}
+    jobs = [
+        summary(
+            statuses.get(kind, "succeeded"), kind=kind, job_id=f"{kind:0>12}", owner=os.getuid()
+        )
+        for kind in kinds
+    ]
+    canned.on("List", canned.reply({"jobs": jobs}))
+    for method in ("Status", "Files", "Export", "Verify", "Stop", "Retry"):
+        canned.on(method, canned.error("JobNotFound", job_id="3f2a"))
+    done = ctl(command, "@last")
+    (asked,) = {fields["job_id"] for _, fields in canned.calls if "job_id" in fields}
+    assert asked.endswith(taken)
+    assert f"{asked}: {taken}" in done.stderr
+
+
+def test_no_job_for_the_verb_is_exit_5(canned, ctl, summary):
+    check = summary(kind="check", owner=os.getuid())
+    canned.on("List", lambda asked: {"jobs": [] if asked.get("before") else [check]})
+    done = ctl("export", "@last")
+    assert (done.returncode, done.stdout) == (5, "")
+    assert "export" in done.stderr
+
+
 def test_list_passes_over_checks(canned, ctl, summary):
     """The lines are filled with older jobs. --all, --kind and --json include checks."""
     kinds = ["check", "discover", "collect", "check", "run", "collect"]
