@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from itertools import pairwise
 from textwrap import fill
@@ -209,7 +209,8 @@ def add_global_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--json", action="store_true", help="data as JSON on standard output")
 
 
-_POSITIONAL = {"job": "JOB", "node": "NODE", "nodes": "NODE"}
+_POSITIONAL = {"job": "JOB", "jobs": "JOB", "node": "NODE", "nodes": "NODE", "name": "NAME"}
+_POSITIONAL |= {"labels": "KEY=VALUE", "publisher": "PUBLISHER", "rest": "COMMAND"}
 _LOCAL_PATHS = ("socket", "password_file", "file", "output")
 
 
@@ -240,7 +241,7 @@ def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namesp
     parsed = parser.parse_intermixed_args(words)
     parsed.rest = rest
     for name, value in vars(parsed).items():
-        for text in value if isinstance(value, list) else [value]:
+        for text in _flat(value):
             # JSON cannot represent text that is not UTF-8, but paths of local files may contain
             # such text.
             if isinstance(text, str) and name not in _LOCAL_PATHS:
@@ -255,6 +256,15 @@ def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namesp
         if not parsed.nodes and parsed.cluster_of is None:
             parser.error(f"the following arguments are required: {parser.targets}")
     return parsed
+
+
+def _flat(value: object) -> Iterator[object]:
+    """Yields a value, or the values within lists and tuples, such as those of --label."""
+    if isinstance(value, list | tuple):
+        for inner in value:
+            yield from _flat(inner)
+    else:
+        yield value
 
 
 def _wrapped(text: str) -> str:

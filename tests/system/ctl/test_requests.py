@@ -204,6 +204,10 @@ USAGE = [
     ("prune --keep 3", "--yes: needed without a terminal"),
     ("prune --larger-than 10X", "--larger-than: '10X' is not a size; expected one such as"),
     ("prune --label case", "--label: 'case': expected KEY=VALUE"),
+    ("start n --path x --user u --label case=\udcff", r"--label: '\udcff' is not UTF-8"),
+    ("start n --profile x --only a,\udcff", r"--only: '\udcff' is not UTF-8"),
+    ("label 3f2a \udcff=1", r"KEY=VALUE: '\udcff' is not UTF-8"),
+    ("run n -- show \udcff", r"COMMAND: '\udcff' is not UTF-8"),
 ]
 
 
