@@ -76,10 +76,10 @@ def _capture(arguments: argparse.Namespace) -> int:
 
 COMMANDS = {
     "capture": Verb(
-        "Captures packets on every TARGET at the same time, and collects the files. A node\n"
-        "ends its capture after --duration or --count, and all nodes at cucmctl stop. A\n"
-        "cancelled capture collects nothing. Nodes whose partition for logs is nearly full\n"
-        "are left out, and so are nodes that are not ready when the others begin.",
+        "Captures packets on every TARGET at the same time, and collects the files. The\n"
+        "capture of a node ends after --duration or --count, and that of all nodes with\n"
+        "cucmctl stop. A cancelled capture collects nothing. Nodes whose partition for logs\n"
+        "is nearly full are left out. So are nodes that are not ready when the others begin.",
         "  cucmctl capture berlin --host 10.20.0.1 --port 5060 --duration 2m --watch\n"
         "  cucmctl capture ccm-pub ccm-sub1 --user administrator --count 5000 --wait",
         exits.STARTED,

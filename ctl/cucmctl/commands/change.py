@@ -51,14 +51,14 @@ def _reload(arguments: argparse.Namespace) -> int:
 
 COMMANDS = {
     "cancel": Verb(
-        "Cancels a job, or only some of its nodes. What has ended stays as it is.",
+        "Cancels a job, or only some of its nodes. Nodes that have ended stay as they are.",
         "  cucmctl cancel 3f2a\n  cucmctl cancel 3f2a ccm-sub1 ccm-sub2",
         "0 done",
         _cancel_arguments,
         _cancel,
     ),
     "stop": Verb(
-        "Ends a capture on all of its nodes now and collects its files, or ends a follow.",
+        "Ends a capture on all of its nodes and collects its files, or ends a follow job.",
         "  cucmctl stop 3f2a\n  cucmctl stop @last",
         "0 done, 65 the job is of another kind or has not begun",
         add_job,

@@ -268,9 +268,9 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 COMMANDS = {
     "export": Verb(
-        "Writes everything of a job into one zip, tar or folder. It has the files as the\n"
-        "nodes named them, transcripts, a manifest, SHA256SUMS and summary.txt. Files that\n"
-        "are incomplete, or no longer as they were received, are left out.",
+        "Writes everything of a job into one zip, tar or folder: the files with the names\n"
+        "that the nodes gave them, transcripts, a manifest, SHA256SUMS and summary.txt.\n"
+        "Files that are incomplete, or have changed since they were received, are left out.",
         "  cucmctl export 3f2a -o case-698123456.zip\n"
         "  cucmctl export 3f2a --format tar -o - | ssh archive 'cat > 3f2a.tar'",
         "0 done, 3 files are left out because they are damaged, 74 not written",

@@ -224,7 +224,7 @@ COMMANDS = {
         _profiles,
     ),
     "credentials": Verb(
-        "Lists the credentials of the daemon by name, and the nodes to which they are sent.",
+        "Lists the credentials of the daemon by name, and the nodes to which they may be sent.",
         "  cucmctl credentials\n  cucmctl --json credentials | jq -r '.[].name'",
         "0 done",
         no_arguments,

@@ -185,8 +185,8 @@ COMMANDS = {
         _status,
     ),
     "list": Verb(
-        "Lists jobs, newest first, and older jobs that have not ended unless --limit is\n"
-        "given. Checks and discoveries are included with --all, --kind or --json.",
+        "Lists the newest jobs, and all older jobs that have not ended. With --limit N, lists\n"
+        "only the newest N. Checks and discoveries are included with --all, --kind or --json.",
         "  cucmctl list --label case=698123456\n"
         "  cucmctl list --target berlin --since '2026-11-25 09:00' --limit 100 --json",
         "0 done",

@@ -244,8 +244,8 @@ COMMANDS = {
     "start": Verb(
         "Starts a job that collects log files of every NODE, and prints the id of the job.\n"
         "Without --last or --since, all files below the paths are collected. NODE may be a\n"
-        "cluster of the configuration. If only its publisher is known, and with\n"
-        "--cluster-of, a node is first asked for the nodes of its cluster.",
+        "cluster of the configuration. If only its publisher is known, the publisher is first\n"
+        "asked for the other nodes. So is the node of --cluster-of.",
         "  cucmctl start ccm-pub ccm-sub1 --user administrator --last 2h \\\n"
         "          --path cm/trace/ccm/sdl cm/trace/ccm/calllogs --watch\n"
         "  cucmctl start berlin --profile callmanager \\\n"
