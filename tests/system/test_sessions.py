@@ -132,7 +132,8 @@ class Shell:
         assert self.terminal.ended() == 0
 
     def _since(self, start: int) -> str:
-        return self.terminal.raw[start:].replace("\r\n", "\n")
+        """Returns the output from `start` on, without colours."""
+        return re.sub(r"\x1b\[\d*m", "", self.terminal.raw[start:].replace("\r\n", "\n"))
 
     def _prompt(self) -> int:
         """Answers questions up to the next prompt, and reads the exit code that it shows."""
@@ -150,12 +151,16 @@ class Shell:
 
 
 def pattern(shown: str) -> str:
-    """Turns the output on a page into a regular expression, in which numbers and ids are free."""
+    """Turns the output on a page into a regular expression, in which numbers and ids are free.
+
+    A line with `...` on the page stands for lines that it leaves out. Columns may be wider.
+    """
     lines = []
-    for line in shown.splitlines():
+    for line in shown.replace("\n...\n", "\n").splitlines():
         words = re.split(r"(\b[0-9a-f]{12}\b|\d+)", line.strip())
         free = {0: re.escape, 1: lambda one: "[0-9a-f]{12}" if len(one) == 12 else r"\d+"}
-        lines.append("".join(free[place % 2](word) for place, word in enumerate(words)))
+        expected = "".join(free[place % 2](word) for place, word in enumerate(words))
+        lines.append(re.sub(r"(\\ )+", r"\\s+", expected))
     return ".*".join(["(?s)", *lines])
 
 
