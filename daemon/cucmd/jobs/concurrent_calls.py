@@ -104,6 +104,8 @@ class StartKeys:
                     raise KeyReused(found[0])
                 yield None if found is None else found[0]
         finally:
+            # trio gives a lock that is released to the next waiting task at once. So it is not
+            # locked here only if no other call waits for it.
             if not lock.locked():
                 self._locks.pop(name, None)
 

@@ -147,13 +147,19 @@ class Deletions:
             job = await self._supervisor.wait_closed(job_id)
             if listed is not None and not _is_still_selected(job, listed):
                 raise JobInUse(job_id, "the rule may not select it any more")
+            # Checked before the mark: a job that is marked in the store is deleted by the next
+            # start, and the caller would have got an error for it.
             if self._stopped.is_set():
                 raise Draining
+            # This ends the reading of the job's traces. It comes after the wait for the closing of
+            # the job, because the closing begins that reading.
             self._supervisor.on_changing(job_id)
             with trio.CancelScope(shield=True):
                 async with self._store.reserve.released():
                     begun = await self._store.begin_deletion(job_id, record=record)
                     if begun.job is not None:
+                        # Watchers learn of the deletion when it is durable, and not only after the
+                        # removal of the files, which can take minutes.
                         self._store.on_changed(begun.job)
                     await self._remove(job_id, begun.job or job)
             return Deleted(job, begun.bytes)
@@ -190,6 +196,8 @@ class RetentionTask:
 
     async def run(self) -> None:
         while True:
+            # A job that closes from here on sets the new event, so that another round follows, even
+            # if this round has read the list of closed jobs already.
             self._news = trio.Event()
             await self._deletions.finish_interrupted()
             await self._deletions.apply_retention(self._settings())

@@ -171,6 +171,8 @@ class JobRun:
             await step()
         except Exception:
             log.exception("job %s: a defect", self.job.job_id)
+            # Without all files the supervisor does not close the job, so the next start looks for
+            # files on disk that the store does not have.
             self._all_recovered, self._recover_as = False, None
             self.fail_all(failure(Code.INTERNAL, "a defect of cucmd ended the job"))
 
@@ -216,6 +218,8 @@ class JobRun:
         job = self.refresh()
         for position, report in enumerate(self._reports):
             node = job.nodes[position]
+            # A quota or a full disk, because of which the node could not end in time, is the better
+            # reason than the time limit.
             if report.refusal is not None and not node.settled:
                 job = job.replace_node(position, node.fail(_now(), report.refusal), _now())
         late = timeout_failure(Code.JOB_TIMEOUT, seconds, "for the whole job (job timeout)")
@@ -246,6 +250,9 @@ class JobRun:
                         ending = await self._contact(task, report)
                         break
         finally:
+            # Leave first, because the save may wait for a disk, and the other nodes of a capture
+            # must not wait for it too. Nothing cancels the save: the files are on the disk, and the
+            # node may not have them any more.
             self._leave(position)
             with trio.CancelScope(shield=True):
                 ending = await self._record_files(position, ending)
@@ -266,6 +273,8 @@ class JobRun:
         """Works on the node once a session on it is free. Returns the notes, or the failure."""
         ending: Notes | Failure | None = None  # stays None if the node is cancelled
         try:
+            # All names of a node share its sessions, so the address has to be known before a
+            # session is taken. A lookup that takes long holds no connection.
             address = await self._services.locate(task.host, task.port)
             if self.joint_run and (
                 second_name := self.joint_run.refuse_second_name(task.node, address)
@@ -292,6 +301,7 @@ class JobRun:
         succeeded until then.
         """
         report = self._reports[position]
+        # From here on only complete files count as received, so the figures are computed once more.
         report.note_end()
         self._show_figures(position)
         files = report.take_files()
@@ -313,6 +323,8 @@ class JobRun:
     def _change(self, job: Job) -> None:
         """Makes `job` the current state, in memory first. All changes of state come here."""
         if job.ended and not self.job.ended:
+            # Retention counts a job's age from its end. Jobs that end at the same time are closed
+            # in any order, so the time of the closing would not do.
             self.ended_at = self._services.store.clock()
         self.job = replace(job, revision=self.job.revision + 1)
         self.recorder.changed(self.job)
@@ -338,6 +350,8 @@ class JobRun:
         if node is not self.job.nodes[position]:
             self.job = self.job.replace_node(position, node, _now())
             if node.settled:
+                # The figures of a node that has ended are final, so they are saved. Those of a
+                # running node are only shown: a save for each would keep the disk busy.
                 self.recorder.changed(self.job)
 
     def refresh(self) -> Job:
@@ -453,6 +467,7 @@ class JobRun:
         """Cancels the tasks of the nodes that differ between the two states."""
         for position in after.positions_changed_since(before):
             self._scopes[position].cancel()
+        # A job that waits for its slot has no tasks of nodes that could end, so its wait is ended.
         if after.ended and not self._began:
             self._scope.cancel()
 

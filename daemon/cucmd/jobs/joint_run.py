@@ -76,6 +76,8 @@ class JointRun:
         except trio.Cancelled:
             self.leave(node)
             raise
+        # If the deadline has passed, the first node that goes on makes all later nodes too late.
+        # They could not begin at the same moment any more.
         self._start.set()
         return True
 

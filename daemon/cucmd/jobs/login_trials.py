@@ -204,6 +204,8 @@ class _LoginTrial:
             self.give_turns()
             await turn.wait()
         except trio.Cancelled:
+            # The node may have got its turn in the same moment. It will not be contacted, so
+            # nothing else would end its turn, and the next node would wait for `NEXT_AFTER`.
             self.contacted.pop(node, None)
             raise
         finally:

@@ -47,6 +47,7 @@ async def write_manifest(store: Store, job_id: str, directory: Path) -> None:
         return page
 
     def lines() -> Iterator[bytes]:
+        # This generator runs in the thread that writes the file, and the store is used in trio.
         separator = b"[\n"
         while page := trio.from_thread.run(next_page):
             for file in page:

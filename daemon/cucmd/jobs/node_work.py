@@ -48,6 +48,8 @@ async def do_work(work: WorkOnNode, task: NodeTask, progress: NodeProgress) -> N
     """
     try:
         with trio.fail_after(task.timeouts.node):
+            # `task.folder` is STATE/jobs/JOB/NODE. Each folder below STATE is made and synced, so
+            # that no file of the node is lost with a folder's name after a power failure.
             state, files = task.folder.parents[2], task.folder / "files"
             make = partial(make_directories, state, files, 0o750)
             await trio.to_thread.run_sync(make, limiter=_FOLDERS)
@@ -138,6 +140,8 @@ class NodeProgress:
 
     def attempt(self, number: int) -> None:
         now, self._attempt = self._now(), number
+        # The session of the last attempt says nothing about this one, and the pause before a
+        # further attempt is no silence of the node.
         self._session, self._heard = None, (trio.current_time(), now)
         self._change(lambda node: node.begin(now, number))
 

@@ -126,6 +126,8 @@ class Recorder:
     async def _save_until_finished(self) -> None:
         while not (self._finishing and self._durable == self._version):
             await self._changed.wait()
+            # Replaced before the state is read, so that a change during the save sets the new event
+            # and is saved in the next round.
             self._changed = trio.Event()
             while self._durable < self._version and not await self._save():
                 if self._finishing and self._stopping:
@@ -138,8 +140,12 @@ class Recorder:
     async def _save(self) -> bool:
         """Tries to save the newest state. Publishes it and returns True if that succeeds."""
         job, version = self._job, self._version
+        # `_logged` is not `_saved`: a save that fails is tried again with the same endings, which
+        # must be logged once.
         _log_endings(self._logged, job)
         self._logged = job
+        # Reset before the save and not after it: a caller that comes to `durable` during this save
+        # may wait for a later state, and must not wait `GATHER` seconds more for the next save.
         self._wanted = trio.Event()
         try:
             await self._store.save(self._saved, job)

@@ -46,12 +46,16 @@ class Slots:
         another node could use.
         """
         limiter = self._sessions.setdefault(address, trio.CapacityLimiter(most))
+        # A reload may have changed the limit since the limiter was made. The newest request has the
+        # newest limit.
         limiter.total_tokens = most
         try:
             async with limiter, self._connections:
                 yield
         finally:
             statistics = limiter.statistics()
+            # Idle limiters are removed, because a daemon that runs for months meets any number of
+            # addresses. Tasks that wait keep theirs, so that no second limiter is made beside it.
             idle = not statistics.borrowed_tokens and not statistics.tasks_waiting
             if idle and self._sessions.get(address) is limiter:
                 del self._sessions[address]

@@ -131,6 +131,8 @@ class Supervisor:
 
     def _launch(self, run: JobRun) -> None:
         self._nursery.start_soon(self._run_and_close, run)
+        # A run that begins while the daemon stops must not contact nodes. `drain` may have stopped
+        # all runs before this one was there.
         if self._draining:
             run.stop()
 
@@ -154,6 +156,8 @@ class Supervisor:
         finally:
             if self._live.get(job_id) is run:  # and not the run of a retry
                 del self._live[job_id]
+            # After the removal, because tasks that wait for this event then read the job from the
+            # store, where it is closed.
             run.released.set()
             self.ended += 1
 
@@ -245,6 +249,8 @@ class Supervisor:
             raise FilesDeleted(job.job_id)
         planned, tasks = await plan(job)
         with self._places.reserve(job.job_id, uid):
+            # This ends the reading of the job's traces. It comes after the wait for the closing of
+            # the job, because the closing begins that reading.
             self.on_changing(job.job_id)
             with trio.CancelScope(shield=True):
                 after = await self._services.store.reopen_job(job, planned, key)
@@ -288,6 +294,8 @@ class Supervisor:
             return prefix
         if not 4 <= len(prefix) <= LONGEST_ID:
             raise UnknownJob(prefix)
+        # The store is asked even if one live job fits, because an ended job may fit too, and then
+        # the prefix is ambiguous. With two live jobs it is ambiguous already.
         live = [job_id for job_id in self._live if job_id.startswith(prefix)]
         stored: Sequence[str] = ()
         if len(live) < 2:
@@ -382,6 +390,7 @@ class Supervisor:
             else:
                 run.resume()
         except BaseException:
+            # The run never begins, so nothing else would set the event for which `drain` waits.
             self._live.pop(job.job_id).finished.set()
             raise
         log.info("job %s: %s after a restart", job.job_id, run.job.status)
@@ -399,6 +408,8 @@ class Supervisor:
             if not run.job.survives_restart:
                 run.fail_all(INTERRUPTED)
             run.stop()
+        # All runs are stopped before the first is waited for, so that their grace periods pass at
+        # the same time.
         for run in list(self._live.values()):
             await run.finished.wait()
 
