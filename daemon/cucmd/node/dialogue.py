@@ -168,6 +168,7 @@ class NodeSession:
 
         receiver: answers the node's questions, or None if only the sizes are wanted.
         """
+        # Before anything is sent, because the node may repeat the password as soon as it has it.
         if receiver is not None:
             self._transcript.add_secret(receiver.password)
         await self._send(self._cli.file_get(request, receiver), request.command_line())
@@ -223,6 +224,7 @@ class NodeSession:
                 await self._rate_limit.wait()  # outside of the silence that is measured below
         quiet = self._cli.quiet_after
         confirmed = math.inf if quiet is None else trio.current_time() + quiet
+        # None if nothing came in time. That is not b"", which is the end of the connection.
         data: bytes | None = None
         with trio.move_on_at(min(confirmed, ends)):
             data = await self._receive()
@@ -263,6 +265,8 @@ class NodeSession:
 
         The caller must limit the time, since a node that hangs never answers.
         """
+        # Before the first prompt nothing may be typed, because it could answer a question for a
+        # password. The end of the connection has to be enough then.
         if not self.logged_in or self._ended:
             return
         if self.busy:

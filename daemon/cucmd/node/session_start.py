@@ -59,6 +59,8 @@ async def start_session(
     while True:
         report.attempt(task.first_attempt + failed)
         transcript.attempt()
+        # Each attempt has a stack of its own, which closes its session before the next attempt. The
+        # session of the attempt that works moves to the caller's stack.
         async with AsyncExitStack() as trial:
             try:
                 session = await _log_in(trial, task, open_shell, transcript, report)
@@ -69,6 +71,8 @@ async def start_session(
             else:
                 stack.push_async_exit(trial.pop_all())
                 return session
+        # Outside of the stack above, so that the connection of the failed attempt is closed before
+        # the pause.
         await trio.sleep(retry_delay(task.retry, failed, random.random()))  # noqa: S311  jitter
 
 

@@ -124,6 +124,8 @@ class _LimitedFile:
         self._fd: int | None = None
 
     def append(self, data: bytes) -> None:
+        # A file that could not be opened is not tried again at each line: the log would get a
+        # warning for each.
         if not self._opened:
             self._opened = True
             try:
@@ -135,6 +137,8 @@ class _LimitedFile:
         if descriptor is None:
             return
         before, self._written = self._written, self._written + len(data)
+        # The disk is measured when a multiple of CHECK_EVERY is passed, whatever the sizes of the
+        # pieces are.
         try:
             if before // CHECK_EVERY < self._written // CHECK_EVERY and (
                 shortage := self._shortage(descriptor)
@@ -142,6 +146,8 @@ class _LimitedFile:
                 write_all(descriptor, f"\n(the transcript ends here: {shortage})\n".encode())
                 self._give_up(shortage)
             elif self._written > LIMIT:
+                # Only whole lines are kept, so that a line that was cut is not taken for what the
+                # node has said.
                 kept = data[: data.rfind(b"\n", 0, LIMIT - before) + 1]
                 write_all(descriptor, kept + _TOO_MUCH)
                 self.close()

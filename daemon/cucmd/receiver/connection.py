@@ -147,6 +147,7 @@ class Connection(asyncssh.SSHServer):
     def auth_completed(self) -> None:
         if self._connection is None:
             return
+        # The answer to the last password may come after the limit of bytes was reached.
         if self._connection.login_bytes_left < 0:  # some data was dropped, so the stream is damaged
             self._connection.abort()
             return

@@ -50,7 +50,7 @@ def open_in(folder: Path, what: OpenKind, parts: Parts) -> int:
             os.close(current)
             current = below
         if what == "folder":
-            return os.dup(current)
+            return os.dup(current)  # `current` itself is closed below
         if what == "new file":
             return os.open(parts[-1], _NEW_FILE, _FILE_MODE, dir_fd=current)
         os.mkdir(parts[-1], _FOLDER_MODE, dir_fd=current)

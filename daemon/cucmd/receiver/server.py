@@ -100,6 +100,8 @@ class Receiver:
     def _forget(self, target: UploadTarget) -> None:
         """Removes a target, so that its login is no longer valid."""
         self._targets.pop(target.username, None)
+        # Several jobs may work on a node, and several nodes may have the address of one NAT. The
+        # address counts as a stranger's only after the last of them.
         if not any(one.source == target.source for one in self._targets.values()):
             self._expected.pop(target.source, None)
 
@@ -160,12 +162,16 @@ class Receiver:
         while True:
             await self._has_waiting.wait()
             self._has_waiting = trio.Event()
+            # A `Startups` is true while a connection waits in it. While none waits, this task
+            # sleeps, and only `login_timeout` limits a login.
             while waiting := [one for one in set(self._connections.values()) if one]:
                 await trio.sleep(_CHECK_SECONDS)
                 for startups in waiting:
                     while (connection := startups.overdue(trio.current_time())) is not None:
                         connection.end()
                         self._count_too_many(connection.source)
+                        # Its process may take a second to end. The next client does not wait that
+                        # long, and `leave` may be repeated when the process has ended.
                         self.free_place(connection)
 
     def _count_too_many(self, source: str) -> None:

@@ -120,6 +120,8 @@ class RequestHandler:
             raise RequestRefused(Status.FAILURE, reason)
 
     def _add_handle(self, opened: Upload | Listing) -> int:
+        # Numbers are not used again soon. A late request for a handle that was closed is then
+        # refused, and does not write into another file.
         self._next_handle = (self._next_handle + 1) & 0x7FFFFFFF
         self._handles[self._next_handle] = opened
         return self._next_handle
@@ -193,6 +195,8 @@ class RequestHandler:
 
     def _stat(self, request: int, fields: Fields) -> bytes:
         parts = self._path(fields)
+        # A client that asks for the file that it has just sent gets that file, even if we have
+        # stored it under `name.2`.
         _, stored = self._last_files.get("/".join(parts), (None, parts))
         return attrs_reply(request, self._folder.stat(stored))
 

@@ -53,6 +53,9 @@ class Startups(Generic[T]):
         self._waiting[connection] = source
         if len(self._waiting) <= self._max_waiting:
             return None
+        # Of several addresses with equally many, `most_common` returns the one that comes first
+        # here. From the newest to the oldest, that is the one of the newest connection, so the
+        # addresses that have waited longer keep their places.
         [(busiest, _)] = Counter(reversed(self._waiting.values())).most_common(1)
         newest = [each for each, source in self._waiting.items() if source == busiest][-1]
         del self._waiting[newest]
@@ -69,6 +72,7 @@ class Startups(Generic[T]):
         able = [each for each, source in self._waiting.items() if held[source] < self._per_source]
         if not able or len(self._logging_in) >= self._limit:
             return None
+        # Of equal ones `min` returns the first, which has waited longest.
         chosen = min(able, key=lambda each: held[self._waiting[each]])
         self._logging_in[chosen] = self._waiting.pop(chosen), now
         return chosen

@@ -57,6 +57,9 @@ class KnownHosts:
     def __init__(self, path: Path) -> None:
         """Reads the file. Raises OSError, because without the file a changed key would look new."""
         self.path = path
+        # `_lock` is held for a moment only, because the event loop waits for it in a login.
+        # `_writing` is held while the file is read and written, which may take long, and is always
+        # taken before `_lock`.
         self._lock = threading.RLock()
         self._writing = threading.Lock()
         self._saved: list[str] = []  # the file when it was last read or written
@@ -216,6 +219,7 @@ class KnownHosts:
             lines = self._apply(changes, self._read())
             text = "".join(f"{line}\n" for line in lines)
             replace_file(self.path, [text.encode("utf-8", "surrogateescape")], 0o600)
+            # Changes that came while the file was written stay, and go into the next write.
             with self._lock:
                 del self._unsaved[: len(changes)]
                 self._saved = lines

@@ -292,6 +292,7 @@ class Link:
         connection = self._connection
         if connection is None or self._callbacks.connection is None or self.end_reason is not None:
             return
+        # Not below 0: a node that was silent for hours must not be allowed a flood for it.
         connection.counted_bytes = max(0, connection.counted_bytes - OVERHEAD_PER_SECOND)
         if count_unread(connection) > MAX_UNREAD:
             self._abort_with(connection, "requests without end and reads no reply")

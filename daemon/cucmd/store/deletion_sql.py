@@ -58,6 +58,8 @@ def begin_deletion(connection: sqlite3.Connection, job_id: str, *, record: bool)
         return BegunDeletion(0, None)
     size, before = found
     connection.execute(_MARK, {"job_id": job_id, "record": record})
+    # A deletion of the files can become one of the whole job. The job as clients see it has not
+    # changed then, so it gets no further revision.
     if before is not None:
         return BegunDeletion(size, None)
     connection.execute(INCREMENT_REVISION, (job_id,))

@@ -129,6 +129,8 @@ def change_job(
 def reopen_job(
     connection: sqlite3.Connection, before: Job, after: Job, key: StartKey | None
 ) -> Job | None:
+    # Compared within the transaction of the change: whoever else changes the job does so before or
+    # after this, and never in between.
     if select_job(connection, before.job_id) != before:
         return None
     position = _position_of(connection, after.job_id)

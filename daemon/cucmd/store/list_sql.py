@@ -64,6 +64,8 @@ def select_rows(connection: sqlite3.Connection, limit: int, which: JobFilter) ->
     found = connection.execute(list_statement(which), list_parameters(which, limit))
     for row in found:
         left -= len(str(row[-1]))
+        # The first job is listed whatever its size is. Otherwise a client could never list the jobs
+        # behind it, because it asks for the next page by the last job of this one.
         if left < 0 and rows:
             found.close()
             break

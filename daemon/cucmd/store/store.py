@@ -140,6 +140,7 @@ class Store:
 
     def _elapsed(self, connection: Connection, at: float | None = None) -> float:
         """Saves the current count. Returns the count at the time `at` on `clock`, or now."""
+        # What is saved is the sum, so a save that fails loses no time of the count.
         if self._zero is None:
             self._zero = self._opened_at - deletion_sql.select_seconds(connection)
         now = self.clock()

@@ -157,6 +157,7 @@ class ServerConnection:
 
     async def _send(self, frame: bytes) -> None:
         """Ends the turn and sends a reply. Raises `NobodyReads` if the peer does not read it."""
+        # Other calls of the user must not wait until this peer has read its reply.
         self._turn.close()
         if self._gone:
             await trio.lowlevel.checkpoint()
@@ -260,9 +261,11 @@ class ServerConnection:
         """Sends the reply. From then on only the handler reads and writes on the connection."""
         handler = cast(UpgradeHandler, method.handler)
         async with handler(caller, request) as upgrade:
+            # These bytes were read with the call. The handler reads from the socket, where they are
+            # not any more, so the stream would begin in its middle.
             if self._frames.begun:
                 raise BadFrame("followed by bytes before the reply to its upgrade")
-            self._stopping = True
+            self._stopping = True  # what the peer sends from now on is no frame
             await self._send(encode_reply(upgrade.parameters))
             try:
                 await upgrade.serve(self._stream)

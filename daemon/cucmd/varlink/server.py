@@ -136,6 +136,7 @@ class _VarlinkServer:
                     peer.send(encode_reply(error.parameters, error=error.name))
                     peer.shutdown(socket.SHUT_WR)
                 self._refused.append(peer)
+                # Each costs a descriptor, which a user over the limit must not get any number of.
                 if len(self._refused) > _MOST_REFUSED_KEPT:
                     self._refused.pop(0).close()
             else:
@@ -161,6 +162,7 @@ class _VarlinkServer:
                     log.exception("a defect in a connection")
                 finally:
                     del self._connections[descriptor]
+            # The connection is closed, and its place stays taken for a moment: see limits.py.
             if not self._parts.may_operate(caller):
                 await trio.sleep_until(opened_at + COUNTED_SECONDS)
 

@@ -95,6 +95,8 @@ def set_limits(limits: ProcessLimits) -> None:
     ):
         if hard == NO_LIMIT:
             continue
+        # A process without privileges may lower a hard limit and never raise it. The service or a
+        # container may have set a lower one than ours.
         hard_limit = resource.getrlimit(limit)[1]
         if hard_limit != resource.RLIM_INFINITY:
             resource.setrlimit(limit, (min(soft, hard_limit), min(hard, hard_limit)))

@@ -118,6 +118,8 @@ class ForkServer:
             channel.close()
         self._children[pidfd] = request.number, pid
         self._poll.register(pidfd, select.POLLIN)
+        # The daemon gets a pidfd and no process id: the kernel may use an id again for another
+        # process, and the daemon would kill that one.
         self._send(frames.Forked(request.number), pidfd)
         return True
 
@@ -146,6 +148,8 @@ class ForkServer:
         try:
             confine.end_with_parent(parent)
             self._control.close()
+            # Where the kernel has no filter of system calls, a worker that hostile bytes have taken
+            # over could otherwise kill the workers of other nodes.
             for pidfd in self._children:
                 os.close(pidfd)
             # The filter of systemd/cucmd.service refuses this call.
@@ -153,8 +157,11 @@ class ForkServer:
                 os.nice(request.limits.nice)
             confine.set_limits(request.limits)
             own = [request.folder] if request.folder else []
+            # The fork server itself may read the whole folder of the daemon. A second Landlock
+            # ruleset can only narrow that down, here to the folder of one job or node.
             confine.restrict_files_to([*SYSTEM, *_own_folders(), *own])
             confine.drop_capabilities(reads=bool(own))
+            # The filter comes last, because it forbids calls that the steps above make.
             filter_calls()
             self._roles[request.role](channel)
             code = 0

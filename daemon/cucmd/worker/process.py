@@ -151,6 +151,8 @@ class Worker:
             return WorkerEnded(Cause.TIME, f"it used more than {self._seconds} s of processor time")
         if end is not None and end.code == OUT_OF_MEMORY:
             return WorkerEnded(Cause.MEMORY, "it needed more memory than it may have")
+        # A worker that finds its channel closed exits with 0. The signals are those by which an
+        # administrator, the kernel (for want of memory) or a stop ends a process.
         if end is None or end.code in (0, -signal.SIGKILL, -signal.SIGTERM):
             return WorkerEnded(Cause.LOST, "its process was killed")
         return WorkerEnded(Cause.WRONG, f"its process has failed (exit code {end.code})")
