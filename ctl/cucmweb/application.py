@@ -73,6 +73,8 @@ class Application:
             pattern = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", operation.path)
             endpoints = self._paths[re.compile(pattern)]
             endpoints[operation.verb] = partial(self._ask_daemon, operation)
+            # A HEAD is answered like the GET, and its body is dropped. For a reply in pieces the
+            # daemon would make all pieces only for them to be dropped.
             if operation.verb == "GET" and operation.form == "object":
                 endpoints["HEAD"] = endpoints["GET"]
         own: dict[str, Endpoint] = {
@@ -113,6 +115,8 @@ class Application:
         if len(hosts) != 1 or not accepts_host(self._config, hosts[0]):
             text = "host: expected one of `hosts` of the configuration"
             raise HttpProblem(403, "WrongHost", text, field="host")
+        # Only the proxy can know whether the browser used https. From anybody else the header could
+        # make a foreign Origin look like our own.
         schemes = head.values("x-forwarded-proto") if proxy.trusts(head.peer) else []
         own = f"{schemes[-1] if schemes else 'http'}://{hosts[0]}"
         for origin in head.values("origin"):
@@ -129,6 +133,8 @@ class Application:
 
     async def _ask_daemon(self, operation: Operation, exchange: Exchange) -> None:
         parameters = await exchange.parameters(operation)
+        # A short call ends by its own limit of time. Any other reply goes on until the daemon has
+        # sent everything, so somebody has to watch whether it is still wanted.
         is_short = operation.form == "object" and operation.limited
         async with nullcontext() if is_short else until(exchange.gone):
             await self._answers[operation.form](exchange, operation, parameters)

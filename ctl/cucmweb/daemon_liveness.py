@@ -45,6 +45,7 @@ class Readiness:
 
     async def check(self, daemon: Client) -> bool:
         """Returns whether the daemon answers."""
+        # With the lock, requests that come at the same time make one call to the daemon together.
         async with self._lock:
             if trio.current_time() >= self._known_until:
                 try:

@@ -121,6 +121,8 @@ class EventStreams:
         """Keeps the event, and wakes the streams that want it."""
         job_id, job = event.job_id or "", event.job
         revision = getattr(job, "revision", None)
+        # `pop` and not `get`: the job is added again at the end below, so that the job without an
+        # event for the longest time is the first to be forgotten.
         is_news = revision is not None and revision > self._revisions.pop(job_id, -1)
         if revision is not None:
             self._revisions[job_id] = revision
@@ -131,7 +133,7 @@ class EventStreams:
         is_last = is_gone or bool(getattr(job, "closed", False))
         is_short = isinstance(job, JobSummary)
         kept = ServerEvent(event.name, job_id, revision, data, is_news, is_last, is_gone, is_short)
-        number = self._kept.end
+        number = self._kept.end  # the number that `add` gives the event
         self._kept.add(kept)
         for stream in self._streams:
             if job_id.startswith(stream.job_id):
@@ -141,6 +143,8 @@ class EventStreams:
         self, exchange: Exchange, operation: Operation, parameters: dict[str, Any]
     ) -> None:
         """Answers a request for an event stream."""
+        # Added before it asks for the state: `_publish` then wakes it for every change that comes
+        # while the daemon answers.
         stream = EventStream(exchange, operation, parameters, self._kept)
         self._streams.add(stream)
         try:
@@ -206,6 +210,9 @@ class EventStream:
 
     async def ask_state(self) -> None:
         """Asks the daemon for the current state. Raises `ClientError`."""
+        # Noted before the call. A change that the daemon makes during the call may be in the state
+        # and also come as an event; `_frame` leaves such an event out. The other order would lose
+        # changes.
         self._next, self._news = self._kept.end, trio.Event()  # later changes follow the state
         self._newest_id = self._kept.newest_id()
         if self._of_all:
@@ -225,6 +232,8 @@ class EventStream:
         """Sends the state and then the events, until the job is closed."""
         first = b"" if self._of_all else self._begin_with_job()
         if self._is_over and not first and not self._exchange.channel.status:
+            # The reader has the last event already, so it has reconnected after the end of the
+            # stream. After an empty stream with the status 200 it would reconnect for ever.
             self._exchange.channel.start(204, {})
             await self._exchange.channel.end()
             return

@@ -108,6 +108,7 @@ class Exchange:
             with trio.move_on_after(_CHECK_INTERVAL):
                 await self.channel.left()
                 return Disconnected()
+            # A token may be revoked, and then made again for somebody else, between two checks.
             try:
                 if self._identify() != self.caller:
                     return HttpProblem(401, "NotLetIn", "the token belongs to somebody else now")

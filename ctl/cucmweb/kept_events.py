@@ -81,6 +81,8 @@ class KeptEvents:
         """
         of_all = job_id is None
         job_id = event_id.partition("/")[0] if job_id is None else job_id
+        # Only an event that `is_news` was sent with its id. A later event of the same revision has
+        # the same id here, and the reader may not have it yet.
         for number in range(self.begin, self.end):
             kept = self._events[number]
             if kept.job_id == job_id and kept.is_news and kept.event_id(of_all=of_all) == event_id:

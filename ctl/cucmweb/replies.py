@@ -113,6 +113,8 @@ async def send_archive(exchange: Exchange, operation: Operation, call: CallParam
                 await trio.to_thread.run_sync(_pack, source, _ReplyWriter(exchange), operation.form)
         except Damaged as damaged:
             call["suspect"] = damaged.suspect
+            # The daemon reads the suspected files again before it answers, so nothing but the
+            # answer is needed of this export.
             async with daemon.upgraded(operation.method, encode(call), ExportReply):
                 pass
             raise
@@ -126,6 +128,8 @@ def _pack(source: _ExportReader, target: _ReplyWriter, form: str) -> None:
         save(source, sink)
         sink.close()
     except BaseException:
+        # Without this, the end of the zip would be written when the object is freed, and a part of
+        # the files would look like all of them.
         sink.abandon()
         raise
 

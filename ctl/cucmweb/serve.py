@@ -66,7 +66,9 @@ async def _serve(config: WebConfig, tokens: TokenFile, sockets: Sequence[socket.
                 number = await anext(signals)
                 _log.info("stopping on %s", signal.Signals(number).name)
                 systemd.notify(STOPPING=1)
-                beside.cancel_scope.cancel()  # this ends all event streams
+                # This ends all event streams, which would otherwise take up the grace period of the
+                # replies.
+                beside.cancel_scope.cancel()
             server.stop()
 
 

@@ -221,6 +221,7 @@ class HttpChannel:
             elif is_chunked and (lengths or self.version == "1.0"):
                 text = "Transfer-Encoding is not accepted with Content-Length or in HTTP/1.0"
                 self._problem = HttpProblem(400, "MalformedRequest", text)
+            # h11 has checked that the lengths are numbers, and all the same.
             elif not is_chunked and not any(map(int, lengths)):
                 connection.h11.next_event()  # tells h11 that there is no body
         ids = [value for name, value in self.headers if name == b"x-request-id"]
@@ -255,6 +256,8 @@ class HttpChannel:
             _log.info(text, request, reply, reason, time, self.request_id)
 
     async def _refuse(self, problem: HttpProblem) -> None:
+        # The head of the reply was sent, so the status cannot be changed any more. The client sees
+        # that the body has no end.
         if self.status:
             _log.warning("request %s was cut off: %s", self.request_id, problem)
             return
@@ -298,6 +301,7 @@ class HttpChannel:
             ("cache-control", "no-store"),
             ("x-content-type-options", "nosniff"),
         ]
+        # The rest of a body that was not read would be taken for the next request.
         if http.their_state in (h11.SEND_BODY, h11.ERROR) or server.is_stopping:
             named.append(("connection", "close"))
         phrase = HTTPStatus(status).phrase

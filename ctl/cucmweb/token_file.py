@@ -120,6 +120,8 @@ def changed_tokens(path: Path) -> Iterator[dict[str, Token]]:
     lock = os.open(path.with_name(f".{path.name}.lock"), flags, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        # Read under the lock, so that two commands at the same time do not lose a token, or bring
+        # a revoked one back.
         tokens = {token.name: token for token in read_token_file(path)}
         yield tokens
         text = file_text(tokens.values())

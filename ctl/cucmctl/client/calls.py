@@ -81,6 +81,8 @@ class Calls:
                 return self._call(call.method, keyed.request, call.reply, deadline)
             except ClientError as error:
                 pause = keyed.pause_after(error)
+            # At the deadline the first error is raised, because it says that the call may have had
+            # an effect. The errors of the later calls only say that the daemon is away.
             left = pause if deadline is None else deadline - time.monotonic()
             if left <= 0 and keyed.lost is not None:
                 raise keyed.lost
@@ -168,6 +170,8 @@ class Calls:
                 connection.send(call_frame(call.method, call.request, more=True), first_deadline)
                 answer = self._first_reply(connection, first_deadline)
             except TimeoutError as error:
+                # The caller has set `deadline`, and expects `TimeoutError` for it. The earlier one
+                # is only about whether the daemon answers at all.
                 if first_deadline == deadline:
                     raise
                 raise DaemonUnavailable(f"the daemon at {self.socket} does not answer") from error

@@ -73,6 +73,7 @@ class Events:
 
     def begin(self) -> EventSteps:
         """Notes which jobs exist. Call this before the first watch of all jobs. Makes no events."""
+        # Reversed, because `revisions` has the oldest job first, as `_keep_few` needs it.
         for job in reversed((yield from self._newest())):
             self.revisions[job.job_id] = job.revision
 
@@ -116,6 +117,8 @@ class Events:
     def _ended_meanwhile(self, running: set[str]) -> EventSteps:
         newest = [job for job in (yield from self._newest()) if job.job_id not in running]
         listed = {job.job_id for job in newest}
+        # The list begins with the newest job. `new` is the position behind the last job in it whose
+        # events were sent before.
         is_known = [job.job_id in self.revisions for job in newest]
         new = len(newest) - is_known[::-1].index(True) if any(is_known) else len(newest)
         # Jobs that are listed after all known ones are older. They moved into the list when others
@@ -167,6 +170,9 @@ class Events:
 
     def _keep_few(self) -> None:
         """Forgets the oldest ended jobs, because a watch may run for months."""
+        # Jobs that can still be in the list of the newest must stay known, or they would count as
+        # new after a restart of the daemon. At least twice as many as the list has are kept, so
+        # that this runs only once in `NEWEST` jobs.
         if len(self.revisions) <= 3 * NEWEST:
             return
         for job_id in [name for name in self.revisions if name not in self._unfinished][:NEWEST]:

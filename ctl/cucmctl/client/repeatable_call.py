@@ -43,9 +43,13 @@ class RepeatableCall:
 
     def pause_after(self, error: ClientError) -> float:
         """Returns how many seconds to wait before the next call. Raises `error` if it is final."""
+        # The call may have had its effect, so only a call with the same key can tell what became of
+        # it.
         if isinstance(error, ConnectionLost):
             self.lost = self.lost or error
             return PAUSE
+        # If no call was cut off, the user gets the error at once. After a call that was cut off,
+        # the daemon is probably being restarted, and will answer soon.
         if isinstance(error, DaemonUnavailable | ShuttingDown) and self.lost is not None:
             return PAUSE
         raise error

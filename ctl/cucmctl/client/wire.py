@@ -66,6 +66,8 @@ class Wire:
 
     def receive_bytes(self, size: int, deadline: float | None) -> bytes:
         """Returns what follows an upgrade: at least one byte, and at most `size` bytes."""
+        # The first bytes after the reply may have come together with it, and are in the buffer
+        # then.
         if not len(self._buffer):  # avoid the buffer: an export has gigabytes
             return self._read(deadline, min(size, _PIECE))
         return self._buffer.take_bytes(size)
@@ -106,6 +108,7 @@ def _connect(path: str, deadline: float | None) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if deadline is not None:
+            # At least a microsecond, because 0 means no limit.
             _limit_sending(sock, max(1e-6, deadline - time.monotonic()))
         sock.connect(path)
         _limit_sending(sock, 0)  # removes the limit; from now on Python's timeouts apply
@@ -122,5 +125,6 @@ def _connect(path: str, deadline: float | None) -> socket.socket:
 
 
 def _limit_sending(sock: socket.socket, seconds: float) -> None:
+    # A `struct timeval` (socket(7)): seconds and microseconds. Python has no name for this form.
     limit = struct.pack("@ll", *divmod(int(seconds * 1_000_000), 1_000_000))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
