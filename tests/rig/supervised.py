@@ -137,7 +137,7 @@ def fail_calls(
     method: str,
     times: float = 1,
     *,
-    why: str = "the disk is full",
+    error: Exception | None = None,
     meanwhile: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
 ) -> None:
     """Makes the next `times` calls of a method of this store fail, after they await `meanwhile`."""
@@ -149,7 +149,7 @@ def fail_calls(
             return await call(*arguments, **named)
         left -= 1
         await meanwhile()
-        raise StoreFailed(why)
+        raise error or StoreFailed("the disk is full")
 
     setattr(store, method, fails)
 

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from cucmd.api.job_methods import JobMethods
 from cucmd.protocol.requests import ListRequest
-from cucmd.store import list_sql
+from cucmd.store.list_sql import MOST_OF_DETAILS
 from cucmd.varlink import Caller
 from rig.supervised import SupervisorHarness, fail_calls, hang, supervisor_harness
 
@@ -18,31 +17,27 @@ def jobs(harness: SupervisorHarness) -> JobMethods:
     return JobMethods(harness.supervisor, harness.feed, planner=lambda: None)
 
 
-async def stored(harness: SupervisorHarness, count: int, targets: int = 1) -> list[str]:
+async def stored(harness: SupervisorHarness, count: int, label: str = "x") -> list[str]:
     """Stores so many jobs. Returns their ids, the newest first."""
-    names = tuple(f"n{number}" for number in range(targets))
-    made = [harness.job(*names, targets=names) for _ in range(count)]
+    made = [harness.job("a", targets=("a",), labels={"x": label}) for _ in range(count)]
     for job in made:
         await harness.store.add_job(job)
     return [job.job_id for job in reversed(made)]
 
 
+@pytest.mark.parametrize(("part", "sizes"), [(1.1, [1, 1]), (0.4, [2, 1])])
 async def test_large_jobs_are_listed_in_pages(
-    harness: SupervisorHarness, monkeypatch: pytest.MonkeyPatch
+    harness: SupervisorHarness, part: float, sizes: list[int]
 ) -> None:
-    ids = await stored(harness, 5, targets=1000)
-    (row,) = await harness.store.newest(1)
-    detail = len(msgspec.json.encode(row.job))
-    for most, sizes in ((1, [1, 1, 1, 1, 1]), (detail * 5 // 2, [2, 2, 1])):
-        monkeypatch.setattr(list_sql, "MOST_OF_DETAILS", most)
-        before, pages = None, []
-        while not pages or pages[-1].older:
-            request = ListRequest(limit=100, before=before)
-            pages.append(await jobs(harness).list(CALLER, request))
-            before = pages[-1].jobs[-1].job_id
-        assert [len(page.jobs) for page in pages] == sizes
-        assert [job.job_id for page in pages for job in page.jobs] == ids
-        assert pages[0].older == 5 - sizes[0]
+    ids = await stored(harness, sum(sizes), label="x" * int(part * MOST_OF_DETAILS))
+    before, pages = None, []
+    while not pages or pages[-1].older:
+        request = ListRequest(limit=100, before=before)
+        pages.append(await jobs(harness).list(CALLER, request))
+        before = pages[-1].jobs[-1].job_id
+    assert [len(page.jobs) for page in pages] == sizes
+    assert [job.job_id for page in pages for job in page.jobs] == ids
+    assert pages[0].older == sizes[1]
 
 
 @pytest.mark.parametrize(("limit", "older"), [(1, 2), (3, 0), (4, 0)])

@@ -10,13 +10,14 @@ import trio
 from msgspec.structs import replace
 
 from cucmd.cases.coverage_reader import add_coverage, has_coverage, is_plausible
+from cucmd.cases.files import PAGE
 from cucmd.failure import Code, failure
 from cucmd.job.coverage import MOST_GAPS, Covered, Gap
 from cucmd.job.node import Node
-from cucmd.reading.node_traces import NodeReading
 from cucmd.reading.window_coverage import MOST_NAMED
 from cucmd.store import StoreFailed
 from cucmd.worker.process import Cause, WorkerEnded
+from rig.supervised import fail_calls
 from unit.cases.coverages import JOB, NOW, SINCE, WHOLE, ForEver, begun, log4j, succeeded
 
 SDL, MESSAGES, AUDIT = "cm/trace/ccm/sdl", "syslog/messages*", "audit/vos"
@@ -121,9 +122,9 @@ async def test_files_of_the_last_attempt_count(cases):
     assert nodes["sub"].coverage == WHOLE
 
 
-async def test_more_files_than_a_page(cases, monkeypatch):
-    monkeypatch.setattr("cucmd.cases.files.PAGE", 3)
+async def test_more_files_than_a_page(cases):
     await cases.job(succeeded("pub"), succeeded("sub"))
+    await cases.files((f"pub/core{number}" for number in range(PAGE)), b"\0")
     for node in ("pub", "sub"):
         for minute in range(10, 20):
             await cases.file(f"{node}/a{minute}.log", log4j(f"13:{minute}", f"14:{minute}"))
@@ -216,16 +217,9 @@ async def test_waiting_is_limited(cases):
     assert await cases.coverage.wait_for_coverage(job, 0.05) == job
 
 
-async def test_a_defect_stops_no_other_job(cases, monkeypatch, caplog):
-    change = cases.store.change
-    failures = [RuntimeError("a defect"), StoreFailed("the disk is full")]
-
-    async def fails(*arguments):
-        if failures:
-            raise failures.pop()
-        return await change(*arguments)
-
-    monkeypatch.setattr(cases.store, "change", fails)
+async def test_a_defect_stops_no_other_job(cases, caplog):
+    for error in (RuntimeError("a defect"), StoreFailed("the disk is full")):
+        fail_calls(cases.store, "change", error=error)
     await cases.job(succeeded("pub"))
     with caplog.at_level(logging.CRITICAL):
         for _ in range(2):
@@ -326,7 +320,7 @@ def test_implausible_answers(answer):
     assert is_plausible(Covered("covers", (Gap("x", "begin", at=NOW),)))
 
 
-async def test_an_implausible_answer_is_dropped(cases, monkeypatch):
-    monkeypatch.setattr(NodeReading, "covered", lambda _self: IMPLAUSIBLE[0])
+async def test_an_implausible_answer_is_dropped(cases):
+    cases.processes.answer = IMPLAUSIBLE[0]
     await cases.job(succeeded("pub"))
     assert (await cases.looked_at())["pub"].coverage.startswith("coverage unknown: ")

@@ -7,7 +7,7 @@ import signal
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +73,8 @@ def test_closed_terminal_does_not_stop_exports(
     daemon.begun = lambda: os.close(master)
     terminal = os.fdopen(slave, "w")
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr("sys.stderr", terminal)
-    assert main(["export", "3f2a", "-o", str(tmp_path / "x.zip")]) == 0
+    with redirect_stderr(terminal):
+        assert main(["export", "3f2a", "-o", str(tmp_path / "x.zip")]) == 0
     with suppress(OSError):
         terminal.close()
     assert names_in(tmp_path / "x.zip") == ["a"]

@@ -67,7 +67,7 @@ async def test_unsaved_capture_is_not_begun(tmp_path: Path, autojump_clock: Mock
     typed: list[str] = []
 
     async def begins(task: NodeTask, report: Report) -> tuple[str, ...]:
-        fail_calls(harness.store, "save", why="database or disk is full")
+        fail_calls(harness.store, "save")
         report.result(Captured(NAME, NOW, running=True))
         try:
             await report.wait_saved()

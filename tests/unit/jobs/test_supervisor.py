@@ -175,9 +175,9 @@ async def test_unsaved_state_is_not_shown(tmp_path: Path, autojump_clock: MockCl
         job_id = await harness.start("a")
         await harness.running(job_id)
         save = harness.store.save
-        fail_calls(harness.store, "save", inf, why="database or disk is full")
+        fail_calls(harness.store, "save", inf)
         for done in ("the nodes are cancelled", "nothing was left to cancel"):
-            with pytest.raises(StoreFailed, match=f"{done}, but this is not saved yet: database"):
+            with pytest.raises(StoreFailed, match=f"{done}, but this is not saved yet: the disk"):
                 await harness.supervisor.cancel(job_id, None)
         assert statuses(await harness.supervisor.find(job_id)) == ["running"]
         assert [job.status for job in await harness.supervisor.newest(9)] == ["running"]

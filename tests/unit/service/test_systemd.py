@@ -60,8 +60,7 @@ def test_absent_manager_is_no_error(tmp_path, monkeypatch, caplog):
     assert "READY" in caplog.text
 
 
-def test_busy_manager_does_not_block(manager, monkeypatch):
-    monkeypatch.setattr(systemd, "NOTIFY_SECONDS", 0.01)
+def test_busy_manager_does_not_block(manager):
     told = takewhile(bool, (systemd.notify(WATCHDOG=1) for _ in range(100_000)))
     assert sum(told) < 100_000
 

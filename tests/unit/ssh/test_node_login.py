@@ -3,11 +3,11 @@
 from types import SimpleNamespace
 from typing import Any
 
+import asyncssh
 import pytest
 
 from cucmd.failure import NodeFailed
 from cucmd.job.node import Phase
-from cucmd.ssh import node_login as login_module
 from cucmd.ssh.known_hosts import KnownHosts, Policy
 from cucmd.ssh.node_login import NodeLogin, Steps
 
@@ -26,15 +26,14 @@ def known(tmp_path) -> KnownHosts:
 
 
 @pytest.fixture
-def login(known, phases, monkeypatch) -> NodeLogin:
-    # The test passes our keys instead of asyncssh's.
-    monkeypatch.setattr(login_module, "public_key", lambda key: key)
+def login(known, phases) -> NodeLogin:
     address, credentials = ("node.example", 22), ("administrator", SECRET)
     return NodeLogin(address, credentials, Policy(), known, Steps(phases.append), str)
 
 
 def show(login: NodeLogin, key: Any) -> bool:
-    return login.validate_host_public_key("node.example", "10.0.0.1", 22, key)
+    shown = asyncssh.import_public_key(str(key))
+    return login.validate_host_public_key("node.example", "10.0.0.1", 22, shown)
 
 
 def test_key_is_saved_when_authentication_begins(login, known, phases, make_key):

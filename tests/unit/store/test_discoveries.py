@@ -12,7 +12,8 @@ from cucmd.job.discover import Discover, Found, Member
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
-from cucmd.store import Store, StoredDiscovery, node_sql, open_store
+from cucmd.store import Store, StoredDiscovery, open_store
+from cucmd.store.node_sql import MOST_DISCOVERIES
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 PUB = Member("pub", "10.0.0.1", "pub", "Publisher", "callmanager", "pub.example.org")
@@ -84,12 +85,18 @@ async def test_discovery_outlives_its_job(path: Path) -> None:
         assert len(await store.discoveries()) == 1
 
 
-async def test_oldest_discoveries_are_dropped(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node_sql, "MOST_DISCOVERIES", 3)
+async def test_oldest_discoveries_are_dropped(path: Path) -> None:
     async with open_store(path) as store:
-        for number in range(1, 6):
+        await ended(store, "n1", BOTH)
+    with closing(sqlite3.connect(path)) as raw, raw:
+        (detail,) = raw.execute("SELECT detail FROM discovery").fetchone()
+        newer = ((f"x{number}", "9999", detail) for number in range(MOST_DISCOVERIES - 2))
+        raw.executemany("INSERT INTO discovery VALUES (?, ?, ?)", newer)
+    async with open_store(path) as store:
+        for number in (2, 3):
             await ended(store, f"n{number}", BOTH, number, after=number)
-        assert [one.asked for one in await store.discoveries()] == ["n5", "n4", "n3"]
+        kept = [one.asked for one in await store.discoveries()]
+    assert kept == ["n1"] * (MOST_DISCOVERIES - 2) + ["n3", "n2"]
 
 
 async def test_damaged_discovery_hides_no_other(

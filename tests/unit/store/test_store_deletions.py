@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from cucmd.job.job import End, Job
 from cucmd.received_file import ReceivedFile
-from cucmd.store import ClosedJob, StartKey, Store, StoreFailed, deletion_sql, open_store
+from cucmd.store import ClosedJob, StartKey, Store, StoreFailed, open_store
+from cucmd.store.deletion_sql import BATCH
 
 NOW = datetime(2026, 11, 25, 12, 0, 0, 250, tzinfo=UTC)
 MakeJob = Callable[..., Job]
@@ -43,11 +44,8 @@ async def test_closed_jobs_have_their_size(path: Path, make_job: MakeJob) -> Non
         )
 
 
-@pytest.mark.parametrize("count", [0, 3, 7])
-async def test_marked_job_is_deleted_in_pieces(
-    path: Path, make_job: MakeJob, count: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(deletion_sql, "BATCH", 3)
+@pytest.mark.parametrize("count", [0, BATCH, 2 * BATCH + 1])
+async def test_marked_job_is_deleted_in_pieces(path: Path, make_job: MakeJob, count: int) -> None:
     async with open_store(path) as store:
         job = await closed(store, make_job(), count)
         marked = replace(job.with_end(End.FILES_DELETED), revision=job.revision + 1)
