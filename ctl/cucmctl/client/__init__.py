@@ -11,7 +11,7 @@
     wire.py           sends frames and receives replies over one Unix socket
     frames.py         PURE  encodes calls and decodes replies
     errors.py         one exception class for each error of the interface
-    unit_state.py     asks systemd why the service does not run
+    unit_state.py     finds out why nobody answers, and whether a daemon is about to come
 
 Programs import from `cucmctl` itself, which loads this package on first use.
 """

@@ -16,7 +16,13 @@ from cucmctl.client.errors import ClientError, ConnectionLost, DaemonUnavailable
 from cucmctl.client.frames import ReplyFrame, call_frame, decode_reply
 from cucmctl.client.method_call import MethodCall
 from cucmctl.client.repeatable_call import RepeatableCall
-from cucmctl.client.unit_state import why_not_started
+from cucmctl.client.unit_state import (
+    ask_systemd,
+    failure,
+    is_starting,
+    own_daemon_starts,
+    why_no_socket,
+)
 from cucmctl.client.wire import Wire
 from cucmd.paths import socket_to_call
 
@@ -28,6 +34,9 @@ CALL_TIMEOUT = 60.0
 # Seconds. While a call gets no answer, the client asks systemd at this interval whether the service
 # has failed. The kernel holds a call while the service starts, which takes about a second.
 ASK_EVERY = 1.5
+# Seconds to wait for the socket of a service that starts, and between two attempts.
+SERVICE_STARTS_WITHIN = 3.0
+PAUSE = 0.1
 
 
 class Calls:
@@ -112,11 +121,22 @@ class Calls:
         return self._connection
 
     def _open_connection(self, deadline: float | None) -> Wire:
-        try:
-            return Wire(self.socket, deadline)
-        except DaemonUnavailable as error:
-            self._raise_if_service_failed(error)
-            raise
+        """Returns a connection. Waits for a daemon that is about to come."""
+        give_up = time.monotonic() + SERVICE_STARTS_WITHIN
+        while True:
+            try:
+                return Wire(self.socket, deadline)
+            except DaemonUnavailable as error:
+                now = time.monotonic()
+                unit = ask_systemd(self.socket, chosen=self._chosen)
+                comes = (now < give_up and is_starting(unit)) or own_daemon_starts(self.socket)
+                if not comes or (deadline is not None and now >= deadline):
+                    if why := why_no_socket(unit):
+                        raise DaemonUnavailable(why) from error
+                    raise
+            time.sleep(PAUSE)
+            if not self._chosen:  # the service has another path than the daemon of a user
+                self.socket = socket_to_call(os.environ, os.getuid())
 
     def _first_reply(self, connection: Wire, deadline: float | None) -> ReplyFrame:
         """Returns the next reply as `Wire.receive` does, but stops if the service has failed."""
@@ -134,7 +154,7 @@ class Calls:
                 raise
 
     def _raise_if_service_failed(self, error: Exception) -> None:
-        if why := why_not_started(self.socket, chosen=self._chosen):
+        if why := failure(ask_systemd(self.socket, chosen=self._chosen)):
             lost = isinstance(error, ConnectionLost)
             raise (ConnectionLost if lost else DaemonUnavailable)(why) from error
 

@@ -1,10 +1,13 @@
 """Messages about a service that does not run, from the properties of its unit."""
 
 import os
+import socket
 
 import pytest
 
-from cucmctl.client import unit_state
+from cucmctl import Client
+from cucmctl.client import calls, unit_state
+from rig.varlink_peer import short_path
 
 SERVICE = "/run/cucmd/cucmd.sock"
 FAILED = {"ActiveState": "failed", "SubState": "failed", "Result": "exit-code"}
@@ -23,6 +26,38 @@ AGAIN = {"ActiveState": "activating", "SubState": "auto-restart", "Result": "exi
 )
 def test_running_unit_is_no_failure(unit):
     assert unit_state.failure(unit) is None
+
+
+@pytest.mark.parametrize(
+    ("unit", "starts", "said"),
+    [
+        ({"ActiveState": "inactive"}, False, "stopped; start it with: systemctl start cucmd"),
+        ({"ActiveState": "deactivating"}, False, "stopped; start it with: systemctl start cucmd"),
+        ({"ActiveState": "activating"}, True, "still starting; see systemctl status cucmd"),
+        ({"ActiveState": "active"}, False, None),
+        ({"ActiveState": "inactive", "LoadState": "not-found"}, False, None),
+        (AGAIN, False, "has failed"),
+    ],
+)
+def test_missing_socket_is_explained(unit, starts, said):
+    unit = {"LoadState": "loaded", "Result": "success", **unit}
+    assert unit_state.is_starting(unit) is starts
+    why = unit_state.why_no_socket(unit)
+    assert said in why if said else why is None
+
+
+def test_starting_service_is_waited_for(monkeypatch):
+    with short_path() as path, socket.socket(socket.AF_UNIX) as listener:
+
+        def starting(*call, **named):
+            path.parent.mkdir()
+            listener.bind(os.fspath(path))
+            listener.listen()
+            return {"ActiveState": "activating"}
+
+        monkeypatch.setattr(calls, "ask_systemd", starting)
+        with Client(path) as client:
+            client.connect()
 
 
 @pytest.mark.parametrize("state", ["failed", "deactivating"])
@@ -62,16 +97,16 @@ def failed(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("chosen", [True, False])
 def test_service_socket_is_explained(failed, chosen):
-    assert unit_state.why_not_started(SERVICE, chosen=chosen, booted="/")
+    assert unit_state.ask_systemd(SERVICE, chosen=chosen, booted="/")
 
 
 def test_missing_own_socket_means_the_service(failed, tmp_path):
     own = tmp_path / "cucmd.sock"
-    assert unit_state.why_not_started(str(own), chosen=False, booted="/")
-    assert unit_state.why_not_started(str(own), chosen=True, booted="/") is None
+    assert unit_state.ask_systemd(str(own), chosen=False, booted="/")
+    assert unit_state.ask_systemd(str(own), chosen=True, booted="/") == {}
     own.touch()
-    assert unit_state.why_not_started(str(own), chosen=False, booted="/") is None
+    assert unit_state.ask_systemd(str(own), chosen=False, booted="/") == {}
 
 
 def test_systemd_may_be_missing(failed):
-    assert unit_state.why_not_started(SERVICE, chosen=False, booted="/no/such/folder") is None
+    assert unit_state.ask_systemd(SERVICE, chosen=False, booted="/no/such/folder") == {}
