@@ -110,8 +110,8 @@ def _start_arguments(parser: VerbParser) -> None:
         metavar="TIME",
         action=OnlyOnce,
         type=written_for,
-        help="how long a node writes to one file of a path, such as 6h, or always: files that"
-        " changed so long after --until come too (default: as in the profile, else 1h)",
+        help="how long a node writes to one file of a path, such as 6h, or always; files that"
+        " change within this time after --until come too (default: as in the profile, else 1h)",
     )
     group.add_argument("--match", metavar="RE", action=OnlyOnce, help="only file names that match")
     group.add_argument("--recurs", action="store_true", default=None, help="include subdirectories")
