@@ -42,6 +42,7 @@ GROUPS = {
     "results": {
         "files": ("collected", "list collected files"),
         "export": ("export", "write a zip or tar"),
+        "output": ("run", "what commands printed"),
         "transcript": ("collected", "dialogue with a node"),
         "verify": ("export", "compare checksums"),
         "delete": ("delete", "delete jobs"),
@@ -78,7 +79,7 @@ ANYWHERE = ("--socket", "--json", "--help", "-h", "--version")
 
 OVERVIEW = """\
 usage: cucmctl [--socket PATH] [--json] VERB ...       (cucmctl VERB --help)
-Collects logs of Cisco Unified CM nodes, with the daemon cucmd.
+Collects logs of Cisco Unified CM nodes, with the daemon cucmd. See cucmctl(1).
 
 {verbs}
   --socket PATH   where the daemon listens (default: $CUCMD_SOCKET, else the
@@ -86,7 +87,6 @@ Collects logs of Cisco Unified CM nodes, with the daemon cucmd.
   --json          print data as JSON on standard output
   -h, --help      print this, or the help of a verb; --version: the version
 JOB is an id, its first 4 characters or more, or @last, your last job that fits.
-Options, examples and exit codes are in the help of a verb, and in cucmctl(1).
 """
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from cucmctl import Client
 from cucmctl.main import VERBS
-from cucmd.job.work_request import Collection, Login, Packets
+from cucmd.job.work_request import Collection, Commands, Login, Packets
 from rig.credentials import named_credential
 from rig.daemon import Daemon, running_daemon
 from rig.interface_text import Declared
@@ -51,6 +51,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "export {job} -o {folder}/case.zip --force": {},
     "verify {job}": {"": "WrongFile"},
     "transcript {job} {node}": {"": "Transcript"},
+    "output {run}": {"output": "CommandOutput"},
     "label {job} case=1": JOB,
     "watch {job}": {"job": "Job"},
     "wait {job}": JOB,
@@ -66,7 +67,7 @@ COMMANDS: dict[str, dict[str, str]] = {
 }
 
 # These print a line per file, or the output of a node. Lines for `grep` are not cut.
-NOT_CUT = ("files", "transcript")
+NOT_CUT = ("files", "transcript", "output")
 
 
 class Place:
@@ -86,6 +87,7 @@ class Place:
             "{failed}": lambda: self.failed,
             "{folder}": lambda: str(self.folder),
             "{capture}": self._capture,
+            "{run}": self._run,
             "{old}": self._old,
         }
         for word, make in made.items():
@@ -99,6 +101,12 @@ class Place:
         job = client.start(self.lab.nodes, login=login, work=collection)
         wait_until(lambda: client.wait(job.job_id).closed)
         return job.job_id
+
+    def _run(self) -> str:
+        with self.daemon.client() as client:
+            commands = Commands(("show status",))
+            job = client.start(self.lab.nodes, commands, login=Login(credential="lab"))
+            return client.wait(job.job_id).job_id
 
     def _old(self) -> str:
         with self.daemon.client() as client:

@@ -1,4 +1,5 @@
-"""`run`: runs commands that only read on nodes, and prints their output as it comes.
+"""`run`: runs commands that only read on nodes, and prints their output as it comes. `output`
+prints again what a job has kept.
 
 Standard output has only what the nodes printed. The outputs of a node stay together:
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
@@ -24,7 +25,15 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from cucmctl.cli import exits, printer
-from cucmctl.cli.options import OnlyOnce, UsageError, Verb, VerbParser, add_targets
+from cucmctl.cli.options import (
+    OnlyOnce,
+    UsageError,
+    Verb,
+    VerbParser,
+    add_job,
+    add_nodes_of_job,
+    add_targets,
+)
 from cucmctl.client.client import Client
 from cucmctl.client.errors import DaemonUnavailable, InvalidRequest, ShuttingDown
 from cucmctl.client.reconnect import again
@@ -191,27 +200,54 @@ class Outputs(AfterOutputs):
 
     def _print_new(self, job: Job, node: Node) -> None:
         """Requests the outputs of a node, and prints those that are not printed yet."""
-        whole: list[CommandOutput] = []  # outputs with their complete text
-        texts: list[str] = []
-        for piece in self._client.output(job.job_id, [node.node]):
-            texts.append(piece.text)
-            if piece.ended:
-                whole.append(replace(piece, text="".join(texts)))
-                texts = []
-        for output in whole:
+        # They are all read first, because a reader of standard output may be slow.
+        for output in tuple(whole_outputs(self._client, job.job_id, [node.node])):
             numbers = self._numbers.setdefault(node.node, set())
-            if output.number in numbers:
-                continue
-            numbers.add(output.number)
-            if self._json:
-                printer.json_line({"output": output})
-                continue
-            ended = "" if output.complete else "  (not to its end)"
-            command = printer.visible(output.command)
-            printer.line(f"=== {printer.visible(node.full_name)}: {command}{ended}")
-            for line in output.text.removesuffix("\n").split("\n") if output.text else ():
-                printer.line(printer.visible(line))
-            printer.line("")
+            if output.number not in numbers:
+                numbers.add(output.number)
+                print_output(output, node.full_name, as_json=self._json)
+
+
+def whole_outputs(
+    client: Client, job_id: str, nodes: Sequence[str] | None
+) -> Iterator[CommandOutput]:
+    """Yields the outputs that the job has kept of these nodes, each with its complete text."""
+    texts: list[str] = []
+    for piece in client.output(job_id, nodes):
+        texts.append(piece.text)
+        if piece.ended:
+            yield replace(piece, text="".join(texts))
+            texts = []
+
+
+def print_output(output: CommandOutput, node: str, *, as_json: bool) -> None:
+    """Prints an output below a line with the name of its node and its command."""
+    if as_json:
+        printer.json_line({"output": output})
+        return
+    ended = "" if output.complete else "  (not to its end)"
+    printer.line(f"=== {printer.visible(f'{node}: {output.command}')}{ended}")
+    for line in output.text.removesuffix("\n").split("\n") if output.text else ():
+        printer.line(printer.visible(line))
+    printer.line("")
+
+
+def _output_arguments(parser: VerbParser) -> None:
+    add_job(parser)
+    add_nodes_of_job(parser)
+
+
+def _output(arguments: argparse.Namespace) -> int:
+    empty = True
+    with Client(arguments.socket) as client:
+        job = client.status(arguments.job)
+        names = {node.node: node.full_name for node in job.nodes}
+        for output in whole_outputs(client, job.job_id, arguments.node):
+            empty = False
+            print_output(output, names[output.node], as_json=arguments.json)
+    if empty:
+        printer.note("no output yet; what a command prints is kept when the command has ended")
+    return exits.DONE
 
 
 COMMANDS = {
@@ -226,5 +262,16 @@ COMMANDS = {
         exits.ENDED,
         _arguments,
         _run,
-    )
+    ),
+    "output": Verb(
+        "Prints what the commands of a job have printed on its nodes, also after a Ctrl-C\n"
+        "of run, and while other commands still run. Commands are those of run, health,\n"
+        "follow, and of the snapshot of a collection. With --json, prints an object a line.",
+        "  cucmctl output 3f2a --node ccm-sub1\n"
+        "  cucmctl --json output @last | jq -r '.output.text'",
+        "0 done, 65 the job runs no commands",
+        _output_arguments,
+        _output,
+        lambda job: bool(job.commands),
+    ),
 }

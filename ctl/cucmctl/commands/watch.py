@@ -166,11 +166,13 @@ def report_job_goes_on(job: Job | None, name: str, client: Client) -> None:
         printer.note(f"job {job.job_id} has ended: {job.status}")
         return
     known = _id(job, name)
-    stop = ""
+    stop = output = ""
+    if job is not None and job.commands and not job.collection.paths:
+        output = f"; to print what its commands say: cucmctl output {known}"
     if job is not None and job.kind in SIMULTANEOUS:
         stop = f"to end it and keep what came: cucmctl stop {known}; "
     ways = offer(client, f"; {stop}to cancel it: cucmctl cancel {known}")
-    printer.note(f"job {known} goes on{ways}")
+    printer.note(f"job {known} goes on{output}{ways}")
 
 
 def _id(job: Job | None, name: str) -> str:

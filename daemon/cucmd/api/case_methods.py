@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from cucmd.api.refusals import refusals, refusals_of_files
 from cucmd.api.request_checks import MOST_LISTED, prune_rule
 from cucmd.api.wire import file_to_wire, summary_to_wire
-from cucmd.cases.files import file_pages, node_folder, nodes_by_name
+from cucmd.cases.files import file_pages, is_directory_gone, node_folder, nodes_by_name
 from cucmd.cases.output import (
     OutputFile,
     follow_outputs,
@@ -78,6 +78,9 @@ class CaseMethods:
                 raise InvalidValue(
                     "job_id", wrong_value(job.job_id, "is no job that runs commands")
                 )
+            directory = self._supervisor.directory(job.job_id)
+            if job.files_deleted or is_directory_gone(job, directory):
+                raise FilesDeleted(job.job_id)
             nodes = tuple(nodes_by_name(job, names).values())
             outputs = self._growing if request.follow else self._outputs
             async with aclosing(self._held(job, outputs(job, nodes))) as pieces:

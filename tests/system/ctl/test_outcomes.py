@@ -99,6 +99,38 @@ def test_run_prints_only_outputs(canned, ctl, works):
     assert "3f2a00112233" in done.stderr
 
 
+@pytest.mark.parametrize("status", ["running", "cancelled"])
+def test_output_is_printed_again(canned, ctl, works, status):
+    ended = works("commands", "run", piece("a", 1, "one\n", ended=False), piece("a", 1, "\x1b\n"))
+    canned.on("Status", canned.reply({"job": {**ended, "status": status}}))
+    done = ctl("output", "3f2a", "--node", "a")
+    assert (done.returncode, done.stdout) == (0, "=== a: show status\none\n\\x1b\n\n")
+    assert canned.calls[-1][1] == {"job_id": ended["job_id"], "nodes": ["a"]}
+    as_json = json.loads(ctl("--json", "output", "3f2a").stdout)
+    assert as_json["output"]["text"] == "one\n\x1b\n"
+
+
+def test_ctrl_c_names_the_output(canned, node, process, works):
+    begun = works("commands", "run", status="running", nodes=(node("a"),), commands=[STATUS])
+    going = threading.Event()
+    canned.on("Start:commands", canned.reply({"job": begun, "request_id": "r"}))
+    canned.watch(begun, then=going)
+    with process("run", "a", *LAB, "--", *STATUS.split()) as one:
+        canned.until_called("Watch")
+        one.send_signal(signal.SIGINT)
+        stderr = one.communicate()[1]
+    going.set()
+    assert one.returncode == 130
+    assert "cucmctl output 3f2a00112233" in stderr
+
+
+def test_no_output_is_said(canned, ctl, works):
+    canned.on("Status", canned.reply({"job": works("commands", "run")}))
+    done = ctl("output", "3f2a")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "no output yet" in done.stderr
+
+
 def test_follow_prefixes_lines_of_several_nodes(ctl, works):
     works("follow", "follow", piece("a", 1, "one\ntwo\n"), piece("b", 1, "\x1b\n"))
     done = ctl("follow", "a", "b", "x", *LAB)

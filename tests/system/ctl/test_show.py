@@ -154,6 +154,7 @@ def test_last_is_own_newest_job(canned, ctl, job, summary):
         ("files", "run"),
         ("export", "run"),
         ("verify", "run"),
+        ("output", "capture"),
         ("stop", "capture"),
         ("retry", "collect"),
     ],
@@ -161,11 +162,9 @@ def test_last_is_own_newest_job(canned, ctl, job, summary):
 def test_last_can_have_what_is_asked(canned, ctl, summary, command, taken):
     """The call is refused; only the job that it names matters here."""
     kinds = ("check", "dry_run", "run", "collect", "capture")
-    statuses = {"collect": "partial"}
+    of_kind = {"collect": {"status": "partial"}, "capture": {"commands": ["show status"]}}
     jobs = [
-        summary(
-            statuses.get(kind, "succeeded"), kind=kind, job_id=f"{kind:0>12}", owner=os.getuid()
-        )
+        summary(kind=kind, job_id=f"{kind:0>12}", owner=os.getuid(), **of_kind.get(kind, {}))
         for kind in kinds
     ]
     canned.on("List", canned.reply({"jobs": jobs}))

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
+from shutil import rmtree
 
 import msgspec
 import pytest
@@ -20,6 +21,7 @@ from cucmd.plan.resolve import MOST_COMMANDS
 from cucmd.protocol.cases import CommandOutput, OutputRequest
 from cucmd.received_file import ReceivedFile
 from cucmd.varlink import Caller
+from cucmd.varlink.interface import VarlinkError
 from rig.asking import plan as planned_by
 from rig.supervised import SupervisorHarness, supervisor_harness
 
@@ -194,3 +196,13 @@ async def test_failed_retry_hides_no_output(opened: Opened) -> None:
     await supervisor.retry(job_id, opened.harness.again(0))
     await opened.harness.ended(job_id)
     assert await opened.output(job_id) == before
+
+
+async def test_deleted_output_is_refused(opened: Opened) -> None:
+    job_id = await opened.job("a")
+    run = opened.harness.supervisor.run_of(job_id)
+    if run is not None:
+        await run.released.wait()
+    rmtree(opened.harness.supervisor.directory(job_id))
+    with pytest.raises(VarlinkError, match="InvalidRequest"):
+        await opened.output(job_id)
