@@ -13,6 +13,7 @@ of its node.
 from __future__ import annotations
 
 import argparse
+import select
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -36,6 +37,8 @@ from cucmd.protocol.jobs import Job
 
 TIMEOUTS = ON_NODES | {"answer": "seconds until a node takes the command"}
 
+# Seconds between two looks at whether the reader of the lines has gone.
+_LOOK_EVERY = 1.0
 # Seconds for the daemon to confirm that the job has ended. Ctrl-C is ignored meanwhile.
 _ANSWERS_WITHIN = 5.0
 
@@ -122,14 +125,24 @@ def _end_on_signals(client: Client, job: Job) -> Iterator[None]:
         _end_job(client, job)
         sys.exit(128 + number)
 
+    def look(number: int, frame: Any) -> None:
+        """Leaves if nobody reads the lines. `print` would find out only with the next line."""
+        poll = select.poll()
+        poll.register(1, 0)  # standard output; POLLERR and POLLHUP are always reported
+        if any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0)):
+            leave(signal.SIGPIPE, frame)
+
     handlers = {signal.SIGINT: end, signal.SIGTERM: leave, signal.SIGHUP: leave}
+    handlers[signal.SIGALRM] = look
     before = {number: signal.getsignal(number) for number in handlers}
     for number, handler in handlers.items():
         if before[number] is not signal.SIG_IGN:
             signal.signal(number, handler)
+    timer = signal.setitimer(signal.ITIMER_REAL, _LOOK_EVERY, _LOOK_EVERY)
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)
         for number in handlers:
             signal.signal(number, before[number])
 

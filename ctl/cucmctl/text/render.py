@@ -79,6 +79,13 @@ def paragraphs(*groups: Iterable[str]) -> Iterator[str]:
             between = ("",)
 
 
+def files_of(files: str, received: int) -> str:
+    """Returns `2 files` or `0/4 files`. If bytes were received, but no whole file, says so."""
+    if files == "0" and received:
+        return "no complete file"
+    return "1 file" if files == "1" else f"{files} files"
+
+
 def local(at: datetime) -> str:
     """Returns a time in the local time zone, to the second."""
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
@@ -228,9 +235,9 @@ def tally(job: Job, *, without: Sequence[str] = ()) -> str:
 
 def ending(job: Job, *, columns: int | None = None, ascii_only: bool = False) -> Iterator[str]:
     """Yields how a job ended: one line in summary, then remarks about its nodes."""
-    files = sum(node.files_received for node in job.nodes)
-    received = size(sum(node.bytes_received for node in job.nodes))
-    came = text_of(job).result(job, f"{count_of(files, 'file')}, {received}")
+    files = str(sum(node.files_received for node in job.nodes))
+    received = sum(node.bytes_received for node in job.nodes)
+    came = text_of(job).result(job, f"{files_of(files, received)}, {size(received)}")
     yield f"job {visible(job.job_id)} {job.status}: {tally(job)}; {came}"
     yield from remarks(job, columns=columns, ascii_only=ascii_only)
 

@@ -260,7 +260,7 @@ class Lines(View):
             parts.append(f"attempt {node.attempt}")
         if node.files_announced is not None or node.files_received or node.bytes_received:
             files, received = render.figures(node, job.collection)
-            parts += ["1 file" if files == "1" else f"{files} files", received]
+            parts += [render.files_of(files, node.bytes_received), received]
         if node.error:
             parts.append(without_node_name(node, node.error))
         self._print(", ".join(parts), node.completed_at if node.status in NODE_ENDED else None)

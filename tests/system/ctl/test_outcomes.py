@@ -148,6 +148,17 @@ def test_json_is_outputs_and_job(ctl, works, verb, work):
     assert lines[-1]["job"]["kind"] == verb
 
 
+def test_follow_ends_without_a_reader(canned, in_shell, works):
+    job, one = works("follow", "follow"), {"output": piece("a", 1, "one\n")}
+    canned.on("Output", canned.reply(one, continues=True), threading.Event())
+    canned.on("Stop", canned.reply({"message": "it ends", "job": job}))
+    with in_shell("$CUCMCTL follow a x --credential lab; echo code $? >&2") as shell:
+        shell.stdout.readline()
+        shell.stdout.close()
+        assert shell.stderr.read().endswith("code 141\n")
+    assert "Stop" in [method for method, _ in canned.calls]
+
+
 def test_follow_outlives_a_restart(canned, ctl, works):
     works("follow", "follow")
     first = canned.reply({"output": piece("a", 1, "one\n", ended=False)}, continues=True)

@@ -48,6 +48,12 @@ def test_progress(received, announced, shown):
     assert render.progress(received, announced) == shown
 
 
+@pytest.mark.parametrize(("files", "said"), [(0, "no complete file, 100.0 kB"), (1, "1 file, 1")])
+def test_parts_of_files_are_no_files(job, node, files, said):
+    cut_off = node("a", "failed", files_received=files, bytes_received=100_000)
+    assert f"; {said}" in next(render.ending(job(cut_off, status="failed")))
+
+
 def test_deleted_files_offer_no_commands(job, node):
     one = job(node("a", "failed", files_received=5), status="failed")
     assert any("cucmctl export" in line for line in render.where_files_are(one))
