@@ -271,10 +271,10 @@ def begin_on_nodes(
         lookup.check_operator(client, arguments.credential)
         check(client)
         if arguments.cluster_of is not None:
-            lookup.check_names(client, [arguments.cluster_of])
-            targets = discovered = [arguments.cluster_of]
+            targets = discovered = lookup.find_nodes(client, [arguments.cluster_of])
+            lookup.check_names(client, targets)
         else:
-            targets = arguments.nodes
+            targets = lookup.find_nodes(client, arguments.nodes)
             discovered = lookup.only_publishers(client, targets, verb)
         if discovered or arguments.user is not None:
             check_early()

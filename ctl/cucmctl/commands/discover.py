@@ -84,6 +84,7 @@ def _discover(arguments: argparse.Namespace) -> int:
     check_user(arguments)
     with Client(arguments.socket) as client:
         lookup.check_operator(client, arguments.credential)
+        [arguments.publisher] = lookup.find_nodes(client, [arguments.publisher])
         lookup.check_names(client, [arguments.publisher])
         before = _known(client, arguments.publisher)
         return begin(

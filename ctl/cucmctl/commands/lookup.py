@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import socket
 import stat
 import sys
@@ -163,6 +164,45 @@ def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:
                 continue
         printer.note(f"{name!r} is used as the name of a host; {meant}")
     return by_name
+
+
+def find_nodes(
+    client: Client, names: Iterable[str], look_up: Callable[..., object] = socket.getaddrinfo
+) -> list[str]:
+    """Returns the targets, with the node in place of a host name that only its cluster knows.
+
+    Such a name was told by a node, and no node may decide where a password goes. So a host that has
+    the name comes first, also if the name server does not answer, and a message shows the node
+    before the password is asked for. Raises `UnknownTarget` if several nodes have the name.
+    """
+    return [_find_node(client, name, look_up) for name in names]
+
+
+def _find_node(client: Client, name: str, look_up: Callable[..., object]) -> str:
+    clusters: Sequence[Cluster] = ()
+    if not re.search("[.:@]", name):
+        with suppress(*_CANNOT_ANSWER):
+            clusters = client.clusters(name)
+    asked = {
+        node.node: cluster.asked
+        for cluster in clusters
+        for node in cluster.nodes or ()
+        if node.member is not None and node.member.name.lower() == name.lower()
+    }
+    if not asked or any(name == cluster.name for cluster in clusters):
+        return name
+    try:
+        look_up(name, None)
+    except socket.gaierror as error:
+        if error.errno not in (socket.EAI_NONAME, socket.EAI_NODATA):
+            return name
+    else:
+        return name
+    if len(asked) > 1:
+        raise UnknownTarget(f"{name!r} fits several nodes; give one of them: {', '.join(asked)}")
+    ((node, by),) = asked.items()
+    printer.note(f"{name} is {node}, as {by} has named it")
+    return node
 
 
 def check_exist(client: Client, names: Iterable[str]) -> None:

@@ -145,14 +145,20 @@ def describe_nodes(
 
 
 def has_node(cluster: KnownCluster, name: str) -> bool:
-    """Says whether the cluster has a node of this name, or was found by asking such a node."""
+    """Says whether the cluster has a node of this name, or was found by asking such a node.
+
+    The host name of a node needs no port.
+    """
     wanted = set(node_keys(name))
     if cluster.discovery and not wanted.isdisjoint(node_keys(cluster.discovery.asked)):
         return True
     for node in cluster.nodes:
         if not wanted.isdisjoint(node_keys(node.node)):
             return True
-        if node.member is not None and not wanted.isdisjoint(_member_keys(node.member)):
+        if node.member is not None and (
+            name.lower() == node.member.name.lower()
+            or not wanted.isdisjoint(_member_keys(node.member))
+        ):
             return True
     return False
 

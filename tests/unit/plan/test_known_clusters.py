@@ -121,3 +121,10 @@ def test_other_clusters_name_no_configured_node(tmp_path: Path, asked: str) -> N
     liar = Member("10.0.0.7", "10.0.0.7", "pub", "Publisher", "", "sub1.example.org")
     told, claimed = described(tmp_path, [discovery(asked, liar)], "sub1.example.org", "10.0.0.7")
     assert (told.name, claimed.name) == (None, "pub")
+
+
+def test_host_name_finds_its_cluster(tmp_path: Path) -> None:
+    on_a_port = replace(IMP, node="10.0.0.3:2022")
+    *_, found = known(tmp_path, discovery("x:2022", on_a_port))
+    assert has_node(found, "IMP1")
+    assert not has_node(found, "imp")
