@@ -111,7 +111,8 @@ def test_output_is_printed_again(canned, ctl, works, status):
 
 
 def test_ctrl_c_names_the_output(canned, node, process, works):
-    begun = works("commands", "run", status="running", nodes=(node("a"),), commands=[STATUS])
+    fields = {"commands": [STATUS], "collection": {}}
+    begun = works("commands", "run", status="running", nodes=(node("a"),), **fields)
     going = threading.Event()
     canned.on("Start:commands", canned.reply({"job": begun, "request_id": "r"}))
     canned.watch(begun, then=going)
