@@ -27,8 +27,6 @@ from cucmd.worker.workers import Workers
 
 # Connections that the kernel holds until they are accepted. All nodes may connect at once.
 _BACKLOG = 256
-# Connections that are accepted before other tasks get their turn.
-_ACCEPTS_PER_TURN = 16
 # Seconds to wait after an `accept` that failed, mostly for want of descriptors or memory.
 _ACCEPT_RETRY_SECONDS = 1.0
 # Seconds between two searches for connections that take too long to log in.
@@ -112,10 +110,10 @@ class Receiver:
         is_logged = False
         while True:
             try:
-                for _ in range(_ACCEPTS_PER_TURN):
-                    accepted, peer = await listening.socket.accept()
-                    self._admit(socket.socket(fileno=accepted.detach()), source_of(peer[0]))
-                    is_logged = False
+                # Each `accept` is a checkpoint, so other tasks get their turn in between.
+                accepted, peer = await listening.socket.accept()
+                self._admit(socket.socket(fileno=accepted.detach()), source_of(peer[0]))
+                is_logged = False
             except OSError as error:
                 # accept(2) lists many errors that the network or a firewall can cause.
                 if not is_logged:
