@@ -289,6 +289,7 @@ class EventStream:
             if status != _UNFINISHED[0]:
                 listed = await self._list(status)
             while True:
+                # A list begins with the newest job. Readers get the oldest first, as with events.
                 states = [_state(msgspec.json.encode(job)) for job in reversed(listed.jobs)]
                 await self._exchange.channel.send(b"".join(states))
                 self._sent_revisions |= {job.job_id: job.revision for job in listed.jobs}

@@ -87,6 +87,7 @@ class HttpServer:
         """Stops accepting connections and requests."""
         self.is_stopping = True
         self._accepting.cancel()
+        # Only connections without a request end now. The others end after their replies.
         for scope in self.waiting:
             scope.cancel()
 

@@ -58,6 +58,7 @@ def discover_first(
 
     Raises `DiscoveryFailed`, and what `discover` and `wait` raise.
     """
+    # Read before the discovery, which replaces what is known, and is needed if it fails.
     before, own = last_discovery(client, name), None
     if timeouts is not None:
         own = Timeouts(connect=timeouts.connect, login=timeouts.login, answer=timeouts.answer)
@@ -87,6 +88,7 @@ def last_discovery(client: ClusterClient, name: str) -> Cluster | None:
     Returns None if nobody has asked the cluster yet.
     """
     clusters = [cluster for cluster in client.clusters(name) if cluster.discovered_at is not None]
+    # The name of a cluster goes first. A node may have the same name, and be asked by it.
     named = [cluster for cluster in clusters if cluster.name == name]
     asked = [cluster for cluster in clusters if _spelled(cluster.asked or "") == _spelled(name)]
     return next(iter(named or asked), None)

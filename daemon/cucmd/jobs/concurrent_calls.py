@@ -48,9 +48,13 @@ class JobPlaces:
         """
         if self._refusing:
             raise Draining
+        # A job keeps its place until its last connection has closed, and not only until it has
+        # ended: cancelled jobs still hold connections for a while.
         most = self._limits.jobs + self._limits.queued
         if len(self._live) + len(self._being_stored) >= most:
             raise TooManyJobs("jobs", most)
+        # A retry counts for the user who asks for it, who need not be the owner of the job. A job
+        # that is being stored counts as waiting, since nobody knows yet whether a slot is free.
         waiting = [run.queued_by for run in self._live.values() if run.job.status == "queued"]
         waiting += [job.uid for job in self._being_stored.values()]
         if uid is not None and waiting.count(uid) >= self._limits.queued_per_uid:

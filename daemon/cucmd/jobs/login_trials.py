@@ -119,6 +119,8 @@ class LoginTrials:
         if len(trial.sent) < _MOST_NODES:
             trial.sent.append(task.node)
         elif not trial.is_decided_without(task.node):
+            # The answers of other nodes are still open. If one of them accepts the login, this node
+            # gets the password when it is contacted again.
             raise Postponed
         elif task.node in trial.sent:  # in an attempt before this one
             lost = "the connection was lost after the password was sent, which is not sent again"

@@ -149,6 +149,9 @@ async def connect(host: str, port: int) -> socket.socket:
     return socket.socket(fileno=stream.socket.detach())
 
 
+# asyncssh would make the options for each connection anew, in a thread, and look up the local user
+# each time. There are few different ones: with and without legacy algorithms, for each set of known
+# types of host keys.
 @functools.lru_cache(maxsize=64)
 def client_options(
     algorithms: Algorithms, host_keys: tuple[str, ...]
@@ -265,7 +268,7 @@ class Link:
         self._where = address(host, port)
         _links().add(self)
         loop = asyncio.get_running_loop()
-        mine: Any = copy.copy(settings)
+        mine: Any = copy.copy(settings)  # all connections share `settings`
         mine.host, mine.port, mine.username = host, port, self._callbacks.username
         mine.protocol_factory = lambda: self._callbacks
         mine.waiter = loop.create_future()

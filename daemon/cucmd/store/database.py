@@ -76,10 +76,13 @@ def connect(path: Path) -> sqlite3.Connection:
         f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
         timeout=_BUSY_SECONDS,
-        isolation_level=None,
+        isolation_level=None,  # thread.py begins and ends each transaction itself
         check_same_thread=False,  # it may be closed in another thread, but never used in two
     )
     try:
+        # SQLite keeps none of these settings in the file. Rows of a job are deleted together with
+        # it by foreign keys, which SQLite ignores by default. An untrusted schema runs no functions
+        # with side effects: the file may be damaged, or not be ours.
         connection.executescript(
             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
             f"PRAGMA cache_size = -{_CACHE_KIB};"

@@ -178,6 +178,8 @@ class Workers:
         ours.setblocking(False)
         with ours:
             try:
+                # Closed as soon as the fork server has a copy. While the daemon held this end
+                # itself, it would not notice that the worker has ended.
                 with theirs:
                     await self._ask(
                         frames.Fork(number, role, str(folder or ""), limits), pending, theirs
@@ -269,6 +271,7 @@ async def _run_fork_server(
             starting.enter_context(theirs)
             number = theirs.fileno()
             named = [f"{name}={where}" for name, where in roles.items()]
+            # -P and -s: no module is imported from the current folder or from the user's home.
             command = (sys.executable, "-P", "-s", "-m", "cucmd.worker.fork_server")
             # Start it from this thread and not from a worker thread: PR_SET_PDEATHSIG kills the
             # process when the thread that started it ends.
@@ -281,6 +284,8 @@ async def _run_fork_server(
                 stderr=standard_error,
                 start_new_session=True,
             )
+        # These run in the reverse order: the process is killed first, and then waited for, so that
+        # it does not stay as a zombie.
         stack.callback(process.wait)
         stack.callback(process.kill)
         pidfd = os.pidfd_open(process.pid)
