@@ -19,8 +19,8 @@ DONE = 0
 FAILED = 1
 # wrong usage
 USAGE = 2
-# the job ended partial; `export` left out files that are damaged or missing; a dry run has found
-# that the files do not fit
+# the job ended partial, or with --strict has a gap; `export` left out files that are damaged or
+# missing; a dry run has found that the files do not fit
 PARTIAL = 3
 # the job was cancelled
 CANCELLED = 4
@@ -85,14 +85,19 @@ _OPTIONS_FOR_PART = {
 }
 
 
-def code_of_job(job: Job) -> int:
-    """Returns the exit code for a job that has ended."""
+def code_of_job(job: Job, *, strict: bool = False) -> int:
+    """Returns the exit code for a job that has ended.
+
+    strict  whether a job that succeeded is partial if a part of its window is missing, or if this
+            is not known yet
+    """
     code = _CODE_OF_STATUS[job.status]
     sizes = [node.sizes for node in job.nodes if node.sizes is not None]
     too_large = any(found.fits is False for found in sizes) or (
         missing_room(sizes) and not job.collection.compress  # the packed files may be smaller
     )
-    return PARTIAL if too_large and code == DONE else code
+    has_gap = strict and (job.coverage_pending or any(node.gaps for node in job.nodes))
+    return PARTIAL if (too_large or has_gap) and code == DONE else code
 
 
 def code_of_error(error: ClientError) -> int:

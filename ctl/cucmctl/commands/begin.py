@@ -116,6 +116,12 @@ def add_wait_options(group: argparse._ArgumentGroup) -> None:
     add_reconnect(group)
 
 
+def check_strict(arguments: argparse.Namespace) -> None:
+    """Raises `UsageError` if --strict was given without --wait and --watch."""
+    if arguments.strict and not (arguments.wait or arguments.watch):
+        raise UsageError("--strict: needs --wait or --watch, which learn what is missing")
+
+
 def check_user(arguments: argparse.Namespace, *, needed: bool = True) -> None:
     """Checks --user, and raises `UsageError`. Call this before the daemon is called.
 
@@ -243,7 +249,9 @@ def _report(client: Client, job: Job, arguments: argparse.Namespace) -> int:
     view: Callable[[], View] = partial(EndingOnly, sys.stderr, as_json=arguments.json)
     if arguments.watch:
         view = JsonLines if arguments.json else partial(view_on, sys.stderr)
-    return follow(client, job.job_id, view, reconnect=arguments.reconnect, begun=job)
+    strict = getattr(arguments, "strict", False)  # captures have no window, and no --strict
+    back = arguments.reconnect
+    return follow(client, job.job_id, view, reconnect=back, begun=job, strict=strict)
 
 
 def begin_on_nodes(

@@ -35,9 +35,11 @@ from cucmctl.commands.begin import (
     and_follow,
     begin,
     begin_on_nodes,
+    check_strict,
     check_user,
     login_of,
 )
+from cucmctl.commands.watch import add_strict
 from cucmctl.text import dry_run_text
 from cucmctl.text.views import AtTheEnd
 from cucmctl.text.window import window
@@ -129,6 +131,7 @@ def _start_arguments(parser: VerbParser) -> None:
         "--dry-run", action="store_true", help="only ask the nodes for the sizes, and print them"
     )
     add_wait_options(how)
+    add_strict(how)
 
 
 def _paths(words: list[str]) -> tuple[str, ...]:
@@ -176,6 +179,7 @@ def _start(arguments: argparse.Namespace) -> int:
     added = _paths(arguments.path) if arguments.path and arguments.profile is not None else None
     if arguments.dry_run and (arguments.wait or arguments.watch):
         raise UsageError("--dry-run: waits for the sizes; leave out --wait and --watch")
+    check_strict(arguments)
     if collection.since is not None:
         printer.note(f"window  {window(collection.since, collection.until)}")
 
@@ -211,10 +215,12 @@ def _retry_arguments(parser: VerbParser) -> None:
     how = parser.add_argument_group("how")
     add_try_all(how)
     add_wait_options(how)
+    add_strict(how)
 
 
 def _retry(arguments: argparse.Namespace) -> int:
     check_user(arguments, needed=False)
+    check_strict(arguments)
     nodes = arguments.nodes or None
     with Client(arguments.socket) as client:
 

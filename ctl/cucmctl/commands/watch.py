@@ -10,6 +10,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import chain
 from typing import TextIO
@@ -17,9 +18,15 @@ from typing import TextIO
 import msgspec
 
 from cucmctl.cli import exits, printer
-from cucmctl.cli.options import Verb, VerbParser, add_job, seconds, seconds_or_none
+from cucmctl.cli.options import UsageError, Verb, VerbParser, add_job, seconds, seconds_or_none
 from cucmctl.client.client import Client
-from cucmctl.client.errors import DaemonUnavailable, ProtocolError, ShuttingDown, StorageFailed
+from cucmctl.client.errors import (
+    ClientError,
+    DaemonUnavailable,
+    ProtocolError,
+    ShuttingDown,
+    StorageFailed,
+)
 from cucmctl.client.job_events import Events, EventSteps
 from cucmctl.client.method_call import run_steps
 from cucmctl.client.reconnect import DEFAULT, watch
@@ -32,14 +39,29 @@ from cucmd.job.work import KINDS, kind_of
 from cucmd.protocol.jobs import Job, WatchReply
 from cucmd.protocol.requests import DEFAULT_LIMIT
 
+# Seconds to wait after the end of a job for what its files cover: first without a message, which is
+# enough for small collections, and then after a message.
+QUIET_WAIT, COVERAGE_WAIT = 1.0, 60.0
 # Kinds of work that `stop` ends without losing what was collected.
 SIMULTANEOUS = frozenset(kind_of(kind) for kind in KINDS if kind.simultaneous)
 
 
-def _watch_arguments(parser: VerbParser) -> None:
+def _events_arguments(parser: VerbParser) -> None:
     help_ = "an id, its first characters, or @last; without it, all jobs until Ctrl-C"
     add_job(parser, nargs="?", help_=help_)
     add_reconnect(parser)
+
+
+def _watch_arguments(parser: VerbParser) -> None:
+    _events_arguments(parser)
+    add_strict(parser)
+
+
+def add_strict(parser: argparse._ActionsContainer) -> None:
+    """Declares --strict."""
+    parser.add_argument(
+        "--strict", action="store_true", help="exit 3 if a part of the time window is missing"
+    )
 
 
 def add_reconnect(parser: argparse._ActionsContainer) -> None:
@@ -56,8 +78,10 @@ def add_reconnect(parser: argparse._ActionsContainer) -> None:
 def _watch(arguments: argparse.Namespace) -> int:
     client = Client(arguments.socket)
     if arguments.job is not None:
-        wait = arguments.reconnect
-        return follow(client, arguments.job, lambda: _view(arguments), reconnect=wait)
+        options = {"reconnect": arguments.reconnect, "strict": arguments.strict}
+        return follow(client, arguments.job, lambda: _view(arguments), **options)
+    if arguments.strict:
+        raise UsageError("--strict: needs a JOB")
     view = _view(arguments)
     changes = _wait_for_first(watch(client, None, view, reconnect=arguments.reconnect))
     if not arguments.json:  # with --json, each reply is printed as it came
@@ -90,6 +114,7 @@ def _wait_arguments(parser: VerbParser) -> None:
     parser.add_argument(
         "--timeout", metavar="S", type=seconds, help="give up after S seconds; the job goes on"
     )
+    add_strict(parser)
     add_reconnect(parser)
 
 
@@ -100,6 +125,7 @@ def _wait(arguments: argparse.Namespace) -> int:
         lambda: EndingOnly(sys.stdout, as_json=arguments.json),
         timeout=arguments.timeout,
         reconnect=arguments.reconnect,
+        strict=arguments.strict,
     )
 
 
@@ -120,10 +146,14 @@ def follow(
     reconnect: float,
     timeout: float | None = None,
     begun: Job | None = None,
+    strict: bool = False,
 ) -> int:
-    """Shows every change of a job until it ends. Returns the exit code for how it ended.
+    """Shows every change of a job until it ends, and which parts of its window are missing.
 
-    begun  the job from the reply to `start` or `retry`
+    Returns the exit code for how it ended.
+
+    begun   the job from the reply to `start` or `retry`
+    strict  as for `exits.code_of_job`
 
     The view is made inside this function, because a Ctrl-C may come while its module is loaded.
     """
@@ -142,15 +172,41 @@ def follow(
                 view.show(change)
         if job is None or job.status not in render.JOB_ENDED:
             raise ProtocolError(f"the watch of job {_id(job, name)} ended before the job did")
+        job = _wait_for_coverage(client, job)
         view.may_operate = bool(offer(client, "retry"))
         view.conclude(job)
+        if job.coverage_pending:
+            see = f"cucmctl status {job.job_id}"
+            printer.note(f"it is not known yet what the files cover; to see it later: {see}")
     except KeyboardInterrupt:
         report_job_goes_on(job, name, client)
         return exits.INTERRUPTED
     except TimeoutError:
         printer.note(f"job {_id(job, name)} has not ended within {timeout:g} s; it goes on")
         return exits.WAIT_TIMED_OUT
-    return exits.code_of_job(job)
+    return exits.code_of_job(job, strict=strict)
+
+
+def _wait_for_coverage(client: Client, job: Job) -> Job:
+    """Waits until it is known what the files of an ended job cover, but not for long.
+
+    Returns the job as it is then.
+    """
+    text = f"job {job.job_id} has ended; waiting for what its files cover, for at most"
+    for wait, note in ((QUIET_WAIT, ""), (COVERAGE_WAIT, f"{text} {COVERAGE_WAIT:g} s")):
+        if not job.coverage_pending:
+            break
+        if note:
+            printer.note(note)
+        # Only a watch of all jobs has changes after the end of a job. Its first reply says that no
+        # later change is missed.
+        with suppress(TimeoutError, ClientError), client:
+            for reply in client.watch(changes=True, timeout=wait):
+                if reply.change is None or reply.change.job_id == job.job_id:
+                    job = client.status(job.job_id)
+                if not job.coverage_pending:
+                    break
+    return job
 
 
 def _wait_for_first(changes: Iterator[WatchReply]) -> Iterator[WatchReply]:
@@ -213,7 +269,8 @@ COMMANDS = {
     ),
     "wait": Verb(
         "Waits until a job has ended, and prints how it ended.",
-        "  cucmctl wait 3f2a\n  cucmctl wait 3f2a --timeout 600 || echo not succeeded, or not yet",
+        "  cucmctl wait 3f2a --strict\n"
+        "  cucmctl wait 3f2a --timeout 600 || echo not succeeded, or not yet",
         f"{exits.ENDED}, 6 not ended within --timeout",
         _wait_arguments,
         _wait,
@@ -225,7 +282,7 @@ COMMANDS = {
         "change is printed twice, even after a restart of the daemon.",
         "  cucmctl events | jq -c 'select(.job.closed) | .job_id'\n  cucmctl events 3f2a",
         "0 the job has ended",
-        _watch_arguments,
+        _events_arguments,
         _events,
     ),
 }

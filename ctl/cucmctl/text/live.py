@@ -25,6 +25,7 @@ from cucmctl.cli import printer, terminal
 from cucmctl.text import job_list, render
 from cucmctl.text.frame import Frame
 from cucmctl.text.pace import Rates
+from cucmctl.text.remarks import remarks
 from cucmctl.text.views import EndedJobs, View
 from cucmd.protocol.jobs import Job, JobSummary, WatchReply
 
@@ -173,8 +174,15 @@ class Live(View):
             super().came_back()
 
     def conclude(self, job: Job) -> None:
-        for text in render.next_commands(job) if self.may_operate else ():
+        """Prints what has become known since `__exit__`, such as gaps, and the next commands."""
+        shown = () if self._job is None else self._remarks(self._job)
+        new = [text for text in self._remarks(job) if text not in shown]
+        for text in (*new, *(render.next_commands(job) if self.may_operate else ())):
             printer.line(text, self._stream)
+
+    def _remarks(self, job: Job) -> list[str]:
+        columns = self._console.size.width
+        return list(remarks(job, columns=columns, ascii_only=self._ascii_only))
 
     def _list(self, jobs: dict[str, JobSummary]) -> None:
         """Replaces the list. It is never changed in place, because another thread may draw it.

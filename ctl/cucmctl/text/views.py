@@ -162,10 +162,19 @@ class AtTheEnd(EndingOnly):
 
 
 class JsonLines(View):
-    """Prints every reply of the daemon as a line of JSON."""
+    """Prints every reply of the daemon as a line of JSON, and the job if it changes at its end."""
+
+    def __init__(self) -> None:
+        self._revision: int | None = None
 
     def show(self, change: WatchReply) -> None:
+        self._revision = None if change.job is None else change.job.revision
         printer.json_line(change)
+
+    def conclude(self, job: Job) -> None:
+        """Prints the job with what its files cover, which is known after the last reply."""
+        if job.revision != self._revision:
+            printer.json_line({"job": job})
 
 
 class Lines(View):

@@ -82,6 +82,7 @@ def _state(
         "labels": job.labels or None,
         "files_deleted": job.files_deleted or gone or None,
         "deleted": job.end is End.DELETED or None,
+        "coverage_pending": (job.coverage_pending and not gone) or None,
     }
 
 

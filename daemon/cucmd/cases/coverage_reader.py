@@ -72,11 +72,6 @@ _UNKNOWN = {
 _ANSWER = msgspec.msgpack.Decoder(TracesRead)
 
 
-def has_coverage(job: Job) -> bool:
-    """Returns whether the files of all nodes were read. Only collections have traces to read."""
-    return not isinstance(job.work, Collect) or all(node.coverage is not None for node in job.nodes)
-
-
 class CoverageReader:
     """Reads the traces of closed jobs. `run` needs a task of its own."""
 
@@ -105,8 +100,7 @@ class CoverageReader:
 
     def queue_if_missing(self, job: Job) -> None:
         """Queues a job for which a client asks, unless it was read already. Does not block."""
-        missing = job.closed and not job.files_deleted and not has_coverage(job)
-        if missing and job.job_id not in self._reading:
+        if job.closed and job.coverage_pending and job.job_id not in self._reading:
             self.queue(job.job_id)
 
     async def wait_for_coverage(self, job: Job, seconds: float) -> Job:
@@ -118,7 +112,7 @@ class CoverageReader:
         if (waiting := self._waiting.pop(job.job_id, None)) is not None:  # move it to the front
             self._waiting = {job.job_id: waiting, **self._waiting}
         known = {**self._reading, **self._waiting}  # if a job is in both, its reading was cancelled
-        if has_coverage(job) or job.job_id not in known:
+        if not job.coverage_pending or job.job_id not in known:
             return job
         with trio.move_on_after(seconds):
             await known[job.job_id].ended.wait()

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from cucmd.job.collect import Collect
 from cucmd.job.failure import Failure
 from cucmd.job.node import SETTLED, Cancelled, Failed, ImpossibleTransition, Node, Succeeded
 from cucmd.job.status import JobStatus
@@ -158,6 +159,15 @@ class Job(msgspec.Struct, frozen=True):
     @property
     def files_deleted(self) -> bool:
         return self.end >= End.FILES_DELETED
+
+    @property
+    def coverage_pending(self) -> bool:
+        """Says whether the job has ended, and its files are still to be read for its coverage.
+
+        Only collections have traces to read.
+        """
+        collected = self.ended and not self.files_deleted and isinstance(self.work, Collect)
+        return collected and any(node.coverage is None for node in self.nodes)
 
     @property
     def status(self) -> JobStatus:

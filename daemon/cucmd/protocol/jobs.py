@@ -130,6 +130,8 @@ class Job(Struct, frozen=True):
     ran_before: float | None = None
     # The name in on_behalf_of of the call that started it.
     asked_by: str | None = None
+    # True after the end of a collection, until it is known what the files of all nodes cover.
+    coverage_pending: bool | None = None
 
 
 class JobSummary(Struct, frozen=True):
@@ -179,6 +181,8 @@ class JobChange(Struct, frozen=True):
     # As in Job. A job that was deleted has no later change.
     files_deleted: bool | None = None
     deleted: bool | None = None
+    # As in Job.
+    coverage_pending: bool | None = None
 
 
 class StartReply(Struct, frozen=True):

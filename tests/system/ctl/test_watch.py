@@ -43,6 +43,64 @@ def test_early_end_is_no_success(canned, ctl, job):
     assert "job 3f2a00112233 " in done.stderr
 
 
+@pytest.fixture
+def gap_known_later(canned, job, node):
+    """Prepares a job whose gap becomes known only after the end of its watch."""
+    gap = {"path": "sdl", "missing": "begin", "seconds": 4200}
+    pending = job("succeeded", revision=5, coverage_pending=True)
+    known = job("succeeded", node(gaps=[gap]), revision=7)
+    states = [
+        {"sequence": 0, "missed": 0, "jobs": []},
+        {"sequence": 1, "missed": 0, "change": {**pending, "job_id": "f" * 12}},
+        {"sequence": 2, "missed": 0, "change": known},
+    ]
+    replies = [canned.reply(state, continues=True) for state in states]
+    end = canned.reply({"sequence": 0, "missed": 0, "job": pending})
+    canned.on_each("Watch", (end,), (*replies, threading.Event()))
+    canned.on_each("Status", (canned.reply({"job": pending}),), (canned.reply({"job": known}),))
+
+
+@pytest.mark.usefixtures("gap_known_later")
+@pytest.mark.parametrize("verb", ["watch", "wait"])
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--strict",), 3)])
+def test_end_includes_later_gaps(canned, ctl, verb, options, code):
+    done = ctl(verb, "3f2a", *options)
+    assert (done.returncode, done.stderr) == (code, "")
+    assert "GAP  ccm-pub: sdl begins late, at least 1 h 10 min missing\n" in done.stdout
+    assert [method for method, _ in canned.calls] == ["Watch", "Watch", "Status", "Status"]
+
+
+@pytest.mark.usefixtures("gap_known_later")
+def test_json_ends_with_gaps(ctl):
+    *_, last = map(json.loads, ctl("watch", "3f2a", "--json").stdout.splitlines())
+    assert last["job"]["nodes"][0]["gaps"][0]["seconds"] == 4200
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--strict",), 3)])
+def test_coverage_is_awaited_briefly(canned, ctl, job, monkeypatch, options, code):
+    monkeypatch.setattr("cucmctl.commands.watch.QUIET_WAIT", 0.05)
+    monkeypatch.setattr("cucmctl.commands.watch.COVERAGE_WAIT", 0.1)
+    pending = job("succeeded", coverage_pending=True)
+    running = canned.reply({"sequence": 0, "missed": 0, "jobs": []}, continues=True)
+    end = canned.reply({"sequence": 0, "missed": 0, "job": pending})
+    canned.on_each("Watch", (end,), (running, threading.Event()))
+    canned.on("Status", canned.reply({"job": pending}))
+    done = ctl("wait", "3f2a", *options)
+    assert done.returncode == code
+    waits, unknown = done.stderr.splitlines()
+    assert " 0.1 s" in waits
+    assert "cucmctl status 3f2a00112233" in unknown
+
+
+STRICT = [("start", "a", "--path", "sdl"), ("retry", "3f2a"), ("watch",)]
+
+
+@pytest.mark.parametrize("words", STRICT)
+def test_strict_needs_an_end(canned, ctl, words):
+    assert ctl(*words, "--strict").returncode == 2
+    assert not canned.calls
+
+
 def test_watch_includes_older_running_jobs(canned, ctl, summary):
     hanging = summary("running", job_id="0" * 12)
     ended = [summary(job_id=f"{number:012}") for number in range(99, 75, -1)]

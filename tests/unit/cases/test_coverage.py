@@ -9,7 +9,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from cucmd.cases.coverage_reader import add_coverage, has_coverage, is_plausible
+from cucmd.cases.coverage_reader import add_coverage, is_plausible
 from cucmd.cases.files import PAGE
 from cucmd.failure import Code, failure
 from cucmd.job.coverage import MOST_GAPS, Covered, Gap
@@ -190,7 +190,7 @@ async def test_an_open_job_is_not_read(cases):
     await cases.job(succeeded("pub"), closed=False)
     cases.coverage.queue(JOB)
     await cases.looked_at()
-    assert not has_coverage(await cases.load())
+    assert (await cases.load()).coverage_pending
 
 
 async def test_a_changed_node_keeps_its_state(cases):
@@ -254,7 +254,7 @@ async def test_an_endless_node_holds_up_no_job(cases):
     await cases.job(succeeded("a"), succeeded("b"))
     await cases.file("a/hostile.log", log4j("12:00"))
     cases.coverage.queue(JOB)
-    assert has_coverage(await cases.coverage.wait_for_coverage(other, 10))
+    assert not (await cases.coverage.wait_for_coverage(other, 10)).coverage_pending
 
 
 @pytest.mark.parametrize("how", Cause)
