@@ -20,7 +20,7 @@ from rig.daemon import Daemon
 from rig.jobs import statuses
 from rig.meanwhile import another_client
 from rig.openssh_node import SCRIPT, OpenSshNode, needs_openssh
-from rig.quiet import assert_nothing_at_work
+from rig.quiet import assert_nothing_at_work, wait_until
 
 pytestmark = [pytest.mark.long, needs_openssh]
 
@@ -87,9 +87,9 @@ def test_exploding_traces_delay_no_other_job(
             done = daemon.ctl("export", other.job_id, "-o", str(tmp_path / "o"), "--format", "dir")
             assert done.returncode == 0, done.stderr
             assert READ in (tmp_path / "o" / "summary.txt").read_text()
-            assert client.status(hostile.job_id).nodes[0].coverage is None, (
-                "its reading is not at its end yet"
-            )
+            wait_until(lambda: READ in (client.status(hostile.job_id).nodes[1].coverage or ""))
+            unread = client.status(hostile.job_id).nodes[0]
+            assert unread.coverage is None, "its reading is not at its end yet"
         client.delete(hostile.job_id)
         assert_nothing_at_work(daemon, hostile.job_id)
 

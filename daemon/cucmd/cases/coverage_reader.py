@@ -14,8 +14,11 @@ cancel kills the process.
 
 The process reads the beginning of each complete file for which `is_counted` (`files.py`) is true.
 It reads the last file of each trace to its end. The result for each node is one line of text and a
-list of gaps. The store keeps the results once all nodes were read. If the files of a node cannot be
-read, the line says so, and they are not read again.
+list of gaps. If the files of a node cannot be read, the line says so, and they are not read again.
+
+People wait for the results, so those that are there are stored after one second, then after two
+more, and so on: a node whose files take long delays no other node, and the store does not have to
+write a job of hundreds of nodes hundreds of times.
 """
 
 from __future__ import annotations
@@ -47,6 +50,8 @@ from cucmd.worker.workers import Workers
 log = logging.getLogger(__name__)
 # The role of such a process, for `Workers.forked`.
 TRACES = "traces"
+# Seconds after which the first results of a job are stored. Each further pause is twice as long.
+_FIRST_STORED = 1.0
 # At most _JOBS jobs are read at the same time, and _NODES nodes of each job. At most _PROCESSES
 # processes run for all jobs. The nodes wait for a process in a queue.
 _JOBS, _NODES, _PROCESSES = 8, 2, max(2, os.cpu_count() or 1)
@@ -145,7 +150,7 @@ class CoverageReader:
         directory = self._directory(job_id)
         if job.files_deleted or is_directory_gone(job, directory):
             return
-        covered_by_node: dict[str, Covered] = {}
+        covered_by_node: dict[str, Covered] = {}  # what is not stored yet
         remaining = iter([node for node in job.nodes if node.coverage is None])
 
         async def read_nodes() -> None:
@@ -153,11 +158,27 @@ class CoverageReader:
                 for node in remaining:
                     covered_by_node[node.node] = await self._coverage_of(job, node, directory)
 
-        async with trio.open_nursery() as readers:
-            for _ in range(min(_NODES, len(job.nodes))):
-                readers.start_soon(read_nodes)
-        if covered_by_node:
-            await self._store.change(job_id, partial(add_coverage, job, covered_by_node))
+        async def store() -> None:
+            if found := dict(covered_by_node):
+                await self._store.change(job_id, partial(add_coverage, job, found))
+                for name in found:
+                    del covered_by_node[name]
+
+        async def store_meanwhile() -> None:
+            pause = _FIRST_STORED
+            with _failures_logged(job_id):
+                while True:
+                    await trio.sleep(pause)
+                    await store()
+                    pause *= 2
+
+        async with trio.open_nursery() as storing:
+            storing.start_soon(store_meanwhile)
+            async with trio.open_nursery() as readers:
+                for _ in range(min(_NODES, len(job.nodes))):
+                    readers.start_soon(read_nodes)
+            storing.cancel_scope.cancel()
+        await store()
 
     async def _coverage_of(self, job: Job, node: Node, directory: Path) -> Covered:
         """Returns the coverage of a node, which may be "unknown". Raises `StoreFailed`."""

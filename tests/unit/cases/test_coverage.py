@@ -109,6 +109,25 @@ async def test_coverage_is_one_change(cases):
     assert cases.told == [before, after]
 
 
+async def test_slow_nodes_delay_no_other(cases, monkeypatch):
+    monkeypatch.setattr("cucmd.cases.coverage_reader._FIRST_STORED", 0.01)
+    endless, stored = ForEver(cases, "odd.log"), trio.Event()
+    await cases.job(succeeded("odd"), *(succeeded(name) for name in ("pub", "sub")))
+    for path in ("odd/odd.log", "pub/a.log", "sub/b.log"):
+        await cases.file(path, log4j("12:00", "15:10"))
+
+    def changed(job):
+        if [node.coverage for node in job.nodes] == [None, WHOLE, WHOLE]:
+            stored.set()
+
+    cases.store.on_changed = changed
+    cases.coverage.queue(JOB)
+    with trio.fail_after(30):
+        await endless.begun.wait()
+        await stored.wait()
+    cases.coverage.cancel(JOB)
+
+
 async def test_files_of_the_last_attempt_count(cases):
     failed = begun("sub", 2).fail(NOW, failure(Code.STALLED, "it stalled"))
     await cases.job(succeeded("pub", 2), failed)
