@@ -68,7 +68,7 @@ def as_ended(job: Job) -> Job:
 
     These are `closed`, the revision, and what the files of its nodes cover.
     """
-    nodes = tuple(replace(one, coverage=None, gaps=None) for one in job.nodes)
+    nodes = tuple(replace(one, coverage=None, gaps=None, logs=None) for one in job.nodes)
     return replace(job, closed=None, revision=None, coverage_pending=None, nodes=nodes)
 
 

@@ -16,7 +16,7 @@ from itertools import chain
 
 from cucmctl.cli.printer import visible
 from cucmctl.text.kind_text import KindText, text_of
-from cucmctl.text.window import minute
+from cucmctl.text.window import minute, window
 from cucmd.job.coverage import format_missing
 from cucmd.job.duration import longest_written_for
 from cucmd.protocol.jobs import Job, Node
@@ -25,6 +25,12 @@ from cucmd.protocol.jobs import Job, Node
 NAMED = 3
 # Begins a remark about a part of the window that is missing.
 GAP = "GAP  "
+# The words for a gap, by `Gap.missing`: those before its time, and those if that is not certain.
+_WORDS = {
+    "begin": ("begins", "late"),
+    "middle": ("has nothing", "in the middle"),
+    "end": ("ends", "early"),
+}
 # The daemon may name a node that uses this port with or without ":22".
 SSH_PORT = 22
 
@@ -138,8 +144,11 @@ def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
         if gap.missing == "all":
             continue
         what, lacks = gap.trace or gap.path, f"{format_missing(gap.seconds or 0)} missing"
-        verb, adverb = ("begins", "late") if gap.missing == "begin" else ("ends", "early")
-        if gap.at is None:
+        verb, adverb = _WORDS.get(gap.missing, ("lacks time", "elsewhere"))
+        if gap.at is not None and gap.until is not None:
+            since, until = (end.replace(second=0).isoformat() for end in (gap.at, gap.until))
+            texts.append(f"{what} {verb} {window(since, until, node.zone)}, {lacks}")
+        elif gap.at is None:
             texts.append(f"{what} {verb} {adverb}, at least {lacks}")
         else:
             texts.append(f"{what} {verb} {minute(gap.at, node.zone)}, {lacks}")

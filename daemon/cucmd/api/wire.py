@@ -170,6 +170,7 @@ def _node(job: Job, node: Node) -> wire.Node:
         zone=node.zone,
         may_run=job.names_left_running(node) if job.work.simultaneous else None,
         gaps=(node.gaps or None) if node.settled else None,
+        logs=(node.logs or None) if node.settled else None,
         earlier=node.earlier or None,
         name=node.name,
         role=node.role,

@@ -13,8 +13,9 @@ A few jobs are read at the same time, and a few nodes of each. Each node has a p
 cancel kills the process.
 
 The process reads the beginning of each complete file for which `is_counted` (`files.py`) is true.
-It reads the last file of each trace to its end. The result for each node is one line of text and a
-list of gaps. If the files of a node cannot be read, the line says so, and they are not read again.
+It reads a file to its end if the trace ends there, or if the next file does not follow by its name.
+The result for each node is one line of text, a list of gaps, and what each log covers. If the files
+of a node cannot be read, the line says so, and they are not read again.
 
 People wait for the results, so those that are there are stored after one second, then after two
 more, and so on: a node whose files take long delays no other node, and the store does not have to
@@ -38,7 +39,13 @@ from msgspec.structs import replace
 from cucmd.cases.files import file_pages, is_counted, is_directory_gone, is_output, name_on_node
 from cucmd.failure import Code
 from cucmd.job.collect import Collect
-from cucmd.job.coverage import MOST_GAPS, Covered
+from cucmd.job.coverage import (
+    MOST_GAPS,
+    MOST_LOGS,
+    MOST_SPANS,
+    MOST_SPANS_OF_NODE,
+    Covered,
+)
 from cucmd.job.duration import next_written_for
 from cucmd.job.job import Job
 from cucmd.job.node import SETTLED, Failed, Node, Succeeded
@@ -66,7 +73,8 @@ _IN_A_FRAME = 500
 # How often the files of a node are read if the process is killed, for example because memory is
 # short.
 _MOST_ATTEMPTS = 2
-_MOST_TEXT = 4000
+# The most characters of the text and the names in gaps, and of the name of a log.
+_MOST_TEXT, _MOST_NAME = 4000, 100
 
 _UNKNOWN = {
     Cause.LOST: "coverage unknown: no process could be had to read its files, or it was killed",
@@ -253,10 +261,17 @@ def is_plausible(covered: Covered) -> bool:
     Moments in the first and the last year of the calendar have no local time.
     """
     traces = sum(len(gap.trace or "") for gap in covered.gaps)
+    spans = [span for log in covered.logs for span in log.spans]
+    moments = [moment for gap in covered.gaps for moment in (gap.at, gap.until)]
+    moments += [moment for span in spans for moment in (span.begin, span.end)]
     return (
         len(covered.text) + traces <= _MOST_TEXT
         and len(covered.gaps) <= MOST_GAPS
-        and all(gap.at is None or 1 < gap.at.year < 9999 for gap in covered.gaps)
+        and len(covered.logs) <= MOST_LOGS
+        and all(len(log.log) <= _MOST_NAME for log in covered.logs)
+        and all(len(log.spans) <= MOST_SPANS for log in covered.logs)
+        and len(spans) <= MOST_SPANS_OF_NODE
+        and all(moment is None or 1 < moment.year < 9999 for moment in moments)
     )
 
 

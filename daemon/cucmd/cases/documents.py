@@ -72,6 +72,8 @@ def manifest_beginning(job: Job, figures: dict[str, ExportedNode]) -> bytes:
                 "earlier": node.earlier,
                 "notes": node.notes,
                 "coverage": node.coverage or None,
+                "gaps": node.gaps,
+                "logs": node.logs,
                 "files": exported.files,
                 "bytes": exported.size,
                 "result": node.result,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeAlias, cast
 import msgspec
 
 from cucmd.job.attempt import MOST_EARLIER, MOST_MESSAGE, EarlierAttempt
-from cucmd.job.coverage import Covered, Gap
+from cucmd.job.coverage import Covered, Gap, LogCoverage
 from cucmd.job.failure import Failure
 from cucmd.job.kind import Result
 from cucmd.job.status import NodeStatus
@@ -109,6 +109,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     coverage         which part of the time window its files cover, in words
                      (cases/coverage_reader.py); None if this was not examined
     gaps             the parts of the window that are missing
+    logs             the parts of the window that each of its logs covers
     result           what the work has returned for the node so far; it may change after the node
                      has settled
     may_run          names of captures that were begun before the node was queued last, and may
@@ -142,6 +143,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     may_run: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()
     earlier: tuple[EarlierAttempt, ...] = ()
+    logs: tuple[LogCoverage, ...] = ()
 
     @property
     def settled(self) -> bool:
@@ -169,7 +171,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
         """Begins an attempt, and forgets the coverage of the files of an earlier attempt."""
         started = self.state.started_at or now
         state = Running(started, Phase.CONNECT)
-        fresh = {"coverage": None, "gaps": ()}
+        fresh = {"coverage": None, "gaps": (), "logs": ()}
         return self._with(state, attempt=attempt, all_announced=False, heard_at=now, **fresh)
 
     def retry(self, retries: int) -> Node[R]:
@@ -236,7 +238,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
 
     def with_coverage(self, what: Covered) -> Node[R]:
         """Returns the node with its coverage, which is only known after the node has settled."""
-        return msgspec.structs.replace(self, coverage=what.text, gaps=what.gaps)
+        return msgspec.structs.replace(self, coverage=what.text, gaps=what.gaps, logs=what.logs)
 
     def succeed(self, now: datetime, notes: tuple[str, ...] = ()) -> Node[R]:
         if not isinstance(self.state, Running):

@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 from cucmd.job.capture import Capture, Captured
 from cucmd.job.check import Check, Checked
 from cucmd.job.collect import Collect, DryRun, Sizes
-from cucmd.job.coverage import Gap
+from cucmd.job.coverage import Gap, LogCoverage
 from cucmd.job.discover import Discover, Found
 from cucmd.job.follow import Follow
 from cucmd.job.health import Health, HealthCheck
@@ -132,6 +132,10 @@ class NodeResults(Struct, frozen=True, kw_only=True):
     # The first 20 parts of the window that a collection certainly lacks. Absent if nothing is
     # missing, and until the coverage is known.
     gaps: tuple[Gap, ...] | None = None
+    # What each log covers of the window, by name, at most 60 logs with 150 spans. If the node has
+    # more, logs that cover the whole window are left out first, and the shortest gaps. Absent until
+    # the coverage is known.
+    logs: tuple[LogCoverage, ...] | None = None
 
 
 T = TypeVar("T", bound=Struct)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, tzinfo
 
-from cucmd.job.coverage import Gap, format_missing
+from cucmd.job.coverage import MOST_MIDDLE, Gap, format_missing
 from cucmd.job.duration import longest_written_for
 from cucmd.reading.window_coverage import (
     MOST_NAMED,
     Clock,
+    Hole,
     RequestedWindow,
     Trace,
     TraceCoverage,
@@ -74,17 +75,12 @@ def _describe_traces(
     shown_traces = incomplete[:MOST_NAMED]
     moments = [trace.first.local for trace in shown_traces if trace.missing_before]
     moments += [trace.last.local for trace in shown_traces if trace.missing_after]
+    for hole in (hole for trace in shown_traces for hole in _longest(trace)):
+        moments += [hole.begin.local, hole.end.local]
     times = _TimeFormat([*bounds, *moments], clock)
     texts = []
     for trace in shown_traces:
-        words = []
-        if trace.missing_before:
-            words.append(
-                f"begins {times.show(trace.first.local)}{times.missing(trace.missing_before)}"
-            )
-        if trace.missing_after:
-            words.append(f"ends {times.show(trace.last.local)}{times.missing(trace.missing_after)}")
-        text = ", ".join(words) or "is unclear"
+        text = ", ".join(_missing_parts(trace, times)) or "is unclear"
         texts.append(text if len(coverages) == 1 else f"{printable_name(trace.name)} {text}")
     if len(incomplete) > len(shown_traces):
         texts.append(f"and {len(incomplete) - len(shown_traces)} more")
@@ -101,6 +97,25 @@ def _describe_traces(
     else:
         covered = f"{times.show(since)} to {times.show(until)}{times.zone}"
     return f"covers {covered}, but {'; '.join(texts)}" if texts else f"covers {covered}"
+
+
+def _missing_parts(trace: TraceCoverage, times: _TimeFormat) -> Iterator[str]:
+    if trace.missing_before:
+        yield f"begins {times.show(trace.first.local)}{times.missing(trace.missing_before)}"
+    longest = _longest(trace)
+    for hole in longest:
+        when = f"from {times.show(hole.begin.local)} to {times.show(hole.end.local)}"
+        yield f"has nothing {when}{times.missing(hole.seconds)}"
+    if more := len(trace.holes) - len(longest):
+        yield f"has {more} shorter gaps"
+    if trace.missing_after:
+        yield f"ends {times.show(trace.last.local)}{times.missing(trace.missing_after)}"
+
+
+def _longest(trace: TraceCoverage) -> list[Hole]:
+    """Returns the longest holes of a trace, in the order of time."""
+    longest = sorted(trace.holes, key=lambda hole: -hole.seconds)[:MOST_MIDDLE]
+    return sorted(longest, key=lambda hole: hole.begin.local)
 
 
 class _TimeFormat:

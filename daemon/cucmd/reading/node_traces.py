@@ -17,6 +17,7 @@ from cucmd.reading.window_coverage import (
     PathFound,
     Paths,
     RequestedWindow,
+    cover_logs,
     find_gaps,
     trace_name,
 )
@@ -78,15 +79,15 @@ class NodeReading:
     def covered(self) -> Covered:
         """Returns the coverage. Call this once, after `read_file` was called for all files.
 
-        The last file of each trace is read to its end here. The text is empty for a node that
+        The files whose ends matter are read to their end here. The text is empty for a node that
         failed without a file, since its failure says enough.
         """
         asked = self._asked
         if not (self._traces_of_path or self._has_unknown_paths or asked.asked):
             return Covered("")
-        for name, (path, first) in self._files.newest.items():
-            end = last_stamp(self._directory / path, first, asked.by)
-            self._files.traces[name].end = end
+        for file, following in self._files.files_to_end():
+            limit = None if following is None else following.first
+            file.end = last_stamp(self._directory / file.path, file.first, asked.by, limit)
         window = RequestedWindow(asked.since, asked.until)
         zone: tzinfo | None = UTC if asked.zone == "UTC" else None
         if asked.zone is not None and zone is None:
@@ -105,4 +106,4 @@ class NodeReading:
             by_path.append(PathFound(path, found, asked.longer[position]))
         gaps = find_gaps(by_path, window, clock)
         text = describe(traces, window, clock, self._unread, gaps)
-        return Covered(text, gaps[:MOST_GAPS])
+        return Covered(text, gaps[:MOST_GAPS], cover_logs(traces, window, clock))

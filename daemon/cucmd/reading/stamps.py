@@ -161,6 +161,25 @@ class LastStamp:
                     return
 
 
+def last_stamp_before(tail: bytes, first: FirstStamp, following: Stamp) -> Stamp | None:
+    """Returns the last stamp of an SDL file, or None if its end does not tell the day.
+
+    tail       the end of the file; its lines have a time of day, and no date
+    first      the first stamp of the file
+    following  the first stamp of the next file, before which the last line was written
+    """
+    times = [match.group(1, 2, 3) for match in _LINE_OF["sdl"].finditer(tail)]
+    if not times:
+        return None
+    hour, minute, second = map(int, times[-1])
+    since_midnight = timedelta(hours=hour, minutes=minute, seconds=second)
+    begin, end = first.stamp.local - _OUT_OF_ORDER, following.local + _LARGEST_SET_BACK
+    day = begin.replace(hour=0, minute=0, second=0)
+    found = [day + since_midnight + number * _DAY for number in range((end - day).days + 1)]
+    found = [local for local in found if begin <= local <= end]
+    return Stamp(found[0]) if len(found) == 1 and since_midnight < _DAY else None
+
+
 def _parse_stamp(format_name: str, line: re.Match[bytes], by: datetime) -> Stamp | None:
     groups = line.groups()
     try:

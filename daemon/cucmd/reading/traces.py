@@ -14,14 +14,16 @@ from pathlib import Path
 
 import msgspec
 
-from cucmd.reading.stamps import FirstStamp, LastStamp, Stamp, first_stamp
-from cucmd.reading.unpack import PIECE, TarMembers, is_tar, unpacked
-from cucmd.reading.window_coverage import Trace, trace_name
+from cucmd.reading.stamps import FirstStamp, LastStamp, Stamp, first_stamp, last_stamp_before
+from cucmd.reading.unpack import GZIP, PIECE, TarMembers, is_tar, unpacked
+from cucmd.reading.window_coverage import Trace, TraceFile, trace_name
 
 # The first stamp is searched for in this many unpacked bytes at the beginning of a file.
 BEGINNING = 64 * 1024
 # The last stamp is searched for in this many bytes at the end of a text file.
 _TAIL = 256 * 1024
+# The same for an SDL file of which only the last line is needed. Lines of SIP messages are long.
+_SDL_TAIL = 32 * 1024
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -56,13 +58,25 @@ def read_beginning(path: Path, by: datetime) -> Beginning:
     return Beginning(first_stamp(beginning, by))
 
 
-def last_stamp(path: Path, first: FirstStamp, by: datetime) -> Stamp | None:
-    """Returns the last stamp of a file, or None if the file cannot be read or has no stamp."""
+def last_stamp(
+    path: Path, first: FirstStamp, by: datetime, following: FirstStamp | None = None
+) -> Stamp | None:
+    """Returns the last stamp of a file, or None if the file cannot be read or has no stamp.
+
+    following: the first stamp of the next file. With this, an SDL file that was written within a
+    day need not be read as a whole to count its midnights.
+    """
     try:
         with _opened(path) as (file, size):
-            if first.format_name != "sdl" and os.pread(file, 2, 0) != b"\x1f\x8b":
-                tail = _chunks(file, max(size - _TAIL, 0), size)
-                return _read_last_stamp(tail, first, by)
+            packed, is_sdl = os.pread(file, 2, 0) == GZIP, first.format_name == "sdl"
+            if not packed and not is_sdl:
+                return _read_last_stamp(_chunks(file, max(size - _TAIL, 0), size), first, by)
+            if is_sdl and following is not None:
+                tail, at = b"", 0 if packed else max(size - _SDL_TAIL, 0)
+                for piece in unpacked(_chunks(file, at, size)):
+                    tail = (tail + piece)[-_SDL_TAIL:]
+                if found := last_stamp_before(tail, first, following.stamp):
+                    return found
             return _read_last_stamp(unpacked(_chunks(file, 0, size)), first, by)
     except OSError:
         return None
@@ -74,7 +88,7 @@ def last_stamp(path: Path, first: FirstStamp, by: datetime) -> Stamp | None:
 def _of_archive(file: int, size: int, by: datetime) -> tuple[Trace, ...]:
     """Returns the traces in an archive.
 
-    The archive is read twice, since only its end tells which file of a trace is the last.
+    The archive is read twice, since only its end tells which files have to be read to their end.
     """
     files = Traces()
     tar = TarMembers(unpacked(_chunks(file, 0, size)))
@@ -85,23 +99,21 @@ def _of_archive(file: int, size: int, by: datetime) -> tuple[Trace, ...]:
         for found in files.traces.values():
             found.partial = True
         return files.sorted_traces()
-    last_files = {path: (trace, first) for trace, (path, first) in files.newest.items()}
+    to_end = {one.path: one for one, _ in files.files_to_end()}
     for name, content in TarMembers(unpacked(_chunks(file, 0, size))):
-        if name in last_files:
-            trace, first = last_files[name]
-            files.traces[trace].end = _read_last_stamp(unpacked(content), first, by)
+        if name in to_end:
+            to_end[name].end = _read_last_stamp(unpacked(content), to_end[name].first, by)
+    for trace in files.traces.values():
+        for one in trace.files:
+            one.path = ""
     return files.sorted_traces()
 
 
 class Traces:
-    """Collects the traces of one node, or of one archive.
-
-    newest: for each trace, the file that begins last, and the first stamp of that file.
-    """
+    """Collects the traces of one node, or of one archive."""
 
     def __init__(self) -> None:
         self.traces: dict[str, Trace] = {}
-        self.newest: dict[str, tuple[str, FirstStamp]] = {}
         self._missed: set[str] = set()
 
     def add_unread(self, name: str) -> None:
@@ -115,11 +127,12 @@ class Traces:
         if first is None:
             trace.unknown += 1
             return
-        if trace.begin is None or first.stamp.local < trace.begin.local:
-            trace.begin = first.stamp
-        newest = self.newest.get(trace.name)
-        if newest is None or first.stamp.local >= newest[1].stamp.local:
-            self.newest[trace.name] = path, first
+        trace.files.append(TraceFile(name, first, path=path))
+
+    def files_to_end(self) -> Iterator[tuple[TraceFile, TraceFile | None]]:
+        """Yields what `Trace.files_to_end` yields, of all traces, without files in archives."""
+        for trace in self.traces.values():
+            yield from (pair for pair in trace.files_to_end() if pair[0].path)
 
     def add_trace(self, new: Trace) -> None:
         """Adds a trace of an archive."""
@@ -127,10 +140,7 @@ class Traces:
         trace.unknown += new.unknown
         # If the end of one archive is not known, the end of another is not the end of the trace.
         trace.partial = trace.partial or new.partial or (new.begin is not None and new.end is None)
-        if new.begin is not None and (trace.begin is None or new.begin.local < trace.begin.local):
-            trace.begin = new.begin
-        if new.end is not None and (trace.end is None or new.end.local > trace.end.local):
-            trace.end = new.end
+        trace.files += new.files
 
     def sorted_traces(self) -> tuple[Trace, ...]:
         for name in self._missed & self.traces.keys():

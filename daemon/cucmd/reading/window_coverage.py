@@ -11,8 +11,13 @@ as both, and a result that holds for only one of them is unknown.
 
 A trace may begin late because the node has nothing older, or because its service was started then.
 If a trace ends early, or if nothing came of a path, the files may have been written to for longer
-than the request allowed, so a gap has the `written_for` with which a request would get them. Gaps
-in the middle of a trace are not found.
+than the request allowed, so a gap has the `written_for` with which a request would get them.
+
+A gap in the middle of a trace is more than a minute between the end of a file and the beginning of
+the next. It is no gap if the numbers or dates in the two names follow each other, as those of
+SDL001_100_000123.txt and SDL001_100_000124.txt do: then the node has no file in between, and has
+written nothing. So most files need not be read to their end. Files of which the names differ in
+more than the last number, such as those of two processes, are compared by their times only.
 
 The text (coverage_text.py) has times by the node's clock. A `Gap` has a moment, if it is certain,
 so that clients can show it in another time zone.
@@ -21,14 +26,24 @@ so that clients can show it in another time zone.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from fnmatch import fnmatchcase
+from itertools import pairwise
 
 import msgspec
 
-from cucmd.job.coverage import Gap
-from cucmd.reading.stamps import Stamp
+from cucmd.job.coverage import (
+    MOST_LOGS,
+    MOST_MIDDLE,
+    MOST_SPANS,
+    MOST_SPANS_OF_NODE,
+    Gap,
+    LogCoverage,
+    Span,
+)
+from cucmd.reading.stamps import FirstStamp, Stamp
 
 # Nodes are asked for whole minutes.
 _MINUTE = timedelta(minutes=1)
@@ -43,6 +58,8 @@ _LONGEST_NAME = 80
 
 _NUMBERS = re.compile(r"[._-]?\d+(?:[._-]\d+)*")
 _ENDING = re.compile(r"\.gzo?$")
+_NUMBER = re.compile(r"[._-]?(\d+)")
+_DATE = re.compile(r"[._-]?(\d{4})-?(\d\d)-?(\d\d)\D*$")
 
 
 class RequestedWindow(msgspec.Struct, frozen=True):
@@ -59,21 +76,74 @@ class Clock(msgspec.Struct, frozen=True):
     ahead: timedelta = timedelta()
 
 
-class Trace(msgspec.Struct):
-    """Describes the files of one trace, such as all SDL files of a service.
+class TraceFile(msgspec.Struct):
+    """Describes a file of a trace.
 
-    begin, end  the first and the last stamp
-    unknown     how many of the files have no stamp in a known form
+    name   its path on the node
+    first  its first stamp
+    end    its last stamp. None if it was not read to its end, or has no last stamp
+    path   for reading it again; "" if this is not possible
+    """
+
+    name: str
+    first: FirstStamp
+    end: Stamp | None = None
+    path: str = ""
+
+
+def _begin_of(file: TraceFile) -> datetime:
+    return file.first.stamp.local
+
+
+def _local_time(stamp: Stamp) -> datetime:
+    return stamp.local
+
+
+class Trace(msgspec.Struct):
+    """Describes one trace, such as all SDL files of a service.
+
+    files       the files with a known stamp
+    unknown     how many other files have no stamp in a known form
     partial     whether files that could not be read may have more of this trace
     file        the name of one of the files
     """
 
     name: str
-    begin: Stamp | None = None
-    end: Stamp | None = None
+    files: list[TraceFile] = []
     unknown: int = 0
     partial: bool = False
     file: str = ""
+
+    @property
+    def begin(self) -> Stamp | None:
+        """Returns the first stamp."""
+        first = min(self.files, key=_begin_of, default=None)
+        return None if first is None else first.first.stamp
+
+    @property
+    def end(self) -> Stamp | None:
+        """Returns the last stamp, or None if the end of the newest file is not known."""
+        files = sorted(self.files, key=_begin_of)
+        if not files or files[-1].end is None:
+            return None
+        return max((file.end for file in files if file.end is not None), key=_local_time)
+
+    def series(self) -> list[list[TraceFile]]:
+        """Returns the files whose names differ only in the last number, in the order of time."""
+        found: dict[str, list[TraceFile]] = {}
+        for file in sorted(self.files, key=_begin_of):
+            found.setdefault(_split_number(file.name)[0], []).append(file)
+        return list(found.values())
+
+    def files_to_end(self) -> Iterator[tuple[TraceFile, TraceFile | None]]:
+        """Yields each file whose last stamp is needed, and the file that follows, if there is one.
+
+        This is the last file of each series, and each file that the next does not follow by name.
+        """
+        for files in self.series():
+            for file, following in zip(files, (*files[1:], None), strict=True):
+                if following is None or not _follow_each_other(file.name, following.name):
+                    yield file, following
 
 
 class Paths:
@@ -140,7 +210,40 @@ def find_gaps(paths: Iterable[PathFound], window: RequestedWindow, clock: Clock)
         if early is not None and early.missing_after:
             at, name = _moment(early.last, clock), _name_if_several(early, path.traces)
             found.append(Gap(path.path, "end", path.longer, early.missing_after, at, name))
+        holes = [(hole, trace) for trace in coverages for hole in trace.holes]
+        longest = sorted(holes, key=lambda found: -found[0].seconds)[:MOST_MIDDLE]
+        for hole, trace in sorted(longest, key=lambda found: found[0].begin.local):
+            at, until = _moment(hole.begin, clock), _moment(hole.end, clock)
+            name = _name_if_several(trace, path.traces)
+            found.append(Gap(path.path, "middle", None, hole.seconds, at, name, until))
     return tuple(found)
+
+
+def cover_logs(
+    traces: Iterable[Trace], window: RequestedWindow, clock: Clock
+) -> tuple[LogCoverage, ...]:
+    """Returns which parts of the window each trace covers. If there are many, incomplete ones."""
+    traces = list(traces)
+    found = [
+        LogCoverage(printable_name(one.name), one.spans, one.is_unclear or None)
+        for one in sorted(compare_traces(traces, window, clock), key=lambda one: one.covers)
+    ]
+    unknown = (trace for trace in traces if trace.begin is None)
+    found += [LogCoverage(printable_name(trace.name), (), True) for trace in unknown]
+    found = sorted(found[:MOST_LOGS], key=lambda log: log.log)
+    most = MOST_SPANS
+    while sum(min(most, len(log.spans)) for log in found) > MOST_SPANS_OF_NODE:
+        most -= 1
+    return tuple(
+        msgspec.structs.replace(log, spans=_without_short_gaps(log.spans, most)) for log in found
+    )
+
+
+def _without_short_gaps(spans: Sequence[Span], most: int) -> tuple[Span, ...]:
+    """Returns at most so many spans, by joining those with the shortest gaps between them."""
+    gaps = sorted(range(1, len(spans)), key=lambda at: spans[at - 1].end - spans[at].begin)
+    ends = [0, *sorted(gaps[: most - 1]), len(spans)]
+    return tuple(Span(spans[at].begin, spans[end - 1].end) for at, end in pairwise(ends) if end)
 
 
 def _name_if_several(trace: TraceCoverage, traces: Sequence[Trace]) -> str | None:
@@ -157,7 +260,8 @@ class TraceCoverage(msgspec.Struct, frozen=True):
     """Says how much of the window a trace lacks.
 
     missing_before, missing_after: seconds of the window before and after the trace that are
-    certainly missing. is_unclear: it is unknown whether the trace covers the window.
+    certainly missing. is_unclear: it is unknown whether the trace covers the window. spans: the
+    parts of the window that it certainly covers. holes: what is certainly missing between them.
     """
 
     name: str
@@ -166,10 +270,24 @@ class TraceCoverage(msgspec.Struct, frozen=True):
     missing_before: int
     missing_after: int
     is_unclear: bool
+    spans: tuple[Span, ...] = ()
+    holes: tuple[Hole, ...] = ()
 
     @property
     def covers(self) -> bool:
-        return not (self.missing_before or self.missing_after or self.is_unclear)
+        return not (self.missing_before or self.missing_after or self.holes or self.is_unclear)
+
+
+class Hole(msgspec.Struct, frozen=True):
+    """Describes a part of the window that is missing in the middle of a trace.
+
+    begin, end  the stamps before and after the hole
+    seconds     how much of the window is certainly missing
+    """
+
+    begin: Stamp
+    end: Stamp
+    seconds: int
 
 
 def compare_traces(
@@ -204,9 +322,105 @@ def compare_traces(
         # The missing part may be in the files that could not be read.
         if (trace.unknown or trace.partial) and (missing_before or missing_after):
             missing_before, missing_after, is_unclear = 0, 0, True
+        spans, holes, has_unclear_hole = _spans_and_holes(trace, window, clock)
+        if trace.unknown or trace.partial:
+            holes, has_unclear_hole = (), has_unclear_hole or bool(holes)
+        is_unclear = is_unclear or has_unclear_hole
         missing = (missing_before, missing_after)
-        coverages.append(TraceCoverage(trace.name, first, last, *missing, is_unclear))
+        found = TraceCoverage(trace.name, first, last, *missing, is_unclear, spans, holes)
+        coverages.append(found)
     return coverages
+
+
+def _spans_and_holes(
+    trace: Trace, window: RequestedWindow, clock: Clock
+) -> tuple[tuple[Span, ...], tuple[Hole, ...], bool]:
+    """Returns the parts of the window that the trace covers, what is certainly missing between
+    them, and whether more may be missing.
+    """
+    clock = Clock(clock.zone)  # an error of the clock moves all stamps, and makes no hole
+    parts: list[tuple[Stamp, Stamp]] = []
+    is_unclear = False
+    for files in trace.series():
+        before: TraceFile | None = None
+        for file in files:
+            begin = _by_node_clock(file.first.stamp, clock)
+            end = begin if file.end is None else _by_node_clock(file.end, clock)
+            if before is not None:
+                follows = _follow_each_other(before.name, file.name)
+                is_unclear = is_unclear or (before.end is None and not follows)
+                if before.end is None or follows:
+                    begin, earlier_end = parts.pop()
+                    end = max(earlier_end, end, key=_local_time)
+            parts.append((begin, end))
+            before = file
+    merged: list[tuple[Stamp, Stamp]] = []
+    holes = []
+    for begin, end in sorted(parts, key=lambda part: part[0].local):
+        if merged:
+            last = merged[-1][1]
+            least, most = _seconds_between(last, begin, window, clock)
+            if begin.local - last.local <= _MINUTE or most <= _MINUTE.total_seconds():
+                merged[-1] = merged[-1][0], max(last, end, key=_local_time)
+                continue
+            if least > _MINUTE.total_seconds():
+                holes.append(Hole(last, begin, int(least)))
+            else:
+                is_unclear = True
+        merged.append((begin, end))
+    spans = (_span(begin, end, window, clock) for begin, end in merged)
+    return tuple(span for span in spans if span is not None), tuple(holes), is_unclear
+
+
+def _seconds_between(
+    begin: Stamp, end: Stamp, window: RequestedWindow, clock: Clock
+) -> tuple[float, float]:
+    """Returns the least and the most seconds of the window that can be between two stamps."""
+    first, last = possible_moments(begin, clock), possible_moments(end, clock)
+    if first is None or last is None:
+        return 0.0, float("inf")
+    (earliest, latest), (earliest_end, latest_end) = first, last
+    return _seconds(latest, earliest_end, window), _seconds(earliest, latest_end, window)
+
+
+def _seconds(begin: datetime, end: datetime, window: RequestedWindow) -> float:
+    span = _span_of(begin, end, window)
+    return 0.0 if span is None else (span.end - span.begin).total_seconds()
+
+
+def _span(begin: Stamp, end: Stamp, window: RequestedWindow, clock: Clock) -> Span | None:
+    """Returns the part of the window that is certainly between two stamps."""
+    first, last = possible_moments(begin, clock), possible_moments(end, clock)
+    return None if first is None or last is None else _span_of(first[1], last[0], window)
+
+
+def _span_of(begin: datetime, end: datetime, window: RequestedWindow) -> Span | None:
+    """Returns the part of the window that is between two moments, or None if there is none."""
+    begin = begin if window.since is None else max(begin, window.since)
+    end = end if window.until is None else min(end, window.until)
+    return Span(begin, end) if begin <= end else None
+
+
+def _split_number(name: str) -> tuple[str, int]:
+    """Returns the name with "*" for its last number or date, and the number or the day.
+
+    A name without a number has the number 0: `messages.1` is the file before `messages`.
+    """
+    folder, slash, file = name.rpartition("/")
+    file = _ENDING.sub("", file)
+    found, number = _DATE.search(file), 0
+    with suppress(ValueError):  # a number of eight digits that is no date
+        number = date(*map(int, found.groups())).toordinal() if found else 0
+    if not number and (numbers := list(_NUMBER.finditer(file))):
+        found, number = numbers[-1], int(numbers[-1][1])
+    if found is not None:
+        file = f"{file[: found.start()]}*{file[found.end() :]}".rstrip("*")
+    return folder + slash + file, number
+
+
+def _follow_each_other(name: str, other: str) -> bool:
+    """Returns whether the names show that no file is missing between two files of a series."""
+    return abs(_split_number(name)[1] - _split_number(other)[1]) <= 1
 
 
 def _by_node_clock(stamp: Stamp, clock: Clock) -> Stamp:

@@ -12,13 +12,13 @@ from msgspec.structs import replace
 from cucmd.cases.coverage_reader import add_coverage, is_plausible
 from cucmd.cases.files import PAGE
 from cucmd.failure import Code, failure
-from cucmd.job.coverage import MOST_GAPS, Covered, Gap
+from cucmd.job.coverage import MOST_GAPS, MOST_LOGS, MOST_SPANS, Covered, Gap, LogCoverage, Span
 from cucmd.job.node import Node
 from cucmd.reading.window_coverage import MOST_NAMED
 from cucmd.store import StoreFailed
 from cucmd.worker.process import Cause, WorkerEnded
 from rig.supervised import fail_calls
-from unit.cases.coverages import JOB, NOW, SINCE, WHOLE, ForEver, begun, log4j, succeeded
+from unit.cases.coverages import JOB, NOW, SINCE, UNTIL, WHOLE, ForEver, begun, log4j, succeeded
 
 SDL, MESSAGES, AUDIT = "cm/trace/ccm/sdl", "syslog/messages*", "audit/vos"
 
@@ -50,6 +50,17 @@ async def test_each_path_is_compared(cases):
     pub = (await cases.looked_at())["pub"]
     ended = datetime(2026, 11, 25, 13, 51, tzinfo=UTC)
     assert pub.gaps == (Gap(SDL, "end", "6h", 9 * 60, ended), Gap(AUDIT, "all"))
+
+
+async def test_a_missing_file_is_a_gap(cases):
+    await cases.job(succeeded("pub"))
+    for name, *times in (("a1", "12:00", "13:20"), ("a3", "13:50", "14:00"), ("a4", "15:10")):
+        await cases.file(f"pub/{name}.log", log4j(*times))
+    pub = (await cases.looked_at())["pub"]
+    begin, end = SINCE + timedelta(minutes=20), SINCE + timedelta(minutes=50)
+    assert pub.gaps == (Gap("x", "middle", None, 30 * 60, begin, until=end),)
+    assert pub.logs == (LogCoverage("a*.log", (Span(SINCE, begin), Span(end, UNTIL))),)
+    assert pub.coverage == "has nothing from 13:20 to 13:50, 30 min missing (Europe/Berlin)"
 
 
 async def test_an_unverified_path_is_not_missed(cases):
@@ -330,13 +341,20 @@ IMPLAUSIBLE = [
     Covered("", (Gap("x", "all"),) * (MOST_GAPS + 1)),
     Covered("", (Gap("x", "begin", at=datetime(1, 1, 1, tzinfo=UTC)),)),
     Covered("", (Gap("x", "end", at=datetime(9999, 12, 31, tzinfo=UTC)),)),
+    Covered("", (Gap("x", "middle", until=datetime(9999, 12, 31, tzinfo=UTC)),)),
+    Covered("", logs=(LogCoverage("x"),) * (MOST_LOGS + 1)),
+    Covered("", logs=(LogCoverage("x" * 5000),)),
+    Covered("", logs=(LogCoverage("x", (Span(NOW, NOW),) * (MOST_SPANS + 1)),)),
+    Covered("", logs=(LogCoverage("x", (Span(NOW, NOW),) * MOST_SPANS),) * 4),
+    Covered("", logs=(LogCoverage("x", (Span(datetime(1, 1, 1, tzinfo=UTC), NOW),)),)),
 ]
 
 
 @pytest.mark.parametrize("answer", IMPLAUSIBLE)
 def test_implausible_answers(answer):
     assert not is_plausible(answer)
-    assert is_plausible(Covered("covers", (Gap("x", "begin", at=NOW),)))
+    logs = (LogCoverage("x", (Span(NOW, NOW),) * MOST_SPANS),)
+    assert is_plausible(Covered("covers", (Gap("x", "begin", at=NOW),), logs))
 
 
 async def test_an_implausible_answer_is_dropped(cases):

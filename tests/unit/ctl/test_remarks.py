@@ -1,6 +1,6 @@
 """Remarks about nodes: equal ones share a line, and no line repeats itself."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -91,6 +91,11 @@ def test_coverage_is_the_daemons_line(node):
             "a\\x1b begins late, at least 1 day",
         ),
         (Gap("sdl", "all"), "nothing came of sdl"),
+        (
+            Gap("sdl", "middle", None, 32 * 60, UNTIL, until=UNTIL + timedelta(seconds=1930)),
+            "sdl has nothing Sat 28 Nov 2020 00:25 to 00:57 CET, 32 min missing",
+        ),
+        (Gap("sdl", "middle", None, 4000), "sdl has nothing in the middle, at least 1 h 06 min"),
     ],
 )
 def test_gap_says_how_much_is_missing(node, in_zone, gap, said):

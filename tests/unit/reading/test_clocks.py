@@ -5,16 +5,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cucmd.reading.coverage_text import describe
-from cucmd.reading.stamps import Stamp
+from cucmd.reading.stamps import FirstStamp, Stamp
 from cucmd.reading.window_coverage import (
     Clock,
     PathFound,
     RequestedWindow,
     Trace,
+    TraceFile,
+    cover_logs,
     find_gaps,
     possible_moments,
 )
-from unit.reading.test_coverage import BERLIN, NEW_YORK, WINDOW, at, trace, utc
+from unit.reading.test_coverage import BERLIN, NEW_YORK, WINDOW, at, file, trace, utc
 
 # The clock is set back: in Berlin on 2026-10-25, from 03:00 to 02:00, so 02:30 comes twice.
 
@@ -53,6 +55,10 @@ def test_a_header_of_another_zone():
         assert found == ((noon, noon) if known else None)
 
 
+def stamped(first: Stamp, last: Stamp | None) -> Trace:
+    return Trace("x", [TraceFile("x", FirstStamp(first, "ccbu"), last)])
+
+
 SUMMER, WINTER = (Stamp(at("2026-10-25 02:30").local, timedelta(hours=h), True) for h in (2, 1))
 
 
@@ -62,7 +68,7 @@ def test_an_exact_offset_decides(stamp, moment, clock):
     exactly = datetime.fromisoformat(f"2026-10-25 {moment}+00:00")
     assert possible_moments(stamp, clock) == (exactly, exactly)
     (gap,) = find_gaps(
-        [PathFound("x", [Trace("x", stamp, stamp)])],
+        [PathFound("x", [stamped(stamp, stamp)])],
         RequestedWindow(since=exactly - timedelta(hours=1)),
         clock,
     )
@@ -70,7 +76,7 @@ def test_an_exact_offset_decides(stamp, moment, clock):
 
 
 def test_times_are_shown_by_the_nodes_clock():
-    one = Trace("x", Stamp(at("12:30").local, timedelta(), True), None)
+    one = stamped(Stamp(at("12:30").local, timedelta(), True), None)
     window = RequestedWindow(since=utc("12:00"))
     assert describe([one], window, BERLIN).startswith("begins 13:30, 30 min missing")
 
@@ -137,3 +143,20 @@ def test_a_wrong_clock_makes_it_unclear(ahead, begin, said):
     clock = Clock(BERLIN.zone, timedelta(minutes=ahead))
     window = RequestedWindow(since=WINDOW.since)
     assert describe([trace(begin, "15:30")], window, clock).startswith(said)
+
+
+def test_only_certain_time_is_covered():
+    """The first file ends, and the second begins, at a time that comes twice."""
+    files = [
+        file("a1.log", "2026-10-25 01:00", "2026-10-25 02:10"),
+        file("a9.log", "2026-10-25 02:50", "2026-10-25 04:00"),
+    ]
+    (log,) = cover_logs([Trace("a", files)], RequestedWindow(), BERLIN)
+    ends = AUTUMN.replace(minute=10), AUTUMN.replace(hour=1, minute=50)
+    assert (log.spans[0].end, log.spans[1].begin, log.unclear) == (*ends, True)
+
+
+def test_unknown_zones_leave_logs_unclear():
+    files = [file("a1.log", "13:00", "13:10"), file("a9.log", "14:00", "15:00")]
+    (log,) = cover_logs([Trace("a", files)], WINDOW, Clock())
+    assert (log.spans, log.unclear) == ((), True)

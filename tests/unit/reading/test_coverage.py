@@ -1,21 +1,32 @@
 """What traces cover of a window, in words, and "unknown" wherever a time can be two moments."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.job.coverage import Gap
+from cucmd.job.coverage import (
+    MOST_LOGS,
+    MOST_MIDDLE,
+    MOST_SPANS,
+    MOST_SPANS_OF_NODE,
+    Gap,
+    LogCoverage,
+    Span,
+)
 from cucmd.reading.coverage_text import describe
-from cucmd.reading.stamps import Stamp
+from cucmd.reading.stamps import FirstStamp, Stamp
 from cucmd.reading.window_coverage import (
     Clock,
     PathFound,
     Paths,
     RequestedWindow,
     Trace,
+    TraceFile,
+    cover_logs,
     find_gaps,
     possible_moments,
     trace_name,
@@ -38,8 +49,13 @@ def utc(text: str) -> datetime:
     return datetime.fromisoformat(f"2026-11-25 {text}+00:00")
 
 
+def file(name: str, begin: str, end: str | None = None, offset: float | None = None) -> TraceFile:
+    first = FirstStamp(at(begin, offset), "log4j")
+    return TraceFile(name, first, None if end is None else at(end, offset))
+
+
 def trace(begin: str, end: str | None, name: str = "sdl/SDL", **other: object) -> Trace:
-    return Trace(name, at(begin), None if end is None else at(end), **other)
+    return Trace(name, [file(name, begin, end)], **other)
 
 
 OPEN, LONG = RequestedWindow(), RequestedWindow(WINDOW.since, WINDOW.until + timedelta(days=1))
@@ -223,6 +239,96 @@ def test_missing_paths_and_their_option():
     assert hostile.isprintable()
 
 
+# In the middle
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "quiet"),
+    [
+        ("SDL001_100_000123.txt", "SDL001_100_000124.txt.gz", True),
+        ("SDL001_100_000123.txt", "SDL001_100_000126.txt", False),
+        ("SDL001_100_000123.txt", "SDL001_200_000124.txt", False),
+        ("messages.1", "messages", True),
+        ("messages.2", "messages", False),
+        ("a.log.2026-11-30", "a.log.2026-12-01", True),
+        ("a.log.2026-11-24", "a.log.2026-11-26", False),
+        ("a.20261130.log", "a.20261201.log", True),
+        ("a00000099.log", "a00000100.log", True),
+    ],
+)
+def test_names_show_that_nothing_is_missing(before, after, quiet):
+    files = [file(f"x/{before}", "12:00", "13:20"), file(f"x/{after}", "13:50", "15:00")]
+    gaps = find_gaps([PathFound("x", [Trace("x", files)])], WINDOW, BERLIN)
+    missing = Gap("x", "middle", None, 30 * 60, utc("12:20"), until=utc("12:50"))
+    assert gaps == (() if quiet else (missing,))
+
+
+@pytest.mark.parametrize(
+    ("other", "gaps"),
+    [
+        ([], 1),
+        ([file("b1", "13:15", "13:55")], 0),  # of another process, which wrote meanwhile
+        ([file("a2", "13:20:50", "13:49:30")], 0),  # less than a minute on both sides
+        ([file("a2", "13:20", None)], 0),  # whose end is not known
+    ],
+)
+def test_other_files_fill_gaps(other, gaps):
+    files = [file("a1", "12:00", "13:20"), *other, file("a9", "13:50", "15:00")]
+    (log,) = cover_logs([Trace("x", files)], WINDOW, BERLIN)
+    assert len(log.spans) == 1 + gaps
+    assert len(find_gaps([PathFound("x", [Trace("x", files)])], WINDOW, BERLIN)) == gaps
+
+
+def test_gaps_end_with_the_window():
+    files = [file("a1", "12:00", "12:30"), file("a5", "13:10", "14:59:30"), file("a9", "15:30")]
+    (gap,) = find_gaps([PathFound("x", [Trace("x", files)])], WINDOW, BERLIN)
+    assert (gap.missing, gap.seconds, gap.at) == ("middle", 10 * 60, utc("11:30"))
+
+
+def every_minute(count: int) -> Trace:
+    """Makes files of 20 seconds each, which do not follow each other by name."""
+    begin = datetime(2026, 11, 25, 13)
+    starts = [begin + timedelta(minutes=2 * number) for number in range(count)]
+    return Trace("x", [file(f"a{2 * n}", f"{at}", f"{at + LENGTH}") for n, at in enumerate(starts)])
+
+
+LENGTH = timedelta(seconds=20)
+
+
+def test_few_gaps_of_a_path_are_named():
+    found = find_gaps([PathFound("x", [every_minute(10)])], RequestedWindow(), BERLIN)
+    assert [gap.missing for gap in found] == ["middle"] * MOST_MIDDLE
+    said = describe([every_minute(10)], WINDOW, BERLIN)
+    assert said.startswith("has nothing from 13:00 to 13:02, 1 min missing, has nothing")
+    assert "has 6 shorter gaps" in said
+
+
+def test_spans_of_logs_are_limited():
+    longest = every_minute(200)
+    longest.files.append(file("a999", "23:00", "23:30"))
+    few = [Trace(f"y{number:03}", longest.files) for number in range(MOST_LOGS + 10)]
+    (log,) = cover_logs([longest], RequestedWindow(), BERLIN)
+    assert len(log.spans) == MOST_SPANS
+    assert log.spans[-1].end - log.spans[-1].begin == timedelta(minutes=30), "after the longest gap"
+    logs = cover_logs(few, RequestedWindow(), BERLIN)
+    assert len(logs) == MOST_LOGS
+    assert sum(len(log.spans) for log in logs) <= MOST_SPANS_OF_NODE
+
+
+def test_incomplete_logs_are_kept_first():
+    complete = [trace("12:00", "15:30", f"a{number:03}") for number in range(MOST_LOGS)]
+    logs = cover_logs([*complete, trace("14:00", "15:30", "z")], WINDOW, BERLIN)
+    assert logs[-1] == LogCoverage("z", (Span(utc("13:00"), WINDOW.until),))
+
+
+def test_unread_files_may_fill_gaps():
+    files = [file("a1", "12:00", "13:20"), file("a9", "13:50", "15:00")]
+    unclear = Trace("x", files, unknown=1)
+    (log,) = cover_logs([unclear], WINDOW, BERLIN)
+    assert (len(log.spans), log.unclear) == (2, True)
+    assert find_gaps([PathFound("x", [unclear])], WINDOW, BERLIN) == ()
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [
@@ -252,11 +358,13 @@ clocks = st.builds(
 moments = st.none() | st.datetimes(
     datetime(2001, 1, 1), datetime(2099, 1, 1), timezones=st.just(UTC)
 )
+files = st.builds(
+    TraceFile, st.text(), st.builds(FirstStamp, stamps, st.just("log4j")), st.none() | stamps
+)
 traces = st.builds(
     Trace,
     st.text(),
-    st.none() | stamps,
-    st.none() | stamps,
+    st.lists(files, max_size=5),
     st.integers(0, 2),
     st.booleans(),
     st.text(),
@@ -273,6 +381,9 @@ gaps = st.builds(
 def test_no_traces_raise(some, window, clock, missing):
     describe(some, window, clock, 0, missing)
     find_gaps([PathFound("x", some)], window, clock)
+    for log in cover_logs(some, window, clock):
+        assert all(span.begin <= span.end for span in log.spans)
+        assert all(before.end < after.begin for before, after in pairwise(log.spans))
 
 
 @given(st.lists(st.text(alphabet="ab/*.1"), min_size=2), st.text(alphabet="ab/.1"), st.booleans())
@@ -282,7 +393,7 @@ def test_any_names_can_be_compared(paths, file, recurs):
 
 @given(stamps, moments, clocks)
 def test_covered_holds_for_every_moment(stamp, since, clock):
-    one = Trace("x", stamp, stamp)
+    one = Trace("x", [TraceFile("x", FirstStamp(stamp, "log4j"), stamp)])
     if since is not None and describe([one], RequestedWindow(since=since), clock).startswith(
         "covers"
     ):

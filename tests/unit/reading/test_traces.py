@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.reading.stamps import Stamp
+from cucmd.reading.stamps import FirstStamp, Stamp
 from cucmd.reading.traces import last_stamp, read_beginning
 from cucmd.reading.unpack import PIECE, TarMembers, unpacked
-from cucmd.reading.window_coverage import Trace
+from cucmd.reading.window_coverage import Trace, TraceFile
 from rig.tries import tries
 
 BY = datetime(2026, 11, 25, 15, 30)
@@ -168,18 +168,28 @@ def test_traces_of_an_archive(tmp_path):
         assert found.traces == (
             Trace(
                 "log/x*.log",
-                Stamp(FIRST),
-                Stamp(LAST),
+                [
+                    trace_file("log/x00001.log", FIRST),
+                    trace_file("log/x00003.log", FIRST.replace(second=20), LAST),
+                    trace_file("log/x00002.log", FIRST.replace(second=10)),
+                ],
                 file="log/x00001.log",
             ),
-            Trace(
-                long,
-                Stamp(FIRST),
-                Stamp(FIRST.replace(second=1)),
-                file=long,
-            ),
+            Trace(long, [trace_file(long, FIRST, FIRST.replace(second=1))], file=long),
             Trace("none.log", unknown=1, file="none.log"),
         )
+
+
+def trace_file(name: str, first: datetime, end: datetime | None = None) -> TraceFile:
+    return TraceFile(name, FirstStamp(Stamp(first), "log4j"), end and Stamp(end))
+
+
+def test_ends_before_a_jump_are_read(tmp_path):
+    lines = log4j().splitlines(keepends=True)
+    files = {f"a/x{number}.log": b"".join(lines[at:][:10]) for number, at in ((1, 0), (3, 50))}
+    (trace,) = read_beginning(tgz(tmp_path / "a.tgz", files), BY).traces or ()
+    ends = [FIRST.replace(second=9), FIRST.replace(second=59)]
+    assert [one.end and one.end.local for one in trace.files] == ends
 
 
 def test_a_cut_archive_is_partial(tmp_path):
@@ -232,3 +242,32 @@ def test_too_many_midnights_have_no_end(put, day):
     first = read_beginning(path, BY).first
     assert first is not None
     assert last_stamp(path, first, BY) is None
+
+
+@pytest.mark.parametrize(
+    ("times", "following", "last"),
+    [
+        (("13:00:00", "14:10:05"), datetime(2026, 11, 25, 14, 30), "2026-11-25 14:10:05"),
+        (("23:00:00", "00:10:05"), datetime(2026, 11, 26, 0, 30), "2026-11-26 00:10:05"),
+        (("13:00:00", "14:10:05"), datetime(2026, 11, 25, 14, 10, 4), "2026-11-25 14:10:05"),
+    ],
+)
+def test_only_the_tail_is_read(put, times, following, last):
+    begin, *others = times
+    path = put(sdl(begin) + b"x" * 2**20 + b"\n" + sdl(*others).partition(b"\n")[2])
+    first = read_beginning(path, BY).first
+    assert first is not None
+    with path.open("r+b") as file:  # would be the last stamp if the whole file were read
+        file.seek(2**19)
+        file.write(b"\n" + sdl("12:00:00"))
+    found = last_stamp(path, first, BY, FirstStamp(Stamp(following), "sdl"))
+    assert found == Stamp(datetime.fromisoformat(last))
+
+
+def test_days_are_counted_in_all_lines(put):
+    hours = [f"{hour % 24:02}:00:00" for hour in range(13, 50)]
+    path, by = put(sdl(*hours)), datetime(2026, 11, 28)
+    first = read_beginning(path, by).first
+    assert first is not None
+    following = FirstStamp(Stamp(datetime(2026, 11, 27, 20)), "sdl")
+    assert last_stamp(path, first, by, following) == Stamp(datetime(2026, 11, 27, 1))
