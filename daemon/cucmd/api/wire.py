@@ -176,5 +176,6 @@ def _node(job: Job, node: Node) -> wire.Node:
         role=node.role,
         product=node.product,
         version=node.version,
+        phases=node.phases or None,
         **result,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeAlias, cast
 
 import msgspec
 
-from cucmd.job.attempt import MOST_EARLIER, MOST_MESSAGE, EarlierAttempt
+from cucmd.job.attempt import MOST_EARLIER, MOST_MESSAGE, MOST_PHASES, EarlierAttempt, PhaseBegun
 from cucmd.job.coverage import Covered, Gap, LogCoverage
 from cucmd.job.failure import Failure
 from cucmd.job.kind import Result
@@ -110,6 +110,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
                      (cases/coverage_reader.py); None if this was not examined
     gaps             the parts of the window that are missing
     logs             the parts of the window that each of its logs covers
+    phases           when the last attempt entered each phase: the first of them, and the last one
     result           what the work has returned for the node so far; it may change after the node
                      has settled
     may_run          names of captures that were begun before the node was queued last, and may
@@ -144,6 +145,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     gaps: tuple[Gap, ...] = ()
     earlier: tuple[EarlierAttempt, ...] = ()
     logs: tuple[LogCoverage, ...] = ()
+    phases: tuple[PhaseBegun, ...] = ()
 
     @property
     def settled(self) -> bool:
@@ -171,7 +173,8 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
         """Begins an attempt, and forgets the coverage of the files of an earlier attempt."""
         started = self.state.started_at or now
         state = Running(started, Phase.CONNECT)
-        fresh = {"coverage": None, "gaps": (), "logs": ()}
+        phases = (PhaseBegun(Phase.CONNECT.value, now),)
+        fresh = {"coverage": None, "gaps": (), "logs": (), "phases": phases}
         return self._with(state, attempt=attempt, all_announced=False, heard_at=now, **fresh)
 
     def retry(self, retries: int) -> Node[R]:
@@ -187,6 +190,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
             phase=self.state.phase,
             failure=None if why is None else why.code,
             message=None if why is None else why.message[:MOST_MESSAGE],
+            started_at=self.state.started_at,
         )
         return Node(
             self.node,
@@ -231,10 +235,14 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
         since = (state.waits_since or now) if nodes else None
         return self._with(Pending(state.started_at, nodes, since))
 
-    def enter(self, phase: Phase) -> Node[R]:
+    def enter(self, phase: Phase, now: datetime) -> Node[R]:
         if not isinstance(self.state, Running):
             raise ImpossibleTransition(f"{self.node} is {self.status}, not running")
-        return self._with(Running(self.state.started_at, phase))
+        phases = self.phases
+        if phase is not self.state.phase:
+            began = end_of(now, phases[-1].began_at if phases else None)
+            phases = (*phases[: MOST_PHASES - 1], PhaseBegun(phase.value, began))
+        return self._with(Running(self.state.started_at, phase), phases=phases)
 
     def with_coverage(self, what: Covered) -> Node[R]:
         """Returns the node with its coverage, which is only known after the node has settled."""

@@ -146,8 +146,8 @@ class NodeProgress:
         self._change(lambda node: node.begin(now, number))
 
     def phase(self, phase: Phase) -> None:
-        self.last_phase = phase
-        self._change(lambda node: node.enter(phase))
+        self.last_phase, now = phase, self._now()
+        self._change(lambda node: node.enter(phase, now))
 
     def clock(self, zone: str | None, ahead: float) -> None:
         self._change(lambda node: msgspec.structs.replace(node, zone=zone, clock_ahead=ahead))

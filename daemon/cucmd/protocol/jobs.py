@@ -13,7 +13,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from cucmd.job.attempt import EarlierAttempt
+from cucmd.job.attempt import EarlierAttempt, PhaseBegun
 from cucmd.job.capture import CaptureSettings
 from cucmd.job.failure import Failure
 from cucmd.job.request import Request
@@ -56,6 +56,8 @@ class Node(NodeResults, frozen=True):
     # failed before the first prompt and that the daemon repeated by itself are only in the
     # transcript.
     earlier: tuple[EarlierAttempt, ...] | None = None
+    # When its last attempt entered each phase. Of more than 20, the first 19 and the last one.
+    phases: tuple[PhaseBegun, ...] | None = None
     # What was known from a discovery when the job was started. name is the host name by which its
     # cluster knows it. No two nodes of a job have the same name: of two with the same host name,
     # each has "+" and its address at the end. Absent if node is that host name.

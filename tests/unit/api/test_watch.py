@@ -168,7 +168,7 @@ def _after(job: Job, position: int, what: str) -> Job:
     if what == "begin":
         return job.replace_node(position, node.begin(NOW, node.attempt + 1), NOW)
     if what == "phase" and node.status == "running":
-        return job.replace_node(position, node.enter(Phase.TRANSFER), NOW)
+        return job.replace_node(position, node.enter(Phase.TRANSFER, NOW), NOW)
     return job.replace_node(position, node.cancel(NOW), NOW)
 
 

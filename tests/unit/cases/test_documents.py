@@ -64,7 +64,7 @@ def test_captures_that_may_run_are_named():
 def test_earlier_attempts_are_listed():
     refused = failure(Code.AUTH_FAILED, "wrong")
     late = failure(Code.RECEIVER_UNREACHABLE, "no connection came")
-    node = Node("pub").begin(NOW, 1).enter(Phase.TRANSFER).fail(NOW, late).retry(1)
+    node = Node("pub").begin(NOW, 1).enter(Phase.TRANSFER, NOW).fail(NOW, late).retry(1)
     job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("pub"),)).begin(NOW)
     job = job.replace_node(0, node.begin(NOW, 2).fail(NOW, refused), NOW)
     figures = {"pub": ExportedNode()}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.failure import Code, failure
-from cucmd.job.attempt import MOST_EARLIER, MOST_MESSAGE, EarlierAttempt
+from cucmd.job.attempt import MOST_EARLIER, MOST_MESSAGE, MOST_PHASES, EarlierAttempt, PhaseBegun
 from cucmd.job.collect import Collect
 from cucmd.job.job import End, Job, Outcome, outcome
 from cucmd.job.node import ImpossibleTransition, Node, Phase
@@ -29,7 +29,7 @@ def running(name: str) -> Node:
 
 
 def test_node_succeeds() -> None:
-    node = running("a").enter(Phase.TRANSFER).succeed(LATER, ("a note",))
+    node = running("a").enter(Phase.TRANSFER, LATER).succeed(LATER, ("a note",))
     assert (node.status, node.attempt, node.notes) == ("succeeded", 1, ("a note",))
     assert node.state.started_at == NOW
     assert node.state.completed_at == LATER
@@ -44,7 +44,7 @@ def test_node_succeeds() -> None:
     "change",
     [
         lambda node: node.begin(LATER, 2),
-        lambda node: node.enter(Phase.TRANSFER),
+        lambda node: node.enter(Phase.TRANSFER, LATER),
         lambda node: node.succeed(LATER),
         lambda node: node.fail(LATER, LOST),
         lambda node: node.cancel(LATER),
@@ -89,12 +89,31 @@ def test_job_ends_with_last_node() -> None:
 
 def test_retry_keeps_earlier_attempts() -> None:
     timeout = failure(Code.LOGIN_TIMEOUT, "x" * (MOST_MESSAGE + 1))
-    node = running("a").enter(Phase.LOGIN).fail(LATER, timeout).retry(1)
+    node = running("a").enter(Phase.LOGIN, LATER).fail(LATER, timeout).retry(1)
     node = node.begin(LATER, 2).cancel(LATER).retry(2)
     assert node.earlier == (
-        EarlierAttempt(1, LATER, "login", "login_timeout", "x" * MOST_MESSAGE),
-        EarlierAttempt(2, LATER, "connect"),
+        EarlierAttempt(1, LATER, "login", "login_timeout", "x" * MOST_MESSAGE, NOW),
+        EarlierAttempt(2, LATER, "connect", started_at=LATER),
     )
+
+
+def test_phases_have_their_beginnings() -> None:
+    node = running("a").enter(Phase.LOGIN, LATER).enter(Phase.LOGIN, LATER + timedelta(1))
+    node = node.enter(Phase.PREPARE, NOW)  # the clock was set back
+    begun = [(one.phase, one.began_at) for one in node.phases]
+    assert begun == [("connect", NOW), ("login", LATER), ("prepare", LATER)]
+    assert node.succeed(LATER).phases == node.phases
+    again = node.queue_again().begin(LATER, 2)
+    assert again.phases == (PhaseBegun("connect", LATER),)
+
+
+def test_phases_are_limited() -> None:
+    node = running("a")
+    for number in range(MOST_PHASES):
+        node = node.enter((Phase.COMMAND, Phase.TRANSFER)[number % 2], LATER)
+    node = node.enter(Phase.CLOSE, LATER + timedelta(hours=1))
+    assert len(node.phases) == MOST_PHASES
+    assert node.phases[-1] == PhaseBegun("close", LATER + timedelta(hours=1))
 
 
 def test_only_last_attempts_are_kept() -> None:

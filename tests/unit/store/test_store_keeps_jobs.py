@@ -36,7 +36,7 @@ async def test_states_of_nodes_survive(path: Path, make_job: MakeJob) -> None:
     begun = [node.begin(NOW, 2) for node in (running, succeeded, failed, cancelled)]
     nodes = (
         pending,
-        begun[0].enter(Phase.TRANSFER),
+        begun[0].enter(Phase.TRANSFER, NOW),
         begun[1].succeed(NOW, ("one", "two")),
         begun[2].fail(NOW, failure(Code.STALLED, 'it said "\x1b[2J\u2028\x00"')),
         begun[3].cancel(NOW),
@@ -121,7 +121,7 @@ def step(node: Node, what: int, count: int) -> Node:
     if what == 1 or (node.status == "pending" and what in (2, 3)):
         return node.begin(NOW, node.attempt + 1)
     if what == 2:
-        return node.enter(Phase.TRANSFER)
+        return node.enter(Phase.TRANSFER, NOW)
     if what == 3:
         return node.succeed(NOW)
     return node.cancel(NOW) if what == 4 else node.fail(NOW, failure(Code.INTERNAL, "x"))
