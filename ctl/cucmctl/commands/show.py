@@ -9,12 +9,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import get_args
 
 import msgspec
 
 from cucmctl.cli import exits, printer
 from cucmctl.cli.options import (
+    UsageError,
     Verb,
     VerbParser,
     add_job,
@@ -26,7 +28,7 @@ from cucmctl.cli.typed_times import moment, rfc3339
 from cucmctl.client.client import Client
 from cucmctl.client.methods import MOST_LISTED, UNFINISHED
 from cucmctl.commands.lookup import offer
-from cucmctl.text import job_list, render
+from cucmctl.text import job_list, long_text, render
 from cucmctl.text.kind_text import text_of
 from cucmctl.text.window import window
 from cucmd.job.status import JobStatus
@@ -60,9 +62,16 @@ def unfinished_older_than(
 
 def _status_arguments(parser: VerbParser) -> None:
     add_job(parser, nargs="?")
+    parser.add_argument(
+        "--long",
+        action="store_true",
+        help="also when the phases of each node began, and what each of its logs covers",
+    )
 
 
 def _status(arguments: argparse.Namespace) -> int:
+    if arguments.long and arguments.job is None:
+        raise UsageError("--long: needs a JOB")
     with Client(arguments.socket) as client:
         if arguments.job is None:
             newest = client.list(limit=NEWEST)
@@ -71,6 +80,8 @@ def _status(arguments: argparse.Namespace) -> int:
         job = client.status(arguments.job)
     layout = printer.layout(sys.stdout)
     lines = render.show_job(job, datetime.now(UTC), **layout)
+    if arguments.long:
+        lines = chain(lines, long_text.details(job, columns=layout["columns"]))
     seen = render.first_in_view(lines, printer.rows(sys.stdout), layout["columns"])
     return printer.show(text_of(job).complete(job), seen, as_json=arguments.json)
 
@@ -179,7 +190,7 @@ def _show_list(
 COMMANDS = {
     "status": Verb(
         "Shows a job, node by node. Without JOB: the newest jobs, and all that have not\nended.",
-        "  cucmctl status\n  cucmctl --json status 3f2a | jq .nodes",
+        "  cucmctl status 3f2a --long\n  cucmctl --json status 3f2a | jq .nodes",
         "0 done, however the job ended",
         _status_arguments,
         _status,

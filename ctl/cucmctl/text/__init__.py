@@ -9,6 +9,7 @@ discover_text.py  PURE  its subclass for discoveries; also the block for the con
 dry_run_text.py   its subclass for dry runs, and the table of sizes
 health_text.py    PURE  its subclass for health checks, and their findings
 table.py       PURE  tables, their colours, and names that are cut to fit
+long_text.py   the phases of each node, and what each of its logs covers
 remarks.py     why nodes failed, their notes, and gaps in what they sent; equal lines appear once
 listing.py     the files of a node
 job_list.py    a table of jobs

@@ -5,6 +5,7 @@ If the clocks of the nodes show another time, their time follows in brackets.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -29,6 +30,20 @@ def window(since: str, until: str | None, zone: str | None = None) -> str:
     begin, end = begin.astimezone(there), end.astimezone(there)
     theirs = _clock(begin) if until is None else f"{_clock(begin)} to {_clock(end)}"
     return f"{text} ({theirs} {end:%Z})"
+
+
+def periods(spans: Iterable[tuple[datetime, datetime]]) -> str:
+    """Returns `Fri 27 Nov 23:25 to 23:40, 23:52 to Sat 28 Nov 00:25 CET`; "" without a span."""
+    texts, day, zone = [], "", ""
+    for span in spans:
+        ends = []
+        for end in span:
+            at = end.astimezone().replace(second=0)
+            today = "" if _day(at) == day else f"{_day(at)} "
+            day, zone = _day(at), f" {at:%Z}"
+            ends.append(f"{today}{_clock(at)}")
+        texts.append(" to ".join(ends))
+    return ", ".join(texts) + zone
 
 
 def minute(at: datetime, zone: str | None = None) -> str:
