@@ -135,6 +135,7 @@ class Calls:
         async with self._sent_call(frame) as connection:
             replies = Replies(connection, reply, self.socket)
             yield replies
+            # The next call on this connection would read the replies that are still to come.
             if not replies.ended:
                 connection.close()
 
@@ -168,6 +169,8 @@ class Calls:
         """Cancels the block and raises `DaemonUnavailable` after `timeout`, or at `until` on trio's
         clock if that is earlier.
         """
+        # Looked at before the block: once the time is over, the call may have got a connection, and
+        # what had taken the time would not be known any more.
         why = "; all connections of this client were in use" if self._pool.all_used else ""
         begun = trio.current_time()
         ends = begun + (math.inf if self.timeout is None else self.timeout)

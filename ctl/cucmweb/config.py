@@ -220,6 +220,7 @@ def for_addresses(
             f"other machines can reach {exposed[0]}, and nothing is encrypted: listen at a Unix"
             " socket behind a proxy, or use --trusted-network",
         )
+    # A proxy that is trusted at the Unix socket alone names nobody who comes over TCP.
     if tcp and not has_tokens and set(config.proxy.trusted) <= {UNIX}:
         raise ConfigError(
             "listen",

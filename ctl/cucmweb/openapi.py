@@ -74,6 +74,7 @@ def document() -> bytes:
             "schemas": used | bodies,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
+        # {}: at the Unix socket, and behind a proxy that names the caller, no token is needed.
         "security": [{}, {"token": []}],
     }
     return msgspec.json.encode(content)

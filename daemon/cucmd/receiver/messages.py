@@ -42,6 +42,7 @@ class LogIn(msgspec.Struct, frozen=True, tag=True):
     username: str
     password: str
 
+    # Without the password, which would otherwise be in the log with the traceback of a defect.
     def __repr__(self) -> str:
         return f"LogIn(username={self.username!r})"
 

@@ -27,6 +27,7 @@ _UPSERT_DISCOVERY = """
 INSERT INTO discovery (asked, found_at, detail) VALUES (?, ?, ?)
 ON CONFLICT (asked) DO UPDATE SET found_at = excluded.found_at, detail = excluded.detail
 WHERE excluded.found_at >= discovery.found_at"""
+# SQLite takes OFFSET only after LIMIT, and -1 is no limit.
 _DROP_OLDEST_DISCOVERIES = """
 DELETE FROM discovery WHERE asked IN (
     SELECT asked FROM discovery ORDER BY found_at DESC LIMIT -1 OFFSET ?)"""

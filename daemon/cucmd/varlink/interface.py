@@ -168,6 +168,7 @@ def trace(defect: BaseException) -> str:
     Leaves out the texts of the exceptions, since they can quote a request, and so a password.
     """
     parts = []
+    # As Python prints it: `raise ... from None` hides the exception before.
     origin = defect.__cause__ or (None if defect.__suppress_context__ else defect.__context__)
     if origin is not None:
         parts.append(trace(origin))
