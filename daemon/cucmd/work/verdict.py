@@ -98,7 +98,8 @@ def compare(
     cut = [file.path for file in received if not file.closed]
     size = sum(file.size for file in closed)
     broken = f"cut off: {', '.join(cut[:_MOST_NAMED])}; " if cut else ""
-    came = f"{broken}{counted(len(closed), 'file')}, {counted(size, 'byte')} came"
+    whole = f"{counted(len(closed), 'file')}, {counted(size, 'byte')}"
+    came = f"{broken}{whole if closed else 'no complete file'} came"
     if not completed:
         why = "the node went back to its prompt without 'Transfer completed'"
         return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {why}; {came}")
