@@ -114,8 +114,8 @@ class PacketBuffer:
                 packets.append(whole[start + 4 : start + self._needed])
                 start += self._needed
                 self._needed = 4
-        # A copy, so that the beginning of the next packet does not keep all bytes of these packets in
-        # memory.
+        # A copy, so that the beginning of the next packet does not keep all bytes of these packets
+        # in memory.
         self._pieces = [bytes(whole[start:])]
         self._held -= start
         return packets
