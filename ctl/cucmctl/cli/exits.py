@@ -14,8 +14,8 @@ from cucmd.protocol.jobs import Job
 
 # done; the job succeeded
 DONE = 0
-# the job failed; `verify` found files that differ; `reload` failed, or a host key could not be
-# fetched; `delete` or `prune` was answered no
+# the job failed; `export` had no file; `verify` found files that differ; `reload` failed, or a host
+# key could not be fetched; `delete` or `prune` was answered no
 FAILED = 1
 # wrong usage
 USAGE = 2

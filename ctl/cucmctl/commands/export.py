@@ -67,6 +67,9 @@ def _export(arguments: argparse.Namespace) -> int:
             export, path = _make_export(client, arguments, form)
         except TargetExists as error:
             raise UsageError(str(error)) from None
+        except _NoFile as error:
+            printer.note(f"nothing was exported: {error}")
+            return exits.FAILED
         except Damaged as error:
             printer.note(f"{error}; the next export leaves it out")
             return exits.CANNOT_WRITE
@@ -83,6 +86,10 @@ def _export(arguments: argparse.Namespace) -> int:
     return exits.PARTIAL if export.reply.damaged else exits.DONE
 
 
+class _NoFile(Exception):
+    """The export would have no file of a node."""
+
+
 def _make_export(
     client: Client, arguments: argparse.Namespace, form: Format
 ) -> tuple[Export, Path | None]:
@@ -94,14 +101,19 @@ def _make_export(
     In that case the daemon is only told the suspect files, and the user's next export leaves them
     out.
 
-    Raises `Damaged`, `OSError`, and what `_save` raises.
+    Raises `_NoFile`, `Damaged`, `OSError`, and what `_save` raises.
     """
     suspect: tuple[str, ...] | None = None
     while True:
         with client.export(
             arguments.job, nodes=arguments.node, incomplete=arguments.incomplete, suspect=suspect
         ) as export:
-            path = _path(arguments.output, export.reply.name, form)
+            reply = export.reply
+            if not reply.files and not reply.damaged:
+                raise _NoFile(
+                    _left_out(reply.left_out) or "no file came; cucmctl transcript tells why"
+                )
+            path = _path(arguments.output, reply.name, form)
             try:
                 _save(export, path, form, force=arguments.force)
             except Damaged as error:
@@ -187,15 +199,19 @@ def _report(export: Export, path: Path | None, *, as_json: bool) -> None:
         printer.line(printer.visible(str(path)))
     count = render.count_of(reply.files, "file")
     printer.note(f"exported {count}, {render.size(reply.bytes)}")
-    if reply.left_out:
-        number = render.count_of(reply.left_out, "file")
-        printer.note(f"left out: {number} not complete; to include them: --incomplete")
+    if left_out := _left_out(reply.left_out):
+        printer.note(left_out)
     if reply.damaged:
         printer.note(f"left out: {render.count_of(reply.damaged, 'file')} not as received")
     for file in reply.wrong or ():
         printer.note(f"  {file.name or file.node}: {file.path} {file.reason}")
     if reply.damaged and reply.damaged > len(reply.wrong or ()):
         printer.note("  summary.txt lists more")
+
+
+def _left_out(count: int) -> str:
+    number = render.count_of(count, "file")
+    return f"left out: {number} not complete; to include them: --incomplete" if count else ""
 
 
 def _fields(export: Export) -> dict[str, object]:
@@ -273,7 +289,7 @@ COMMANDS = {
         "Files that are incomplete, or have changed since they were received, are left out.",
         "  cucmctl export 3f2a -o case-698123456.zip\n"
         "  cucmctl export 3f2a --format tar -o - | ssh archive 'cat > 3f2a.tar'",
-        "0 done, 3 files are left out because they are damaged, 74 not written",
+        "0 done, 1 there is no file, 3 files are left out because they are damaged, 74 not written",
         _export_arguments,
         _export,
         keeps_files,

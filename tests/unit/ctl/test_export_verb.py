@@ -95,3 +95,24 @@ def test_local_names_may_be_any_bytes(
     assert names_in(made) == ["a"]
     said = json.loads(capsys.readouterr().out)["path"]
     assert said == str(made.absolute()).replace("\udce9", "\\xe9")
+
+
+@pytest.mark.parametrize(("left_out", "said"), [(0, "no file came"), (2, "--incomplete")])
+@pytest.mark.parametrize("output", ["x.zip", "x/", "-"])
+def test_nothing_to_export_leaves_nothing(
+    daemon: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    left_out: int,
+    said: str,
+    output: str,
+) -> None:
+    empty = Export(daemon, ExportReply(JOB_ID, "x", daemon.length, 0, 0, left_out))
+    monkeypatch.setattr(Client, "export", lambda *_, **__: empty)
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", "3f2a", "-o", output]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert said in printed.err
+    assert list(tmp_path.iterdir()) == []
