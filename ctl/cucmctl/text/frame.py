@@ -29,6 +29,7 @@ from cucmctl.text.remarks import (
     describe_waiting,
     fold_equal_failures,
     short_names,
+    with_names,
     without_node_name,
 )
 from cucmctl.text.table import LEAST_NAME, cut_mark, distinct_names
@@ -196,14 +197,16 @@ class Frame:
         if node.status == "failed" and node.error:
             if others:
                 line.append(f"and {others} more: ", STYLES["failed"])
-            return line.append(printer.visible(without_node_name(node, node.error)))
+            said = printer.visible(without_node_name(node, node.error))
+            return line.append(with_names(said, self._short_names))
         if self._text.sends_nothing_now(node):
             return line.append(_left(left, self._text.left_suffix))
         if node.status == "pending":
             if node.waits_for:
                 waited = render.duration(pace.waiting(node, self._at))
                 line.append(
-                    f"{describe_waiting(node, self._short_names)} ({waited})", STYLES["pending"]
+                    f"{with_names(describe_waiting(node), self._short_names)} ({waited})",
+                    STYLES["pending"],
                 )
             return line
         files, size = render.figures(node, self._job.collection)

@@ -17,7 +17,7 @@ from cucmctl.cli import exits
 from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import render
 from cucmctl.text.kind_text import KindText
-from cucmctl.text.remarks import wrapped
+from cucmctl.text.remarks import short_names, with_names, wrapped
 from cucmctl.text.table import paint
 from cucmd.job.health import BAD, GOOD, LOOK, UNREAD, Finding, compare_nodes
 from cucmd.protocol.jobs import Job, JobSummary, Node
@@ -65,8 +65,10 @@ TEXT = HealthText()
 def complete(job: Job) -> Job:
     """Returns the job with the findings that can only be made by comparing its nodes."""
     between: dict[str, list[Finding]] = {}
+    names = short_names(job.nodes)
     for name, finding in compare_nodes([(node.node, node.health) for node in job.nodes]):
-        between.setdefault(name, []).append(finding)
+        says = with_names(finding.says, names)
+        between.setdefault(name, []).append(replace(finding, says=says))
     nodes = list(job.nodes)
     for at, node in enumerate(nodes):
         if node.health is not None and (more := between.get(node.node)):

@@ -47,9 +47,13 @@ def remarks(job: Job, *, columns: int | None = None, ascii_only: bool = False) -
     text, names = text_of(job), short_names(job.nodes)
     by_node = chain(
         ((node, _gaps_of(node, all_names=all_names)) for node in job.nodes),
-        ((node, _remarks_of(node, text, mark, names)) for node in job.nodes),
+        ((node, _remarks_of(node, text, mark)) for node in job.nodes),
     )
-    for line in _grouped(by_node, all_names=all_names, marks=(GAP, mark)):
+    named = (
+        (node, [(with_names(said, names), hint) for said, hint in of_node])
+        for node, of_node in by_node
+    )
+    for line in _grouped(named, all_names=all_names, marks=(GAP, mark)):
         yield from wrapped(line, columns)
 
 
@@ -70,7 +74,7 @@ def notes(nodes: Iterable[Node]) -> Iterator[str]:
 def waiting_lines(nodes: Sequence[Node]) -> Iterator[str]:
     """Yields which nodes wait for the login on other nodes."""
     names = short_names(nodes)
-    lines = ((node, describe_waiting(node, names)) for node in nodes)
+    lines = ((node, with_names(describe_waiting(node), names)) for node in nodes)
     by_node = ((node, [(line, "")] if line else []) for node, line in lines)
     yield from _grouped(by_node, all_names=False)
 
@@ -97,13 +101,10 @@ def _grouped(
             yield f"  hint: {hint}"
 
 
-def _remarks_of(
-    node: Node, kind: KindText, mark: str, names: Mapping[str, str]
-) -> Iterator[tuple[str, str]]:
+def _remarks_of(node: Node, kind: KindText, mark: str) -> Iterator[tuple[str, str]]:
     """Yields each remark about a node, without its name, with its hint or "".
 
-    mark   precedes a failure, which is then shortened to one clause; "" to show the whole message
-    names  the `short_names` of the job
+    mark  precedes a failure, which is then shortened to one clause; "" to show the whole message
     """
     failure = node.failure
     if failure is not None:
@@ -125,7 +126,7 @@ def _remarks_of(
         why = f"{without_node_name(node, earlier.message or '')} ({earlier.failure})"
         text = f"attempt {earlier.attempt} ended {ended}: {why if earlier.failure else 'cancelled'}"
         yield visible(text), ""
-    if waiting := describe_waiting(node, names):
+    if waiting := describe_waiting(node):
         yield waiting, ""
     yield from _notes_of(node)
     for still in kind.may_still_run(node):
@@ -167,13 +168,19 @@ def short_names(nodes: Iterable[Node]) -> dict[str, str]:
     return {node.node: node.short_name for node in nodes}
 
 
-def describe_waiting(node: Node, names: Mapping[str, str]) -> str:
-    """Returns `waits for the login on cucm-pub`, or "" if the node does not wait.
+def with_names(text: str, names: Mapping[str, str]) -> str:
+    """Puts the short name in place of each node in a text. names: the `short_names` of the job."""
+    for node, name in names.items():
+        if node != name and node in text:  # not within 10.0.0.12 or 10.0.0.1:2022
+            pattern = rf"(?<![\w.:-]){re.escape(node)}(?!\w|[.:-]\w)"
+            text = visible(name).join(re.split(pattern, text))
+    return text
 
-    names  the `short_names` of the job
-    """
-    others = [visible(names.get(other, other)) for other in node.waits_for or ()]
-    return f"waits for the login on {join_names(others, all_names=False)}" if others else ""
+
+def describe_waiting(node: Node) -> str:
+    """Returns `waits for the login on 127.1.1.1`, or "" if the node does not wait."""
+    names = [visible(name) for name in node.waits_for or ()]
+    return f"waits for the login on {join_names(names, all_names=False)}" if names else ""
 
 
 def _notes_of(node: Node) -> Iterator[tuple[str, str]]:

@@ -96,3 +96,22 @@ def test_findings_between_nodes(job, node) -> None:
     assert found.nodes[2].health.findings[-1].state == BAD
     other = job(node("a", "succeeded"))
     assert health_text.complete(other) == other
+
+
+def test_compared_nodes_have_host_names(job, node):
+    nodes = [
+        node(
+            f"10.0.0.{at}",
+            "succeeded",
+            name=f"cucm{at}",
+            health=Health(
+                (Finding("clock", GOOD, "x"),),
+                address=f"10.0.0.{at}",
+                named=("10.0.0.1",),
+                clock_ahead=ahead,
+            ),
+        )
+        for at, ahead in ((1, 0.0), (2, 900.0))
+    ]
+    shown = "\n".join(health_text.lines(health_text.complete(job(*nodes, kind="health"))))
+    assert "ahead of that of cucm1" in shown

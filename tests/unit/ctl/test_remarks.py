@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cucmctl.text.remarks import fold_equal_failures, without_node_name
+from cucmctl.text.remarks import fold_equal_failures, with_names, without_node_name
 from cucmd.job.coverage import Gap
 from cucmd.job.failure import Failure
 from unit.ctl.conftest import remarks_of
@@ -115,3 +115,15 @@ def test_remarks_name_hosts(node):
     asked = node("10.0.0.1", "failed", error="10.0.0.1: refused", name="pub")
     waits = node("10.0.0.2", "pending", waits_for=("10.0.0.1",), name="sub")
     assert remarks_of(asked, waits) == ["pub: refused", "sub: waits for the login on pub"]
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("not tried: 10.0.0.1 refused it", "not tried: pub refused it"),
+        ("10.0.0.1: refused", "pub: refused"),
+        ("10.0.0.12, 10.0.0.1:2022, 110.0.0.1 and 10.0.0.1.example.org", None),
+    ],
+)
+def test_messages_name_other_hosts(said, shown):
+    assert with_names(said, {"10.0.0.1": "pub"}) == (shown or said)
