@@ -120,8 +120,7 @@ async def test_coverage_is_one_change(cases):
     assert cases.told == [before, after]
 
 
-async def test_slow_nodes_delay_no_other(cases, monkeypatch):
-    monkeypatch.setattr("cucmd.cases.coverage_reader._FIRST_STORED", 0.01)
+async def test_slow_nodes_delay_no_other(cases):
     endless, stored = ForEver(cases, "odd.log"), trio.Event()
     await cases.job(succeeded("odd"), *(succeeded(name) for name in ("pub", "sub")))
     for path in ("odd/odd.log", "pub/a.log", "sub/b.log"):

@@ -64,10 +64,13 @@ def test_a_stop_leaves_the_rest_for_later(directory):
     assert not directory.exists()
 
 
-def test_an_error_is_raised(directory, monkeypatch):
-    def refuse(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied", "a.txt")
+def test_an_error_is_raised(directory):
+    class AddsFiles(threading.Event):
+        """Stands for another process that puts files into the folder while it is removed."""
 
-    monkeypatch.setattr(os, "unlink", refuse)
-    with pytest.raises(PermissionError):
-        remove_directory(directory, threading.Event())
+        def is_set(self) -> bool:
+            (directory / "pub" / "late").touch()
+            return False
+
+    with pytest.raises(OSError, match="not empty"):
+        remove_directory(directory, AddsFiles())
