@@ -14,7 +14,8 @@
 `Client` has the methods `start`, `start_cluster`, `collect`, `run`, `check`, `health`, `capture`,
 `follow`, `discover`, `output`, `stop`, `retry`, `status`, `list`, `list_page`, `label`, `files`,
 `export`, `verify`, `transcript`, `cancel`, `delete`, `prune`, `watch`, `wait`, `clusters`,
-`profiles`, `credentials`, `host_keys`, `add_host_key`, `forget_host_key` and `reload`.
+`profiles`, `credentials`, `all_logins`, `keep_login`, `forget_login`, `host_keys`, `add_host_key`,
+`forget_host_key` and `reload`.
 They return structs of `cucmd.protocol`. They raise `ClientError` (each error of the daemon has a
 class of its own), `TimeoutError`, or `TypeError` for a wrong call, for example a single text where
 a list is expected.

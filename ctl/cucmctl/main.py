@@ -52,6 +52,8 @@ GROUPS = {
         "clusters": ("known", "known clusters"),
         "profiles": ("known", "sets of paths"),
         "credentials": ("known", "known logins"),
+        "login": ("login", "type a password once"),
+        "logout": ("login", "forget the password"),
         "hostkeys": ("known", "known host keys"),
         "reload": ("change", "read configuration"),
     },

@@ -59,7 +59,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "clusters berlin": {"": "[]Cluster"},
     "profiles": {"": "[]Profile"},
     "profiles sip": {"": "[]Profile"},
-    "credentials": {"": "[]Credential"},
+    "credentials": {"": "Credentials"},
     "hostkeys": {"": "[]HostKey"},
     "reload": {"": "Reload"},
     "prune --keep 1000 --yes": {"": "Prune"},

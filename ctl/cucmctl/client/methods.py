@@ -296,6 +296,41 @@ def credentials() -> MethodCall[tuple[knowledge.Credential, ...]]:
     return MethodCall("Credentials", {}, reply, lambda reply: reply.credentials)
 
 
+def all_logins() -> MethodCall[knowledge.CredentialsReply]:
+    """Returns the credentials, and the logins that are kept for this user, without passwords."""
+    return MethodCall("Credentials", {}, knowledge.CredentialsReply, whole_reply)
+
+
+def keep_login(
+    nodes: Sequence[str],
+    *,
+    login: Login,
+    duration: float | None = None,
+    accept_nodes: bool = False,
+) -> MethodCall[tuple[knowledge.KeptLogin, ...]]:
+    """Lets the daemon keep a login in memory, for calls of this user without a password.
+
+    nodes         the nodes and clusters to which it may be sent
+    duration      seconds; 30 minutes if None, at most 12 hours
+    accept_nodes  it may also be sent to nodes that these nodes have named in a discovery
+
+    The login is not tried. Returns all logins that are kept for this user. Raises `InvalidRequest`.
+    """
+    request = knowledge.KeepLoginRequest(
+        texts("nodes", nodes), login, duration, accept_nodes or None
+    )
+    return MethodCall("KeepLogin", request, knowledge.KeepLoginReply, lambda reply: reply.logins)
+
+
+def forget_login(nodes: Sequence[str] | None = None) -> MethodCall[knowledge.ForgetLoginReply]:
+    """Lets the daemon forget the logins that are kept for `nodes`, or all logins of this user.
+
+    The reply says how many there were. A job that runs goes on with its login.
+    """
+    request = knowledge.ForgetLoginRequest(texts_or_none("nodes", nodes))
+    return MethodCall("ForgetLogin", request, knowledge.ForgetLoginReply, whole_reply)
+
+
 def host_keys() -> MethodCall[tuple[knowledge.HostKey, ...]]:
     """Returns the host keys of nodes that the daemon knows."""
     reply = knowledge.ListHostKeysReply

@@ -7,6 +7,7 @@
     capture.py    `capture`
     follow.py     `follow`
     discover.py   `discover`
+    login.py      `login` and `logout`
     begin.py      shared by the verbs that start a job
     lookup.py     checks names before anybody is asked for a password
     watch.py      `watch`, `wait` and `events`; also what `--wait` and `--watch` do

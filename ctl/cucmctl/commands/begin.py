@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from cucmctl.cli import exits, password, printer
 from cucmctl.cli.options import OnlyOnce, UsageError, add_label, count, labels_of, seconds
@@ -45,11 +45,13 @@ COLLECTING = ON_NODES | {
     "command": "seconds for each file get",
     "stall": "seconds without a byte in a transfer",
 }
+# The fields that the daemon calls wrong if no kept login counts, or not for all nodes.
+NEEDS_PASSWORD = ("login", "login.kept")
 LABEL_HELP = "label of the job, such as case=698123456"
 
 
-def add_login_options(parser: argparse.ArgumentParser) -> None:
-    """Declares --user, --password-file and --credential."""
+def add_login_options(parser: argparse.ArgumentParser, *, credential: bool = True) -> None:
+    """Declares --user, --password-file and, if wanted, --credential."""
     group = parser.add_argument_group("login on the nodes")
     group.add_argument(
         *("-u", "--user"),
@@ -64,9 +66,13 @@ def add_login_options(parser: argparse.ArgumentParser) -> None:
         action=OnlyOnce,
         help="file with the password in its first line; - is standard input",
     )
-    secret.add_argument(
-        "--credential", metavar="NAME", action=OnlyOnce, help="name of a credential of the daemon"
-    )
+    if credential:
+        secret.add_argument(
+            "--credential",
+            metavar="NAME",
+            action=OnlyOnce,
+            help="name of a credential of the daemon",
+        )
 
 
 def add_timeouts(group: argparse._ActionsContainer, timeouts: Mapping[str, str]) -> None:
@@ -151,9 +157,13 @@ def _without_user(node: str, arguments: argparse.Namespace) -> str:
     return host
 
 
-def login_of(arguments: argparse.Namespace, user_of_job: str | None = None) -> Login:
-    """Returns the login. Asks for the password on the terminal if only a user was given.
+def login_of(
+    arguments: argparse.Namespace, kept: Collection[str] = (), user_of_job: str | None = None
+) -> Login:
+    """Returns the login. If only a user was given, whose login is not kept, asks for the password
+    on the terminal.
 
+    kept         the users whose logins are kept
     user_of_job  the user if the arguments name none
     """
     if arguments.credential is not None:
@@ -163,11 +173,14 @@ def login_of(arguments: argparse.Namespace, user_of_job: str | None = None) -> L
         return Login()
     if arguments.password_file is not None:
         return Login(username=user, password=password.from_file(arguments.password_file, user))
+    return Login(username=user, kept=True) if user in kept else _typed_login(user)
+
+
+def _typed_login(user: str) -> Login:
     return Login(username=user, password=password.from_terminal(user))
 
 
 OnStart: TypeAlias = Callable[[Client, Job, argparse.Namespace], int]
-L = TypeVar("L")
 
 
 def and_follow(describe: Callable[[Job], str], view: Callable[[], View]) -> OnStart:
@@ -190,40 +203,48 @@ class AskingInterrupted(KeyboardInterrupt):
 def begin(
     client: Client,
     arguments: argparse.Namespace,
-    ask: Callable[[], L],
-    call: Callable[[L], Job],
+    ask: Callable[[], Login],
+    call: Callable[[Login], Job],
     *,
     done: str = "started",
     on_start: OnStart | None = None,
 ) -> int:
     """Starts the job, and follows it if the user wants that. Returns the exit code.
 
-    ask       returns the login; may ask for a password
+    ask       returns the login; may ask for a password. If it returns a kept login that does not
+              count for this job, or no more, the password is asked for
     call      starts the job with that login
     done      the word in messages for what `call` has done with the job: "started" or "queued
               again"
     on_start  is called once the job is started, and returns the exit code; without it, the options
               of `add_wait_options` decide
     """
-    try:
-        login = ask()
-    except KeyboardInterrupt:
-        printer.note("interrupted; nothing was started")
-        return exits.INTERRUPTED
-    try:
-        job = call(login)
-    except AskingInterrupted:
-        printer.note("nothing else was started")
-        return exits.INTERRUPTED
-    except KeyboardInterrupt:
-        printer.note("interrupted before the daemon answered; did the job start? cucmctl list")
-        return exits.INTERRUPTED
-    except InvalidRequest as error:
-        wrong = error.parameters
-        if wrong.parameter != "login.credential" or arguments.credential is not None:
-            raise
-        reason = f"the login of its cluster cannot be used: {wrong.reason}"
-        raise InvalidRequest.make("nodes", reason) from None
+    job: Job | None = None
+    while job is None:
+        try:
+            login = ask()
+        except KeyboardInterrupt:
+            printer.note("interrupted; nothing was started")
+            return exits.INTERRUPTED
+        try:
+            job = call(login)
+        except AskingInterrupted:
+            printer.note("nothing else was started")
+            return exits.INTERRUPTED
+        except KeyboardInterrupt:
+            printer.note("interrupted before the daemon answered; did the job start? cucmctl list")
+            return exits.INTERRUPTED
+        except InvalidRequest as error:
+            wrong = error.parameters
+            if login.kept and wrong.parameter in NEEDS_PASSWORD:
+                if wrong.parameter == "login.kept":
+                    printer.note(f"the login {wrong.reason}")
+                ask = partial(_typed_login, login.username or "")
+                continue
+            if wrong.parameter != "login.credential" or arguments.credential is not None:
+                raise
+            reason = f"the login of its cluster cannot be used: {wrong.reason}"
+            raise InvalidRequest.make("nodes", reason) from None
     client.close()
     try:
         return (on_start or _report)(client, job, arguments)
@@ -276,7 +297,7 @@ def begin_on_nodes(
     chosen, labels = timeouts_of(arguments, timeouts), labels_of("--label", arguments.label)
     check_user(arguments)
     with Client(arguments.socket) as client:
-        lookup.check_operator(client, arguments.credential)
+        kept = lookup.check_operator(client, arguments.credential)
         check(client)
         if arguments.cluster_of is not None:
             targets = discovered = lookup.find_nodes(client, [arguments.cluster_of])
@@ -286,6 +307,7 @@ def begin_on_nodes(
             discovered = lookup.only_publishers(client, targets, verb)
         if discovered or arguments.user is not None:
             check_early()
+        to_ask = list(discovered)
 
         def wait(job: Job) -> Job:
             """Waits for the end of a discovery. Raises `AskingInterrupted` at Ctrl-C."""
@@ -302,9 +324,12 @@ def begin_on_nodes(
             return job
 
         def start(login: Login) -> Job:
-            for name in discovered:
+            while to_ask:  # not again if the start is refused and called with another login
                 tell = printer.note
-                discover_first(client, name, login=login, timeouts=chosen, tell=tell, wait=wait)
+                discover_first(
+                    client, to_ask[0], login=login, timeouts=chosen, tell=tell, wait=wait
+                )
+                del to_ask[0]
             how = How(
                 timeouts=chosen,
                 concurrency=arguments.concurrency,
@@ -320,4 +345,5 @@ def begin_on_nodes(
                     lookup.check_exist(client, targets)
                 raise
 
-        return begin(client, arguments, partial(login_of, arguments), start, on_start=on_start)
+        login = partial(login_of, arguments, kept)
+        return begin(client, arguments, login, start, on_start=on_start)

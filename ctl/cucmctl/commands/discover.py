@@ -83,14 +83,14 @@ def _discover(arguments: argparse.Namespace) -> int:
     labels = labels_of("--label", arguments.label)
     check_user(arguments)
     with Client(arguments.socket) as client:
-        lookup.check_operator(client, arguments.credential)
+        kept = lookup.check_operator(client, arguments.credential)
         [arguments.publisher] = lookup.find_nodes(client, [arguments.publisher])
         lookup.check_names(client, [arguments.publisher])
         before = _known(client, arguments.publisher)
         return begin(
             client,
             arguments,
-            lambda: login_of(arguments),
+            lambda: login_of(arguments, kept),
             lambda login: _ask(
                 client,
                 arguments.publisher,

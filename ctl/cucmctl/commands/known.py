@@ -136,18 +136,29 @@ def _keys(profile: Profile) -> Iterator[str]:
 
 def _credentials(arguments: argparse.Namespace) -> int:
     with Client(arguments.socket) as client:
-        found = client.credentials()
+        reply = client.all_logins()
     rows = []
-    for credential in found:
+    for credential in reply.credentials:
         clusters = [f"cluster {name}" for name in credential.clusters or ()]
         sent_to = (
             ", ".join((*clusters, *(credential.nodes or ()))) if credential.tied else "any node"
         )
-        rows.append((credential.name, sent_to))
-    colour = printer.in_colour(sys.stdout)
-    lines = table(("CREDENTIAL", "IS SENT TO"), rows, right="", colour=colour)
-    none = "the daemon was given no credentials"
-    return printer.show(found, lines, as_json=arguments.json, none=none)
+        rows.append((credential.name, sent_to, ""))
+    for login in reply.logins or ():
+        named = " and nodes that it has named" if login.accept_nodes else ""
+        until = render.local(login.until)
+        rows.append((f"your login as {login.username}", f"{login.target}{named}", until))
+    columns = 3 if reply.logins else 2
+    lines = table(
+        ("CREDENTIAL", "IS SENT TO", "UNTIL")[:columns],
+        [row[:columns] for row in rows],
+        right="",
+        colour=printer.in_colour(sys.stdout),
+    )
+    if not rows and not arguments.json:
+        printer.note("the daemon was given no credentials, and keeps no login of yours")
+        return exits.DONE
+    return printer.show(reply, lines, as_json=arguments.json)
 
 
 ACTIONS = ("list", "add", "forget")
@@ -224,8 +235,9 @@ COMMANDS = {
         _profiles,
     ),
     "credentials": Verb(
-        "Lists the credentials of the daemon by name, and the nodes to which they may be sent.",
-        "  cucmctl credentials\n  cucmctl --json credentials | jq -r '.[].name'",
+        "Lists the credentials of the daemon by name, and the nodes to which they may be sent.\n"
+        "Also lists the logins that cucmctl login keeps for you. No password is shown.",
+        "  cucmctl credentials\n  cucmctl --json credentials | jq -r '.credentials[].name'",
         "0 done",
         no_arguments,
         _credentials,

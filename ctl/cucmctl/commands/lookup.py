@@ -106,13 +106,21 @@ def check_known(
             raise error
 
 
-def check_operator(client: Client, credential: str | None = None) -> None:
-    """Raises `NotPermitted` if this user may only look, and `CredentialNotFound`.
+def check_operator(client: Client, credential: str | None = None) -> set[str]:
+    """Returns the users on nodes whose logins are kept, see `cucmctl login`.
 
     Only operators may see the credentials, so a user who may not start or delete anything is
-    refused here, and not after a question.
+    refused here, and not after a question. Raises `NotPermitted`, and `CredentialNotFound`.
     """
-    check_known(credential, client.credentials, CredentialNotFound)
+    users: set[str] = set()
+
+    def ask() -> Iterable[Credential]:
+        reply = client.all_logins()
+        users.update(login.username for login in reply.logins or ())
+        return reply.credentials
+
+    check_known(credential, ask, CredentialNotFound)
+    return users
 
 
 def offer(client: Client, text: str) -> str:

@@ -28,6 +28,7 @@ from cucmctl.client.errors import InvalidRequest, ProfileNotFound
 from cucmctl.commands import lookup
 from cucmctl.commands.begin import (
     COLLECTING,
+    NEEDS_PASSWORD,
     add_job_options,
     add_login_options,
     add_try_all,
@@ -225,23 +226,23 @@ def _retry(arguments: argparse.Namespace) -> int:
     with Client(arguments.socket) as client:
 
         def ask() -> Login:
-            lookup.check_operator(client, arguments.credential)
+            kept = lookup.check_operator(client, arguments.credential)
             user = arguments.user or client.status(arguments.job).username
             if arguments.credential is None and not user:
                 text = "--user: is needed, since the job has no user; give it, or --credential"
                 raise UsageError(text)
-            return login_of(arguments, user)
+            return login_of(arguments, kept, user)
 
-        def retry(login: Login | None) -> Job:
+        def retry(login: Login) -> Job:
             return client.retry(arguments.job, nodes, login=login, try_all=arguments.try_all)
 
         if {arguments.user, arguments.password_file, arguments.credential} == {None}:
             # Only the daemon knows which nodes are meant and whether it has a login for them. So a
             # password is asked for only if nothing but the login is missing.
             try:
-                return begin(client, arguments, lambda: None, retry, done="queued again")
+                return begin(client, arguments, Login, retry, done="queued again")
             except InvalidRequest as error:
-                if error.parameters.parameter != "login":
+                if error.parameters.parameter not in NEEDS_PASSWORD:
                     raise
         return begin(client, arguments, ask, retry, done="queued again")
 

@@ -82,7 +82,7 @@ TICK = 0.5
 # same time would take the processor from the save, for which the caller of the cancel waits.
 SAVE_FIRST = 0.1
 # The hint for a node that has refused a login of `plan/kept_logins.py`.
-FORGOTTEN = "the daemon has forgotten this login; check the password, and keep it: cucmctl login"
+FORGOTTEN = "the daemon has forgotten this login; check it, and log in again: cucmctl login"
 
 
 class JobRun:

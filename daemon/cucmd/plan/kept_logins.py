@@ -115,6 +115,8 @@ class KeptLogins:
             for target, name in targets.items()
         ]
         self._changed.set()
+        for name in targets.values():
+            log.info("a login of uid %d for %s is kept for %d s", owner[0], name, seconds)
 
     def forget(self, owner: Owner, targets: Collection[Target] | None) -> int:
         """Forgets the logins for these targets, or all logins of this owner. Returns how many."""

@@ -39,7 +39,7 @@ def test_credential_needs_no_question(canned, ctl, known):
     known()
     done = ctl("retry", "3f2a")
     assert (done.returncode, done.stdout, done.stderr) == (0, "3f2a00112233\n", "")
-    assert sent(canned) == {"job_id": "3f2a"}
+    assert sent(canned) == {"job_id": "3f2a", "login": {}}
 
 
 def test_password_is_asked_for_again(canned, terminal, known):
