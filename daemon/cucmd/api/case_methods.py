@@ -65,7 +65,7 @@ class CaseMethods:
             reading = self._held(job, file_pages(self._store, job.job_id, nodes))
             async with aclosing(reading) as all_pages:
                 async for page in all_pages:
-                    files = tuple(file_to_wire(file, node) for file, node in page)
+                    files = tuple(file_to_wire(file, node, job.work) for file, node in page)
                     yield StreamReply(wire.FilesReply(files))
         yield StreamReply(wire.FilesReply(()), continues=False)
 

@@ -79,7 +79,7 @@ class ExportMethods:
                 job = await self._coverage.wait_for_coverage(job, _WAIT_FOR_COVERAGE)
                 if request.suspect:
                     nodes, suspect = nodes_by_name(job, names), frozenset(request.suspect)
-                    checking = self._verifier.verify(job_id, directory, nodes, suspect)
+                    checking = self._verifier.verify(job, directory, nodes, suspect)
                     async with aclosing(checking) as checked:
                         async for _ in checked:
                             pass  # the verifier notes in `damaged` what is wrong
@@ -120,7 +120,7 @@ class ExportMethods:
                 replied_at = trio.current_time()
                 directory = self._supervisor.directory(job.job_id)
                 nodes = nodes_by_name(job, names)
-                checking = self._verifier.verify(job.job_id, directory, nodes)
+                checking = self._verifier.verify(job, directory, nodes)
                 async with self._verifying, aclosing(checking) as all_files:
                     async for file, node, why in all_files:
                         files, size = files + 1, size + file.size

@@ -13,6 +13,7 @@ from cucmd.cases.documents import printable_path, utc_from_seconds
 from cucmd.cases.files import is_counted, name_on_node
 from cucmd.job import work_request
 from cucmd.job.job import End, Job
+from cucmd.job.kind import Kind
 from cucmd.job.node import Node, Running
 from cucmd.job.work import RESULT_MEMBERS
 from cucmd.protocol import cases as wire_cases
@@ -107,13 +108,13 @@ def summary_to_wire(job: Job | JobRow) -> wire.JobSummary:
     )
 
 
-def file_to_wire(file: ReceivedFile, node: Node) -> wire_cases.File:
+def file_to_wire(file: ReceivedFile, node: Node, work: Kind) -> wire_cases.File:
     return wire_cases.File(
         node=file.node,
         path=printable_path(name_on_node(file, node)),
         size=file.size,
         complete=file.complete,
-        exported=file.complete and is_counted(file, node),
+        exported=file.complete and is_counted(file, node, work),
         sha256=file.sha256 or None,
         attempt=file.attempt,
         modified=utc_from_seconds(file.modified),

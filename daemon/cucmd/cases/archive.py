@@ -210,7 +210,7 @@ class Archive:
                 yield [(file, node) for file, node in page if self._is_exported(file, node)]
 
     def _is_exported(self, file: ReceivedFile, node: Node) -> bool:
-        wanted = is_counted(file, node) and (file.complete or self._incomplete)
+        wanted = is_counted(file, node, self._job.work) and (file.complete or self._incomplete)
         return wanted and file.path not in self._damaged
 
     def _entry(self, file: ReceivedFile, node: Node) -> TarEntry:
@@ -237,13 +237,13 @@ class Archive:
     def _measure_page(self, page: Page) -> int:
         """Counts the files of a page. Returns how many bytes of the tar are sent for them."""
         for file, node in page:
-            if is_counted(file, node) and (file.complete or self._incomplete):
+            if is_counted(file, node, self._job.work) and (file.complete or self._incomplete):
                 known = self._damaged.get(file.path)
                 if wrong := known or _wrong_on_disk(self._directory / file.path, file.size):
                     self._damaged[file.path] = wrong
                     name = documents.printable_path(name_on_node(file, node))
                     self._figures[file.node].damaged[name] = wrong
-            if is_counted(file, node):
+            if is_counted(file, node, self._job.work):
                 # A node makes a folder `IP/DATE` for each command and pushes its own folders into
                 # it. A file that two attempts left incomplete is counted once, and not at all if
                 # one attempt has it complete.

@@ -243,7 +243,7 @@ class CoverageReader:
                 files = [
                     (file.path, name_on_node(file, node))
                     for file, _ in page
-                    if file.complete and is_counted(file, node) and not is_output(file, node)
+                    if file.complete and is_counted(file, node, work) and not is_output(file, node)
                 ]
                 for position in range(0, len(files), _IN_A_FRAME):
                     await worker.send(TracePage(tuple(files[position : position + _IN_A_FRAME])))

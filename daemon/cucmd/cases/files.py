@@ -2,7 +2,7 @@
 
 If a node succeeded, only the files of its last attempt count; otherwise all its files count. The
 last attempt collects the files of a failed attempt again, under other paths, since a node makes a
-new folder for each command.
+new folder for each command. Of work that `adds_up`, the files of all attempts count.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from cucmd import durable
 from cucmd.job.job import Job
-from cucmd.job.kind import OUTPUT
+from cucmd.job.kind import OUTPUT, Kind
 from cucmd.job.node import Node, Succeeded
 from cucmd.node_name import folder_of
 from cucmd.received_file import ReceivedFile
@@ -32,8 +32,9 @@ def nodes_by_name(job: Job, names: Sequence[str] | None) -> dict[str, Node]:
     return {node.node: node for node in job.nodes if names is None or node.node in names}
 
 
-def is_counted(file: ReceivedFile, node: Node) -> bool:
-    return not isinstance(node.state, Succeeded) or file.attempt == node.attempt
+def is_counted(file: ReceivedFile, node: Node, work: Kind) -> bool:
+    last = file.attempt == node.attempt
+    return last or work.adds_up or not isinstance(node.state, Succeeded)
 
 
 def is_directory_gone(job: Job, directory: Path) -> bool:

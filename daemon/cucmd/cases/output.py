@@ -123,8 +123,8 @@ async def list_outputs(
     """Lists one output for each command of a node that has any, in the order of the commands.
 
     If several attempts have kept the output of a command, the last complete output is listed, or
-    the last one if none is complete. written: outputs that are whole on disk, but may not be in the
-    store. Raises `StoreFailed`.
+    the last one if none is complete; of work that `adds_up`, the outputs of all attempts. written:
+    outputs that are whole on disk, but may not be in the store. Raises `StoreFailed`.
     """
     outputs = f"{node_folder(node)}/{OUTPUT}/"
     files = {file.path: file for file in written}
@@ -134,13 +134,16 @@ async def list_outputs(
         files = {file.path: file for file in page} | files
         after = (node.node, page[-1].path)
     found = {
-        int(file.path.removeprefix(outputs).partition("-")[0]): file
+        (
+            int(file.path.removeprefix(outputs).partition("-")[0]),
+            file.attempt if job.work.adds_up else 0,
+        ): file
         for file in sorted(files.values(), key=lambda file: (file.complete, file.attempt))
-        if file.path.startswith(outputs) and is_counted(file, node)
+        if file.path.startswith(outputs) and is_counted(file, node, job.work)
     }
     return [
         OutputFile(number, directory / file.path, file.complete)
-        for number, file in sorted(found.items())
+        for (number, _), file in sorted(found.items())
     ]
 
 

@@ -16,6 +16,7 @@ from cucmd.cases.archive import exported_name
 from cucmd.cases.damaged import DamagedFiles
 from cucmd.cases.export_sender import file_process
 from cucmd.cases.files import file_pages, is_counted
+from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store
@@ -39,7 +40,7 @@ class Verifier:
 
     async def verify(
         self,
-        job_id: str,
+        job: Job,
         directory: Path,
         nodes: Mapping[str, Node],
         only: Container[str] | None = None,
@@ -53,17 +54,17 @@ class Verifier:
 
         Raises `StoreFailed`, `OSError`.
         """
-        alike = frozenset[bytes]() if only is None else await self._store.paths_alike(job_id)
+        alike = frozenset[bytes]() if only is None else await self._store.paths_alike(job.job_id)
         async with (
             file_process(self._workers, CHECK, directory) as worker,
-            aclosing(file_pages(self._store, job_id, nodes)) as all_pages,
+            aclosing(file_pages(self._store, job.job_id, nodes)) as all_pages,
         ):
             async for page in all_pages:
                 asked = [
                     (file, node)
                     for file, node in page
                     if file.complete
-                    and is_counted(file, node)
+                    and is_counted(file, node, job.work)
                     and (only is None or exported_name(file, node, alike) in only)
                 ]
                 for first in range(0, len(asked), _IN_A_FRAME):
@@ -75,5 +76,5 @@ class Verifier:
                     await worker.send(CheckFiles(tuple(files)))
                     for file, node in chunk:
                         wrong = (await worker.receive(_CHECKED)).wrong
-                        self._damaged.note(job_id, file.path, wrong)
+                        self._damaged.note(job.job_id, file.path, wrong)
                         yield file, node, wrong

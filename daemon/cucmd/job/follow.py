@@ -20,6 +20,7 @@ class Follow(Kind, frozen=True, tag="follow"):
     title = "Followed"
     repeatable = False  # after a restart, nobody watches the output any more
     simultaneous = True
+    adds_up = True  # an earlier attempt may have lines that are no longer in the file
 
     path: str
     recent: bool = False

@@ -64,6 +64,7 @@ class Kind(msgspec.Struct, frozen=True):
     simultaneous  all nodes are worked on at the same time, and one call (`Stop`) ends all of them
     prepares      the work prepares other work, so old jobs of this kind can be left out of a list
     keeps_files   the work is done for the files, or the outputs of commands, that the job keeps
+    adds_up       the outputs of a node's earlier attempts count too, since no attempt repeats them
     """
 
     title: ClassVar[str] = ""
@@ -72,6 +73,7 @@ class Kind(msgspec.Struct, frozen=True):
     simultaneous: ClassVar[bool] = False
     prepares: ClassVar[bool] = False
     keeps_files: ClassVar[bool] = True
+    adds_up: ClassVar[bool] = False
 
     @property
     def commands_kept(self) -> tuple[str, ...]:

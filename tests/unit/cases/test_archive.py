@@ -9,10 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from cucmd.cases.archive import Archive, Measured, TarEntry, UnknownFile, exported_name
+from cucmd.cases.output import list_outputs
 from cucmd.failure import Code, failure
 from cucmd.job.collect import Collect
+from cucmd.job.follow import Follow
 from cucmd.job.job import Job
 from cucmd.job.node import Node
+from cucmd.job.run import Run
 from cucmd.job.timeouts import Timeouts
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, open_store
@@ -90,6 +93,21 @@ async def test_a_file_of_two_attempts_is_left_out_once(tmp_path, second, left_ou
     files += [file(2, "cm/x", complete=whole) for whole in second]
     assert (await measured(tmp_path, files)).left_out == left_out
     assert (await measured(tmp_path / "all", files, incomplete=True)).left_out == 0
+
+
+@pytest.mark.parametrize("work", [Run(("show status",)), Follow("syslog/messages")])
+async def test_every_attempt_of_a_follow_counts(tmp_path, work):
+    files = [
+        ReceivedFile("a", f"a/{work.output_of(1, attempt)}", 1, "", True, attempt == 2, attempt)
+        for attempt in (1, 2)
+    ]
+    async with opened(tmp_path, files) as (store, job):
+        node = job.nodes[0].retry(2).begin(NOW, 2).succeed(NOW)
+        ended = replace(job, work=work, nodes=(node,))
+        outputs = await list_outputs(store, ended, node, tmp_path)
+        found = await Archive(store, ended, tmp_path, incomplete=True).measure()
+    assert found.files == len(outputs) == (2 if work.adds_up else 1)
+    assert outputs[-1].complete
 
 
 def test_folders_have_host_names():
