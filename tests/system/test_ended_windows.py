@@ -191,3 +191,32 @@ def move_back(database: Path, by: timedelta) -> None:
         connection.create_function("moved", 1, moved)
         for table in ("job", "node"):
             connection.execute(f"UPDATE {table} SET detail = moved(detail)")
+
+
+@contextmanager
+def lost(file: Path, folder: Path) -> Iterator[None]:
+    """Takes a file away from the node while the body runs."""
+    kept = file.rename(folder / file.name)
+    try:
+        yield
+    finally:
+        kept.rename(file)
+
+
+def test_missing_file_is_a_gap(
+    daemon: Daemon, busy: OpenSshNode, now: datetime, tmp_path: Path
+) -> None:
+    since, until = now - 5 * HOUR, now - HOUR
+    with lost(busy.root / LOG4J / "cdrrep00010.log", tmp_path):
+        one, _, exported = collected(daemon, busy, since, until, tmp_path, paths=(LOG4J,))
+    missing = [(gap.missing, (gap.seconds or 0) // 60) for gap in one.gaps or ()]
+    assert missing == [("middle", 21)], one.coverage
+    (log,) = one.logs or ()
+    assert (log.log, len(log.spans)) == (f"{LOG4J}/cdrrep*.log", 2)
+    first, second, *_, last = (begun.phase for begun in one.phases or ())
+    assert (first, second, last) == ("connect", "login", "close")
+    assert "has nothing from" in (exported / "summary.txt").read_text()
+    assert daemon.ctl("wait", "@last").returncode == 0
+    strict = daemon.ctl("wait", "@last", "--strict")
+    assert (strict.returncode, "GAP" in strict.stdout) == (3, True)
+    assert "cdrrep*.log: " in daemon.ctl("status", "@last", "--long").stdout

@@ -11,7 +11,7 @@ MOST_GAPS = 20
 # The most gaps in the middle of the traces of one path. These are the longest.
 MOST_MIDDLE = 3
 # The most logs of one node, spans of one log, and spans of all logs of one node. With these the
-# logs of a node take at most 25 kB of JSON, and those of a thousand nodes 25 MB. A reply may have
+# logs of a node take at most 32 kB of JSON, and those of a thousand nodes 32 MB. A reply may have
 # 64 MB (`cucmctl.client.frames.LONGEST_REPLY`).
 MOST_LOGS, MOST_SPANS, MOST_SPANS_OF_NODE = 60, 50, 150
 

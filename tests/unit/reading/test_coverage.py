@@ -4,10 +4,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cucmctl.client.frames import LONGEST_REPLY
 from cucmd.job.coverage import (
     MOST_LOGS,
     MOST_MIDDLE,
@@ -306,13 +308,14 @@ def test_few_gaps_of_a_path_are_named():
 def test_spans_of_logs_are_limited():
     longest = every_minute(200)
     longest.files.append(file("a999", "23:00", "23:30"))
-    few = [Trace(f"y{number:03}", longest.files) for number in range(MOST_LOGS + 10)]
+    few = [Trace(f"{number:03}{'😀' * 80}", longest.files) for number in range(MOST_LOGS + 10)]
     (log,) = cover_logs([longest], RequestedWindow(), BERLIN)
     assert len(log.spans) == MOST_SPANS
     assert log.spans[-1].end - log.spans[-1].begin == timedelta(minutes=30), "after the longest gap"
     logs = cover_logs(few, RequestedWindow(), BERLIN)
     assert len(logs) == MOST_LOGS
     assert sum(len(log.spans) for log in logs) <= MOST_SPANS_OF_NODE
+    assert 1000 * len(msgspec.json.encode(logs)) < LONGEST_REPLY / 2, "there is more in a reply"
 
 
 def test_incomplete_logs_are_kept_first():
