@@ -170,7 +170,7 @@ def add_job(
 
 def add_nodes_of_job(parser: argparse.ArgumentParser) -> None:
     """Declares --node, for verbs that can be limited to some nodes of a job."""
-    help_ = "only this node; may be repeated"
+    help_ = "only this node, by name or address; may be repeated"
     parser.add_argument("--node", metavar="N", action="append", help=help_)
 
 

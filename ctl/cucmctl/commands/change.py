@@ -12,7 +12,9 @@ from cucmctl.commands.watch import SIMULTANEOUS
 
 def _cancel_arguments(parser: VerbParser) -> None:
     add_job(parser)
-    parser.add_argument("nodes", metavar="NODE", nargs="*", help="only these nodes")
+    parser.add_argument(
+        "nodes", metavar="NODE", nargs="*", help="only these nodes, by name or address"
+    )
 
 
 def _cancel(arguments: argparse.Namespace) -> int:

@@ -54,7 +54,7 @@ def _files(arguments: argparse.Namespace) -> int:
 
 def _transcript_arguments(parser: VerbParser) -> None:
     add_job(parser)
-    parser.add_argument("node", metavar="NODE", nargs="?", help="the node, as status names it")
+    parser.add_argument("node", metavar="NODE", nargs="?", help="the node, by name or address")
     parser.add_argument(
         "-f", "--follow", action="store_true", help="go on until the node has ended, or Ctrl-C"
     )

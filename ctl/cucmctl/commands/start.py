@@ -210,7 +210,7 @@ def _retry_arguments(parser: VerbParser) -> None:
         "nodes",
         metavar="NODE",
         nargs="*",
-        help="only these nodes, as status names them (default: all that have not succeeded)",
+        help="only these nodes, by name or address (default: all that have not succeeded)",
     )
     add_login_options(parser)
     how = parser.add_argument_group("how")
