@@ -8,6 +8,7 @@ memory at a time.
 
 from __future__ import annotations
 
+import struct
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -271,6 +272,10 @@ def _overlay(content: bytearray, line: bytes, at: int) -> None:
 
 # -- archives
 
+# The head of a block that is not compressed (RFC 1951): whether it is the last one, its length, and
+# the complement of the length.
+_STORED = struct.Struct("<BHH")
+SMALLEST_GZIP = 10 + _STORED.size + 8  # header, an empty block, checksum and length
 Content: TypeAlias = Callable[[VirtualFile], Iterator[bytes]]
 
 
@@ -279,6 +284,36 @@ def tgz(
 ) -> Iterator[bytes]:
     """Yields an archive of the files in blocks. `content` returns the content of one file."""
     return in_blocks(_compressed(_tar(root, files, now, content)))
+
+
+def unpacked_size(size: int) -> int:
+    """Returns the bytes of content in a `gzipped` file of `size` bytes."""
+    whole, rest = divmod(size - SMALLEST_GZIP, BLOCK + _STORED.size)
+    return whole * BLOCK + max(0, rest - _STORED.size)
+
+
+def gzipped(content: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """Yields a gzip (RFC 1952) of `size` bytes, which are `SMALLEST_GZIP` or more.
+
+    The content is stored as it is, since nobody knows how small compressed content becomes. A
+    comment in the header fills the bytes that are too few for one more block.
+
+    content  blocks of `unpacked_size(size)` bytes in total, each but the last of `BLOCK` bytes
+    """
+    return in_blocks(_stored(content, size))
+
+
+def _stored(content: Iterable[bytes], size: int) -> Iterator[bytes]:
+    inside = unpacked_size(size)
+    filled = size - SMALLEST_GZIP - inside - _STORED.size * -(-inside // BLOCK)
+    flags = 16 if filled else 0  # FCOMMENT
+    yield bytes((0x1F, 0x8B, 8, flags, 0, 0, 0, 0, 0, 255))
+    yield b"\0".rjust(filled, b"-") if filled else b""
+    checksum = 0
+    for block in content:
+        checksum = zlib.crc32(block, checksum)
+        yield _STORED.pack(0, len(block), len(block) ^ 0xFFFF) + block
+    yield _STORED.pack(1, 0, 0xFFFF) + struct.pack("<II", checksum, inside % 2**32)
 
 
 def in_blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -18,7 +18,16 @@ import msgspec
 
 from cucmlab import texts
 from cucmlab.faults import FaultKind, Step
-from cucmlab.files import ROOTS, VirtualFile, stamped, tgz, without_last
+from cucmlab.files import (
+    ROOTS,
+    SMALLEST_GZIP,
+    VirtualFile,
+    gzipped,
+    stamped,
+    tgz,
+    unpacked_size,
+    without_last,
+)
 from cucmlab.options import Extra
 from cucmlab.push import InvalidDirectory, Push, PushedFile, PushFailed, PushTarget
 from cucmlab.selection import CommandRefused, Get, Unsuccessful, parse_get, select
@@ -244,9 +253,17 @@ class GetDialogue:
         ]
 
     def _content(self, now: datetime, location: str, file: VirtualFile) -> Iterator[bytes]:
-        blocks = self._node.blocks(location, file)
+        # A file that is still written has no end yet: no checksum and no length.
+        ending = 8 if file.path.endswith(".gzo") else 0
+        size = file.size + ending
+        packed = file.path.endswith((".gz", ".gzo")) and size >= SMALLEST_GZIP
+        if packed:
+            file = msgspec.structs.replace(file, size=unpacked_size(size))
+        content = self._node.blocks(location, file)
         options = self._node.options
-        return stamped(blocks, file, now, options.timezone) if options.stamps else blocks
+        if options.stamps:
+            content = stamped(content, file, now, options.timezone)
+        return without_last(gzipped(content, size), ending) if packed else content
 
     def _print_dot(self, size: int, *, whole: bool) -> None:
         """Prints a dot if one is due, after `size` bytes were sent. `whole`: the file has ended."""

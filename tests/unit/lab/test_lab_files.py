@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import subprocess
 from datetime import UTC, datetime
@@ -9,10 +10,21 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from cucmd.reading.stamps import LastStamp, first_stamp
 from cucmlab.captures import Traffic, parse_capture
-from cucmlab.files import BLOCK, Shape, blocks, files_of, stamped
+from cucmlab.files import (
+    BLOCK,
+    SMALLEST_GZIP,
+    Shape,
+    blocks,
+    files_of,
+    gzipped,
+    stamped,
+    unpacked_size,
+)
 from cucmlab.selection import CommandRefused
 
 NOW = datetime(2026, 8, 3, 12, 0, 30, tzinfo=UTC)
@@ -58,6 +70,17 @@ def test_stamps_follow_node_clock(path: str) -> None:
     assert end is not None
     assert end.local == file.modified(NOW).astimezone(BERLIN).replace(tzinfo=None)
     assert (end.local - first.stamp.local).total_seconds() == file.span
+
+
+@given(st.integers(SMALLEST_GZIP, 4 * BLOCK))
+@example(SMALLEST_GZIP + BLOCK + 4)
+@example(SMALLEST_GZIP + BLOCK + 5)
+@example(SMALLEST_GZIP + BLOCK + 10)
+def test_gzip_has_its_size(size: int) -> None:
+    inside = content("a", unpacked_size(size))
+    packed = b"".join(gzipped(blocks(1, "a", len(inside)), size))
+    assert len(packed) == size
+    assert gzip.decompress(packed) == inside
 
 
 @pytest.mark.skipif(shutil.which("tcpdump") is None, reason="needs tcpdump")
