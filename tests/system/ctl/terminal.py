@@ -125,9 +125,9 @@ class Terminal:
         self.process.wait()
         os.close(self._fd)
 
-    def read_until(self, reached) -> None:
+    def read_until(self, reached, within: float = PATIENCE) -> None:
         """Reads until `reached()` is true."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + within
         while not reached():
             assert time.monotonic() < deadline, f"not reached; the screen shows:\n{self.screen}"
             # a program that stops writes nothing, so look again now and then
