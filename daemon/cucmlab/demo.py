@@ -40,7 +40,7 @@ STOP_WITHIN = 20.0  # seconds; grace periods are much shorter
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
-class _EndedBySignal(KeyboardInterrupt):
+class EndedBySignal(KeyboardInterrupt):
     """Raised by the handler of the signal `number`, which ends the demo."""
 
     def __init__(self, number: int) -> None:
@@ -54,11 +54,11 @@ def demo() -> int:
     Raises `Unwritable`.
     """
     try:
-        with _ended_by_signals():
+        with ended_by_signals():
             code = _demonstrate()
         failed = f"Failed: exit code {code}. " if code else ""
-        _say(f"{failed}Everything is stopped and removed again.")
-    except _EndedBySignal as interrupted:
+        say(f"{failed}Everything is stopped and removed again.")
+    except EndedBySignal as interrupted:
         text = "interrupted; the job, the daemon and the nodes are stopped and removed again"
         print(f"cucmd demo: {text}", file=sys.stderr)
         return 128 + interrupted.number
@@ -67,26 +67,28 @@ def demo() -> int:
 
 def _demonstrate() -> int:
     with ExitStack() as stack:
-        folder = stack.enter_context(_temporary_folder())
+        folder = stack.enter_context(temporary_folder())
         sockets = stack.enter_context(folder_for_sockets(folder))
-        _say("Three simulated nodes ...")
-        lab = stack.enter_context(_lab())
-        _say("  " + "  ".join(lab["nodes"]))
-        _say("A daemon with its own SFTP receiver ...")
+        say("Three simulated nodes ...")
+        nodes = stack.enter_context(lab())
+        say("  " + "  ".join(nodes["nodes"]))
+        say("A daemon with its own SFTP receiver ...")
         with ExitStack() as running:
-            running.enter_context(_daemon(folder, sockets))
-            running.callback(_ignore, ENDINGS)  # a signal must not interrupt the clean-up
-            code = _collect(folder, sockets, lab)
+            running.enter_context(daemon(folder, sockets))
+            running.callback(ignore, ENDINGS)  # a signal must not interrupt the clean-up
+            code = _collect(folder, sockets, nodes)
         # The daemon has stopped, so the job is closed and its manifest is written.
         _list_files(folder / "state")
     return code
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def ended_by_signals() -> Iterator[None]:
+    """Lets signals that end the demo raise `EndedBySignal` in the block."""
+
     def end(number: int, frame: FrameType | None) -> None:
-        _ignore(ENDINGS)  # people press Ctrl-C twice
-        raise _EndedBySignal(number)
+        ignore(ENDINGS)  # people press Ctrl-C twice
+        raise EndedBySignal(number)
 
     # A signal that was ignored at the start, as by nohup, stays ignored.
     handled = [number for number in ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]
@@ -98,19 +100,19 @@ def _ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _ignore(signals: Sequence[signal.Signals]) -> None:
+def ignore(signals: Sequence[signal.Signals]) -> None:
     for number in signals:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     """Prints a line and flushes it, since other processes write to the same standard output."""
     with checked_stdout():
         print(text)
 
 
 @contextmanager
-def _temporary_folder(below: str | None = None) -> Iterator[Path]:
+def temporary_folder(below: str | None = None) -> Iterator[Path]:
     try:
         folder = tempfile.mkdtemp(prefix="cucmd-demo-", dir=below)
     except OSError as error:
@@ -127,12 +129,13 @@ def folder_for_sockets(folder: Path) -> Iterator[Path]:
     if len(os.fsencode(folder / "cucmd.sock")) <= LONGEST_SOCKET:
         yield folder
         return
-    with _temporary_folder("/tmp") as short:  # noqa: S108  mkdtemp makes it for us alone
+    with temporary_folder("/tmp") as short:  # noqa: S108  mkdtemp makes it for us alone
         yield short
 
 
 @contextmanager
-def _running(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+def running_process(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """Ends the process after the block."""
     try:
         yield process
     finally:
@@ -146,15 +149,16 @@ def _running(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
             process.stdout.close()
 
 
-def _start(command: list[str], **more: Any) -> subprocess.Popen[str]:
+def start_process(command: list[str], **more: Any) -> subprocess.Popen[str]:
     """Starts a process in a group of its own, so that Ctrl-C reaches the demo alone."""
     return subprocess.Popen(command, text=True, process_group=0, **more)
 
 
 @contextmanager
-def _lab() -> Iterator[dict[str, Any]]:
-    command = [sys.executable, "-m", "cucmd", "lab", "--nodes", "3", "--port", "0"]
-    with _running(_start(command, stdout=subprocess.PIPE)) as process:
+def lab(*options: str) -> Iterator[dict[str, Any]]:
+    """Runs simulated nodes, and yields their names and their login."""
+    command = [sys.executable, "-m", "cucmd", "lab", "--nodes", "3", "--port", "0", *options]
+    with running_process(start_process(command, stdout=subprocess.PIPE)) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
@@ -163,15 +167,23 @@ def _lab() -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def _daemon(folder: Path, sockets: Path) -> Iterator[None]:
-    (folder / "cucmd.toml").write_text(CONFIG)
+def daemon(folder: Path, sockets: Path, more: str = "") -> Iterator[None]:
+    """Runs a daemon with its state in `folder`. `more` is added to its configuration."""
+    (folder / "cucmd.toml").write_text(CONFIG + more)
+    with ready_process(_serve_command(folder, sockets), sockets / "notify"):
+        yield
+
+
+@contextmanager
+def ready_process(command: list[str], notify: Path, **more: Any) -> Iterator[subprocess.Popen[str]]:
+    """Runs a program that tells a service manager when it is ready, and waits for that."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
-        ready.bind(str(sockets / "notify"))
+        ready.bind(str(notify))
         ready.settimeout(0.5)
-        process = _start(_serve_command(folder, sockets), env=_environment(sockets))
-        with _running(process):
+        process = start_process(command, env=_environment(notify), **more)
+        with running_process(process):
             _wait_until_ready(ready, process)
-            yield
+            yield process
 
 
 def _serve_command(folder: Path, sockets: Path) -> list[str]:
@@ -184,21 +196,21 @@ def _serve_command(folder: Path, sockets: Path) -> list[str]:
     ]
 
 
-def _environment(sockets: Path) -> dict[str, str]:
+def _environment(notify: Path) -> dict[str, str]:
     """Copies our environment without the variables of a service manager; adds $NOTIFY_SOCKET."""
     service = ("LISTEN_", "WATCHDOG_", "JOURNAL_STREAM", "STATE_DIRECTORY", "JOB_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(service)}
-    return {**kept, "NOTIFY_SOCKET": str(sockets / "notify")}
+    return {**kept, "NOTIFY_SOCKET": str(notify)}
 
 
-def _wait_until_ready(notifications: socket.socket, daemon: subprocess.Popen[str]) -> None:
-    while daemon.poll() is None:
+def _wait_until_ready(notifications: socket.socket, process: subprocess.Popen[str]) -> None:
+    while process.poll() is None:
         try:
             if b"READY=1" in notifications.recv(4096).split(b"\n"):
                 return
         except TimeoutError:
-            continue  # and look whether the daemon still runs
-    raise SystemExit("cucmd demo: the daemon did not start")
+            continue  # and look whether the process still runs
+    raise SystemExit("cucmd demo: a program did not start; its message is above")
 
 
 def _collect(folder: Path, sockets: Path, lab: dict[str, Any]) -> int:
@@ -207,9 +219,9 @@ def _collect(folder: Path, sockets: Path, lab: dict[str, Any]) -> int:
     password.write_text(lab["password"] + "\n")
     wanted = [*lab["nodes"], "--path", "cm/trace/ccm/sdl", "--last", "2h"]
     wanted += ["--user", lab["username"], "--watch"]
-    _say("$ cucmctl start " + " ".join(wanted))
+    say("$ cucmctl start " + " ".join(wanted))
     ctl = [sys.executable, "-m", "cucmctl", "--socket", str(sockets / "cucmd.sock"), "start"]
-    with _running(
+    with running_process(
         _start_ignoring_ctrl_c([*ctl, *wanted, "--password-file", str(password)])
     ) as process:
         return process.wait()
@@ -233,14 +245,14 @@ def _list_files(state: Path) -> None:
         files = json.loads(manifest.read_text())
         size = sum(file["size"] for file in files)
         came = f"{len(files)} files, {size} bytes, each with its SHA-256 in manifest.json:"
-        _say(came if files else "No file came.")
+        say(came if files else "No file came.")
         for node in sorted({file["node"] for file in files}):
             _list_node(node, [file for file in files if file["node"] == node])
 
 
 def _list_node(node: str, files: list[dict[str, Any]]) -> None:
-    _say(f"  {node}")
+    say(f"  {node}")
     for file in files[:SHOWN]:
-        _say(f"    {file['sha256'][:12]}  {file['size']:>9}  {file['path'].rpartition('/')[2]}")
+        say(f"    {file['sha256'][:12]}  {file['size']:>9}  {file['path'].rpartition('/')[2]}")
     if len(files) > SHOWN:
-        _say(f"    ... and {len(files) - SHOWN} more")
+        say(f"    ... and {len(files) - SHOWN} more")
