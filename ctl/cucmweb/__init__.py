@@ -21,5 +21,7 @@ behalf of others.
     event_streams.py    server-sent events: one watch of the daemon feeds all streams
     kept_events.py      PURE  the newest events, from which every stream reads
     problems.py         PURE  errors as problem documents
+    page/               the page below /ui/, for people with a browser
+    demo.py             `cucmweb demo`: the page with simulated nodes
     openapi.py          PURE  /openapi.json, made from the table of paths and the structs
 """

@@ -31,6 +31,10 @@ from cucmweb.daemon_liveness import Readiness, until
 from cucmweb.exchange import Exchange, Identify
 from cucmweb.openapi import document
 from cucmweb.operations import FOR_ANYBODY, OPERATIONS, Operation, ReplyForm
+from cucmweb.page.live import Live
+from cucmweb.page.pages import OPEN, UI, Pages
+from cucmweb.page.sessions import Sessions
+from cucmweb.page.visit import redirect
 from cucmweb.places import WebPlaces
 from cucmweb.problems import HttpProblem, problem_of
 from cucmweb.replies import ANSWERS, SendReply
@@ -48,6 +52,7 @@ class Application:
     daemon     the client for calls with one reply
     downloads  the client for calls whose reply comes in pieces
     events     answers the paths of event streams
+    live       tells the streams of the page what has changed
     """
 
     def __init__(
@@ -57,6 +62,8 @@ class Application:
         events: SendReply,
         config: WebConfig,
         tokens: TokenFile,
+        *,
+        live: Live,
     ) -> None:
         limits, places = config.limits, WebPlaces(config.limits)
         self._exchange = partial(
@@ -64,6 +71,8 @@ class Application:
         )
         self._config = config
         self._tokens = tokens
+        self._sessions = Sessions()
+        self._pages = Pages(tokens, live, self._sessions)
         self._answers: Mapping[ReplyForm, SendReply] = {**ANSWERS, "events": events}
         text = document()
         self._readiness = Readiness()
@@ -87,6 +96,14 @@ class Application:
 
     async def answer(self, channel: HttpChannel) -> None:
         """Answers a request. Raises `HttpProblem`, and what sending a reply raises."""
+        if channel.path.startswith(UI):
+            await self._pages.answer(
+                channel, lambda path: self._exchange(channel, path, self._check(channel))
+            )
+            return
+        if channel.path == "/" and "text/html" in _accepted(channel):
+            await redirect(channel, UI)
+            return
         identify = (lambda: None) if channel.path in FOR_ANYBODY else self._check(channel)
         matches = (pattern.fullmatch(channel.path) for pattern in self._paths)
         if (match := next(filter(None, matches), None)) is None:
@@ -125,7 +142,14 @@ class Application:
                 raise HttpProblem(403, "WrongOrigin", text, field="origin")
 
         def identify() -> OnBehalfOf | None:
-            return authenticate(head, self._tokens.tokens(), proxy, datetime.now(UTC))
+            tokens, now = self._tokens.tokens(), datetime.now(UTC)
+            if channel.path.startswith(UI):
+                if OPEN.fullmatch(channel.path):
+                    return None
+                token = self._sessions.token_of(head.values("cookie"), tokens, now)
+                if token and not head.values("authorization"):
+                    return OnBehalfOf(token.name, token.role)
+            return authenticate(head, tokens, proxy, now)
 
         caller = identify()
         channel.caller = f"'{caller.name}'" if caller else "an operator"
@@ -144,6 +168,10 @@ class Application:
         if not await self._readiness.check(exchange.daemon):
             raise HttpProblem(503, "DaemonUnavailable", "the daemon does not answer")
         await exchange.whole(b'{"status":"ready"}')
+
+
+def _accepted(channel: HttpChannel) -> str:
+    return b",".join(v for n, v in channel.headers if n == b"accept").decode("latin-1")
 
 
 def _without_default_port(origin: str) -> str:

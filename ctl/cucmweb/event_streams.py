@@ -44,6 +44,7 @@ from cucmd.protocol.jobs import JobSummary, ListReply
 from cucmweb.exchange import Exchange, Members, encode
 from cucmweb.kept_events import KeptEvents, ServerEvent, frame_event, id_line
 from cucmweb.operations import Operation
+from cucmweb.page.live import Live
 from cucmweb.server import Disconnected
 
 # Jobs whose last revision is remembered, as many as cucmtrio's events remember.
@@ -72,9 +73,13 @@ _log = logging.getLogger("cucmweb")
 
 
 class EventStreams:
-    """Holds all streams. `run` has to run while streams are served."""
+    """Holds all streams. `run` has to run while streams are served.
 
-    def __init__(self) -> None:
+    live  is told what has changed, for the streams of the page
+    """
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
         self._streams: set[EventStream] = set()
         self._kept = KeptEvents()
         self._revisions: dict[str, int] = {}
@@ -93,10 +98,12 @@ class EventStreams:
                     self._refusal = ""
                     self._is_away = False
                     self._watching.set()
+                    self._live.change_all()
                 elif event.name == "away":
                     _log.warning("the daemon is away: %s", event.why)
                     self._is_away = True
                     self._watching = trio.Event()
+                    self._live.change_all()
                 elif event.job_id:
                     self._publish(event)
         finally:
@@ -120,6 +127,7 @@ class EventStreams:
     def _publish(self, event: JobEvent) -> None:
         """Keeps the event, and wakes the streams that want it."""
         job_id, job = event.job_id or "", event.job
+        self._live.change(job_id)
         revision = getattr(job, "revision", None)
         # `pop` and not `get`: the job is added again at the end below, so that the job without an
         # event for the longest time is the first to be forgotten.

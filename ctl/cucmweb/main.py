@@ -1,4 +1,4 @@
-"""Runs the command line of `cucmweb`: serve, and the tokens.
+"""Runs the command line of `cucmweb`: serve, demo, and the tokens.
 
 The server is imported only for `serve`, so that tokens can be made without the extra `web`.
 """
@@ -72,6 +72,11 @@ def _parser() -> VerbParser:
     exposing = "serve TCP, which is not encrypted, to other machines too"
     serve.add_argument("--trusted-network", action="store_true", help=exposing)
     _add_config(serve, _serve)
+    demo = commands.add_parser(
+        "demo", help="show the page with simulated nodes, until Ctrl-C", allow_abbrev=False
+    )
+    demo.add_argument("--port", metavar="N", type=int, default=8080, help="TCP port (8080)")
+    demo.set_defaults(run=_demo)
     token = commands.add_parser("token", help="make, list and revoke tokens", allow_abbrev=False)
     verbs = token.add_subparsers(metavar="COMMAND", required=True)
     add = verbs.add_parser("add", help="make a token and print it once", allow_abbrev=False)
@@ -122,6 +127,12 @@ def _serve(args: argparse.Namespace) -> int:
 
     run(config, trusts_network=args.trusted_network)
     return exits.DONE
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from cucmweb.demo import demo  # noqa: PLC0415  # it needs the simulated nodes
+
+    return demo(args.port)
 
 
 def _add(args: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ from cucmweb.application import Application
 from cucmweb.config import WebConfig, for_addresses, parse_listen
 from cucmweb.event_streams import EventStreams
 from cucmweb.listeners import address_text, open_sockets
+from cucmweb.page.live import Live
 from cucmweb.places import DOWNLOADS
 from cucmweb.server import HttpServer
 from cucmweb.token_file import TokenFile
@@ -47,7 +48,8 @@ def run(config: WebConfig, *, trusts_network: bool) -> None:
 
 async def _serve(config: WebConfig, tokens: TokenFile, sockets: Sequence[socket.socket]) -> None:
     """Serves until a signal comes. Replies that have begun then get some seconds to end."""
-    streams = EventStreams()
+    live = Live()
+    streams = EventStreams(live)
     listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in sockets]
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with (
@@ -56,7 +58,7 @@ async def _serve(config: WebConfig, tokens: TokenFile, sockets: Sequence[socket.
             open_client(config.socket, connections=DOWNLOADS + 1) as downloads,
             trio.open_nursery() as serving,
         ):
-            application = Application(daemon, downloads, streams.send, config, tokens)
+            application = Application(daemon, downloads, streams.send, config, tokens, live=live)
             server = HttpServer(application.answer, config.limits, config.proxy)
             serving.start_soon(server.run, listeners)
             async with trio.open_nursery() as beside:

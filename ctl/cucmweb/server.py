@@ -296,10 +296,9 @@ class HttpChannel:
         """Begins the reply. Its head is sent with the first bytes of the body."""
         http, server = self._connection.h11, self._connection.server
         named = [
-            *headers.items(),
+            *({"cache-control": "no-store"} | dict(headers)).items(),
             ("date", formatdate(usegmt=True)),
             ("x-request-id", self.request_id),
-            ("cache-control", "no-store"),
             ("x-content-type-options", "nosniff"),
         ]
         # The rest of a body that was not read would be taken for the next request.

@@ -1,0 +1,102 @@
+"""Asks before a job is changed, and changes it."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from msgspec import Struct
+
+from cucmctl.client.errors import InvalidRequest
+from cucmctl.text.render import count_of, size
+from cucmd.job.work_request import Login
+from cucmd.protocol import cases, jobs, requests
+from cucmweb.page import forms
+from cucmweb.page.views import what
+from cucmweb.page.visit import Visit
+
+
+class Question(Struct, frozen=True):
+    """Describes a change of a job: the question, and the button that agrees."""
+
+    title: str
+    says: str
+    yes: str
+
+
+QUESTIONS = {
+    "cancel": Question(
+        "Cancel job",
+        "Ends the job on all of its nodes now. Files that are complete stay.",
+        "Yes, cancel it",
+    ),
+    "stop": Question(
+        "Stop",
+        "Ends the capture, or the following of a file, and keeps the files.",
+        "Yes, stop it",
+    ),
+    "retry": Question(
+        "Retry",
+        "Tries the nodes again that failed or were cancelled, for the same window.",
+        "Yes, try again",
+    ),
+    "labels": Question(
+        "Labels",
+        "Jobs can be found by their labels. NAME=VALUE adds or changes a label, NAME= removes it.",
+        "Change labels",
+    ),
+    "delete": Question(
+        "Delete",
+        "Deletes the job with all of its files. They cannot be brought back.",
+        "Yes, delete it",
+    ),
+}
+
+
+async def ask(visit: Visit) -> None:
+    """Shows what a button is about to do, with a button that agrees."""
+    await _show_question(visit, visit.query.get("node", ""))
+
+
+async def _show_question(visit: Visit, node: str, wrong: str = "") -> None:
+    job, action = await visit.job(), visit.path["action"]
+    files = count_of(sum(each.files_received for each in job.nodes), "file")
+    received = size(sum(each.bytes_received for each in job.nodes))
+    await visit.show(
+        "ask.html",
+        400 if wrong else 200,
+        action=action,
+        question=QUESTIONS[action],
+        job=job,
+        node=node,
+        what=what(job),
+        has=f"{files}, {received}",
+        wrong=wrong,
+    )
+
+
+async def change(visit: Visit) -> None:
+    """Does what the question asked about, and goes to the job, or to the list if it is deleted."""
+    job_id, form = visit.path["job_id"], await visit.form()
+    nodes = (form["node"],) if form.get("node") else None
+    target = f"/ui/jobs/{quote(job_id, safe='')}"
+    try:
+        match visit.path["action"]:
+            case "cancel":
+                await visit.call(requests.CancelRequest(job_id, nodes), requests.CancelReply)
+            case "stop":
+                await visit.call(requests.StopRequest(job_id), jobs.StopReply)
+            case "retry":
+                login = forms.login(form)
+                given = None if login == Login(login.username) else login
+                await visit.call(jobs.RetryRequest(job_id, nodes, given), jobs.StartReply)
+            case "labels":
+                labels = forms.labels(form.get("labels", ""))
+                await visit.call(requests.LabelRequest(job_id, labels), jobs.JobReply)
+            case "delete":
+                files_only = form.get("files_only") == "yes" or None
+                await visit.call(cases.DeleteRequest(job_id, files_only), cases.DeleteReply)
+                target = target if files_only else "/ui/"
+    except (InvalidRequest, forms.WrongForm) as error:
+        await _show_question(visit, form.get("node", ""), str(error))
+        return
+    await visit.redirect(target)

@@ -1,0 +1,204 @@
+"""Shows the list of jobs, a job, and what a job has collected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+import trio
+
+from cucmctl.client.errors import ClientError
+from cucmctl.text.pace import NODE_ENDED, Rates
+from cucmctl.text.remarks import short_names
+from cucmd.protocol import cases, jobs, requests
+from cucmd.protocol.jobs import Job
+from cucmweb.operations import OPERATIONS
+from cucmweb.page import forms
+from cucmweb.page.live import QUIET, SILENCE, Ask, Topic, as_event
+from cucmweb.page.render import render
+from cucmweb.page.sessions import cookie
+from cucmweb.page.views import job_values, list_values
+from cucmweb.page.visit import BROWSER_COOKIE, HEADERS, Visit, cookies_of
+from cucmweb.problems import HttpProblem, problem_of
+from cucmweb.replies import ANSWERS
+
+FILTERS = ("status", "kind", "label", "target")
+_ON_A_PAGE = 50
+# The most files in the list of files, and characters of a transcript or of outputs. The export has
+# everything.
+_MOST_FILES = 2_000
+_MOST_TEXT = 400_000
+
+
+async def show_jobs(visit: Visit) -> None:
+    state = await _list(visit)
+    filters = {name: visit.query.get(name, "") for name in FILTERS}
+    await visit.show("jobs.html", query=filters, **_list_values(visit, state))
+
+
+async def stream_jobs(visit: Visit) -> None:
+    def draw(state: jobs.ListReply, topic: Topic) -> bytes:
+        return render("jobs_live.html", visit.common | _list_values(visit, state))
+
+    await _stream(visit, f"?{visit.channel.query}", lambda: _list(visit), draw)
+
+
+async def _list(visit: Visit) -> jobs.ListReply:
+    query = visit.query
+    try:
+        labels = forms.labels(query.get("label", ""))
+    except forms.WrongForm as wrong:
+        raise HttpProblem(400, "InvalidRequest", str(wrong), field="label") from None
+    request = requests.ListRequest(
+        status=query.get("status") or None,
+        kind=query.get("kind") or None,
+        labels=labels or None,
+        target=query.get("target") or None,
+        before=query.get("before"),
+        limit=_ON_A_PAGE,
+    )
+    return await visit.call(request, jobs.ListReply)
+
+
+def _list_values(visit: Visit, state: jobs.ListReply) -> dict[str, Any]:
+    """Returns what the list shows, and its filters and its whole query as parts of an address."""
+    filters = {name: visit.query[name] for name in FILTERS if visit.query.get(name)}
+    before = {"before": visit.query["before"]} if visit.query.get("before") else {}
+    addresses = {"filters": urlencode(filters), "list_query": urlencode(filters | before)}
+    return addresses | list_values(state, datetime.now(UTC))
+
+
+async def show_job(visit: Visit) -> None:
+    job = await visit.job()
+    values = job_values(job, Rates(), datetime.now(UTC), 0.0, all_nodes=_all_nodes(visit))
+    await visit.show("job.html", **values)
+
+
+def _all_nodes(visit: Visit) -> bool:
+    return visit.query.get("nodes") == "all"
+
+
+async def stream_job(visit: Visit) -> None:
+    job = await visit.job()
+
+    def draw(state: Job, topic: Topic) -> bytes:
+        at = trio.current_time()
+        topic.rates.observe(state, at)
+        values = job_values(state, topic.rates, datetime.now(UTC), at, all_nodes=_all_nodes(visit))
+        return render("job_live.html", visit.common | values)
+
+    await _stream(visit, f"{job.job_id}?{visit.channel.query}", visit.job, draw)
+
+
+async def _stream(
+    visit: Visit,
+    topic_id: str,
+    ask: Ask,
+    draw: Callable[[Any, Topic], bytes],
+) -> None:
+    """Sends the state as it changes, until the reader has gone or there is no such job any more.
+
+    draw  renders the state. Readers with the same zone and the same rights share the result.
+    """
+    held = visit.exchange.places.streams.held(visit.exchange.caller)
+    browser = cookie(cookies_of(visit.channel), BROWSER_COOKIE)
+    with held, visit.live.read(topic_id) as topic:
+        visit.channel.start(200, {"content-type": "text/event-stream", **HEADERS})
+        await visit.channel.send(b"retry: 2000\n\n")
+        with visit.live.stream_of(browser) if browser else nullcontext():
+            await _send_states(visit, topic, ask, draw)
+        await visit.channel.end()
+
+
+async def _send_states(
+    visit: Visit, topic: Topic, ask: Ask, draw: Callable[[Any, Topic], bytes]
+) -> None:
+    """Sends each state, until there is no such job any more."""
+    alike = visit.common["may_change"], visit.common["zone_key"]
+    seen = 0
+    while True:
+        data = b":\n\n"
+        with trio.move_on_after(SILENCE):
+            await topic.newer(seen)
+            try:
+                seen, state = await topic.state(ask)
+                data = as_event(topic.rendered(alike, partial(draw, state, topic)))
+            except ClientError as error:
+                problem = problem_of(error)
+                data = as_event(render("away.html", {**visit.common, "problem": problem}))
+                if problem.status == 404:
+                    await visit.channel.send(data + b"event: end\ndata:\n\n")
+                    return
+                await trio.sleep(QUIET)
+        await visit.channel.send(data)
+
+
+async def show_files(visit: Visit) -> None:
+    job = await visit.job()
+    found: list[cases.File] = []
+    request = visit.parameters(cases.FilesRequest(job.job_id))
+    async with (
+        visit.exchange.download() as daemon,
+        daemon.replies("Files", request, cases.FilesReply) as replies,
+    ):
+        async for reply in replies:
+            found += reply.files
+            if len(found) > _MOST_FILES:
+                break
+    more = len(found) > _MOST_FILES
+    await visit.show(
+        "files.html", job=job, names=short_names(job.nodes), files=found[:_MOST_FILES], more=more
+    )
+
+
+async def show_output(visit: Visit) -> None:
+    job = await visit.job()
+    pieces: dict[tuple[str, int, str], str] = {}
+    length = 0
+    request = visit.parameters(cases.OutputRequest(job.job_id))
+    async with (
+        visit.exchange.download() as daemon,
+        daemon.replies("Output", request, cases.OutputReply) as replies,
+    ):
+        async for reply in replies:
+            if (out := reply.output) is not None:
+                key = out.node, out.number, out.command
+                pieces[key] = pieces.get(key, "") + out.text
+                length += len(out.text)
+            if length > _MOST_TEXT:
+                break
+    outputs = [(node, command, text) for (node, _, command), text in pieces.items()]
+    await visit.show(
+        "output.html",
+        job=job,
+        names=short_names(job.nodes),
+        outputs=outputs,
+        more=length > _MOST_TEXT,
+    )
+
+
+async def show_transcript(visit: Visit) -> None:
+    job, node = await visit.job(), visit.query.get("node", "")
+    text = ""
+    request = visit.parameters(cases.TranscriptRequest(job.job_id, node))
+    async with (
+        visit.exchange.download() as daemon,
+        daemon.replies("Transcript", request, cases.TranscriptReply) as replies,
+    ):
+        async for reply in replies:
+            text = (text + reply.text)[-_MOST_TEXT:]
+    runs = any(each.node == node and each.status not in NODE_ENDED for each in job.nodes)
+    await visit.show("transcript.html", job=job, node=node, text=text, running=runs)
+
+
+async def export(visit: Visit) -> None:
+    job = await visit.job()
+    operation = next(each for each in OPERATIONS if each.form == visit.path["form"])
+    call: dict[str, Any] = {"job_id": job.job_id}
+    if visit.exchange.caller is not None:
+        call["on_behalf_of"] = visit.exchange.caller
+    await ANSWERS[operation.form](visit.exchange, operation, call)

@@ -1,0 +1,181 @@
+"""PURE. Draws two pictures of a job: who was slow and why, and which minutes are missing.
+
+Each picture has rows with bars. The templates make SVG of the bars, and a table with the same facts
+for people who cannot see the picture. A bar's place is in thousandths of the width, since the page
+allows no inline styles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator, Sequence
+from datetime import datetime
+from itertools import pairwise, zip_longest
+from typing import Literal, TypeAlias, cast
+
+from msgspec import Struct
+
+from cucmd.job.coverage import LogCoverage, Span
+from cucmd.protocol.jobs import Job, Node
+
+# The words of the page for the phases of the daemon.
+PHASES = {
+    "connect": "connecting",
+    "login": "login",
+    "prepare": "preparing",
+    "command": "asking",
+    "transfer": "sending",
+    "close": "closing",
+}
+_WORK = tuple(PHASES)
+WIDTH = 1000
+# The width that a bar has at least, so that it can be seen.
+_THINNEST = 4
+# The most rows of a picture: the nodes that took longest, the logs of which most is missing.
+_MOST_ROWS = 60
+
+BarKind: TypeAlias = Literal[
+    "waiting", "connect", "login", "prepare", "command", "transfer", "close", "earlier",
+    "covered", "missing", "unclear",
+]  # fmt: skip
+
+
+class Bar(Struct, frozen=True):
+    """Describes one bar: its kind, which is also its style, and its time.
+
+    says  what it stands for, in words
+    """
+
+    kind: BarKind
+    says: str
+    begin: datetime
+    end: datetime
+
+    @property
+    def seconds(self) -> float:
+        return (self.end - self.begin).total_seconds()
+
+
+class PictureRow(Struct, frozen=True):
+    """Holds the bars of one node, or of one log of a node."""
+
+    name: str
+    bars: tuple[Bar, ...]
+    log: str = ""
+
+
+class Picture(Struct, frozen=True):
+    """Holds a picture, and the time that its width stands for."""
+
+    begin: datetime
+    end: datetime
+    rows: tuple[PictureRow, ...]
+    left_out: int = 0
+
+    def place(self, bar: Bar) -> tuple[int, int]:
+        """Returns where a bar begins and how wide it is, in thousandths of the width."""
+        x = self._at(bar.begin)
+        return min(x, WIDTH - _THINNEST), max(_THINNEST, self._at(bar.end) - x)
+
+    def _at(self, moment: datetime) -> int:
+        whole = (self.end - self.begin).total_seconds()
+        return round(WIDTH * (moment - self.begin).total_seconds() / whole) if whole else 0
+
+    @property
+    def legend(self) -> list[tuple[str, str]]:
+        """Returns each kind of bar that is in the picture, with its words."""
+        kinds = {bar.kind: bar for row in self.rows for bar in row.bars}
+        texts = {kind: "earlier attempt" if kind == "earlier" else bar.says
+                 for kind, bar in kinds.items()}  # fmt: skip
+        return list(texts.items())
+
+    @property
+    def ticks(self) -> list[datetime]:
+        """Returns the moments at the beginning, at each quarter, and at the end."""
+        return [self.begin + (self.end - self.begin) * quarter / 4 for quarter in range(5)]
+
+
+def timeline(job: Job, now: datetime) -> Picture | None:
+    """Returns what each node did when, or None before the job has begun."""
+    if job.started_at is None:
+        return None
+    end = max(job.completed_at or now, job.started_at)
+    rows = [PictureRow(node.short_name, tuple(_work_of(node, job, end))) for node in job.nodes]
+    begin = min([bar.begin for row in rows for bar in row.bars], default=job.started_at)
+    return _picture(min(begin, job.started_at), end, rows, lambda row: _length(row, _WORK))
+
+
+def _work_of(node: Node, job: Job, end: datetime) -> Iterator[Bar]:
+    """Yields the earlier attempts of a node, and the phases of the last one."""
+    assert job.started_at is not None
+    began = job.started_at
+    for attempt in node.earlier or ():
+        first = attempt.started_at or attempt.completed_at
+        why = attempt.failure or "cancelled"
+        yield Bar("earlier", f"attempt {attempt.attempt}: {why}", first, attempt.completed_at)
+        began = max(began, attempt.completed_at)
+    phases = node.phases or ()
+    first_phase = phases[0].began_at if phases else None
+    waited_until = first_phase or node.completed_at or end
+    if waited_until > began:
+        yield Bar("waiting", "waiting", began, waited_until)
+    for phase, following in zip_longest(phases, phases[1:]):
+        over = following.began_at if following else max(node.completed_at or end, phase.began_at)
+        kind = cast("BarKind", phase.phase if phase.phase in PHASES else "command")
+        yield Bar(kind, PHASES.get(phase.phase, phase.phase), phase.began_at, over)
+
+
+def coverage(job: Job) -> Picture | None:
+    """Returns which parts of the window each log covers, or None if that is not known."""
+    logs = [(node.short_name, log) for node in job.nodes for log in node.logs or ()]
+    spans = [span for _, log in logs for span in log.spans]
+    wanted = job.collection
+    if not spans and not (wanted.since and wanted.until):
+        return None
+    begin = _moment(wanted.since) or min(span.begin for span in spans)
+    end = _moment(wanted.until) or max(span.end for span in spans)
+    if not logs or end <= begin:
+        return None
+    rows = [PictureRow(node, tuple(_covered_by(log, begin, end)), log.log) for node, log in logs]
+    return _picture(begin, end, rows, lambda row: _length(row, ("missing",)))
+
+
+def _covered_by(log: LogCoverage, begin: datetime, end: datetime) -> Iterator[Bar]:
+    """Yields the parts of the window that a log covers, and those between them."""
+    spans = _within(log.spans, begin, end)
+    other: BarKind = "unclear" if log.unclear else "missing"
+    edges = [begin, *(moment for span in spans for moment in (span.begin, span.end)), end]
+    for place, (first, last) in enumerate(pairwise(edges)):
+        is_covered = place % 2 == 1
+        # Less than a minute beside a span is the distance between two lines, and no gap.
+        if is_covered:
+            yield Bar("covered", "covered", first, last)
+        elif (last - first).total_seconds() >= 60:
+            yield Bar(other, "not known" if log.unclear else "missing", first, last)
+
+
+def _within(spans: Sequence[Span], begin: datetime, end: datetime) -> list[Span]:
+    cut = [Span(max(span.begin, begin), min(span.end, end)) for span in spans]
+    return [span for span in cut if span.begin <= span.end]
+
+
+def _picture(
+    begin: datetime,
+    end: datetime,
+    rows: Sequence[PictureRow],
+    weight: Callable[[PictureRow], float],
+) -> Picture:
+    """Makes a picture of the rows. If there are too many, those with the least weight are left out.
+
+    The others keep their order.
+    """
+    chosen = set(sorted(range(len(rows)), key=lambda at: -weight(rows[at]))[:_MOST_ROWS])
+    kept = tuple(row for at, row in enumerate(rows) if at in chosen)
+    return Picture(begin, end, kept, len(rows) - len(kept))
+
+
+def _length(row: PictureRow, kinds: Container[str]) -> float:
+    return sum(bar.seconds for bar in row.bars if bar.kind in kinds)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

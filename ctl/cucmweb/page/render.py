@@ -1,0 +1,75 @@
+"""Renders the templates. Texts of nodes, users and files are escaped everywhere.
+
+A time is shown in the zone of the viewer. The script `zone.js` tells it in a cookie; without it the
+zone of this machine is used, and the foot of each page names the zone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any
+from urllib.parse import quote
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+
+from cucmctl.text import render as text
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("cucmweb.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters |= {
+        "when": _when,
+        "when_in": _when_in,
+        "clock": _clock,
+        "size": text.size,
+        "duration": text.duration,
+        "segment": lambda name: quote(name, safe=""),
+    }
+    return environment
+
+
+def render(template: str, values: Mapping[str, Any]) -> bytes:
+    """Renders a template as UTF-8. `values` must have `zone`, a `ZoneInfo` or None."""
+    return _environment().get_template(template).render(values).encode()
+
+
+def zone_named(name: str) -> ZoneInfo | None:
+    """Returns a zone by its name, or None for a name that is unknown or empty."""
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+def zone_text(zone: ZoneInfo | None) -> str:
+    """Returns the name of the zone in which times are shown."""
+    return zone.key if zone else f"{datetime.now().astimezone():%Z}, the zone of the server"
+
+
+@pass_context
+def _when(context: Context, at: datetime | None) -> str:
+    """Returns a time with its date, in the zone of the viewer."""
+    return f"{at.astimezone(context['zone']):%Y-%m-%d %H:%M:%S}" if at else ""
+
+
+def _when_in(at: datetime | None, zone: str) -> str:
+    """Returns a time with its date, in the zone with this name."""
+    return f"{at.astimezone(zone_named(zone)):%Y-%m-%d %H:%M:%S}" if at else ""
+
+
+@pass_context
+def _clock(context: Context, at: datetime | None) -> str:
+    """Returns the time of the day, in the zone of the viewer."""
+    return f"{at.astimezone(context['zone']):%H:%M:%S}" if at else ""

@@ -1,0 +1,26 @@
+// What the page does beside htmx. Everything here can be done without it too.
+
+const remember = (name, value) => {
+  document.cookie = `${name}=${value}; path=/ui; samesite=lax; max-age=31536000`;
+};
+
+// Tell the server in which zone the viewer is, and load the page again if it used another one.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const cookie = `cucmweb_zone=${encodeURIComponent(zone)}`;
+if (zone && zone !== document.documentElement.dataset.zone && !document.cookie.includes(cookie)) {
+  remember("cucmweb_zone", encodeURIComponent(zone));
+  if (document.cookie.includes(cookie)) location.reload();
+}
+
+// All pages of this browser share six connections, so the server has to know which belong together.
+if (!document.cookie.includes("cucmweb_browser=")) {
+  remember("cucmweb_browser", crypto.getRandomValues(new Uint32Array(4)).join(""));
+}
+
+// Buttons that fill a field, such as the length of the window.
+for (const hidden of document.querySelectorAll("[data-script]")) hidden.hidden = false;
+for (const button of document.querySelectorAll("[data-fill]")) {
+  button.addEventListener("click", () => {
+    button.form.elements[button.dataset.fill].value = button.value;
+  });
+}

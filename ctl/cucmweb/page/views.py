@@ -1,0 +1,177 @@
+"""PURE. Prepares jobs and nodes for the templates, with the words that `cucmctl` uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from cucmctl.text import render
+from cucmctl.text.kind_text import text_of
+from cucmctl.text.pace import NODE_ENDED, Rates, silence
+from cucmctl.text.remarks import describe_waiting, remarks, short_names, with_names
+from cucmd.protocol.jobs import Job, JobSummary, ListReply, Node
+from cucmweb.page import pictures
+
+RUNNING = ("queued", "running")
+# The nodes of a job that its view shows at first.
+MOST_NODES = 100
+
+
+class JobRow(Struct, frozen=True):
+    """Holds a job as the list shows it."""
+
+    job: JobSummary
+    what: str
+    target: str
+    asked_by: str
+    took: str
+    percent: int | None  # of its nodes have ended; None for a job that has ended
+
+    @property
+    def labels(self) -> Sequence[tuple[str, str]]:
+        return sorted((self.job.labels or {}).items())
+
+
+def job_row(job: JobSummary, now: datetime) -> JobRow:
+    return JobRow(
+        job,
+        what(job),
+        render.target(job),
+        who(job),
+        render.took(job.started_at, job.completed_at, now, job.ran_before),
+        100 * job.nodes_done // job.nodes_total if job.status in RUNNING else None,
+    )
+
+
+def who(job: Job | JobSummary) -> str:
+    """Returns who asked for a job: the name that a program gave, or the user of this machine."""
+    if job.asked_by:
+        return job.asked_by
+    return "" if job.owner is None else render.user(job.owner)
+
+
+class NodeRow(Struct, frozen=True):
+    """Holds a node as the view of its job shows it.
+
+    doing    what it does now, in one or two words
+    percent  how much of what it announced has come; None if that is not known
+    rate     bytes per second; 0 if nothing came in the last seconds
+    silent   seconds since the last byte, if that is worth a remark
+    """
+
+    node: Node
+    doing: str
+    files: str
+    size: str
+    took: str
+    percent: int | None
+    rate: float
+    silent: float | None
+
+    @property
+    def is_running(self) -> bool:
+        return self.node.status not in NODE_ENDED
+
+
+# Seconds of silence after which the page says so.
+_SILENT = 5.0
+
+
+def node_rows(job: Job, now: datetime, rates: Rates, at: float) -> list[NodeRow]:
+    """Returns the nodes that fail or run first, then the others, each in the order of the job.
+
+    at  the moment of `now` by the clock that `rates` uses
+    """
+    urgency = {"failed": 0, "running": 1, "pending": 2, "cancelled": 3, "succeeded": 4}
+    names = short_names(job.nodes)
+    return sorted(
+        (_node_row(job, node, names, now, rates.rate_of(node.node, at)) for node in job.nodes),
+        key=lambda row: urgency.get(row.node.status, 0),
+    )
+
+
+def _node_row(
+    job: Job, node: Node, names: Mapping[str, str], now: datetime, rate: float
+) -> NodeRow:
+    text = text_of(job)
+    files, size = render.figures(node, job.collection)
+    percent = None
+    is_announced = node.bytes_announced and not job.collection.compress
+    if node.status == "running" and node.all_announced and is_announced:
+        percent = min(100, 100 * node.bytes_received // (node.bytes_announced or 1))
+    silent = silence(node, now)
+    word = text.phase(node)
+    return NodeRow(
+        node,
+        with_names(describe_waiting(node), names) or pictures.PHASES.get(word, word),
+        files,
+        size,
+        render.took(
+            node.waits_since if node.status == "pending" else node.started_at,
+            node.completed_at,
+            now,
+        ),
+        percent,
+        rate if node.status == "running" else 0.0,
+        silent if silent is not None and silent >= _SILENT else None,
+    )
+
+
+def list_values(state: ListReply, now: datetime) -> dict[str, Any]:
+    """Returns the values of the template of the list of jobs."""
+    rows = [job_row(job, now) for job in state.jobs]
+    return {
+        "running": [row for row in rows if row.job.status in RUNNING],
+        "others": [row for row in rows if row.job.status not in RUNNING],
+        "older": state.older,
+        "last": state.jobs[-1].job_id if state.jobs else "",
+    }
+
+
+def job_values(
+    job: Job, rates: Rates, now: datetime, at: float, *, all_nodes: bool
+) -> dict[str, Any]:
+    """Returns the values of the template of a job. `at`: see `node_rows`."""
+    text = text_of(job)
+    zones = {node.zone for node in job.nodes if node.zone}
+    rows = node_rows(job, now, rates, at)
+    shown = len(rows) if all_nodes else MOST_NODES
+    return {
+        "job": job,
+        "what": what(job),
+        "who": who(job),
+        "describes": list(_describe(job)),
+        "window": _window(job),
+        "node_zone": zones.pop() if len(zones) == 1 else "",
+        "tally": render.tally(job),
+        "rows": rows[:shown],
+        "more_nodes": max(0, len(rows) - shown),
+        "all_nodes": all_nodes,
+        "findings": list(text.findings(text.complete(job))),
+        "remarks": list(remarks(job)),
+        "running": job.status in RUNNING,
+        "timeline": pictures.timeline(job, now),
+        "coverage": pictures.coverage(job),
+    }
+
+
+def _describe(job: Job) -> Iterator[str]:
+    # The line about the window is in the zone of this machine. The page has its own.
+    yield from (line for line in text_of(job).describe(job) if not line.startswith("window "))
+    yield from (f"runs {command}" for command in job.commands or ())
+
+
+def _window(job: Job) -> tuple[datetime, datetime | None] | None:
+    wanted = job.collection
+    if wanted.since is None:
+        return None
+    until = None if wanted.until is None else datetime.fromisoformat(wanted.until)
+    return datetime.fromisoformat(wanted.since), until
+
+
+def what(job: Job | JobSummary) -> str:
+    """Returns what a job does, in one line."""
+    return f"{job.kind} {text_of(job).summarize(job)}".strip()

@@ -1,0 +1,147 @@
+"""Holds one visit of a page: the request with its caller, and how a view is shown to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+from msgspec.structs import asdict
+
+from cucmd import __version__
+from cucmd.job.request import OnBehalfOf, Request
+from cucmd.protocol import cases, jobs, requests
+from cucmd.protocol.jobs import Job
+from cucmweb.exchange import Exchange, encode
+from cucmweb.page.live import Live
+from cucmweb.page.render import render, zone_named, zone_text
+from cucmweb.page.sessions import COOKIE, Sessions, cookie
+from cucmweb.problems import HttpProblem
+from cucmweb.server import HttpChannel
+from cucmweb.token_file import TokenFile
+
+R = TypeVar("R")
+
+# Set by static/page.js: the time zone of the browser, and a random number to know its pages by.
+ZONE_COOKIE, BROWSER_COOKIE = "cucmweb_zone", "cucmweb_browser"
+
+# Nothing from elsewhere, nothing inline, and no page of others around ours.
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self';"
+    " img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none';"
+    " base-uri 'none'",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+# The longest form in bytes. Commands and labels are short.
+_LONGEST_FORM = 64 * 1024
+
+
+class Visit:
+    """Holds a request below /ui/ while it is answered.
+
+    path    the values of the names in the path
+    query   the values in the query; of a name that is there twice, the last
+    common  the values that every template needs
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        path: Mapping[str, str],
+        *,
+        live: Live,
+        sessions: Sessions,
+        tokens: TokenFile,
+    ) -> None:
+        self.exchange = exchange
+        self.channel = exchange.channel
+        self.path = path
+        self.query = dict(parse_qsl(exchange.channel.query))
+        self.common = common_values(exchange.channel, exchange.caller)
+        self.live = live
+        self.sessions = sessions
+        self.tokens = tokens
+
+    # Asking the daemon
+
+    def parameters(self, request: Request) -> msgspec.Raw:
+        """Returns the parameters of the method that takes this request."""
+        call = {name: value for name, value in asdict(request).items() if value is not None}
+        if "request_id" in request.__struct_fields__:
+            call["request_id"] = self.channel.request_id
+        if self.exchange.caller is not None:
+            call["on_behalf_of"] = self.exchange.caller
+        return encode(call)
+
+    async def call(self, request: Request, reply: type[R]) -> R:
+        """Calls the method of the daemon that takes this request. Raises `ClientError`."""
+        method = type(request).__name__.removesuffix("Request")
+        limited = not isinstance(request, cases.DeleteRequest)
+        return await self.exchange.daemon.call(
+            method, self.parameters(request), reply, limited=limited
+        )
+
+    async def job(self) -> Job:
+        """Returns the job that the path names. Raises `ClientError`."""
+        return (await self.call(requests.StatusRequest(self.path["job_id"]), jobs.JobReply)).job
+
+    # Reading the form, and answering
+
+    async def form(self) -> dict[str, str]:
+        """Reads the form in the body. Raises `HttpProblem`."""
+        kind = (self.exchange.header("content-type") or "").partition(";")[0].strip().lower()
+        if kind != "application/x-www-form-urlencoded":
+            raise HttpProblem(415, "NoForm", "expected a form")
+        body = await self.channel.body(_LONGEST_FORM)
+        try:
+            pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100)
+        except ValueError:
+            raise HttpProblem(400, "MalformedRequest", "the form is not UTF-8") from None
+        return dict(pairs)
+
+    async def show(self, template: str, status: int = 200, **values: Any) -> None:
+        """Sends a view."""
+        await send_html(self.channel, render(template, {**self.common, **values}), status)
+
+    async def redirect(self, target: str, headers: Mapping[str, str] | None = None) -> None:
+        await redirect(self.channel, target, headers)
+
+
+def cookies_of(channel: HttpChannel) -> list[str]:
+    return [value.decode("latin-1") for name, value in channel.headers if name == b"cookie"]
+
+
+def common_values(channel: HttpChannel, caller: OnBehalfOf | None) -> dict[str, Any]:
+    """Returns the values that every template needs."""
+    cookies = cookies_of(channel)
+    zone = zone_named(unquote(cookie(cookies, ZONE_COOKIE)))
+    return {
+        "zone": zone,
+        "zone_text": zone_text(zone),
+        "zone_key": zone.key if zone else "",
+        "caller": caller.name if caller else "",
+        "may_change": caller is None or caller.role == "operate",
+        "signed_in": bool(cookie(cookies, COOKIE)),
+        "path": channel.path,
+        "version": __version__,
+        "now": datetime.now(UTC),
+    }
+
+
+async def redirect(
+    channel: HttpChannel, target: str, headers: Mapping[str, str] | None = None
+) -> None:
+    """Sends the browser to another view."""
+    channel.start(303, {"location": target, "content-length": "0", **(headers or {})})
+    await channel.end()
+
+
+async def send_html(
+    channel: HttpChannel, body: bytes, status: int, headers: Mapping[str, str] | None = None
+) -> None:
+    own = {"content-type": "text/html; charset=utf-8", "content-length": str(len(body))}
+    channel.start(status, {**own, **HEADERS, **(headers or {})})
+    await channel.end(body)
