@@ -12,6 +12,7 @@ from cucmctl.client.job_events import JobEvent
 from cucmd.protocol.jobs import Job, JobChange, JobReply, JobSummary, ListReply
 from cucmweb.event_streams import EventStreams
 from cucmweb.operations import OPERATIONS
+from cucmweb.page.live import Live
 from cucmweb.server import Disconnected
 from system.ctl.conftest import make_job, make_summary
 from unit.web.played_channel import PlayedChannel, exchange
@@ -120,7 +121,7 @@ class Reader(PlayedChannel):
 
 class Hub:
     def __init__(self, nursery: trio.Nursery) -> None:
-        self.streams = EventStreams()
+        self.streams = EventStreams(Live())
         self.daemon = Daemon()
         self._nursery = nursery
         self._to_tell, self._events = trio.open_memory_channel[JobEvent](10_000)

@@ -1,0 +1,135 @@
+"""The page with a keyboard, for assistive technology, on a phone, and with hostile texts."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cucmctl import Client
+from cucmd.job.work_request import Collection, How, Login
+from rig.browser import Tabs
+from rig.daemon import Daemon
+from rig.lab import Lab
+
+pytestmark = pytest.mark.long
+
+# Kept as build output, to be looked at.
+PICTURES = Path(__file__).parents[4] / "build" / "pages"
+VIEWS = (
+    "/ui/",
+    "/ui/jobs/{job}",
+    "/ui/jobs/{job}/retry",
+    "/ui/jobs/{job}/files",
+    "/ui/jobs/{job}/output",
+    "/ui/jobs/{job}/transcript?node={node}",
+    "/ui/start",
+    "/ui/clusters",
+)
+HOSTILE = "<script>document.title='hacked'</script>"
+
+
+@pytest.fixture
+def job(page_daemon: Daemon, lab: Lab) -> str:
+    """A job with a failed node, and the nodes of its cluster."""
+    login = Login(lab.username, "wrong")
+    with Client(page_daemon.socket) as client:
+        found = client.discover(lab.nodes[0], login=Login(lab.username, lab.password))
+        client.wait(found.job_id)
+        labels = How(labels={"case": HOSTILE})
+        wanted = Collection(paths=("cm/trace/ccm/sdl",), last="2h")
+        started = client.collect(lab.nodes[:1], wanted, login=login, how=labels)
+        client.wait(started.job_id)
+    return started.job_id
+
+
+def addresses(job: str, lab: Lab) -> list[str]:
+    return [view.format(job=job, node=lab.nodes[0]) for view in VIEWS]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_view_excludes_anybody(
+    sign_in: Callable[..., Tabs], job: str, lab: Lab, scheme: str
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    window = sign_in(color_scheme=scheme)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for number, address in enumerate(addresses(job, lab)):
+        tab = window.open(address)
+        found = Axe().run(tab).response["violations"]
+        assert [(each["id"], each["nodes"][0]["html"]) for each in found] == [], address
+        for width in (1440, 390):
+            tab.set_viewport_size({"width": width, "height": 900})
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width, address
+            tab.screenshot(path=PICTURES / f"{number}-{scheme}-{width}.png", full_page=True)
+        tab.close()
+
+
+def test_hostile_text_is_only_text(sign_in: Callable[..., Tabs], job: str) -> None:
+    tab = sign_in().open(f"/ui/jobs/{job}")
+    tab.get_by_role("link", name=HOSTILE).wait_for()
+    assert "hacked" not in tab.title()
+    tab.goto("/ui/?label=case=<b>&target=%22%3E%3Cscript%3E")
+    assert tab.locator("b").count() == 0
+
+
+def press_until(tab: Any, name: str, key: str = "Tab") -> None:
+    """Presses a key until the element with this text has the focus."""
+    for _ in range(60):
+        tab.keyboard.press(key)
+        text = tab.evaluate(
+            "document.activeElement.labels?.[0]?.innerText || document.activeElement.innerText"
+        )
+        if (text or "").strip() == name:
+            return
+    raise AssertionError(f"the focus never reached {name!r}")
+
+
+def test_job_by_keyboard_alone(sign_in: Callable[..., Tabs], lab: Lab) -> None:
+    tab = sign_in().open("/ui/")
+    press_until(tab, "Start")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**/ui/start")
+    for label, text in (
+        ("Nodes or cluster", lab.nodes[1]),
+        ("User", lab.username),
+        ("Password", lab.password),
+        ("Paths", "cm/trace/ccm/sdl"),
+    ):
+        press_until(tab, label)
+        tab.keyboard.type(text)
+    press_until(tab, "Start")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**/ui/jobs/*")
+    tab.get_by_role("row").filter(has_text=lab.nodes[1]).get_by_text("sending").first.wait_for()
+    # The page is replaced under the focus while it moves on, and keeps it.
+    press_until(tab, "Cancel job")
+    tab.keyboard.press("Enter")
+    tab.get_by_role("button", name="Yes, cancel it").wait_for()
+    press_until(tab, "Yes, cancel it")
+    tab.keyboard.press("Enter")
+    tab.get_by_role("heading", name="cancelled").wait_for()
+
+
+def test_eight_tabs_follow_one_job(
+    sign_in: Callable[..., Tabs], page_daemon: Daemon, lab: Lab
+) -> None:
+    with Client(page_daemon.socket) as client:
+        wanted = Collection(paths=("cm/trace/ccm/sdl",), last="2h")
+        login = Login(lab.username, lab.password)
+        started = client.collect(lab.nodes[1:2], wanted, login=login)
+        window = sign_in()
+        opened = [window.open(f"/ui/jobs/{started.job_id}") for _ in range(8)]
+        client.cancel(started.job_id)
+    for tab in opened:
+        tab.get_by_role("heading", name="cancelled").wait_for()
+
+
+def test_page_returns_with_the_daemon(
+    sign_in: Callable[..., Tabs], page_daemon: Daemon, job: str
+) -> None:
+    tab = sign_in().open(f"/ui/jobs/{job}")
+    tab.get_by_role("heading", name="failed").wait_for()
+    page_daemon.kill()
+    tab.get_by_text("the daemon does not answer").wait_for()
