@@ -131,7 +131,8 @@ def _find_damage(path: Path) -> str | None:
 
     integrity_check reads the whole file, half a GB in a second, so that damage is found at the
     start and not in the middle of a job. quick_check would not do: it does not compare indexes with
-    their tables, and a wrong index makes the first write fail.
+    their tables, and a wrong index makes the first write fail. integrity_check does not notice a
+    flipped bit in the name of a column, so the schema is compared with ours.
     """
     if not path.exists():
         # A journal without its database is damage too: SQLite would apply it to the new database.
@@ -148,6 +149,10 @@ def _find_damage(path: Path) -> str | None:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version != VERSION:
                 raise WrongVersion(path, version, VERSION)
+            with closing(sqlite3.connect(":memory:")) as undamaged:
+                undamaged.executescript(TABLES)
+                if _read_schema(connection) != _read_schema(undamaged):
+                    return "was damaged (its tables are declared in another way)"
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
@@ -156,6 +161,12 @@ def _find_damage(path: Path) -> str | None:
     except UnicodeDecodeError:  # the message of SQLite quotes the damaged schema
         verdict = "its schema is not text"
     return None if verdict == "ok" else f"was damaged ({' '.join(verdict.split())[:200]})"
+
+
+def _read_schema(connection: sqlite3.Connection) -> list[tuple[str | None, ...]]:
+    """Returns the name and the SQL of each table, index and trigger."""
+    query = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid"
+    return connection.execute(query).fetchall()
 
 
 def _set_aside(path: Path, reason: str, now: datetime) -> str:

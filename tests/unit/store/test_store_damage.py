@@ -56,6 +56,18 @@ def unmake_the_name_of_a_table(path: Path) -> None:
     path.write_bytes(content.replace(b"tablenodenode", b"tablen\xe8denode", 1))
 
 
+def rename_a_column(path: Path) -> None:
+    """Flips a bit that SQLite's own check does not notice."""
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"completed_at TEXT", b"completed_au TEXT", 1))
+
+
+def rename_a_foreign_key(path: Path) -> None:
+    """Flips a bit that SQLite notices at the first write."""
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"job (position)", b"job (positioo)", 1))
+
+
 def replace_by_another(path: Path) -> None:
     path.unlink()
     with closing(sqlite3.connect(path)) as other:
@@ -66,7 +78,7 @@ def replace_by_another(path: Path) -> None:
     "harm",
     [
         *[truncate, empty, overwrite, damage_pages],
-        *[unmake_the_name_of_a_table, replace_by_another],
+        *[unmake_the_name_of_a_table, rename_a_column, rename_a_foreign_key, replace_by_another],
     ],
 )
 async def test_damaged_database_is_set_aside(
