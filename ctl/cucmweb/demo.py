@@ -7,6 +7,7 @@ everything that it has made, however it ends.
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -47,25 +48,32 @@ def _serve(stack: ExitStack, port: int) -> None:
     folder = stack.enter_context(temporary_folder())
     sockets = stack.enter_context(folder_for_sockets(folder))
     say("Three simulated nodes, a daemon and a job ...")
-    nodes = stack.enter_context(lab("--stamps", *_FAULTS))
+    nodes = stack.enter_context(lab("--stamps", "--port", _free_port(), *_FAULTS))
+    log = stack.enter_context((folder / "demo.log").open("w"))
     speaks = f'[access]\nmay_speak_for = ["{os.getuid()}"]\n'
-    stack.enter_context(daemon(folder, sockets, speaks))
+    stack.enter_context(daemon(folder, sockets, speaks, stderr=log))
     token = add(folder / "tokens.toml", "demo", "operate", None)
     (folder / "cucmweb.toml").write_text(f'tokens = "{folder}/tokens.toml"\n')
-    socket = sockets / "cucmd.sock"
-    _start_jobs(socket, nodes)
+    daemon_socket = sockets / "cucmd.sock"
+    _start_jobs(daemon_socket, nodes)
     command = [sys.executable, "-m", "cucmweb", "serve", "--config", str(folder / "cucmweb.toml")]
-    command += ["--socket", str(socket), "--listen", f"127.0.0.1:{port}"]
-    log = stack.enter_context((folder / "cucmweb.log").open("w"))
+    command += ["--socket", str(daemon_socket), "--listen", f"127.0.0.1:{port}"]
     web = stack.enter_context(ready_process(command, sockets / "notify-web", stderr=log))
     say(f"Open http://127.0.0.1:{port}/ui/ and sign in with the token {token}")
     say(f"The password of the nodes is {nodes['password']}. Ctrl-C ends the demo.")
     web.wait()
 
 
-def _start_jobs(socket: Path, nodes: dict[str, Any]) -> None:
+def _free_port() -> str:
+    """Returns a port that is free. All nodes have the same one, as real nodes have."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def _start_jobs(daemon_socket: Path, nodes: dict[str, Any]) -> None:
     login, names = Login(nodes["username"], nodes["password"]), nodes["nodes"]
-    with Client(socket) as client:
+    with Client(daemon_socket) as client:
         client.wait(client.discover(names[0], login=login).job_id)
         client.health(names, login=login)
         wanted = Collection(paths=("cm/trace/ccm/sdl",), last="2h")

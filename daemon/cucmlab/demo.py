@@ -167,10 +167,14 @@ def lab(*options: str) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def daemon(folder: Path, sockets: Path, more: str = "") -> Iterator[None]:
-    """Runs a daemon with its state in `folder`. `more` is added to its configuration."""
+def daemon(folder: Path, sockets: Path, more: str = "", **process: Any) -> Iterator[None]:
+    """Runs a daemon with its state in `folder`.
+
+    more     is added to its configuration
+    process  as for `subprocess.Popen`
+    """
     (folder / "cucmd.toml").write_text(CONFIG + more)
-    with ready_process(_serve_command(folder, sockets), sockets / "notify"):
+    with ready_process(_serve_command(folder, sockets), sockets / "notify", **process):
         yield
 
 

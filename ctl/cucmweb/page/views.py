@@ -153,9 +153,27 @@ def job_values(
         "findings": list(text.findings(text.complete(job))),
         "remarks": list(remarks(job)),
         "running": job.status in RUNNING,
+        "next_start": _next_start(job),
         "timeline": pictures.timeline(job, now),
         "coverage": pictures.coverage(job),
     }
+
+
+def _next_start(job: Job) -> dict[str, str] | None:
+    """Returns the fields of the form Start for what usually comes after this job, or None."""
+    if job.kind == "discover":
+        found = [member.node for node in job.nodes if node.found for member in node.found.members]
+        return {"nodes": " ".join(found)} if found else None
+    if job.kind != "dry_run" or not any(node.sizes for node in job.nodes):
+        return None
+    wanted = job.collection
+    fields = {"nodes": " ".join(job.targets or [node.node for node in job.nodes])}
+    fields |= {"profile": wanted.profile or "", "username": job.username or ""}
+    if not wanted.profile:
+        fields["paths"] = " ".join(wanted.paths or ())
+    if wanted.last:
+        return fields | {"last": wanted.last}
+    return fields | {"last": "", "since": wanted.since or "", "until": wanted.until or ""}
 
 
 def _describe(job: Job) -> Iterator[str]:

@@ -86,6 +86,21 @@ def test_wrong_field_has_its_error_beside_it(sign_in: Callable[..., Tabs], lab: 
     assert tab.get_by_label("Password").input_value() == ""
 
 
+def test_estimate_leads_to_the_collection(sign_in: Callable[..., Tabs], lab: Lab) -> None:
+    tab = sign_in().open("/ui/start")
+    fill_start(tab, lab, nodes=lab.nodes[0])
+    tab.get_by_role("button", name="Estimate").click()
+    tab.get_by_role("heading", name="succeeded").wait_for()
+    tab.get_by_text("total").wait_for()
+    tab.get_by_role("link", name="Start this collection").click()
+    assert tab.get_by_label("Nodes or cluster").input_value() == lab.nodes[0]
+    assert tab.get_by_label("Paths").input_value() == "cm/trace/ccm/sdl"
+    tab.get_by_label("Password").fill(lab.password)
+    tab.get_by_role("button", name="Start").click()
+    tab.get_by_role("heading", name="succeeded").wait_for()
+    tab.get_by_text("collects cm/trace/ccm/sdl").wait_for()
+
+
 def test_viewer_has_no_buttons(sign_in: Callable[..., Tabs], lab: Lab) -> None:
     tab = sign_in().open("/ui/start")
     fill_start(tab, lab, nodes=lab.nodes[0])

@@ -9,8 +9,9 @@ import pytest
 from cucmctl import Client
 from cucmd.job.work_request import Collection, How, Login
 from rig.browser import Tabs
-from rig.daemon import Daemon
+from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.lab import Lab
+from system.web.page.conftest import SPEAKS
 
 pytestmark = pytest.mark.long
 
@@ -133,3 +134,7 @@ def test_page_returns_with_the_daemon(
     tab.get_by_role("heading", name="failed").wait_for()
     page_daemon.kill()
     tab.get_by_text("the daemon does not answer").wait_for()
+    with running_daemon(page_daemon.folder, CONFIG + SPEAKS) as restarted:
+        page_daemon.socket.unlink(missing_ok=True)
+        page_daemon.socket.symlink_to(restarted.socket)
+        tab.get_by_role("heading", name="failed").wait_for()
