@@ -65,6 +65,13 @@ class Finding(Struct, frozen=True, omit_defaults=True):
     says: str
     # What to do.
     hint: str | None = None
+    # The number that was judged, for a curve over several jobs: the used percent of the logging
+    # partition, the percent of one processor that the busiest process uses, the state of the
+    # replication with a server (2 is good), the days that a certificate is still valid (negative:
+    # since it ended), the days since the last backup, or the stratum of the server of the time.
+    figure: float | None = None
+    # What figure counts: "%" or "days". Absent for a state and for a stratum.
+    unit: str | None = None
 
     @property
     def line(self) -> str:

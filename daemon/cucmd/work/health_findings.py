@@ -90,11 +90,12 @@ def _disk(answer: vos.Machine, limits: Thresholds, now: datetime) -> list[Findin
     disks = [disk for disk in answer.disks if disk.name == "logging"]
     if not disks:
         return [Finding("disk", UNREAD, "the node does not say how full its logging partition is")]
-    text = f"{disks[0].used_percent} % of the logging partition is used"
-    if disks[0].used_percent > limits.logging_percent:
+    used = disks[0].used_percent
+    text = f"{used} % of the logging partition is used"
+    if used > limits.logging_percent:
         hint = "the node deletes its oldest traces to make room: collect, then delete them there"
-        return [Finding("disk", BAD, text, hint)]
-    return [Finding("disk", GOOD, text)]
+        return [Finding("disk", BAD, text, hint, used, "%")]
+    return [Finding("disk", GOOD, text, None, used, "%")]
 
 
 def _services(answer: ServiceList, _: Thresholds, now: datetime) -> list[Finding]:
@@ -137,8 +138,9 @@ def _ntp(answer: NtpStatus, limits: Thresholds, now: datetime) -> list[Finding]:
     stratum = max((answer.stratum or 1) - 1, *followed, 0)
     text = f"it follows {answer.server}, which is at stratum {stratum}"
     if stratum > limits.stratum:
-        return [Finding("ntp", BAD, text, f"choose a server of stratum {limits.stratum} or better")]
-    return [Finding("ntp", GOOD, text)]
+        hint = f"choose a server of stratum {limits.stratum} or better"
+        return [Finding("ntp", BAD, text, hint, stratum)]
+    return [Finding("ntp", GOOD, text, None, stratum)]
 
 
 def _replication(answer: ReplicationState, _: Thresholds, now: datetime) -> list[Finding]:
@@ -151,16 +153,17 @@ def _replication(answer: ReplicationState, _: Thresholds, now: datetime) -> list
     for server in answer.servers:
         if server.code != _GOOD_SETUP:
             text = f"{server.name}: ({server.code}) {server.details or ''}".rstrip()
-            found.append(Finding("replication", BAD, text, hint))
+            found.append(Finding("replication", BAD, text, hint, server.code))
         elif {"N", "No"} & set(re.split("[/ ]", server.checks)):
             text = f"{server.name}: {server.checks} of database, RPC, monitor"
-            found.append(Finding("replication", LOOK, text, hint))
+            found.append(Finding("replication", LOOK, text, hint, server.code))
     count = len(answer.servers)
     if answer.count is not None and answer.count != count:
         text = f"{count} of {answer.count} servers could be read"
         found.append(Finding("replication", UNREAD, text))
     summary = "1 server" if count == 1 else f"all {count} servers"
-    return _most_important(found) or [Finding("replication", GOOD, f"(2) of {summary}")]
+    good = Finding("replication", GOOD, f"(2) of {summary}", None, _GOOD_SETUP)
+    return _most_important(found) or [good]
 
 
 def judge_certificate(name: str, answer: Certificate, limits: Thresholds, now: datetime) -> Finding:
@@ -176,14 +179,14 @@ def judge_certificate(name: str, answer: Certificate, limits: Thresholds, now: d
     days = (answer.valid_to.date() - now.date()).days
     text = f"{name}: valid until {answer.valid_to:%Y-%m-%d}"
     if days >= limits.certificate_days:
-        return Finding("certificates", GOOD, text)
+        return Finding("certificates", GOOD, text, None, days, "days")
     left = f"which is in {days} days" if days >= 0 else f"{-days} days ago"
     # `set cert regen` takes a name without folder and suffix.
     unit = name.rpartition("/")[2].rpartition(".")[0]
     hint = (
         f"if it is self-signed: set cert regen {unit}, and restart what uses it; else sign it anew"
     )
-    return Finding("certificates", BAD, f"{text}, {left}", hint)
+    return Finding("certificates", BAD, f"{text}, {left}", hint, days, "days")
 
 
 def _certificates(answer: CertificateList, _: Thresholds, now: datetime) -> list[Finding]:
@@ -221,8 +224,8 @@ def _backup(answer: BackupHistory, limits: Thresholds, now: datetime) -> list[Fi
         clock = "the clock was wrong then, or is now: show status"
         return [Finding("backup", LOOK, f"{text}, which is to come", clock)]
     if days > limits.backup_days:
-        return [Finding("backup", BAD, f"{text}, {days} days ago", hint)]
-    return [Finding("backup", GOOD, text)]
+        return [Finding("backup", BAD, f"{text}, {days} days ago", hint, days, "days")]
+    return [Finding("backup", GOOD, text, None, max(days, 0), "days")]
 
 
 def _cores(answer: CoreFiles, limits: Thresholds, now: datetime) -> list[Finding]:
@@ -253,10 +256,12 @@ def _processor(answer: Processes, limits: Thresholds, now: datetime) -> list[Fin
         return [Finding("processor", UNREAD, "no process in a known form is in the list")]
     first = max(used, key=lambda process: process.cpu_percent or 0.0)
     name = first.command.split(" ", 1)[0].rsplit("/", 1)[-1]
-    text = f"{name} ({first.pid}) uses {first.cpu_percent:g} % of one processor"
-    if (first.cpu_percent or 0.0) > limits.processor_percent:
-        return [Finding("processor", LOOK, text, f"{_CHECK_AGAIN}: show process load")]
-    return [Finding("processor", GOOD, text)]
+    percent = first.cpu_percent or 0.0
+    text = f"{name} ({first.pid}) uses {percent:g} % of one processor"
+    if percent > limits.processor_percent:
+        hint = f"{_CHECK_AGAIN}: show process load"
+        return [Finding("processor", LOOK, text, hint, percent, "%")]
+    return [Finding("processor", GOOD, text, None, percent, "%")]
 
 
 def _availability(answer: HighAvailability, _: Thresholds, now: datetime) -> list[Finding]:

@@ -9,6 +9,7 @@ from cucmd.node.resolver import find_zone
 from cucmd.vos import parse_command
 from cucmd.vos.record_answers import parse_certificate
 from cucmd.work.health_findings import JUDGES, judge_answer, judge_certificate
+from unit.vos.outputs import OUTPUTS
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 ALL = "MANUAL 15.0.1 CDR_CAR,CCM,PLM"
@@ -160,6 +161,51 @@ def test_the_end_of_a_certificate(begin: int, to: str, state: str) -> None:
     assert (found.check, found.state) == ("certificates", state)
     assert "tomcat/tomcat.pem" in found.says
     assert begin > 2026 or found.hint is None or "set cert regen tomcat," in found.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "check", "figures"),
+    [
+        ("status 12.5", "disk", [(94, "%")]),
+        ("replication 14", "replication", [(2, None)]),
+        ("replication of a single node", "replication", [(None, None)]),
+        ("ntp 10.5, publisher", "ntp", [(2, None)]),
+        ("ntp 11.5, unsynchronised", "ntp", [(None, None)]),
+    ],
+)
+def test_figures_of_real_answers(
+    name: str, check: str, figures: list[tuple[float | None, str | None]]
+) -> None:
+    found = findings(check, list(OUTPUTS[name].lines))
+    assert [(one.figure, one.unit) for one in found] == figures
+
+
+@pytest.mark.parametrize(
+    ("check", "lines", "figure"),
+    [
+        ("processor", [TOP, "  4000 ccmbase 12.5 ccm", "  4001 tomcat 91.0 tomcat"], (91, "%")),
+        ("replication", replication("(2) Setup Completed", "(4) Setup Failed"), (4, None)),
+        (
+            "backup",
+            [f"2026-11-20.tar TAPE Fri Nov 20 10:35:22 CST 2026 SUCCESS {ALL}"],
+            (8, "days"),
+        ),
+    ],
+)
+def test_figure_is_the_judged_number(
+    check: str, lines: list[str], figure: tuple[float, str | None]
+) -> None:
+    assert [(one.figure, one.unit) for one in findings(check, lines)] == [figure]
+
+
+@pytest.mark.parametrize(
+    ("to", "days"),
+    [("Mon Dec 28 10:00:00 CST 2026", 30), ("Mon Nov 02 10:00:00 CST 2026", -26)],
+)
+def test_days_left_of_a_certificate(to: str, days: int) -> None:
+    certificate = parse_certificate([f"           To:   {to}"])
+    found = judge_certificate("tomcat/tomcat.pem", certificate, Thresholds(), NOW)
+    assert (found.figure, found.unit) == (days, "days")
 
 
 def test_findings_are_limited() -> None:
