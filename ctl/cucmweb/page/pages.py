@@ -16,7 +16,7 @@ from cucmctl.client.errors import ClientError
 from cucmd.job.request import OnBehalfOf
 from cucmweb.daemon_liveness import until
 from cucmweb.exchange import Exchange
-from cucmweb.page import changes, job_pages, login_page, start_page
+from cucmweb.page import changes, cluster_page, job_pages, login_page, start_page
 from cucmweb.page.live import Live
 from cucmweb.page.render import render
 from cucmweb.page.sessions import Sessions
@@ -58,7 +58,7 @@ _ROUTES: dict[str, Handler] = {
     f"POST {_ACTION}": changes.change,
     "GET /ui/start": start_page.show_start,
     "POST /ui/start": start_page.start,
-    "GET /ui/clusters": start_page.show_clusters,
+    "GET /ui/clusters": cluster_page.show_clusters,
     "GET /ui/login": login_page.show_login,
     "POST /ui/login": login_page.log_in,
     "POST /ui/logout": login_page.log_out,

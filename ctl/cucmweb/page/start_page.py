@@ -1,11 +1,11 @@
-"""Shows the form that starts a job, starts it, and shows the clusters that are known."""
+"""Shows the form that starts a job, and starts it."""
 
 from __future__ import annotations
 
 import secrets
 
 from cucmctl.client.errors import ClientError, InvalidRequest
-from cucmd.protocol import jobs, knowledge, requests
+from cucmd.protocol import jobs, knowledge
 from cucmweb.page import forms
 from cucmweb.page.visit import Visit
 from cucmweb.problems import problem_of
@@ -25,8 +25,6 @@ _FIELDS = {
     "commands": "commands",
     "labels": "labels",
 }
-# The number of jobs in which the last one of each kind is looked for.
-_LOOKED_THROUGH = 20
 
 
 async def show_start(visit: Visit) -> None:
@@ -71,20 +69,3 @@ async def start(visit: Visit) -> None:
         await _show_form(visit, form, "", problem_of(error).detail)
     else:
         await visit.redirect(f"/ui/jobs/{reply.job.job_id}")
-
-
-async def show_clusters(visit: Visit) -> None:
-    """Shows each cluster with its nodes, and with the last job of each kind."""
-    known = await visit.call(knowledge.ClustersRequest(), knowledge.ClustersReply)
-    shown = []
-    for cluster in known.clusters:
-        name = cluster.name or cluster.asked
-        reply = await visit.call(knowledge.ClustersRequest(name), knowledge.ClustersReply)
-        newest = await visit.call(
-            requests.ListRequest(target=name, limit=_LOOKED_THROUGH), jobs.ListReply
-        )
-        last: dict[str, jobs.JobSummary] = {}
-        for job in newest.jobs:
-            last.setdefault(job.kind, job)
-        shown += [(each, last) for each in reply.clusters]
-    await visit.show("clusters.html", clusters=shown)
