@@ -12,7 +12,7 @@ import pytest
 from cucmctl import Client
 from cucmctl.main import VERBS
 from cucmd.job.work_request import Collection, Commands, Login, Packets
-from rig.credentials import named_credential
+from rig.credentials import login_options, named_credential
 from rig.daemon import Daemon, running_daemon
 from rig.interface_text import Declared
 from rig.jobs import SDL
@@ -59,6 +59,8 @@ COMMANDS: dict[str, dict[str, str]] = {
     "clusters berlin": {"": "[]Cluster"},
     "profiles": {"": "[]Profile"},
     "profiles sip": {"": "[]Profile"},
+    "login {node} {typed}": {"": "[]KeptLogin"},
+    "logout": {"": "ForgetLogin"},
     "credentials": {"": "Credentials"},
     "hostkeys": {"": "[]HostKey"},
     "reload": {"": "Reload"},
@@ -85,6 +87,7 @@ class Place:
             "{node}": lambda: self.lab.nodes[0],
             "{job}": lambda: self.job,
             "{failed}": lambda: self.failed,
+            "{typed}": lambda: " ".join(login_options(self.folder, self.lab)),
             "{folder}": lambda: str(self.folder),
             "{capture}": self._capture,
             "{run}": self._run,
