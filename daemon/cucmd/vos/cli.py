@@ -7,7 +7,7 @@ that still grows (see `screen.py`). The current state makes events of lines and 
     state              entered by                       left by
     LoggingIn          the beginning                    a confirmed prompt, or a question
     AtPrompt           a confirmed prompt               `quit`, or a method of the next six rows
-    RunningCommand     `command`                        a confirmed prompt
+    RunningPlain       `command`                        a confirmed prompt
     RunningForm        `run`, `delete_capture`          a confirmed prompt
     RunningCapture     `capture`                        a confirmed prompt
     RunningTail        `tail`                           a confirmed prompt
@@ -21,7 +21,7 @@ an input too, and only the driver can measure it. When the text that has arrived
 `quiet_after` says how many seconds of silence confirm the prompt. The driver then calls `quiet`.
 `receive` confirms a prompt only after Ctrl-C.
 
-A login or a command of forms.py may also stop at a question. A longer silence distinguishes a
+A login or a command may also stop at a question. A longer silence distinguishes a
 question from a banner or a line of output that pauses.
 """
 
@@ -52,8 +52,8 @@ from cucmd.vos.states import (
     LoggingIn,
     Recovering,
     RunningCapture,
-    RunningCommand,
     RunningForm,
+    RunningPlain,
     RunningTail,
     SessionEnded,
     State,
@@ -205,8 +205,8 @@ class Cli:
     # or InvalidArgument for a line that must not be typed.
 
     def command(self, text: str) -> bytes:
-        """Begins a plain command, which ends in `CommandDone`."""
-        return self._start(check_command(text), RunningCommand(text))
+        """Begins a plain command, whose answer is read here and not kept."""
+        return self._start(check_command(text), RunningPlain(text, self._secrets))
 
     def run(self, command: Command) -> bytes:
         """Begins a command of forms.py."""

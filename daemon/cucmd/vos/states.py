@@ -24,6 +24,7 @@ from cucmd.vos.dialogue_events import (
 )
 from cucmd.vos.questions import (
     PAGERS,
+    QUIET_QUESTION,
     QuestionKind,
     Questions,
     is_command_question,
@@ -184,7 +185,7 @@ class SessionEnded(State):
 
 
 class RunningCommand(State):
-    """Reads the answer to a plain command, from its echo to the prompt, and keeps its lines.
+    """Reads the answer to a command, from its echo to the prompt, and keeps its lines.
 
     Answers each pager once, with one key and no newline.
     """
@@ -253,6 +254,18 @@ class RunningForm(RunningCommand):
         message = f"{self.description} printed more than {self.max_bytes // KIB} KiB"
         hint = "narrow the command; the transcript has the beginning of its output"
         return failure(Code.QUOTA_EXCEEDED, message, hint=hint)
+
+
+class RunningPlain(RunningForm):
+    """Reads the answer to a plain command, whose lines a parser reads.
+
+    No known answer stops at a question. A line that only looks like one would fail the whole node,
+    so the silence is as long as at a login, where a node may pause for more than 5 s.
+    """
+
+    question_after = QUIET_QUESTION
+    max_bytes = RunningCommand.max_bytes
+    too_much_output = RunningCommand.too_much_output
 
 
 class RunningCapture(RunningForm):

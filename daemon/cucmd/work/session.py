@@ -16,7 +16,7 @@ import trio
 
 from cucmd import vos
 from cucmd.durable import RESERVE
-from cucmd.failure import Code, NodeFailed, failure
+from cucmd.failure import Code, NodeFailed, fail, failure
 from cucmd.job.failure import Failure
 from cucmd.job.node import Phase
 from cucmd.node.deadlines import answer_clock
@@ -49,7 +49,7 @@ async def logged_in(
 
 
 async def run_plain_command(session: NodeSession, task: NodeTask, line: str) -> Sequence[str]:
-    """Runs a command that asks nothing, for at most `timeouts.answer` seconds.
+    """Runs a command that should ask nothing, for at most `timeouts.answer` seconds.
 
     Returns the lines that the node printed, without echo and pagers. Raises `NodeFailed`.
     """
@@ -59,6 +59,8 @@ async def run_plain_command(session: NodeSession, task: NodeTask, line: str) -> 
         match await session.next_event(clock):
             case vos.CommandDone(lines=lines):
                 return vos.take_parsable(lines)
+            case vos.StoppedAtQuestion(question=question):
+                raise fail(Code.COMMAND_REFUSED, f"'{line}': the node asked {question!r}")
             case vos.Broken(failure=broken):
                 raise NodeFailed(broken)
 

@@ -270,3 +270,17 @@ async def test_the_first_expired_clock_is_the_reason(autojump_clock):
     with pytest.raises(NodeFailed, match=" 30s connecting") as caught:
         await connect_and_begin_late_to_log_in()
     assert caught.value.failure.code == Code.CONNECT_TIMEOUT
+
+
+def test_question_in_a_plain_command_ends_it(play):
+    async def asks(node, line):
+        await node.say("Continue (y/n)? ", end="")
+        while await node.read_line() != "^C":
+            pass
+
+    request = Collect(("syslog",), since=datetime(2026, 3, 1, tzinfo=UTC))
+    done = play(appliance(pushes(5), status=asks), request)
+    assert done.code == Code.COMMAND_REFUSED
+    assert "Continue (y/n)?" in done.failure.message
+    assert done.node.lines[-2:] == ["^C", "quit"]
+    assert done.seconds < 30
