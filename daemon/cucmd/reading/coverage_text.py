@@ -7,12 +7,12 @@ from datetime import datetime, tzinfo
 
 from cucmd.job.coverage import MOST_MIDDLE, Gap, format_missing
 from cucmd.job.duration import longest_written_for
+from cucmd.reading.trace_files import Trace
 from cucmd.reading.window_coverage import (
     MOST_NAMED,
     Clock,
     Hole,
     RequestedWindow,
-    Trace,
     TraceCoverage,
     compare_traces,
     first_and_last,

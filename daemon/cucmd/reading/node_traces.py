@@ -11,6 +11,7 @@ import msgspec
 
 from cucmd.job.coverage import MOST_GAPS, Covered
 from cucmd.reading.coverage_text import describe
+from cucmd.reading.trace_files import trace_name
 from cucmd.reading.traces import Traces, last_stamp, read_beginning
 from cucmd.reading.window_coverage import (
     Clock,
@@ -19,7 +20,6 @@ from cucmd.reading.window_coverage import (
     RequestedWindow,
     cover_logs,
     find_gaps,
-    trace_name,
 )
 from cucmd.worker.forked import Channel
 from cucmd.worker.frames import ReadTraces, TracePage, TracesRead

@@ -15,8 +15,8 @@ from pathlib import Path
 import msgspec
 
 from cucmd.reading.stamps import FirstStamp, LastStamp, Stamp, first_stamp, last_stamp_before
+from cucmd.reading.trace_files import Trace, TraceFile, trace_name
 from cucmd.reading.unpack import GZIP, PIECE, TarMembers, is_tar, unpacked
-from cucmd.reading.window_coverage import Trace, TraceFile, trace_name
 
 # The first stamp is searched for in this many unpacked bytes at the beginning of a file.
 BEGINNING = 64 * 1024

@@ -25,10 +25,8 @@ so that clients can show it in another time zone.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
 from fnmatch import fnmatchcase
 from itertools import pairwise
 
@@ -43,7 +41,8 @@ from cucmd.job.coverage import (
     LogCoverage,
     Span,
 )
-from cucmd.reading.stamps import FirstStamp, Stamp
+from cucmd.reading.stamps import Stamp
+from cucmd.reading.trace_files import Trace, TraceFile, follow_each_other, local_time
 
 # Nodes are asked for whole minutes.
 _MINUTE = timedelta(minutes=1)
@@ -55,11 +54,6 @@ _SUMMER_OR_NOT = (timedelta(), timedelta(minutes=30), _SUMMER_TIME)
 # The most traces that are named in one text.
 MOST_NAMED = 3
 _LONGEST_NAME = 80
-
-_NUMBERS = re.compile(r"[._-]?\d+(?:[._-]\d+)*")
-_ENDING = re.compile(r"\.gzo?$")
-_NUMBER = re.compile(r"[._-]?(\d+)")
-_DATE = re.compile(r"[._-]?(\d{4})-?(\d\d)-?(\d\d)\D*$")
 
 
 class RequestedWindow(msgspec.Struct, frozen=True):
@@ -74,76 +68,6 @@ class Clock(msgspec.Struct, frozen=True):
 
     zone: tzinfo | None = None
     ahead: timedelta = timedelta()
-
-
-class TraceFile(msgspec.Struct):
-    """Describes a file of a trace.
-
-    name   its path on the node
-    first  its first stamp
-    end    its last stamp. None if it was not read to its end, or has no last stamp
-    path   for reading it again; "" if this is not possible
-    """
-
-    name: str
-    first: FirstStamp
-    end: Stamp | None = None
-    path: str = ""
-
-
-def _begin_of(file: TraceFile) -> datetime:
-    return file.first.stamp.local
-
-
-def _local_time(stamp: Stamp) -> datetime:
-    return stamp.local
-
-
-class Trace(msgspec.Struct):
-    """Describes one trace, such as all SDL files of a service.
-
-    files       the files with a known stamp
-    unknown     how many other files have no stamp in a known form
-    partial     whether files that could not be read may have more of this trace
-    file        the name of one of the files
-    """
-
-    name: str
-    files: list[TraceFile] = []
-    unknown: int = 0
-    partial: bool = False
-    file: str = ""
-
-    @property
-    def begin(self) -> Stamp | None:
-        """Returns the first stamp."""
-        first = min(self.files, key=_begin_of, default=None)
-        return None if first is None else first.first.stamp
-
-    @property
-    def end(self) -> Stamp | None:
-        """Returns the last stamp, or None if the end of the newest file is not known."""
-        files = sorted(self.files, key=_begin_of)
-        if not files or files[-1].end is None:
-            return None
-        return max((file.end for file in files if file.end is not None), key=_local_time)
-
-    def series(self) -> list[list[TraceFile]]:
-        """Returns the files whose names differ only in the last number, in the order of time."""
-        found: dict[str, list[TraceFile]] = {}
-        for file in sorted(self.files, key=_begin_of):
-            found.setdefault(_split_number(file.name)[0], []).append(file)
-        return list(found.values())
-
-    def files_to_end(self) -> Iterator[tuple[TraceFile, TraceFile | None]]:
-        """Yields each file whose last stamp is needed, and the file that follows, if there is one.
-
-        This is the last file of each series, and each file that the next does not follow by name.
-        """
-        for files in self.series():
-            for file, following in zip(files, (*files[1:], None), strict=True):
-                if following is None or not _follow_each_other(file.name, following.name):
-                    yield file, following
 
 
 class Paths:
@@ -250,12 +174,6 @@ def _name_if_several(trace: TraceCoverage, traces: Sequence[Trace]) -> str | Non
     return printable_name(trace.name) if len(traces) > 1 else None
 
 
-def trace_name(path: str) -> str:
-    """Returns the name that all files of a trace share: folder and name without numbers."""
-    folder, slash, name = path.rpartition("/")
-    return folder + slash + _NUMBERS.sub("*", _ENDING.sub("", name)).rstrip("*")
-
-
 class TraceCoverage(msgspec.Struct, frozen=True):
     """Says how much of the window a trace lacks.
 
@@ -347,11 +265,11 @@ def _spans_and_holes(
             begin = _by_node_clock(file.first.stamp, clock)
             end = begin if file.end is None else _by_node_clock(file.end, clock)
             if before is not None:
-                follows = _follow_each_other(before.name, file.name)
+                follows = follow_each_other(before.name, file.name)
                 is_unclear = is_unclear or (before.end is None and not follows)
                 if before.end is None or follows:
                     begin, earlier_end = parts.pop()
-                    end = max(earlier_end, end, key=_local_time)
+                    end = max(earlier_end, end, key=local_time)
             parts.append((begin, end))
             before = file
     merged: list[tuple[Stamp, Stamp]] = []
@@ -361,7 +279,7 @@ def _spans_and_holes(
             last = merged[-1][1]
             least, most = _seconds_between(last, begin, window, clock)
             if begin.local - last.local <= _MINUTE or most <= _MINUTE.total_seconds():
-                merged[-1] = merged[-1][0], max(last, end, key=_local_time)
+                merged[-1] = merged[-1][0], max(last, end, key=local_time)
                 continue
             if least > _MINUTE.total_seconds():
                 holes.append(Hole(last, begin, int(least)))
@@ -399,28 +317,6 @@ def _span_of(begin: datetime, end: datetime, window: RequestedWindow) -> Span | 
     begin = begin if window.since is None else max(begin, window.since)
     end = end if window.until is None else min(end, window.until)
     return Span(begin, end) if begin <= end else None
-
-
-def _split_number(name: str) -> tuple[str, int]:
-    """Returns the name with "*" for its last number or date, and the number or the day.
-
-    A name without a number has the number 0: `messages.1` is the file before `messages`.
-    """
-    folder, slash, file = name.rpartition("/")
-    file = _ENDING.sub("", file)
-    found, number = _DATE.search(file), 0
-    with suppress(ValueError):  # a number of eight digits that is no date
-        number = date(*map(int, found.groups())).toordinal() if found else 0
-    if not number and (numbers := list(_NUMBER.finditer(file))):
-        found, number = numbers[-1], int(numbers[-1][1])
-    if found is not None:
-        file = f"{file[: found.start()]}*{file[found.end() :]}".rstrip("*")
-    return folder + slash + file, number
-
-
-def _follow_each_other(name: str, other: str) -> bool:
-    """Returns whether the names show that no file is missing between two files of a series."""
-    return abs(_split_number(name)[1] - _split_number(other)[1]) <= 1
 
 
 def _by_node_clock(stamp: Stamp, clock: Clock) -> Stamp:

@@ -6,12 +6,11 @@ import pytest
 
 from cucmd.reading.coverage_text import describe
 from cucmd.reading.stamps import FirstStamp, Stamp
+from cucmd.reading.trace_files import Trace, TraceFile
 from cucmd.reading.window_coverage import (
     Clock,
     PathFound,
     RequestedWindow,
-    Trace,
-    TraceFile,
     cover_logs,
     find_gaps,
     possible_moments,

@@ -21,17 +21,15 @@ from cucmd.job.coverage import (
 )
 from cucmd.reading.coverage_text import describe
 from cucmd.reading.stamps import FirstStamp, Stamp
+from cucmd.reading.trace_files import Trace, TraceFile, trace_name
 from cucmd.reading.window_coverage import (
     Clock,
     PathFound,
     Paths,
     RequestedWindow,
-    Trace,
-    TraceFile,
     cover_logs,
     find_gaps,
     possible_moments,
-    trace_name,
 )
 
 BERLIN = Clock(ZoneInfo("Europe/Berlin"))

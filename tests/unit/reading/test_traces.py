@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.reading.stamps import FirstStamp, Stamp
+from cucmd.reading.trace_files import Trace, TraceFile
 from cucmd.reading.traces import last_stamp, read_beginning
 from cucmd.reading.unpack import PIECE, TarMembers, unpacked
-from cucmd.reading.window_coverage import Trace, TraceFile
 from rig.tries import tries
 
 BY = datetime(2026, 11, 25, 15, 30)
