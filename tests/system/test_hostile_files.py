@@ -65,7 +65,8 @@ def collect(client: Client, *nodes: OpenSshNode) -> Job:
         login=Login(nodes[0].username, nodes[0].password),
         work=Collection(paths=(FOLDER,), last="2h"),
     )
-    job = client.wait(job.job_id, timeout=120)
+    # Each gzip is read to its end first, in up to 34 s of processor time, which the daemon limits.
+    job = client.wait(job.job_id, timeout=300)
     assert statuses(job) == ["succeeded"] * len(nodes), [node.error for node in job.nodes]
     return job
 
