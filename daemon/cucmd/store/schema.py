@@ -2,7 +2,7 @@
 
 There is one schema and no migration. Whoever changes the tables, or a struct that is stored as JSON
 in a `detail` column, must increase `VERSION`. A database of another version is refused
-(`database.py`).
+(`database.py`). One of this version with other tables counts as damaged, and is moved aside.
 """
 
 # "cucm" in ASCII. It marks the databases of cucmd, so that another file of that name is noticed.
