@@ -16,7 +16,8 @@ import msgspec
 from cucmd.reading.stamps import FirstStamp, Stamp
 
 _NUMBERS = re.compile(r"[._-]?\d+(?:[._-]\d+)*")
-_ENDING = re.compile(r"\.gzo?$")
+# The number is the one that the receiver adds to a second file of the same name (`with_number`).
+_ENDING = re.compile(r"\.gzo?(?:\.\d{1,3})?$")
 _NUMBER = re.compile(r"[._-]?(\d+)")
 _DATE = re.compile(r"[._-]?(\d{4})-?(\d\d)-?(\d\d)\D*$")
 

@@ -31,6 +31,7 @@ from cucmd.reading.window_coverage import (
     find_gaps,
     possible_moments,
 )
+from cucmd.receiver.client_paths import with_number
 
 BERLIN = Clock(ZoneInfo("Europe/Berlin"))
 NEW_YORK = Clock(ZoneInfo("America/New_York"))
@@ -254,6 +255,7 @@ def test_missing_paths_and_their_option():
         ("a.log.2026-11-24", "a.log.2026-11-26", False),
         ("a.20261130.log", "a.20261201.log", True),
         ("a00000099.log", "a00000100.log", True),
+        ("a00000099.log.gz.2", "a00000100.log.gz", True),
     ],
 )
 def test_names_show_that_nothing_is_missing(before, after, quiet):
@@ -335,6 +337,7 @@ def test_unread_files_may_fill_gaps():
     [
         ("cm/trace/ccm/sdl/SDL001_100_000085.txt.gz", "cm/trace/ccm/sdl/SDL*.txt"),
         ("cm/trace/ccm/sdl/SDL001_100_000086.txt.gzo", "cm/trace/ccm/sdl/SDL*.txt"),
+        (with_number("sdl/SDL001_100_000085.txt.gz", 2), "sdl/SDL*.txt"),
         ("syslog/messages", "syslog/messages"),
         ("syslog/messages.1", "syslog/messages"),
         ("cm/trace/cdrrep/log4j/cdrrep00012.log", "cm/trace/cdrrep/log4j/cdrrep*.log"),
