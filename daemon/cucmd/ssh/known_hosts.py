@@ -7,6 +7,7 @@ memory first and written to the file afterwards. Lines that cannot be parsed sta
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -31,6 +32,8 @@ from cucmd.ssh.known_line import (
 )
 
 ChangeLines: TypeAlias = Callable[[list[str]], list[str]]
+
+log = logging.getLogger(__name__)
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -76,6 +79,10 @@ class KnownHosts:
         """
         with self._writing:
             lines = self._read()
+            # A damaged line protects its node no longer, so somebody has to know.
+            for number, line in enumerate(lines, 1):
+                if line.strip() and not line.lstrip().startswith("#") and not parse_line(line):
+                    log.warning("%s:%d: ignored, since it has no host key", self.path, number)
             with self._lock:
                 self._saved = lines
                 self._replace_lines(self._apply(self._unsaved, lines))

@@ -76,6 +76,13 @@ def test_unreadable_line_is_left_out(known, make_key):
     assert known.path.read_text().startswith(f"|9|x {make_key(1)}\n@what a {make_key(2)}\n")
 
 
+def test_damaged_lines_are_logged(known, make_key, caplog):
+    lines = ["# a comment", "", "10.0.0.1 ssh-rsa AAAAdamaged", f"10.0.0.2 {make_key(1)}", "no key"]
+    known.path.write_text("\n".join(lines))
+    known.load()
+    assert [record.args[1] for record in caplog.records] == [3, 5]
+
+
 @pytest.mark.parametrize("policy", [STRICT, ACCEPT])
 def test_change_names_both_fingerprints(known, make_key, policy):
     known.add("node.example", str(make_key(1)))
