@@ -111,8 +111,13 @@ def _counts(job: Job) -> str:
 def _verdict_of_node(node: Node) -> str:
     if node.status != "succeeded":
         return node.status
-    states = set(map(_state, _findings(node)))
-    return next((word for state, (word, _) in _WORDS.items() if state in states), _NOT_CHECKED)
+    found = _findings(node)
+    return worst(found)[0] if found else _NOT_CHECKED
+
+
+def worst(findings: Sequence[Finding]) -> tuple[str, str]:
+    """Returns the word for the worst of the findings, and the status of jobs with its colour."""
+    return _WORDS[min(map(_state, findings), key=list(_WORDS).index)]
 
 
 def lines(job: Job, *, good: bool = False, **layout: Unpack[Layout]) -> Iterator[str]:
@@ -136,7 +141,7 @@ def _lines_of_node(node: Node, layout: Layout, *, good: bool) -> Iterator[str]:
     if none_applies:
         yield "  none of these checks applies to this node"
     for finding, after in zip_longest(shown, shown[1:]):
-        word, status = _WORDS[_state(finding)]
+        word, status = worst([finding])
         text = visible(f"{finding.check}: {finding.says}")
         first, *others = _lines(f"  {word:{_WIDTH}}  {text}", layout)
         yield first.replace(word, paint(word, status), 1) if layout.get("colour") else first

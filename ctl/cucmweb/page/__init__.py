@@ -9,11 +9,12 @@ programs do.
     job_pages.py     the list of jobs, a job, and what it has collected
     changes.py       asks before a job is changed, and changes it
     start_page.py    the form that starts a job
-    cluster_page.py  the clusters
+    cluster_page.py  the clusters, and one with its figures over time
     login_page.py    signs people in and out
     forms.py         PURE  a form -> a request to the daemon, or the field that is wrong
     views.py         PURE  jobs and nodes as the templates show them
     pictures.py      PURE  the timeline and the coverage of a job, as bars and as tables
+    figures.py       PURE  what health checks have found on a cluster, as curves
     live.py          streams of the parts that change, rendered once for all readers alike
     sessions.py      who has signed in with a token
     render.py        Jinja2: templates, times in the zone of the viewer

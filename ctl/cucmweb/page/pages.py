@@ -59,6 +59,7 @@ _ROUTES: dict[str, Handler] = {
     "GET /ui/start": start_page.show_start,
     "POST /ui/start": start_page.start,
     "GET /ui/clusters": cluster_page.show_clusters,
+    "GET /ui/clusters/{name}": cluster_page.show_cluster,
     "GET /ui/login": login_page.show_login,
     "POST /ui/login": login_page.log_in,
     "POST /ui/logout": login_page.log_out,

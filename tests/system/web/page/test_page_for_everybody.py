@@ -26,6 +26,7 @@ VIEWS = (
     "/ui/jobs/{job}/transcript?node={node}",
     "/ui/start",
     "/ui/clusters",
+    "/ui/clusters/{node}",
 )
 HOSTILE = "<script>document.title='hacked'</script>"
 
