@@ -180,8 +180,9 @@ def find_nodes(
     """Returns the targets, with the node in place of a host name that only its cluster knows.
 
     Such a name was told by a node, and no node may decide where a password goes. So a host that has
-    the name comes first, also if the name server does not answer, and a message shows the node
-    before the password is asked for. Raises `UnknownTarget` if several nodes have the name.
+    the name comes first, and a message shows the node before the password is asked for. Raises
+    `UnknownTarget` if several nodes have the name, or if the name server does not answer: then
+    nobody knows whether such a host exists, and the message says what to type instead.
     """
     return [_find_node(client, name, look_up) for name in names]
 
@@ -197,18 +198,22 @@ def _find_node(client: Client, name: str, look_up: Callable[..., object]) -> str
         for node in cluster.nodes or ()
         if node.member is not None and node.member.name.lower() == name.lower()
     }
-    if not asked or any(name == cluster.name for cluster in clusters):
+    if not asked or name in asked or any(name == cluster.name for cluster in clusters):
         return name
     try:
         look_up(name, None)
     except socket.gaierror as error:
-        if error.errno not in (socket.EAI_NONAME, socket.EAI_NODATA):
-            return name
+        silent = error.errno not in (socket.EAI_NONAME, socket.EAI_NODATA)
     else:
         return name
     if len(asked) > 1:
         raise UnknownTarget(f"{name!r} fits several nodes; give one of them: {', '.join(asked)}")
     ((node, by),) = asked.items()
+    if silent:
+        raise UnknownTarget(
+            f"{name!r}: the name server does not answer, so a host of that name may exist; "
+            f"give {node}, which {by} has named so, or {name}:22 for the host"
+        )
     printer.note(f"{name} is {node}, as {by} has named it")
     return node
 

@@ -42,12 +42,15 @@ def test_host_name_stands_for_its_node(name, capsys):
 
 def test_hosts_come_first():
     """A node must not decide where a password goes."""
+    assert find("sub", cluster("10.0.0.3"), look_up=lambda host, port: []) == ["sub"]
 
+
+def test_silent_name_server_needs_address():
     def no_answer(host, port):
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
-    for look_up in (lambda host, port: [], no_answer):
-        assert find("sub", cluster("10.0.0.3"), look_up=look_up) == ["sub"]
+    with pytest.raises(UnknownTarget, match=r"give 10\.0\.0\.3:2022,"):
+        find("sub", cluster("10.0.0.3:2022"), look_up=no_answer)
 
 
 @pytest.mark.parametrize(
