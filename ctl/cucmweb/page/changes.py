@@ -76,7 +76,7 @@ async def _show_question(visit: Visit, node: str, wrong: str = "") -> None:
 
 async def change(visit: Visit) -> None:
     """Does what the question asked about, and goes to the job, or to the list if it is deleted."""
-    job_id, form = visit.path["job_id"], await visit.form()
+    job_id, form = visit.path["job_id"], visit.form
     nodes = (form["node"],) if form.get("node") else None
     target = f"/ui/jobs/{quote(job_id, safe='')}"
     try:

@@ -100,6 +100,9 @@ class Pages:
                 exchange, path, live=self._live, sessions=self._sessions, tokens=self._tokens
             )
             _check(visit, handler)
+            # Before `gone` waits for the client to leave, which reads from the connection too.
+            if channel.method == "POST":
+                await visit.read_form()
             async with until(exchange.gone):
                 await handler(visit)
         except (ClientError, HttpProblem) as error:

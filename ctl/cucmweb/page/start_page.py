@@ -52,7 +52,7 @@ async def _show_form(visit: Visit, form: dict[str, str], field: str = "", reason
 
 
 async def start(visit: Visit) -> None:
-    form = await visit.form()
+    form = visit.form
     if "estimate" in form:
         form["kind"] = "dry_run"
     try:

@@ -44,6 +44,7 @@ class Visit:
 
     path    the values of the names in the path
     query   the values in the query; of a name that is there twice, the last
+    form    the values in the body of a POST
     common  the values that every template needs
     """
 
@@ -60,6 +61,7 @@ class Visit:
         self.channel = exchange.channel
         self.path = path
         self.query = dict(parse_qsl(exchange.channel.query))
+        self.form: dict[str, str] = {}
         self.common = common_values(exchange.channel, exchange.caller)
         self.live = live
         self.sessions = sessions
@@ -90,7 +92,7 @@ class Visit:
 
     # Reading the form, and answering
 
-    async def form(self) -> dict[str, str]:
+    async def read_form(self) -> None:
         """Reads the form in the body. Raises `HttpProblem`."""
         kind = (self.exchange.header("content-type") or "").partition(";")[0].strip().lower()
         if kind != "application/x-www-form-urlencoded":
@@ -99,8 +101,10 @@ class Visit:
         try:
             pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100)
         except ValueError:
-            raise HttpProblem(400, "MalformedRequest", "the form is not UTF-8") from None
-        return dict(pairs)
+            raise HttpProblem(
+                400, "MalformedRequest", "expected UTF-8, and at most 100 fields"
+            ) from None
+        self.form = dict(pairs)
 
     async def show(self, template: str, status: int = 200, **values: Any) -> None:
         """Sends a view."""
