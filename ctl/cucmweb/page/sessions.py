@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from http.cookies import CookieError, SimpleCookie
 
 from msgspec import Struct
 
@@ -17,8 +16,8 @@ from cucmweb.tokens import Token
 
 COOKIE = "cucmweb_session"
 LIFETIME = timedelta(hours=12)
-# When more people than this sign in, the oldest session ends.
-_MOST = 1_000
+# When somebody signs in more often than this, the oldest of their sessions ends.
+_MOST_OF_TOKEN = 50
 
 
 class _Session(Struct, frozen=True):
@@ -34,8 +33,9 @@ class Sessions:
 
     def begin(self, token: Token, now: datetime) -> str:
         """Begins a session, and returns its id."""
-        while len(self._sessions) >= _MOST:
-            del self._sessions[next(iter(self._sessions))]
+        own = [known for known, held in self._sessions.items() if held.token.name == token.name]
+        for oldest in own[: -_MOST_OF_TOKEN + 1]:
+            del self._sessions[oldest]
         session = secrets.token_urlsafe(32)
         self._sessions[session] = _Session(token, now + LIFETIME)
         return session
@@ -62,12 +62,12 @@ class Sessions:
 
 
 def cookie(headers: Iterable[str], name: str) -> str:
-    """Returns the value of a cookie in the `Cookie` headers, or "" if it is not there."""
-    for header in headers:
-        try:
-            found = SimpleCookie(header).get(name)
-        except CookieError:
-            continue
-        if found is not None:
-            return found.value
-    return ""
+    """Returns the value of a cookie in the `Cookie` headers.
+
+    Returns "" if it is not there, or there with two values: a server under a name of the same
+    domain can add a cookie of its own. Cookies of others may have any form. `SimpleCookie` would
+    find no cookie at all beside one that is malformed.
+    """
+    pairs = (pair.partition("=") for header in headers for pair in header.split(";"))
+    found = {value.strip() for key, _, value in pairs if key.strip() == name}
+    return found.pop() if len(found) == 1 else ""

@@ -62,7 +62,28 @@ def test_nonsense_is_nobody(sessions: Sessions, header: str) -> None:
 
 def test_oldest_session_makes_room(sessions: Sessions) -> None:
     first = sessions.begin(ANNA, NOW)
-    for _ in range(1000):
+    for _ in range(50):
         newest = sessions.begin(ANNA, NOW)
     assert sessions.token_of(cookie(first), [ANNA], NOW) is None
     assert sessions.token_of(cookie(newest), [ANNA], NOW) == ANNA
+
+
+def test_nobody_pushes_others_out(sessions: Sessions) -> None:
+    victor = Token("victor", "view", hash_of("other"), NOW)
+    session = sessions.begin(ANNA, NOW)
+    for _ in range(2000):
+        sessions.begin(victor, NOW)
+    assert sessions.token_of(cookie(session), [ANNA, victor], NOW) == ANNA
+
+
+@pytest.mark.parametrize("other", ['prefs={"a": 1}', "a b=c", "é=1", 'x="open', "a[b]=1", "x"])
+def test_odd_cookie_of_others_is_ignored(sessions: Sessions, other: str) -> None:
+    session = sessions.begin(ANNA, NOW)
+    for header in (f"{other}; {COOKIE}={session}", f"{COOKIE}={session}; {other}"):
+        assert sessions.token_of([header], [ANNA], NOW) == ANNA
+
+
+def test_two_sessions_are_nobody(sessions: Sessions) -> None:
+    both = [f"{COOKIE}={sessions.begin(ANNA, NOW)}" for _ in range(2)]
+    assert sessions.token_of(both, [ANNA], NOW) is None
+    assert sessions.token_of(["; ".join(both)], [ANNA], NOW) is None
