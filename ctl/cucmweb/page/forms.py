@@ -108,11 +108,11 @@ def _moment(form: Mapping[str, str], name: str, zone: tzinfo | None) -> str | No
         return None
     try:
         at = datetime.fromisoformat(typed)
-    except ValueError:
+        if at.tzinfo is None:
+            at = at.replace(tzinfo=zone) if zone else at.astimezone()
+        return at.astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):  # the second in the years 1 and 9999
         raise WrongForm(name, f"{typed!r}: expected a time such as 2026-03-01 14:30") from None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=zone) if zone else at.astimezone()
-    return at.astimezone(UTC).isoformat()
 
 
 def _how(form: Mapping[str, str]) -> How:

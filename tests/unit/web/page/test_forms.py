@@ -58,6 +58,8 @@ def test_typed_time_is_of_the_viewer(zone: str, expected: str) -> None:
         ("nodes", " , "),
         ("since", "yesterday"),
         ("until", "12345-01-01T00:00"),
+        ("since", "0001-01-01T00:00+09:00"),
+        ("until", "9999-12-31T23:59-05:00"),
         ("labels", "case"),
         ("labels", "=1"),
         ("kind", "erase"),
