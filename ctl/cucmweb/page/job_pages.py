@@ -44,7 +44,8 @@ async def stream_jobs(visit: Visit) -> None:
     def draw(state: jobs.ListReply, topic: Topic) -> bytes:
         return render("jobs_live.html", visit.common | _list_values(visit, state))
 
-    await _stream(visit, f"?{visit.channel.query}", lambda: _list(visit), draw)
+    shown = {name: visit.query.get(name) for name in (*FILTERS, "before")}
+    await _stream(visit, f"?{shown}", lambda: _list(visit), draw)
 
 
 async def _list(visit: Visit) -> jobs.ListReply:
@@ -91,7 +92,7 @@ async def stream_job(visit: Visit) -> None:
         values = job_values(state, topic.rates, datetime.now(UTC), at, all_nodes=_all_nodes(visit))
         return render("job_live.html", visit.common | values)
 
-    await _stream(visit, f"{job.job_id}?{visit.channel.query}", visit.job, draw)
+    await _stream(visit, f"{job.job_id}?{_all_nodes(visit)}", visit.job, draw)
 
 
 async def _stream(
@@ -109,7 +110,9 @@ async def _stream(
     with held, visit.live.read(topic_id) as topic:
         visit.channel.start(200, {"content-type": "text/event-stream", **HEADERS})
         await visit.channel.send(b"retry: 2000\n\n")
-        with visit.live.stream_of(browser) if browser else nullcontext():
+        # Another person who sends the same cookie has no influence on these streams.
+        own = visit.common["caller"], browser
+        with visit.live.stream_of(own) if browser else nullcontext():
             await _send_states(visit, topic, ask, draw)
         await visit.channel.end()
 

@@ -107,7 +107,7 @@ class Live:
 
     def __init__(self) -> None:
         self._topics: dict[str, Topic] = {}
-        self._browsers: dict[str, Browser] = {}
+        self._browsers: dict[Hashable, Browser] = {}
 
     def change(self, job_id: str) -> None:
         """Tells the readers of a job, and of the list, that the job has changed."""
@@ -133,7 +133,7 @@ class Live:
                 del self._topics[topic_id]
 
     @contextmanager
-    def stream_of(self, browser_id: str) -> Iterator[trio.CancelScope]:
+    def stream_of(self, browser_id: Hashable) -> Iterator[trio.CancelScope]:
         """Yields a scope for one more stream of a browser, which may be cancelled for others."""
         browser = self._browsers.setdefault(browser_id, Browser())
         with trio.CancelScope() as scope:
