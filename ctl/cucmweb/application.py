@@ -22,7 +22,6 @@ from typing import TypeAlias
 from urllib.parse import unquote
 
 from cucmctl.client.errors import ClientError
-from cucmctl.export.save import Damaged
 from cucmd.job.request import OnBehalfOf
 from cucmtrio import Client
 from cucmweb.authentication import RequestHead, authenticate
@@ -118,8 +117,6 @@ class Application:
         path = {name: unquote(value) for name, value in match.groupdict().items()}
         try:
             await endpoint(self._exchange(channel, path, identify))
-        except Damaged as error:
-            raise HttpProblem(500, "Damaged", str(error)) from error
         except ClientError as error:
             raise problem_of(error) from error
 

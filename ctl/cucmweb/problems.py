@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from cucmctl.client import errors
+from cucmctl.export.save import Damaged
 
 # 502 and 503 do not mean that the request was wrong: the daemon could not be asked, or could not
 # answer now.
@@ -88,7 +89,9 @@ class HttpProblem(Exception):
 
 
 def problem_of(error: errors.ClientError) -> HttpProblem:
-    """Returns the problem for an error of a call to the daemon."""
+    """Returns the problem for an error of a call to the daemon, or of an export."""
+    if isinstance(error, Damaged):
+        return HttpProblem(500, "Damaged", str(error))
     kind = next((base for base in type(error).__mro__ if base in STATUS), None)
     status = 502 if kind is None else STATUS[kind]
     if not isinstance(error, errors.Refused):

@@ -172,8 +172,11 @@ def changed(case: Case) -> Iterator[Path]:
 
 
 @forms
-def test_damaged_file_is_left_out(web: Web, changed: Path, tmp_path: Path, form: str) -> None:
-    path = f"/jobs/{CHANGED}/export.{form}"
+@pytest.mark.parametrize("at", ["", "/ui"], ids=["program", "page"])
+def test_damaged_file_is_left_out(
+    web: Web, changed: Path, tmp_path: Path, form: str, at: str
+) -> None:
+    path = f"{at}/jobs/{CHANGED}/export.{form}"
     with download(web, path) as whole:
         assert whole.ended() == 0
         assert looks_whole(whole.came, tmp_path, form)
@@ -182,6 +185,7 @@ def test_damaged_file_is_left_out(web: Web, changed: Path, tmp_path: Path, form:
         file.write(b"x")
     with download(web, path) as one:
         assert_cut_off(one, web, tmp_path, form)
+    assert f"request {one.request_id} was cut off: not as received" in web.log.read_text()
     with download(web, path) as again:
         assert again.ended() == 0
         assert looks_whole(again.came, tmp_path, form)
