@@ -63,8 +63,10 @@ _ROUTES: dict[str, Handler] = {
     "GET /ui/login": login_page.show_login,
     "POST /ui/login": login_page.log_in,
     "POST /ui/logout": login_page.log_out,
-    "GET /ui/static/{name}": _send_static,
+    "GET /ui/static/(?P<name>[\\w.-]+)": _send_static,
 }
+# Replies without a known end, or in pieces that would be made only to be dropped after a HEAD.
+_NO_HEAD = (job_pages.stream_jobs, job_pages.stream_job, job_pages.export)
 # Views that a viewer is refused.
 _CHANGES = (changes.ask, changes.change, start_page.show_start, start_page.start)
 
@@ -119,12 +121,12 @@ class Pages:
 
     def _route(self, channel: HttpChannel) -> tuple[Handler, dict[str, str]]:
         """Returns the function for a path, and the values of the names in the path."""
-        method = "GET" if channel.method == "HEAD" else channel.method
         allowed = []
         for allows, pattern, handler in self._routes:
             if (match := pattern.fullmatch(channel.path)) is None:
                 continue
-            if allows == method:
+            is_head = channel.method == "HEAD" and handler not in _NO_HEAD
+            if allows == ("GET" if is_head else channel.method):
                 return handler, {name: unquote(text) for name, text in match.groupdict().items()}
             allowed.append(allows)
         if not allowed:
