@@ -144,12 +144,15 @@ class Application:
                 if OPEN.fullmatch(channel.path):
                     return None
                 token = self._sessions.token_of(head.values("cookie"), tokens, now)
-                if token and not head.values("authorization"):
+                # What a proxy says, or a token, comes first: a browser sends a cookie unasked.
+                others = ("authorization", proxy.header, proxy.role_header)
+                if token and not any(head.values(name) for name in others if name):
                     return OnBehalfOf(token.name, token.role)
             return authenticate(head, tokens, proxy, now)
 
         caller = identify()
-        channel.caller = f"'{caller.name}'" if caller else "an operator"
+        if not OPEN.fullmatch(channel.path):
+            channel.caller = f"'{caller.name}'" if caller else "an operator"
         return identify
 
     async def _ask_daemon(self, operation: Operation, exchange: Exchange) -> None:
