@@ -27,6 +27,10 @@ _COMPANIONS = ("-wal", "-shm")
 # How long a write waits for another program that has locked the database file.
 _BUSY_SECONDS = 5.0
 
+# The errors of reading that a damaged file causes. SQLITE_ERROR says that its format has a number
+# which SQLite does not know.
+_OF_THE_FILE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+
 # A checkpoint truncates the journal to this size. Without the limit, the journal would stay as
 # large as the largest job has made it.
 _JOURNAL_BYTES = 16 * 1024 * 1024
@@ -155,7 +159,7 @@ def _find_damage(path: Path) -> str | None:
                     return "was damaged (its tables are declared in another way)"
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if error.sqlite_errorcode & 0xFF not in _OF_THE_FILE:
             raise
         verdict = str(error)
     except UnicodeDecodeError:  # the message of SQLite quotes the damaged schema

@@ -68,6 +68,12 @@ def rename_a_foreign_key(path: Path) -> None:
     path.write_bytes(content.replace(b"job (position)", b"job (positioo)", 1))
 
 
+def change_the_format(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[47] ^= 1 << 5  # the format of the schema, 1 to 4
+    path.write_bytes(content)
+
+
 def replace_by_another(path: Path) -> None:
     path.unlink()
     with closing(sqlite3.connect(path)) as other:
@@ -79,6 +85,7 @@ def replace_by_another(path: Path) -> None:
     [
         *[truncate, empty, overwrite, damage_pages],
         *[unmake_the_name_of_a_table, rename_a_column, rename_a_foreign_key, replace_by_another],
+        change_the_format,
     ],
 )
 async def test_damaged_database_is_set_aside(
