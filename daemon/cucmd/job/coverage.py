@@ -5,10 +5,10 @@ from typing import Literal
 
 import msgspec
 
-# The most gaps of one node. With more, a job with a thousand nodes and a hundred paths would be too
-# large for a reply.
+# The most gaps of one node. These are the longest. With more, a job with a thousand nodes and a
+# hundred paths would be too large for a reply.
 MOST_GAPS = 20
-# The most gaps in the middle of the traces of one path. These are the longest.
+# The most gaps in the middle of one log. These are the longest.
 MOST_MIDDLE = 3
 # The most logs of one node, spans of one log, and spans of all logs of one node. With these the
 # logs of a node take at most 32 kB of JSON, and those of a thousand nodes 32 MB. A reply may have
@@ -24,7 +24,7 @@ class Gap(msgspec.Struct, frozen=True):
     path: str
     # "all": no file came. "begin": the files begin after the window begins. "end": the files end
     # before the window ends. "middle": there is nothing between two files, and their names do not
-    # show that no file is missing. For a path, the 3 longest of these are named.
+    # show that no file is missing. For a log, the 3 longest of these are named.
     missing: Literal["all", "begin", "end", "middle"]
     # The value of `written_for` that a new job has to give so that the node sends later files too.
     # Absent if the node has no later files.
@@ -34,8 +34,7 @@ class Gap(msgspec.Struct, frozen=True):
     # When the files begin or end, or when a gap in the middle begins, by the clock of the node.
     # Absent if this could be more than one moment.
     at: datetime | None = None
-    # The trace that the files belong to. If the path has several traces, this is the one of which
-    # most is missing. Absent if the path has one trace.
+    # The trace that the files belong to. Absent if the path has one trace.
     trace: str | None = None
     # When a gap in the middle ends. Absent as `at` is.
     until: datetime | None = None

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, tzinfo
 
-from cucmd.job.coverage import MOST_MIDDLE, Gap, format_missing
+from cucmd.job.coverage import Gap, format_missing
 from cucmd.job.duration import longest_written_for
 from cucmd.reading.trace_files import Trace
 from cucmd.reading.window_coverage import (
     MOST_NAMED,
     Clock,
-    Hole,
     RequestedWindow,
     TraceCoverage,
     compare_traces,
     first_and_last,
     first_names,
+    longest_holes,
     printable_name,
     unknown_parts,
 )
@@ -75,7 +75,7 @@ def _describe_traces(
     shown_traces = incomplete[:MOST_NAMED]
     moments = [trace.first.local for trace in shown_traces if trace.missing_before]
     moments += [trace.last.local for trace in shown_traces if trace.missing_after]
-    for hole in (hole for trace in shown_traces for hole in _longest(trace)):
+    for hole in (hole for trace in shown_traces for hole in longest_holes(trace)):
         moments += [hole.begin.local, hole.end.local]
     times = _TimeFormat([*bounds, *moments], clock)
     texts = []
@@ -102,7 +102,7 @@ def _describe_traces(
 def _missing_parts(trace: TraceCoverage, times: _TimeFormat) -> Iterator[str]:
     if trace.missing_before:
         yield f"begins {times.show(trace.first.local)}{times.missing(trace.missing_before)}"
-    longest = _longest(trace)
+    longest = longest_holes(trace)
     for hole in longest:
         when = f"from {times.show(hole.begin.local)} to {times.show(hole.end.local)}"
         yield f"has nothing {when}{times.missing(hole.seconds)}"
@@ -110,12 +110,6 @@ def _missing_parts(trace: TraceCoverage, times: _TimeFormat) -> Iterator[str]:
         yield f"has {more} shorter gaps"
     if trace.missing_after:
         yield f"ends {times.show(trace.last.local)}{times.missing(trace.missing_after)}"
-
-
-def _longest(trace: TraceCoverage) -> list[Hole]:
-    """Returns the longest holes of a trace, in the order of time."""
-    longest = sorted(trace.holes, key=lambda hole: -hole.seconds)[:MOST_MIDDLE]
-    return sorted(longest, key=lambda hole: hole.begin.local)
 
 
 class _TimeFormat:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, timedelta, tzinfo
+from math import inf
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from cucmd.job.coverage import MOST_GAPS, Covered
+from cucmd.job.coverage import MOST_GAPS, Covered, Gap
 from cucmd.reading.coverage_text import describe
 from cucmd.reading.trace_files import trace_name
 from cucmd.reading.traces import Traces, last_stamp, read_beginning
@@ -106,4 +107,11 @@ class NodeReading:
             by_path.append(PathFound(path, found, asked.longer[position]))
         gaps = find_gaps(by_path, window, clock)
         text = describe(traces, window, clock, self._unread, gaps)
-        return Covered(text, gaps[:MOST_GAPS], cover_logs(traces, window, clock))
+        if len(gaps) > MOST_GAPS:
+            gaps = tuple(sorted(gaps, key=_shortness)[:MOST_GAPS])
+        return Covered(text, gaps, cover_logs(traces, window, clock))
+
+
+def _shortness(gap: Gap) -> float:
+    """Sorts gaps, the longest first. If nothing came of a path, that gap is the longest."""
+    return -inf if gap.seconds is None else -gap.seconds

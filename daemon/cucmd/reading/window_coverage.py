@@ -125,21 +125,17 @@ def find_gaps(paths: Iterable[PathFound], window: RequestedWindow, clock: Clock)
         if path.traces is None:
             found.append(Gap(path.path, "all", path.longer))
             continue
-        coverages = compare_traces(path.traces, window, clock)
-        late = max(coverages, key=lambda trace: trace.missing_before, default=None)
-        if late is not None and late.missing_before:
-            at, name = _moment(late.first, clock), _name_if_several(late, path.traces)
-            found.append(Gap(path.path, "begin", None, late.missing_before, at, name))
-        early = max(coverages, key=lambda trace: trace.missing_after, default=None)
-        if early is not None and early.missing_after:
-            at, name = _moment(early.last, clock), _name_if_several(early, path.traces)
-            found.append(Gap(path.path, "end", path.longer, early.missing_after, at, name))
-        holes = [(hole, trace) for trace in coverages for hole in trace.holes]
-        longest = sorted(holes, key=lambda found: -found[0].seconds)[:MOST_MIDDLE]
-        for hole, trace in sorted(longest, key=lambda found: found[0].begin.local):
-            at, until = _moment(hole.begin, clock), _moment(hole.end, clock)
-            name = _name_if_several(trace, path.traces)
-            found.append(Gap(path.path, "middle", None, hole.seconds, at, name, until))
+        for trace in compare_traces(path.traces, window, clock):
+            name = printable_name(trace.name) if len(path.traces) > 1 else None
+            if trace.missing_before:
+                at = _moment(trace.first, clock)
+                found.append(Gap(path.path, "begin", None, trace.missing_before, at, name))
+            if trace.missing_after:
+                at = _moment(trace.last, clock)
+                found.append(Gap(path.path, "end", path.longer, trace.missing_after, at, name))
+            for hole in longest_holes(trace):
+                at, until = _moment(hole.begin, clock), _moment(hole.end, clock)
+                found.append(Gap(path.path, "middle", None, hole.seconds, at, name, until))
     return tuple(found)
 
 
@@ -170,8 +166,10 @@ def _without_short_gaps(spans: Sequence[Span], most: int) -> tuple[Span, ...]:
     return tuple(Span(spans[at].begin, spans[end - 1].end) for at, end in pairwise(ends) if end)
 
 
-def _name_if_several(trace: TraceCoverage, traces: Sequence[Trace]) -> str | None:
-    return printable_name(trace.name) if len(traces) > 1 else None
+def longest_holes(trace: TraceCoverage) -> list[Hole]:
+    """Returns the longest holes of a trace, in the order of time."""
+    longest = sorted(trace.holes, key=lambda hole: -hole.seconds)[:MOST_MIDDLE]
+    return sorted(longest, key=lambda hole: hole.begin.local)
 
 
 class TraceCoverage(msgspec.Struct, frozen=True):

@@ -85,6 +85,15 @@ async def test_gaps_are_limited(cases):
     assert f" {len(paths) - MOST_NAMED} more" in pub.coverage, "all of them are counted"
 
 
+async def test_the_longest_gaps_are_kept(cases):
+    await cases.job(succeeded("pub"))
+    for number in range(MOST_GAPS + 5):
+        letter = chr(ord("a") + number)
+        await cases.file(f"pub/{letter}.log", log4j("12:00", f"14:{number + 10}"))
+    gaps = (await cases.looked_at())["pub"].gaps
+    assert [gap.seconds for gap in gaps] == [60 * (50 - number) for number in range(MOST_GAPS)]
+
+
 @pytest.mark.parametrize(
     ("path", "content"),
     [

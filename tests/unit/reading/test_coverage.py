@@ -193,6 +193,8 @@ def test_gaps_of_each_path():
     ]
     assert find_gaps(found, WINDOW, BERLIN) == (
         Gap("cti", "begin", None, 30 * 60, utc("12:30"), "cti/1"),
+        Gap("cti", "begin", None, 10 * 60, utc("12:10"), "cti/2"),
+        Gap("cti", "end", "6h", 30 * 60, utc("13:30"), "cti/2"),
         Gap("cti", "end", "6h", 45 * 60, utc("13:15"), "cti/3"),
         Gap("syslog/m*", "all", "6h"),
         Gap("audit", "all"),
