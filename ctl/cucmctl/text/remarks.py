@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from itertools import chain
 
 from cucmctl.cli.printer import visible
@@ -33,6 +32,14 @@ _WORDS = {
 }
 # The daemon may name a node that uses this port with or without ":22".
 SSH_PORT = 22
+# These patterns are the same for all nodes. A job can have a thousand nodes, and to compile a
+# pattern for each of them takes longer than everything else.
+# A word that can be a node: 10.0.0.1:2022, [fe80::1%eth0]:22, cucm-pub.example.com
+_WORD = re.compile(r"\[[\w%]*:[\w.:%-]*\](?::\d+)?|(?<![\w.:%-])[.:%-]*\w+(?:[.:%-]+\w+)*")
+# What follows the node at the beginning of a message.
+_AFTER_NODE = re.compile(rf"(?::{SSH_PORT}(?!\d))?(?:[:,]\s*|\s+)")
+# A preposition with a word that can be the node of the message.
+_OF_WORD = re.compile(r"(?<=\w) (?:to|of|from|at|on) (\S+?)(?=[\s,;)]|:\s|$)")
 
 
 def remarks(job: Job, *, columns: int | None = None, ascii_only: bool = False) -> Iterator[str]:
@@ -90,7 +97,7 @@ def _grouped(
     for node, of_node in by_node:
         for text, hint in of_node:
             # A hint may contain the node, as in `hostkeys forget NODE`, and still be the same.
-            same = text, hint and re.sub(rf"(?<!\S){re.escape(node.node)}(?!\S)", "NODE", hint)
+            same = text, " ".join("NODE" if word == node.node else word for word in hint.split(" "))
             groups.setdefault(same, []).append((visible(node.short_name), visible(hint)))
     for (text, same_hint), of_nodes in groups.items():
         before = next((mark for mark in marks if text.startswith(mark)), "")
@@ -170,11 +177,12 @@ def short_names(nodes: Iterable[Node]) -> dict[str, str]:
 
 def with_names(text: str, names: Mapping[str, str]) -> str:
     """Puts the short name in place of each node in a text. names: the `short_names` of the job."""
-    for node, name in names.items():
-        if node != name and node in text:  # not within 10.0.0.12 or 10.0.0.1:2022
-            pattern = rf"(?<![\w.:-]){re.escape(node)}(?!\w|[.:-]\w)"
-            text = visible(name).join(re.split(pattern, text))
-    return text
+
+    def name_of(found: re.Match[str]) -> str:
+        word = found[0]
+        return visible(names[word]) if word in names else word
+
+    return _WORD.sub(name_of, text)
 
 
 def describe_waiting(node: Node) -> str:
@@ -205,17 +213,10 @@ def without_node_name(node: Node, text: str) -> str:
     text = text.removeprefix("TimeoutError: ")
     if node.node not in text:
         return text
-    at_the_beginning, within = _patterns(node.node)
-    return within.sub("", at_the_beginning.sub("", text))
-
-
-@lru_cache(maxsize=1024)  # the live view calls this for each node four times a second
-def _patterns(name: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    named = rf"{re.escape(name)}(?::{SSH_PORT}(?!\d))?"
-    return (
-        re.compile(rf"^{named}(?:[:,]\s*|\s+)"),
-        re.compile(rf"(?<=\w) (?:to|of|from|at|on) {named}(?=[\s,;)]|:\s|$)"),
-    )
+    if text.startswith(node.node) and (after := _AFTER_NODE.match(text, len(node.node))):
+        text = text[after.end() :]
+    named = node.node, f"{node.node}:{SSH_PORT}"
+    return _OF_WORD.sub(lambda found: "" if found[1] in named else found[0], text)
 
 
 def fold_equal_failures(nodes: Iterable[Node]) -> tuple[list[Node], dict[str, int]]:

@@ -122,8 +122,10 @@ def test_remarks_name_hosts(node):
     [
         ("not tried: 10.0.0.1 refused it", "not tried: pub refused it"),
         ("10.0.0.1: refused", "pub: refused"),
-        ("10.0.0.12, 10.0.0.1:2022, 110.0.0.1 and 10.0.0.1.example.org", None),
+        ("10.0.0.12, 10.0.0.1:2023, 110.0.0.1 and 10.0.0.1.example.org", None),
+        ("ask 10.0.0.1:2022, [fe80::1]:22 or ::1.", "ask sub, six or one."),
     ],
 )
 def test_messages_name_other_hosts(said, shown):
-    assert with_names(said, {"10.0.0.1": "pub"}) == (shown or said)
+    names = {"10.0.0.1": "pub", "10.0.0.1:2022": "sub", "[fe80::1]:22": "six", "::1": "one"}
+    assert with_names(said, names) == (shown or said)
