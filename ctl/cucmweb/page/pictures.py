@@ -7,8 +7,8 @@ allows no inline styles.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
 from itertools import pairwise, zip_longest
 from typing import Literal, TypeAlias, cast
 
@@ -26,12 +26,15 @@ PHASES = {
     "transfer": "sending",
     "close": "closing",
 }
-_WORK = tuple(PHASES)
+_ZERO = timedelta()
 WIDTH = 1000
 # The width that a bar has at least, so that it can be seen.
 _THINNEST = 4
 # The most rows of a picture: the nodes that took longest, the logs of which most is missing.
 _MOST_ROWS = 60
+# The most bars of a picture, unless everything is asked for. A bar takes about 200 bytes of a page,
+# and a running job sends its page again twice a second.
+MOST_BARS = 400
 
 BarKind: TypeAlias = Literal[
     "waiting", "connect", "login", "prepare", "command", "transfer", "close", "earlier",
@@ -94,14 +97,16 @@ class Picture(Struct, frozen=True):
         return [self.begin + (self.end - self.begin) * quarter / 4 for quarter in range(5)]
 
 
-def timeline(job: Job, now: datetime) -> Picture | None:
+def timeline(job: Job, now: datetime, most_bars: int | None = MOST_BARS) -> Picture | None:
     """Returns what each node did when, or None before the job has begun."""
     if job.started_at is None:
         return None
     end = max(job.completed_at or now, job.started_at)
     rows = [PictureRow(node.short_name, tuple(_work_of(node, job, end))) for node in job.nodes]
     begin = min([bar.begin for row in rows for bar in row.bars], default=job.started_at)
-    return _picture(min(begin, job.started_at), end, rows, lambda row: _length(row, _WORK))
+    begin = min(begin, job.started_at)
+    weights = [sum(bar.seconds for bar in row.bars if bar.kind in PHASES) for row in rows]
+    return _picture(begin, end, weights, rows.__getitem__, most_bars)
 
 
 def _work_of(node: Node, job: Job, end: datetime) -> Iterator[Bar]:
@@ -124,7 +129,7 @@ def _work_of(node: Node, job: Job, end: datetime) -> Iterator[Bar]:
         yield Bar(kind, PHASES.get(phase.phase, phase.phase), phase.began_at, over)
 
 
-def coverage(job: Job) -> Picture | None:
+def coverage(job: Job, most_bars: int | None = MOST_BARS) -> Picture | None:
     """Returns which parts of the window each log covers, or None if that is not known."""
     logs = [(node.short_name, log) for node in job.nodes for log in node.logs or ()]
     spans = [span for _, log in logs for span in log.spans]
@@ -135,8 +140,19 @@ def coverage(job: Job) -> Picture | None:
     end = _moment(wanted.until) or max(span.end for span in spans)
     if not logs or end <= begin:
         return None
-    rows = [PictureRow(node, tuple(_covered_by(log, begin, end)), log.log) for node, log in logs]
-    return _picture(begin, end, rows, lambda row: _length(row, ("missing",)))
+
+    def row(at: int) -> PictureRow:
+        node, log = logs[at]
+        return PictureRow(node, tuple(_covered_by(log, begin, end)), log.log)
+
+    weights = [0.0 if log.unclear else _missing(log, begin, end) for _, log in logs]
+    return _picture(begin, end, weights, row, most_bars)
+
+
+def _missing(log: LogCoverage, begin: datetime, end: datetime) -> float:
+    """Returns the seconds of the window that no span of a log covers."""
+    covered = (min(span.end, end) - max(span.begin, begin) for span in log.spans)
+    return (end - begin - sum((each for each in covered if each > _ZERO), _ZERO)).total_seconds()
 
 
 def _covered_by(log: LogCoverage, begin: datetime, end: datetime) -> Iterator[Bar]:
@@ -161,20 +177,27 @@ def _within(spans: Sequence[Span], begin: datetime, end: datetime) -> list[Span]
 def _picture(
     begin: datetime,
     end: datetime,
-    rows: Sequence[PictureRow],
-    weight: Callable[[PictureRow], float],
+    weights: Sequence[float],
+    row: Callable[[int], PictureRow],
+    most_bars: int | None,
 ) -> Picture:
-    """Makes a picture of the rows. If there are too many, those with the least weight are left out.
+    """Makes a picture. If there are too many rows, those with the least weight are left out.
 
     The others keep their order.
+
+    weights    the weight of each row
+    row        makes the row at a position; those that are left out are not made
+    most_bars  the most bars of all rows together; None for no limit
     """
-    chosen = set(sorted(range(len(rows)), key=lambda at: -weight(rows[at]))[:_MOST_ROWS])
-    kept = tuple(row for at, row in enumerate(rows) if at in chosen)
-    return Picture(begin, end, kept, len(rows) - len(kept))
-
-
-def _length(row: PictureRow, kinds: Container[str]) -> float:
-    return sum(bar.seconds for bar in row.bars if bar.kind in kinds)
+    kept: dict[int, PictureRow] = {}
+    bars = 0
+    for at in sorted(range(len(weights)), key=lambda at: -weights[at])[:_MOST_ROWS]:
+        kept[at] = row(at)
+        bars += len(kept[at].bars)
+        if most_bars is not None and bars > most_bars:
+            del kept[at]
+            break
+    return Picture(begin, end, tuple(kept[at] for at in sorted(kept)), len(weights) - len(kept))
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from msgspec import Struct
@@ -11,13 +12,15 @@ from msgspec import Struct
 from cucmctl.text import render
 from cucmctl.text.kind_text import text_of
 from cucmctl.text.pace import NODE_ENDED, Rates, silence
-from cucmctl.text.remarks import describe_waiting, remarks, short_names, with_names
+from cucmctl.text.remarks import GAP, describe_waiting, remarks, short_names, with_names
 from cucmd.protocol.jobs import Job, JobSummary, ListReply, Node
 from cucmweb.page import pictures
 
 RUNNING = ("queued", "running")
 # The nodes of a job that its view shows at first.
 MOST_NODES = 100
+# The lines about missing parts of the window that its view shows at first, and the other lines.
+MOST_REMARKS = 100
 
 
 class JobRow(Struct, frozen=True):
@@ -139,6 +142,11 @@ def job_values(
     zones = {node.zone for node in job.nodes if node.zone}
     rows = node_rows(job, now, rates, at)
     shown = len(rows) if all_nodes else MOST_NODES
+    lines = list(remarks(job))
+    # The lines about missing parts come first, and would hide why nodes have failed.
+    gaps = sum(1 for _ in takewhile(lambda line: line.startswith((GAP, "  ")), lines))
+    few = lines if all_nodes else [*lines[:gaps][:MOST_REMARKS], *lines[gaps:][:MOST_REMARKS]]
+    most_bars = None if all_nodes else pictures.MOST_BARS
     return {
         "job": job,
         "what": what(job),
@@ -151,11 +159,12 @@ def job_values(
         "more_nodes": max(0, len(rows) - shown),
         "all_nodes": all_nodes,
         "findings": list(text.findings(text.complete(job))),
-        "remarks": list(remarks(job)),
+        "remarks": few,
+        "more_remarks": len(lines) - len(few),
         "running": job.status in RUNNING,
         "next_start": _next_start(job),
-        "timeline": pictures.timeline(job, now),
-        "coverage": pictures.coverage(job),
+        "timeline": pictures.timeline(job, now, most_bars),
+        "coverage": pictures.coverage(job, most_bars),
     }
 
 

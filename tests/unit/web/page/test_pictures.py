@@ -1,13 +1,15 @@
-"""The timeline and the coverage of a job, as bars with their times."""
+"""The timeline and the coverage of a job, as bars with their times, and what is left out."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cucmctl.text.pace import Rates
 from cucmd.job.attempt import EarlierAttempt, PhaseBegun
-from cucmd.job.coverage import LogCoverage, Span
+from cucmd.job.coverage import Gap, LogCoverage, Span
 from cucmd.job.work_request import Collection, Timeouts
 from cucmd.protocol.jobs import Job, Node
-from cucmweb.page.pictures import Bar, Picture, coverage, timeline
+from cucmweb.page.pictures import MOST_BARS, Bar, Picture, coverage, timeline
+from cucmweb.page.views import MOST_REMARKS, job_values
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -106,3 +108,24 @@ def test_bars_stay_within_the_picture() -> None:
     wide = Picture(at(0), at(10), ())
     assert wide.place(Bar("covered", "", at(10), at(10))) == (996, 4)
     assert wide.place(Bar("covered", "", at(0), at(10))) == (0, 1000)
+
+
+def test_bars_of_a_picture_are_few() -> None:
+    spans = tuple(Span(at(-60 + 2 * n), at(-59 + 2 * n)) for n in range(30))
+    logs = tuple(LogCoverage(f"log{n}", spans[: 30 - n % 2]) for n in range(20))
+    few, all_bars = coverage(job(node(logs=logs))), coverage(job(node(logs=logs)), None)
+    assert few is not None
+    assert all_bars is not None
+    assert sum(len(row.bars) for row in few.rows) <= MOST_BARS < 20 * 59
+    assert {row.log for row in few.rows} < {f"log{n}" for n in range(1, 20, 2)}
+    assert (len(all_bars.rows), few.left_out) == (20, 20 - len(few.rows))
+
+
+def test_gaps_do_not_hide_other_remarks() -> None:
+    gaps = [node(f"10.0.0.{n}", gaps=(Gap("sdl", "begin", seconds=60 * n),)) for n in range(1, 151)]
+    large = job(*gaps, node("10.0.1.1", notes=("came twice",)))
+    few = job_values(large, Rates(), at(99), 0.0, all_nodes=False)
+    assert few["remarks"][-1] == "10.0.1.1: note: came twice"
+    assert (len(few["remarks"]), few["more_remarks"]) == (MOST_REMARKS + 1, 50)
+    every = job_values(large, Rates(), at(99), 0.0, all_nodes=True)
+    assert (len(every["remarks"]), every["more_remarks"]) == (151, 0)
