@@ -157,6 +157,9 @@ def _find_damage(path: Path) -> str | None:
                 undamaged.executescript(TABLES)
                 if _read_schema(connection) != _read_schema(undamaged):
                     return "was damaged (its tables are declared in another way)"
+            with path.open("rb") as file:
+                if file.read(19)[18:] > b"\2":  # SQLite would read this file, and write nothing
+                    return "was damaged (its format cannot be written)"
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode & 0xFF not in _OF_THE_FILE:

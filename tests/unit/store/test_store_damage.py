@@ -74,6 +74,12 @@ def change_the_format(path: Path) -> None:
     path.write_bytes(content)
 
 
+def change_the_format_for_writing(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[18] ^= 1  # a file of a format above 2 is only read
+    path.write_bytes(content)
+
+
 def replace_by_another(path: Path) -> None:
     path.unlink()
     with closing(sqlite3.connect(path)) as other:
@@ -85,7 +91,7 @@ def replace_by_another(path: Path) -> None:
     [
         *[truncate, empty, overwrite, damage_pages],
         *[unmake_the_name_of_a_table, rename_a_column, rename_a_foreign_key, replace_by_another],
-        change_the_format,
+        *[change_the_format, change_the_format_for_writing],
     ],
 )
 async def test_damaged_database_is_set_aside(
