@@ -262,6 +262,7 @@ class Archive:
             entry, figures = self._entry(file, node), self._figures[file.node]
             figures.files += 1
             figures.size += file.size
+            figures.incomplete += not file.complete
             if entry.name != (given := f"{export_folder(node)}/{name_on_node(file, node)}"):
                 figures.renamed.append((documents.printable_path(given), entry.name))
             self._checksums_length += len(documents.checksum_line(file, entry.name))

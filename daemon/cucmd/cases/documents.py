@@ -24,14 +24,16 @@ _encode = msgspec.json.Encoder().encode
 class ExportedNode(msgspec.Struct):
     """Counts the exported files of one node.
 
-    left_out: how many files are left out because they are incomplete. damaged: what is wrong with
-    files that are left out because they are not as they were received, by path. renamed: files that
-    have another name in the export: (name on the node, name in the export).
+    left_out: how many files are left out because they are incomplete. incomplete: how many of the
+    exported files are incomplete. damaged: what is wrong with files that are left out because they
+    are not as they were received, by path. renamed: files that have another name in the export:
+    (name on the node, name in the export).
     """
 
     files: int = 0
     size: int = 0
     left_out: int = 0
+    incomplete: int = 0
     damaged: dict[str, str] = msgspec.field(default_factory=dict)
     renamed: list[tuple[str, str]] = []
 
@@ -140,6 +142,9 @@ def summary(job: Job, figures: dict[str, ExportedNode]) -> bytes:
     lines += [f"{name + ':':<12}{value}" for name, value in facts]
     if left_out := sum(exported.left_out for exported in figures.values()):
         lines += ["", f"{_number_of_files(left_out)} left out of this archive: not complete."]
+    if incomplete := sum(exported.incomplete for exported in figures.values()):
+        which = "not complete; manifest.json says which."
+        lines += ["", f"{_number_of_files(incomplete)} of this archive: {which}"]
     if damaged := sum(len(exported.damaged) for exported in figures.values()):
         lines += ["", f"{_number_of_files(damaged)} left out of this archive: not as received."]
     if renamed := [names for exported in figures.values() for names in exported.renamed]:
@@ -201,8 +206,8 @@ def _remarks(job: Job, node: Node, figures: ExportedNode) -> Iterator[str]:
             yield f"{node.short_name}: {line}"
     for note in node.notes:
         yield f"{node.short_name}: note: {note}"
-    if figures.left_out:
-        yield f"{node.short_name}: {_number_of_files(figures.left_out)} did not come completely"
+    if cut := figures.left_out + figures.incomplete:
+        yield f"{node.short_name}: {_number_of_files(cut)} did not come completely"
     for path, wrong in figures.damaged.items():
         yield f"{node.short_name}: {path} {wrong}"
 

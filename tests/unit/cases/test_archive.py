@@ -95,6 +95,16 @@ async def test_a_file_of_two_attempts_is_left_out_once(tmp_path, second, left_ou
     assert (await measured(tmp_path / "all", files, incomplete=True)).left_out == 0
 
 
+@pytest.mark.parametrize("incomplete", [False, True])
+async def test_the_summary_counts_incomplete_files(tmp_path, incomplete):
+    files = [file(2, "x", complete=False), file(2, "y", complete=True)]
+    async with opened(tmp_path, files) as (store, job):
+        archive = Archive(store, job, tmp_path, incomplete=incomplete)
+        await archive.measure()
+        sent = b"".join([part.head async for some in archive.parts() for part in some])
+    assert b"\na: 1 file did not come completely\n" in sent
+
+
 @pytest.mark.parametrize("work", [Run(("show status",)), Follow("syslog/messages")])
 async def test_every_attempt_of_a_follow_counts(tmp_path, work):
     files = [
