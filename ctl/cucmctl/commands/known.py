@@ -11,7 +11,7 @@ from cucmctl.cli import exits, printer
 from cucmctl.cli.options import UsageError, Verb, no_arguments
 from cucmctl.client.client import Client
 from cucmctl.client.errors import ProfileNotFound
-from cucmctl.commands.lookup import hint, offer
+from cucmctl.commands.lookup import find_nodes, hint, offer
 from cucmctl.text import render
 from cucmctl.text.table import cut, cut_mark, table
 from cucmd.job.cluster import ClusterNode
@@ -192,6 +192,7 @@ def _hostkeys(arguments: argparse.Namespace) -> int:
     with Client(arguments.socket) as client:
         if action == "list":
             return _show(client.host_keys(), client, as_json=arguments.json)
+        [node] = find_nodes(client, [node])
         if action == "add":
             _show(client.add_host_key(node, arguments.key), client, as_json=arguments.json)
             if arguments.key is None:  # the key came over the network, and nobody has checked it

@@ -105,9 +105,23 @@ def test_fetched_host_key_has_a_warning(canned, ctl):
     assert "SHA256:x" in done.stdout
     assert "compare" in done.stderr
     assert ctl("hostkeys", "add", "a", "--key", "ssh-rsa AAAA").stderr == ""
-    assert [asked for _, asked in canned.calls] == [
+    assert [asked for method, asked in canned.calls if method == "AddHostKey"] == [
         *({"node": "a"}, {"node": "a", "key": "ssh-rsa AAAA"})
     ]
+
+
+@pytest.mark.parametrize("action", ["add", "forget"])
+def test_host_keys_take_host_names(canned, ctl, action):
+    """A host name of two nodes is refused, whatever the name server says."""
+    twins = [
+        {"node": node, "configured": False, "member": {**MEMBER, "node": node, "name": "twin"}}
+        for node in ("10.0.0.2", "10.0.0.3")
+    ]
+    canned.on("Clusters", canned.reply({"clusters": [{**BERLIN, "nodes": twins}]}))
+    done = ctl("hostkeys", action, "twin")
+    assert done.returncode == 5
+    assert "10.0.0.2, 10.0.0.3" in done.stderr
+    assert [method for method, _ in canned.calls] == ["Clusters"]
 
 
 @pytest.mark.parametrize(("count", "code"), [(2, 0), (0, 5)])
