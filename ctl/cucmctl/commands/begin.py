@@ -254,8 +254,9 @@ def begin(
     except ClientError as error:  # the job is started: do not let the user start it again
         printer.note(f"{exits.message_of(error)}; the job was {done}: {job.job_id}")
         return exits.UNAVAILABLE
-    except OSError:  # the id could not be printed, but the job runs
-        printer.note(f"the job was {done}: {job.job_id}")
+    except OSError:
+        if on_start is None:  # the id could not be printed, but the job runs
+            printer.note(f"the job was {done}: {job.job_id}")
         raise
 
 

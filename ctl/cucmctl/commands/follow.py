@@ -89,7 +89,7 @@ def _on_start(client: Client, job: Job, arguments: argparse.Namespace) -> int:
     except (DaemonUnavailable, ShuttingDown):
         pass  # the result of the job is reported once the daemon is back
     except OSError:
-        _end_job(client, job)
+        _leave(client, job)
         raise
     view = partial(AfterOutputs, as_json=arguments.json)
     return follow(client, job.job_id, view, reconnect=arguments.reconnect, begun=job)
@@ -122,7 +122,7 @@ def _end_on_signals(client: Client, job: Job) -> Iterator[None]:
         )
 
     def leave(number: int, frame: Any) -> None:
-        _end_job(client, job)
+        _leave(client, job)
         sys.exit(128 + number)
 
     def look(number: int, frame: Any) -> None:
@@ -145,6 +145,12 @@ def _end_on_signals(client: Client, job: Job) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, *timer)
         for number in handlers:
             signal.signal(number, before[number])
+
+
+def _leave(client: Client, job: Job) -> None:
+    """Ends the job, and says so."""
+    if _end_job(client, job):
+        printer.note(f"job {job.job_id} was ended on the nodes")
 
 
 def _end_job(client: Client, job: Job) -> bool:

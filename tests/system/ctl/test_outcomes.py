@@ -156,8 +156,22 @@ def test_follow_ends_without_a_reader(canned, in_shell, works):
     with in_shell("$CUCMCTL follow a x --credential lab; echo code $? >&2") as shell:
         shell.stdout.readline()
         shell.stdout.close()
-        assert shell.stderr.read().endswith("code 141\n")
+        assert shell.stderr.read().endswith("was ended on the nodes\ncode 141\n")
     assert "Stop" in [method for method, _ in canned.calls]
+
+
+def test_closed_pipe_ends_what_is_followed(canned, in_shell, works):
+    """Printing fails before the client looks whether anybody reads."""
+    job, read = works("follow", "follow"), threading.Event()
+    lines = [canned.reply({"output": piece("a", n, "one\n")}, continues=True) for n in (1, 2)]
+    canned.on("Output", lines[0], read, lines[1], threading.Event())
+    canned.on("Stop", canned.reply({"message": "it ends", "job": job}))
+    with in_shell("$CUCMCTL follow a x --credential lab; echo code $? >&2") as shell:
+        shell.stdout.readline()
+        shell.stdout.close()
+        read.set()
+        _, *said = shell.stderr.read().splitlines()
+    assert said == ["cucmctl: job 3f2a00112233 was ended on the nodes", "code 141"]
 
 
 def test_follow_outlives_a_restart(canned, ctl, works):
