@@ -155,8 +155,13 @@ def _collection(arguments: argparse.Namespace) -> Collection:
         if not (since.clock and local.date() == datetime.now().date()):
             until = next_day(until)
     if until is not None and until.latest <= since.earliest:
+        wrong, advice = "is not after --since,", ""
+        if until.clock and until.latest.astimezone().date() < since.earliest.astimezone().date():
+            # The time of day is still to come today, so it was taken for yesterday's.
+            until, wrong = next_day(until), "has not come yet; --since is"
+            advice = "; for a window up to now, leave --until out"
         end, begin = (f"{at.astimezone():{_LOCAL}}" for at in (until.latest, since.earliest))
-        raise UsageError(f"--until: {end} is not after --since, {begin}")
+        raise UsageError(f"--until: {end} {wrong} {begin}{advice}")
     if arguments.profile is None and not arguments.path:
         raise UsageError("nothing to collect: give --profile or --path")
     if arguments.only and arguments.profile is None:

@@ -1,6 +1,6 @@
 """Arguments of the verbs that start a job: their requests, and wrong usage of all verbs."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -142,13 +142,15 @@ def test_until_without_day_follows_since(canned, ctl, job):
         assert collection["since"] < collection["until"]
 
 
-def test_end_before_beginning_is_refused(ctl):
-    """The two times are of today, since it is past noon in this time zone."""
+@pytest.mark.parametrize("until", ["09:00", "23:59"])
+def test_end_before_beginning_is_refused(ctl, until):
+    """The times are of today: it is past noon in this time zone, and 23:59 is still to come."""
     zone = f"NOON{datetime.now(UTC).hour - 12:+d}"
-    done = ctl("start", "a", "--path", "x", "--since", "10:00", "--until", "09:00", TZ=zone)
+    done = ctl("start", "a", "--path", "x", "--since", "10:00", "--until", until, TZ=zone)
     assert done.returncode == 2
-    for time in ("09:00:00 NOON", "10:00:00 NOON"):
-        assert time in done.stderr
+    today = f"{datetime.now(UTC) + timedelta(hours=12 - datetime.now(UTC).hour):%Y-%m-%d}"
+    for time in (until, "10:00"):
+        assert f"{today} {time}:00 NOON" in done.stderr
 
 
 # Wrong usage, and what the message begins with.
