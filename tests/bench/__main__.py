@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # for `rig`
 import client
 import export
 import logins
+import page
 import pushes
 import receive
 import starvation
@@ -55,9 +56,10 @@ FROM_OUTSIDE = {
     "status": status,
     "client": client,
     "web": web,
+    "page": page,
     "export": export,
 }
-IN_SHORT = [name for name in FROM_OUTSIDE if name not in ("pushes", "export")]
+IN_SHORT = [name for name in FROM_OUTSIDE if name not in ("pushes", "page", "export")]
 ALL = [*FROM_OUTSIDE, "starvation"]
 
 SHORT = {"nodes": [200], "size": 256, "rounds": 3, "seconds": 1.5, "calls": 5}

@@ -14,6 +14,7 @@ from typing import NamedTuple
 UNITS = {
     "s": (1.0, 2),
     "ms": (1e3, 2),
+    "kB": (1e-3, 0),
     "MB": (1e-6, 1),
     "MB/s": (1e-6, 0),
     "/s": (1.0, 0),

@@ -129,8 +129,8 @@ class DaemonProcess(Child):
 def running_daemon_of(
     version: Version, folder: Path, connections: int = 8
 ) -> Iterator[DaemonProcess]:
-    """Runs a daemon in a new folder; yields it once it answers."""
-    folder.mkdir(parents=True)
+    """Runs a daemon in a folder; yields it once it answers. `state` may be there already."""
+    folder.mkdir(parents=True, exist_ok=True)
     config = folder / "cucmd.toml"
     config.write_text(CONFIG.format(connections=connections))
     # The path of a socket may have 107 bytes.

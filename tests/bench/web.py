@@ -44,11 +44,11 @@ def config_for(version: Version) -> str:
     return CONFIG + "requests = 1_000_000\n" * (run.stdout.strip() == "True")
 
 
-def reason_to_skip(versions: Sequence[Version]) -> str | None:
+def reason_to_skip(versions: Sequence[Version], module: str = "cucmweb.serve") -> str | None:
     for version in versions:
-        asked = [version.bin / "python", "-c", "import cucmweb.serve"]
+        asked = [version.bin / "python", "-c", f"import {module}"]
         if subprocess.run(asked, capture_output=True, env=clean_environ(), check=False).returncode:
-            return f"{version.name} has no cucmweb"
+            return f"{version.name} has no {module}"
     return None
 
 
@@ -111,7 +111,7 @@ def _time_call(call: Callable[[], object]) -> float:
 
 def _get_job(sock: socket.socket, job_id: str) -> dict[str, Any]:
     """Returns the job. Like `Wire` it costs less than a client of Python's library."""
-    sock.sendall(_request(f"/jobs/{job_id}"))
+    sock.sendall(request(f"/jobs/{job_id}"))
     reply, whole = b"", None
     while whole is None or len(reply) < whole.end() + int(whole[1]):
         data = sock.recv(1 << 20)
@@ -121,7 +121,7 @@ def _get_job(sock: socket.socket, job_id: str) -> dict[str, Any]:
     return json.loads(reply[whole.end() :])
 
 
-def _request(path: str, *headers: str) -> bytes:
+def request(path: str, *headers: str) -> bytes:
     return "\r\n".join([f"GET {path} HTTP/1.1", "host: localhost", *headers, "", ""]).encode()
 
 
@@ -129,11 +129,11 @@ def _request(path: str, *headers: str) -> bytes:
 def _open_streams(web: Web, wire: Wire, slow: Lab) -> Iterator[str]:
     """Starts a job and opens its streams; yields the id of the job."""
     job_id = wire.start(slow, slow.nodes)
-    asked = _request(f"/jobs/{job_id}/events", "connection: close")
+    asked = request(f"/jobs/{job_id}/events", "connection: close")
     with ExitStack() as stack:
         readers = [stack.enter_context(web.raw(asked)) for _ in range(STREAMS)]
         assert {reader.recv(12) for reader in readers} == {b"HTTP/1.1 200"}
-        reading = get_context("fork").Process(target=_read_all, args=(readers[1:],))
+        reading = get_context("fork").Process(target=read_all, args=(readers[1:],))
         reading.start()
         yield job_id
         wire.call("Cancel", job_id=job_id)
@@ -141,7 +141,7 @@ def _open_streams(web: Web, wire: Wire, slow: Lab) -> Iterator[str]:
         reading.join()
 
 
-def _read_all(readers: Sequence[socket.socket]) -> None:
+def read_all(readers: Sequence[socket.socket]) -> None:
     """Reads all streams until each has ended."""
     with selectors.DefaultSelector() as selector:
         for reader in readers:
