@@ -1,6 +1,8 @@
 """A login is kept for one user, some nodes and some time, and nothing else gets it."""
 
+import gc
 import logging
+import weakref
 from pathlib import Path
 
 import pytest
@@ -180,6 +182,36 @@ async def test_time_is_kept_without_task(asked: Asked, autojump_clock: MockClock
     asked.keep("berlin", seconds=60)
     await trio.sleep(60)
     assert asked.refused("berlin") == "login"
+
+
+class Secret(str):
+    """A text of which can be asked whether any live object still holds it."""
+
+    __slots__ = ("__weakref__",)
+
+
+@pytest.mark.parametrize("by", ["logout", "refusal", "time"])
+async def test_no_object_holds_a_forgotten_password(
+    asked: Asked, autojump_clock: MockClock, by: str
+) -> None:
+    secret = Secret("kept-for-a-while")
+    held = weakref.ref(secret)
+    targets = targets_of(asked.config, ["pub"])
+    asked.logins.keep(ME, targets, ("bob", secret), 60, accept_nodes=False)
+    del secret
+    planned = asked.plan("pub")
+    assert passwords(planned) == [held()]
+    match by:
+        case "logout":
+            asked.logins.forget(ME, None)
+        case "refusal":
+            planned[1][0].forget_login()
+        case "time":
+            with trio.move_on_after(61):
+                await asked.logins.run()
+    del planned  # a job that still runs needs the password until it ends
+    gc.collect()
+    assert held() is None
 
 
 async def test_forgetting(asked: Asked) -> None:
