@@ -155,8 +155,14 @@ class Arrivals:
 
     @property
     def way_in(self) -> str:
-        """Returns what a person can do for a node that does not reach the receiver."""
-        return f"let the node connect to {self._where} (TCP), or set receiver.advertise"
+        """Returns what a person can do for a node that does not reach the receiver.
+
+        Nodes remember the host key of the receiver by its address and port, see vos/NODES.md 5.3.
+        """
+        return (
+            f"let the node connect to {self._where} (TCP), or set receiver.advertise; a node that "
+            "has pushed there before stalls if the receiver has another host key"
+        )
 
 
 class CommandClock:
