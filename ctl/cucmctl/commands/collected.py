@@ -76,7 +76,8 @@ def _transcript(arguments: argparse.Namespace) -> int:
             empty = empty and not text
             _print(text, as_json=arguments.json)
     if empty:
-        printer.note("the transcript is empty: the node was not reached, or its files were deleted")
+        text = "the transcript is empty: the node was never logged in to, or its files were deleted"
+        printer.note(f"{text}; to see why: cucmctl status {arguments.job}")
     return exits.DONE
 
 

@@ -43,6 +43,13 @@ def test_transcript_without_node_lists_nodes(canned, ctl, job, node):
     assert ctl("transcript", "3f2a").stdout == "admin:\n"
 
 
+def test_an_empty_transcript_has_a_reason(canned, ctl):
+    canned.on("Transcript", canned.reply({"text": ""}))
+    done = ctl("transcript", "3f2a", "ccm-pub")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.endswith("cucmctl status 3f2a\n")
+
+
 def test_status_lists_the_newest_jobs(canned, ctl, summary):
     canned.on(
         "List",
