@@ -175,7 +175,7 @@ def follow(
         job = _wait_for_coverage(client, job)
         view.may_operate = bool(offer(client, "retry"))
         view.conclude(job)
-        if job.coverage_pending:
+        if _is_read(job):
             see = f"cucmctl status {job.job_id}"
             printer.note(f"it is not known yet what the files cover; to see it later: {see}")
     except KeyboardInterrupt:
@@ -194,7 +194,7 @@ def _wait_for_coverage(client: Client, job: Job) -> Job:
     """
     text = f"job {job.job_id} has ended; waiting for what its files cover, for at most"
     for wait, note in ((QUIET_WAIT, ""), (COVERAGE_WAIT, f"{text} {COVERAGE_WAIT:g} s")):
-        if not job.coverage_pending:
+        if not (_is_read(job) if note else job.coverage_pending):
             break
         if note:
             printer.note(note)
@@ -207,6 +207,11 @@ def _wait_for_coverage(client: Client, job: Job) -> Job:
                 if not job.coverage_pending:
                     break
     return job
+
+
+def _is_read(job: Job) -> bool:
+    """Returns whether files came, and it is not known yet what they cover."""
+    return bool(job.coverage_pending) and any(node.files_received for node in job.nodes)
 
 
 def _wait_for_first(changes: Iterator[WatchReply]) -> Iterator[WatchReply]:

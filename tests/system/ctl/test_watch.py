@@ -92,6 +92,19 @@ def test_coverage_is_awaited_briefly(canned, ctl, job, monkeypatch, options, cod
     assert "cucmctl status 3f2a00112233" in unknown
 
 
+def test_no_files_are_not_awaited(canned, ctl, job, node, monkeypatch):
+    monkeypatch.setattr("cucmctl.commands.watch.QUIET_WAIT", 0.05)
+    monkeypatch.setattr("cucmctl.commands.watch.COVERAGE_WAIT", 0.1)
+    refused = node(status="failed", files_received=0, error="the password was refused")
+    pending = job("failed", refused, coverage_pending=True)
+    running = canned.reply({"sequence": 0, "missed": 0, "jobs": []}, continues=True)
+    end = canned.reply({"sequence": 0, "missed": 0, "job": pending})
+    canned.on_each("Watch", (end,), (running, threading.Event()))
+    canned.on("Status", canned.reply({"job": pending}))
+    done = ctl("wait", "3f2a")
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 STRICT = [("start", "a", "--path", "sdl"), ("retry", "3f2a"), ("watch",)]
 
 
