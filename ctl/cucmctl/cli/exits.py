@@ -77,6 +77,7 @@ _ARGUMENT_OF_FIELD = {
     "added_paths": "--path",
     "login.username": "--user",
     "login.password": "password",
+    "login.kept": "the login",
 }
 # part of the request that can be missing as a whole -> the options that supply it
 _OPTIONS_FOR_PART = {

@@ -206,6 +206,7 @@ def begin(
     ask: Callable[[], Login],
     call: Callable[[Login], Job],
     *,
+    users: Collection[str] = (),
     done: str = "started",
     on_start: OnStart | None = None,
 ) -> int:
@@ -214,6 +215,8 @@ def begin(
     ask       returns the login; may ask for a password. If it returns a kept login that does not
               count for this job, or no more, the password is asked for
     call      starts the job with that login
+    users     the users whose logins are kept; if there is one, and no login was given, that user's
+              password is asked for if the kept login does not count for all nodes
     done      the word in messages for what `call` has done with the job: "started" or "queued
               again"
     on_start  is called once the job is started, and returns the exit code; without it, the options
@@ -236,10 +239,12 @@ def begin(
             return exits.INTERRUPTED
         except InvalidRequest as error:
             wrong = error.parameters
-            if login.kept and wrong.parameter in NEEDS_PASSWORD:
-                if wrong.parameter == "login.kept":
+            partly = wrong.parameter == "login.kept"
+            known = [login.username] if login.kept else list(users) if partly else []
+            if len(known) == 1 and wrong.parameter in NEEDS_PASSWORD:
+                if partly:
                     printer.note(f"the login {wrong.reason}")
-                ask = partial(_typed_login, login.username or "")
+                ask = partial(_typed_login, known[0] or "")
                 continue
             if wrong.parameter != "login.credential" or arguments.credential is not None:
                 raise
@@ -342,9 +347,10 @@ def begin_on_nodes(
             try:
                 return client.start(targets, work, login=login, how=how)
             except InvalidRequest as error:
-                if error.parameters.parameter == "login":  # none was given, and no cluster has one
+                # No login was given, no cluster has one, and none is kept for all nodes.
+                if error.parameters.parameter in NEEDS_PASSWORD:
                     lookup.check_exist(client, targets)
                 raise
 
         login = partial(login_of, arguments, kept)
-        return begin(client, arguments, login, start, on_start=on_start)
+        return begin(client, arguments, login, start, users=kept, on_start=on_start)

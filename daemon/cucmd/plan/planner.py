@@ -281,7 +281,7 @@ class Logins:
         self._login = login
         self._read: dict[str, work_request.Login] = {}
         self._kept: dict[str, KeptLogin] = {}  # by the names of nodes
-        self._missing = "has no password and no credential; give one of them"
+        self._missing = ("login", "has no password and no credential; give one of them")
         check_login(login)
 
     @property
@@ -312,11 +312,12 @@ class Logins:
             if not outside:
                 return
             if self._kept:
-                self._missing = f"is not kept for {_listed(outside)}"
+                reason = f"is not kept for {_listed(outside)}"
                 if any(node.named_by for node in nodes):
-                    self._missing += "; for nodes that a discovery has named, give --accept-nodes"
+                    reason += "; for nodes that a discovery has named, give --accept-nodes"
+                self._missing = ("login.kept", reason)
             if login.kept:
-                raise InvalidValue("login.kept" if self._kept else "login", self._missing)
+                raise InvalidValue(*self._missing)
             self._kept = {}
         self._check_accepted(job)
 
@@ -360,7 +361,7 @@ class Logins:
             return self._kept[node.node].login
         name = login.credential or settings.credential
         if name is None:
-            raise InvalidValue("login", self._missing)
+            raise InvalidValue(*self._missing)
         allowed_by = (node.node, node.named_by if accepted else None)
         if not any(self._config.may_send(name, allowed) for allowed in allowed_by if allowed):
             reason = f"may not be sent to {node.node}; the configuration ties it to other nodes"

@@ -97,6 +97,24 @@ def test_password_is_asked_if_refused(canned, terminal, keeps, wrong):
     assert ("is not kept for x" in screen.screen) == (wrong == "login.kept")
 
 
+def test_password_is_asked_without_a_user(canned, terminal, keeps):
+    """The user is known from the login that is kept for some of the nodes."""
+    keeps("login.kept")
+    screen = terminal("start", "10.0.0.1", "10.0.0.2", "--path", "x")
+    screen.until(ASKED)
+    screen.type("secret-of-bob\n")
+    assert screen.ended() == 0
+    assert logins(canned, "Start") == [{}, {"username": "bob", "password": "secret-of-bob"}]
+
+
+def test_partly_kept_login_without_terminal(canned, process, keeps):
+    keeps("login.kept")
+    with process("start", "10.0.0.1", "10.0.0.2", "--path", "x") as done:
+        assert done.wait(30) == 2
+        assert "is not kept for x" in done.stderr.read()
+    assert logins(canned, "Start") == [{}]
+
+
 def test_retry_asks_if_refused(canned, terminal, keeps):
     keeps("login", "login.kept")
     screen = terminal("retry", "3f2a")

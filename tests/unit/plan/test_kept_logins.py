@@ -99,7 +99,7 @@ async def test_targets_get_the_login(asked: Asked, kept: list[str], nodes: list[
 async def test_no_other_node_gets_it(asked: Asked, nodes: list[str], wrong: str) -> None:
     asked.keep("berlin")
     assert asked.refused(*nodes) == wrong
-    assert asked.refused(*nodes, login=Login()) == "login"
+    assert asked.refused(*nodes, login=Login()) == wrong
 
 
 async def test_nobody_else_gets_it(asked: Asked) -> None:
