@@ -54,7 +54,8 @@ _LEFT_OF_NODE = 1.0
 
 # Failures of one path after which the other paths are still collected, the gravest first.
 PATH_FAILURES = (Code.COMMAND_REFUSED, Code.INVALID_PATH, Code.NO_FILES_MATCHED)
-# Failures for which the node fails once the other paths were collected. The second: cut files.
+# Failures for which the node fails once the other paths were collected. The second: files are
+# missing or cut off.
 _FAILS_NODE = (Code.COMMAND_REFUSED, Code.TRANSFER_INCOMPLETE)
 _GRAVEST = (*_FAILS_NODE, Code.INVALID_PATH, Code.NO_FILES_MATCHED)
 
@@ -91,7 +92,7 @@ class PathResult(msgspec.Struct, frozen=True):
     """Says how one `file get` ended.
 
     nothing  the failure, if no file came
-    cut      the failure, if files are cut off and the others are complete
+    cut      the failure, if files are missing or cut off, and other paths can go on
     """
 
     nothing: Failure | None = None
@@ -324,8 +325,13 @@ class FileGets:
             if words := (*done.sizes_unread, *done.notes):
                 message = f"{problem.message}; the node said: {vos.quote(words)}"
                 problem = msgspec.structs.replace(problem, message=message)
-            no_login = clock.can_log_in and not arrivals.has_come
-            raise NodeFailed(_no_login(problem, arrivals) if no_login else problem)
+            if clock.can_log_in and not arrivals.has_come:
+                raise NodeFailed(_no_login(problem, arrivals))
+            # A refusal, or what ended this command early, would stop the other paths too.
+            has_others = len(self._request.paths) > 1
+            if has_others and done.completed and self._target.refusal is None:
+                return PathResult(cut=problem)
+            raise NodeFailed(problem)
         if announced.files == 0 and not received:
             return PathResult(nothing_matched(path))
         unknown = note_if_not_compared(path, announced, done.sizes_unread)

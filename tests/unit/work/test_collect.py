@@ -46,6 +46,15 @@ def test_files_count_once_completed_is_said(play):
     assert done.report.counted == [file.path for file in files[:2]]
 
 
+@pytest.mark.parametrize("failed", [("syslog",), ("syslog", "core")])
+def test_missing_files_stop_no_other_path(play, failed):
+    answers = {path: pushes(5, announced=6 if path in failed else 5) for path in TWO.paths}
+    done = play(appliance(by_path(**answers)), TWO)
+    assert (done.code, len(done.typed("file"))) == (Code.TRANSFER_INCOMPLETE, 2)
+    assert [text.partition(":")[0] for text in done.failure.message.split("; ")] == list(failed)
+    assert len(done.counted) == 2 - len(failed)
+
+
 def test_secrets_are_masked(play):
     done = play(appliance(pushes(1)))
     for secret in (done.task.login.password, done.node.target.password):
