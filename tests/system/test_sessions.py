@@ -38,6 +38,7 @@ NOT_RUN = {
     "python3 -m venv /opt/cucmd && /opt/cucmd/bin/pip install .": (
         "needs root and systemd: rig/installed.py types it in a Debian that has booted"
     ),
+    "cucmweb demo": "tests/system/web/test_web_demo.py runs the demo",
     "cucmweb token add 'night shift' --role operate --days 90": (
         "writes to /etc; the tests of tests/system/web and tests/unit/web make tokens"
     ),

@@ -170,10 +170,10 @@ def job_values(
 
 def _next_start(job: Job) -> dict[str, str] | None:
     """Returns the fields of the form Start for what usually comes after this job, or None."""
-    if job.kind == "discover":
-        found = [member.node for node in job.nodes if node.found for member in node.found.members]
-        return {"nodes": " ".join(found)} if found else None
-    if job.kind != "dry_run" or not any(node.sizes for node in job.nodes):
+    found = [member.node for node in job.nodes if node.found for member in node.found.members]
+    if found:
+        return {"nodes": " ".join(found)}
+    if not any(node.sizes for node in job.nodes):
         return None
     wanted = job.collection
     fields = {"nodes": " ".join(job.targets or [node.node for node in job.nodes])}
