@@ -218,7 +218,7 @@ def test_groups_decide_rights(host: Host, lab: Lab) -> None:
     assert host.ctl("victor", "status", job_id).returncode == 0
     refused = host.ctl("victor", *job)
     assert (refused.returncode, refused.stdout) == (77, "")
-    assert f"refused Start to uid {uid_of(host, 'victor')}, pid" in host.journal()
+    assert f"refused Credentials to uid {uid_of(host, 'victor')}, pid" in host.journal()
 
     for command in (("status", job_id), job):
         refused = host.ctl("nina", *command)
