@@ -4,6 +4,7 @@ Any message on the browser's console that is an error, any exception of a script
 of the page's policy fails the test.
 """
 
+import asyncio
 import os
 import shutil
 from collections.abc import Iterator
@@ -35,11 +36,25 @@ def browser_or_skip() -> str:
 
 
 @contextmanager
+def asyncio_of_its_own() -> Iterator[None]:
+    """Lets new event loops be those of asyncio.
+
+    Once trio-asyncio is imported, as by another test in this process, it makes all of them.
+    """
+    before = asyncio.new_event_loop
+    asyncio.new_event_loop = asyncio.SelectorEventLoop
+    try:
+        yield
+    finally:
+        asyncio.new_event_loop = before
+
+
+@contextmanager
 def running_browser() -> Iterator[Any]:
     program = browser_or_skip()
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
+    with asyncio_of_its_own(), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=_FLAGS)
         yield browser
         browser.close()

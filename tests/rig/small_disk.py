@@ -1,5 +1,6 @@
 """Mounts disks of a few MiB that a test can fill, or that can hang. Needs root."""
 
+import errno
 import os
 import subprocess
 from collections.abc import Iterator
@@ -78,5 +79,13 @@ def fill(folder: Path, leave: int = 0) -> Path:
     assert free(folder) < 1024 * MIB, f"{folder} is no small disk"
     filler = folder / "filler"
     with filler.open("wb", buffering=0) as file:
-        os.posix_fallocate(file.fileno(), 0, free(folder) - leave)
-    return filler
+        while True:
+            try:
+                os.posix_fallocate(file.fileno(), 0, free(folder) - leave)
+            except OSError as error:
+                # The daemon has written in between, and so less is free by now.
+                if error.errno != errno.ENOSPC:
+                    raise
+                file.truncate(0)
+            else:
+                return filler
