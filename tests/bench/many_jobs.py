@@ -1,6 +1,7 @@
 """Writes a database: `python many_jobs.py DATABASE JOBS NODES`. Prints the id of the largest job.
 
-Of the nodes of that job, half have failed, each with another message; the others miss log entries.
+Half of the nodes of that job have failed, each with a different message. The logs of the other
+half have gaps.
 """
 
 import sys

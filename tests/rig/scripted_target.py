@@ -122,7 +122,7 @@ class Target:
 
 
 class DefectiveTarget(Target):
-    """Has a defect that shows when its files are asked for."""
+    """Raises an error, as a defect would, when it is asked for its files."""
 
     def files(self) -> tuple[ReceivedFile, ...]:
         raise ZeroDivisionError("a defect")

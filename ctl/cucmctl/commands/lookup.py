@@ -69,7 +69,7 @@ def resolve_last(
         job = _newest(client, is_for)
     if job is None:
         error = JobNotFound.make("@last")
-        error.hint = f"; there is none of yours that {verb} is for"
+        error.hint = f"; you have started no job that {verb} can be used for"
         raise error
     what = " ".join(filter(None, (job.kind, text_of(job).summarize(job))))
     created = job_list.moment(job.created_at, datetime.now(UTC))

@@ -75,7 +75,9 @@ async def _show_question(visit: Visit, node: str, wrong: str = "") -> None:
 
 
 async def change(visit: Visit) -> None:
-    """Does what the question asked about, and goes to the job, or to the list if it is deleted."""
+    """Makes the change to which the person has agreed. Then sends the browser to the job, or to the
+    list of jobs if the job was deleted.
+    """
     job_id, form = visit.path["job_id"], visit.form
     nodes = (form["node"],) if form.get("node") else None
     target = f"/ui/jobs/{quote(job_id, safe='')}"

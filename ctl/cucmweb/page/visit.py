@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote
 
@@ -131,7 +130,6 @@ def common_values(channel: HttpChannel, caller: OnBehalfOf | None) -> dict[str, 
         "signed_in": bool(cookie(cookies, COOKIE)),
         "path": channel.path,
         "version": __version__,
-        "now": datetime.now(UTC),
     }
 
 

@@ -103,8 +103,8 @@ def describe_nodes(
 ) -> tuple[Node, ...]:
     """Returns the nodes of a job, with what `discoveries` say of them. These begin with the newest.
 
-    Of a node of the configuration, only the nodes of its own cluster are believed. People name
-    nodes by what is said here, so the node of another cluster must not say it.
+    For a node of the configuration, only discoveries of its own cluster count. People name nodes by
+    what is said here, so a node of another cluster must not be able to choose the name.
     """
     # (cluster of the node that was asked, or "" for any; host; port) -> what was said
     said: dict[tuple[str, str, int], tuple[Member, str | None]] = {}

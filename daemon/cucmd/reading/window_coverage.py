@@ -311,7 +311,7 @@ def _span(begin: Stamp, end: Stamp, window: RequestedWindow, clock: Clock) -> Sp
 
 
 def _span_of(begin: datetime, end: datetime, window: RequestedWindow) -> Span | None:
-    """Returns the part of the window that is between two moments, or None if there is none."""
+    """Returns the part of the window between two moments, or None if nothing of it is."""
     begin = begin if window.since is None else max(begin, window.since)
     end = end if window.until is None else min(end, window.until)
     return Span(begin, end) if begin <= end else None
