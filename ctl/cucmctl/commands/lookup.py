@@ -204,6 +204,8 @@ def _find_node(client: Client, name: str, look_up: Callable[..., object]) -> str
         look_up(name, None)
     except socket.gaierror as error:
         silent = error.errno not in (socket.EAI_NONAME, socket.EAI_NODATA)
+    except UnicodeError:  # a part of the name is longer than the 63 characters of a host name
+        silent = False
     else:
         return name
     if len(asked) > 1:

@@ -45,6 +45,13 @@ def test_hosts_come_first():
     assert find("sub", cluster("10.0.0.3"), look_up=lambda host, port: []) == ["sub"]
 
 
+def test_too_long_for_a_host():
+    """`getaddrinfo` raises UnicodeError, so no host has the name that a node has told."""
+    name = "s" * 64
+    known = cluster("10.0.0.3", host_name=name)
+    assert find(name, known, look_up=socket.getaddrinfo) == ["10.0.0.3"]
+
+
 def test_silent_name_server_needs_address():
     def no_answer(host, port):
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
