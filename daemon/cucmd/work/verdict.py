@@ -35,6 +35,7 @@ vos/file_get.py describes the dialogue that leads here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
@@ -46,8 +47,8 @@ from cucmd.received_file import Contents, FileRead, ReceivedFile
 from cucmd.vos import quote
 
 # The suffixes of what nodes have packed. `*.gzo` is a gzip without an end that the node still
-# writes.
-_GZIP = (".gz", ".tgz")
+# writes. The number is the one that the receiver adds to a second file of the same name.
+_GZIP = re.compile(r"\.t?gz(?:\.\d+)?$", re.IGNORECASE)
 # The most files that are named in a message.
 _MOST_NAMED = 3
 
@@ -78,7 +79,7 @@ def files_to_read(files: Sequence[ReceivedFile], *, compressed: bool) -> list[Re
 
 
 def _is_gzip(file: ReceivedFile) -> bool:
-    return file.path.lower().endswith(_GZIP)
+    return _GZIP.search(file.path) is not None
 
 
 def compare(

@@ -59,6 +59,12 @@ def test_growth_does_not_hide_a_cut(play, sends):
     assert done.counted == ["messages", "SDL2.txt.gz", "3-0.txt"], "the other path is got too"
 
 
+@pytest.mark.parametrize("name", ["now.gz", "NOW.GZ", "now.tgz", "now.gz.2"])
+def test_a_cut_gzip_does_not_count(play, sends, name):
+    done = play(appliance(sends({name: LOG[:-1]})))
+    assert (done.code, done.counted) == (INCOMPLETE, [])
+
+
 def test_a_cut_on_the_node_has_another_hint(play, sends):
     done = play(appliance(sends({"now.gz": LOG[:-1], "other.log": b"x"})))
     assert (done.code, done.counted) == (INCOMPLETE, ["other.log"])
