@@ -28,16 +28,12 @@ a list is expected.
     export/      writes the files of a job into a tar, a zip or a folder
 
 The names of this module are loaded on first use. The program `cucmctl` imports this package before
-it can handle Ctrl-C, so the import must be short. This package never loads trio, asyncio or
-asyncssh.
+it can handle Ctrl-C, so this file loads no other module, not even `typing`. This package never loads
+trio, asyncio or asyncssh.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # mypy takes this name as true
     from cucmctl.client.client import Client
     from cucmctl.client.errors import (
         ClientError,
@@ -121,6 +117,8 @@ _HOMES = ("cucmctl.client.errors", "cucmd.job.work_request", "cucmctl.client.cli
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415  not before Ctrl-C is handled
+
     return next(getattr(home, name) for home in map(import_module, _HOMES) if hasattr(home, name))
 
 

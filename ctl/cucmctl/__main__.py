@@ -1,18 +1,20 @@
-"""Runs the program `cucmctl`. The installed script calls `command`; so does `python -m cucmctl`."""
+"""Runs the program `cucmctl`. The installed script calls `command`; so does `python -m cucmctl`.
 
-from __future__ import annotations
+A Ctrl-C before `run` shows a traceback, so this file first imports only what Python has loaded.
+"""
 
 import os
-import signal
 import sys
-from contextlib import suppress
-from typing import NoReturn
 
 INTERRUPTED = 130
 
 
 def run() -> int:
     """Runs `main` and returns its exit code. From here on, Ctrl-C never shows a traceback."""
+    try:
+        import signal  # noqa: PLC0415  it is not loaded yet
+    except KeyboardInterrupt:
+        return INTERRUPTED
     quits = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else SIGINT is ignored
     try:
         if quits:
@@ -35,7 +37,7 @@ def run() -> int:
             return code
 
 
-def command() -> NoReturn:
+def command() -> None:
     """Runs the program and ends the process. Never returns.
 
     `os._exit` skips the teardown of Python's modules, which takes as long as starting Python.
@@ -43,9 +45,11 @@ def command() -> NoReturn:
     and `main` has flushed the output.
     """
     code = run()
-    if sys.stderr is not None:
-        with suppress(OSError):  # standard error is closed; the exit code is still right
+    try:
+        if sys.stderr is not None:
             sys.stderr.flush()
+    except OSError:  # standard error is closed; the exit code is still right
+        pass
     os._exit(code)
 
 

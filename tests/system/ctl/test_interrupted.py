@@ -22,16 +22,16 @@ pytestmark = pytest.mark.long
 # how many imports were missing until N.
 PROGRAM = """
 import os, sys
-from signal import SIGINT
-from cucmctl.__main__ import run
 left = int(sys.argv.pop(1))
 held = left % 2
 def interrupt(event, arguments):
     global left
-    left -= event == "import"
-    if event == "import" and (left == 0 or (left < 0 and held)):
-        os.kill(os.getpid(), SIGINT)
+    counts = event == "import" and "cucmctl.__main__" in sys.modules
+    left -= counts
+    if counts and (left == 0 or (left < 0 and held)):
+        os.kill(os.getpid(), 2)
 sys.addaudithook(interrupt)
+from cucmctl.__main__ import run
 code = run()
 print(left)
 sys.stdout.flush()
@@ -70,13 +70,13 @@ def interrupted(canned, environ, number):
 def test_ctrl_c_twice(environ):
     """The second Ctrl-C is raised by `signal.signal`, before it changes anything."""
     program = (
-        "import sys, types; from cucmctl import __main__\n"
-        "whole, pressed = __main__.signal.signal, [1, 0, 0]\n"
+        "import signal, sys, types; from cucmctl import __main__\n"
+        "whole, pressed = signal.signal, [1, 0, 0]\n"
         "def interrupted(*arguments):\n"
         "    if pressed and pressed.pop(): raise KeyboardInterrupt\n"
         "    whole(*arguments)\n"
         "def main(): raise KeyboardInterrupt\n"
-        "__main__.signal.signal = interrupted\n"
+        "signal.signal = interrupted\n"
         "sys.modules['cucmctl.main'] = types.SimpleNamespace(main=main)\n"
         "__main__.command()"
     )
