@@ -28,8 +28,8 @@ a list is expected.
     export/      writes the files of a job into a tar, a zip or a folder
 
 The names of this module are loaded on first use. The program `cucmctl` imports this package before
-it can handle Ctrl-C, so this file loads no other module, not even `typing`. This package never loads
-trio, asyncio or asyncssh.
+it can handle Ctrl-C, so this file loads no other module, not even `typing`. This package never
+loads trio, asyncio or asyncssh.
 """
 
 TYPE_CHECKING = False

@@ -45,14 +45,16 @@ def lab() -> Iterator[Lab]:
         yield lab
 
 
-def start_as(daemon: Daemon, lab: Lab, uid: int, **groups) -> subprocess.CompletedProcess:
+def start_as(
+    daemon: Daemon, lab: Lab, uid: int, node: str = "", **groups
+) -> subprocess.CompletedProcess:
     """Starts a job as a user, with the password in a file of that user."""
     secret = daemon.socket.parent / f"secret-{uid}"
     secret.touch(0o600)
     secret.write_text(f"{lab.password}\n")
     os.chown(secret, uid, -1)
     login = ("--user", lab.username, "--password-file", str(secret))
-    arguments = ("start", lab.nodes[0], *login, "--path", SDL, "--last", "2h", "--wait")
+    arguments = ("start", node or lab.nodes[0], *login, "--path", SDL, "--last", "2h", "--wait")
     return ctl_as(daemon, uid, *arguments, **groups)
 
 
@@ -96,7 +98,17 @@ def test_viewers_may_only_look(daemon: Daemon, lab: Lab, groups: dict) -> None:
         assert (done.returncode, done.stdout) == (77, "")
         assert f"only the group {OPERATE.gr_name!r} may" in done.stderr
         assert repr(VIEW.gr_name) in done.stderr
+        assert "log in again" in done.stderr
     assert len(list((daemon.state / "jobs").iterdir())) == before
+
+
+def test_viewers_get_no_commands_of_operators(daemon: Daemon, lab: Lab) -> None:
+    job = start_as(daemon, lab, 0, node="127.0.0.1:9").stdout.strip()
+    for verb in (("status", job), ("wait", job), ("watch", job)):
+        assert "\n  hint: " in ctl_as(daemon, 0, *verb).stdout
+        done = ctl_as(daemon, SOMEBODY, *verb, groups=[VIEW.gr_gid])
+        assert "\n  hint for an operator: " in done.stdout
+        assert "cucmctl retry" not in done.stdout
 
 
 def test_others_exit_77(daemon: Daemon, lab: Lab) -> None:

@@ -266,9 +266,10 @@ def _who_has_access(path: str) -> str:
                 own.append(repr(grp.getgrgid(gid).gr_name))
             except KeyError:
                 own.append(str(gid))
-        return f"; only the group {needed!r} may, and this user is in {', '.join(own)}"
     except (OSError, KeyError):  # the folder cannot be read, or the group has no name
         return ""
+    who = f"only the group {needed!r} may, and this user is in {', '.join(own)}"
+    return f"; {who}; a new member has to log in again: see cucmd(8)"
 
 
 def read(parameters: msgspec.Raw, kind: type[R]) -> R:

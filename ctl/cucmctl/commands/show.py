@@ -79,7 +79,8 @@ def _status(arguments: argparse.Namespace) -> int:
             return _show_list(jobs, client, as_json=arguments.json)
         job = client.status(arguments.job)
     layout = printer.layout(sys.stdout)
-    lines = render.show_job(job, datetime.now(UTC), **layout)
+    may_operate = bool(offer(client, "retry"))
+    lines = render.show_job(job, datetime.now(UTC), may_operate=may_operate, **layout)
     if arguments.long:
         lines = chain(lines, long_text.details(job, columns=layout["columns"]))
     seen = render.first_in_view(lines, printer.rows(sys.stdout), layout["columns"])

@@ -160,6 +160,7 @@ def follow(
     job = begun
     try:
         view = make_view()
+        view.may_operate = bool(offer(client, "retry"))
         known = begun is not None
         changes = _wait_for_first(
             watch(client, name, view, timeout=timeout, reconnect=reconnect, known=known)
@@ -173,7 +174,6 @@ def follow(
         if job is None or job.status not in render.JOB_ENDED:
             raise ProtocolError(f"the watch of job {_id(job, name)} ended before the job did")
         job = _wait_for_coverage(client, job)
-        view.may_operate = bool(offer(client, "retry"))
         view.conclude(job)
         if _is_read(job):
             see = f"cucmctl status {job.job_id}"

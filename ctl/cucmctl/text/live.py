@@ -97,7 +97,8 @@ class Live(View):
             shown, _ = select_jobs(self.jobs.values(), max(NEWEST, unfinished))
             lines = job_list.jobs(shown, datetime.now(UTC), **layout)
         elif self._job is not None:
-            of_job = render.show_job(self._job, datetime.now(UTC), **layout)
+            may = self.may_operate
+            of_job = render.show_job(self._job, datetime.now(UTC), may_operate=may, **layout)
             lines = render.first_in_view(of_job, rows - 1, columns)  # `conclude` needs one row
         self._console.file.writelines(f"{text}\n" for text in lines)
         self._console.file.flush()
@@ -181,8 +182,9 @@ class Live(View):
             printer.line(text, self._stream)
 
     def _remarks(self, job: Job) -> list[str]:
-        columns = self._console.size.width
-        return list(remarks(job, columns=columns, ascii_only=self._ascii_only))
+        columns, may = self._console.size.width, self.may_operate
+        shown = remarks(job, columns=columns, ascii_only=self._ascii_only, may_operate=may)
+        return list(shown)
 
     def _list(self, jobs: dict[str, JobSummary]) -> None:
         """Replaces the list. It is never changed in place, because another thread may draw it.

@@ -42,12 +42,19 @@ _AFTER_NODE = re.compile(rf"(?::{SSH_PORT}(?!\d))?(?:[:,]\s*|\s+)")
 _OF_WORD = re.compile(r"(?<=\w) (?:to|of|from|at|on) (\S+?)(?=[\s,;)]|:\s|$)")
 
 
-def remarks(job: Job, *, columns: int | None = None, ascii_only: bool = False) -> Iterator[str]:
+def remarks(
+    job: Job,
+    *,
+    columns: int | None = None,
+    ascii_only: bool = False,
+    may_operate: bool = True,
+) -> Iterator[str]:
     """Yields remarks about the nodes of a job, ordered by the first node of each remark.
 
     Remarks about missing parts of the window come first.
 
-    columns  width of the terminal; None if lines may have any length
+    columns      width of the terminal; None if lines may have any length
+    may_operate  whether the reader may do what the hints say; otherwise they name who may
     """
     mark = "" if columns is None else "x " if ascii_only else "✗ "
     all_names = columns is None
@@ -60,7 +67,8 @@ def remarks(job: Job, *, columns: int | None = None, ascii_only: bool = False) -
         (node, [(with_names(said, names), hint) for said, hint in of_node])
         for node, of_node in by_node
     )
-    for line in _grouped(named, all_names=all_names, marks=(GAP, mark)):
+    label = "hint" if may_operate else "hint for an operator"
+    for line in _grouped(named, all_names=all_names, marks=(GAP, mark), label=label):
         yield from wrapped(line, columns)
 
 
@@ -91,6 +99,7 @@ def _grouped(
     *,
     all_names: bool,
     marks: tuple[str, ...] = (),
+    label: str = "hint",
 ) -> Iterator[str]:
     """Yields each text once, with its nodes. `marks`: prefixes that move to the start of a line."""
     groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
@@ -105,7 +114,7 @@ def _grouped(
         yield f"{before}{names}: {text.removeprefix(before)}"
         hint = of_nodes[0][1] if len(of_nodes) == 1 else visible(same_hint)
         if hint:
-            yield f"  hint: {hint}"
+            yield f"  {label}: {hint}"
 
 
 def _remarks_of(node: Node, kind: KindText, mark: str) -> Iterator[tuple[str, str]]:

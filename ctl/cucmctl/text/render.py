@@ -109,7 +109,9 @@ def took(
     return duration(((completed or now) - started).total_seconds() + (before or 0))
 
 
-def show_job(job: Job, now: datetime, **layout: Unpack[Layout]) -> Iterator[str]:
+def show_job(
+    job: Job, now: datetime, *, may_operate: bool = True, **layout: Unpack[Layout]
+) -> Iterator[str]:
     """Yields a job, node by node, with what it found on the nodes, failures and notes.
 
     With `columns`, names are cut so that the table fits, and only some of the nodes with the same
@@ -133,7 +135,8 @@ def show_job(job: Job, now: datetime, **layout: Unpack[Layout]) -> Iterator[str]
     ]
     headings, rows = text.columns(job, ("NODE", "STATUS", "PHASE", "FILES", "SIZE", "TIME"), rows)
     colour, columns = layout.get("colour", False), layout.get("columns")
-    below = remarks(job, columns=columns, ascii_only=layout.get("ascii_only", False))
+    ascii_only = layout.get("ascii_only", False)
+    below = remarks(job, columns=columns, ascii_only=ascii_only, may_operate=may_operate)
     yield from paragraphs(
         _heading(job, now, colour=colour),
         table(headings, rows, right="PACKETS FILES SIZE TIME", **layout),
@@ -233,13 +236,19 @@ def tally(job: Job, *, without: Sequence[str] = ()) -> str:
     return f"{total}: {parts}" if parts else total
 
 
-def ending(job: Job, *, columns: int | None = None, ascii_only: bool = False) -> Iterator[str]:
+def ending(
+    job: Job,
+    *,
+    columns: int | None = None,
+    ascii_only: bool = False,
+    may_operate: bool = True,
+) -> Iterator[str]:
     """Yields how a job ended: one line in summary, then remarks about its nodes."""
     files = str(sum(node.files_received for node in job.nodes))
     received = sum(node.bytes_received for node in job.nodes)
     came = text_of(job).result(job, f"{files_of(files, received)}, {size(received)}")
     yield f"job {visible(job.job_id)} {job.status}: {tally(job)}; {came}"
-    yield from remarks(job, columns=columns, ascii_only=ascii_only)
+    yield from remarks(job, columns=columns, ascii_only=ascii_only, may_operate=may_operate)
 
 
 def where_files_are(job: Job, *, may_operate: bool = True) -> Iterator[str]:

@@ -53,7 +53,7 @@ class EndedJobs:
 class View(ReconnectListener):
     """The base of all views. It shows nothing.
 
-    may_operate  whether to offer to retry and export the job
+    may_operate  whether to offer to retry and export the job; set before the view is shown
     """
 
     may_operate = True
@@ -104,8 +104,9 @@ class EndingOnly(View):
         stream = self._stream
         columns = printer.columns(stream) or (80 if printer.on_terminal(stream) else None)
         ascii_only = printer.ascii_only(stream)
-        ending = render.ending(job, columns=columns, ascii_only=ascii_only)
-        for text in (*ending, *render.where_files_are(job, may_operate=self.may_operate)):
+        may = self.may_operate
+        ending = render.ending(job, columns=columns, ascii_only=ascii_only, may_operate=may)
+        for text in (*ending, *render.where_files_are(job, may_operate=may)):
             printer.line(text, self._stream)
 
 
@@ -236,7 +237,7 @@ class Lines(View):
 
     def conclude(self, job: Job) -> None:
         for text in (
-            *render.ending(job),
+            *render.ending(job, may_operate=self.may_operate),
             *render.where_files_are(job, may_operate=self.may_operate),
         ):
             printer.line(text, self._stream)
