@@ -10,7 +10,6 @@ import argparse
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 from cucmctl.cli import exits, printer
@@ -21,6 +20,7 @@ from cucmctl.export.received import Export
 from cucmctl.export.save import Damaged, Format, save
 from cucmctl.export.target import TargetExists, target
 from cucmctl.text import render
+from cucmctl.text.progress_line import ProgressLine
 from cucmd.protocol.cases import VerifyReply
 
 # End of a file name -> format. The first end of each format is added to a name that has no such
@@ -29,8 +29,6 @@ SUFFIXES: dict[str, Format] = {".zip": "zip", ".tar": "tar", ".tgz": "tgz", ".ta
 FORMATS: tuple[Format, ...] = ("zip", "tar", "tgz", "dir")
 # Fields of the reply that are not printed, because they do not describe the export.
 _ONLY_FOR_US = frozenset({"length", "name"})
-# Seconds between two updates of the progress.
-_EVERY = 0.2
 
 
 def _export_arguments(parser: VerbParser) -> None:
@@ -134,9 +132,9 @@ def _save(export: Export, path: Path | None, form: Format, *, force: bool) -> No
             signal.signal(number, lambda number, _: sys.exit(128 + number))
     with (
         target(path, form, force=force, when_whole=_ignore_ctrl_c) as sink,
-        _ProgressLine(export) as progress,
+        ProgressLine(whole := export.reply.length) as progress,
     ):
-        save(export, sink, progress.tell)
+        save(export, sink, lambda: progress.tell(whole - export.left))
 
 
 def _ignore_ctrl_c() -> None:
@@ -219,42 +217,6 @@ def _fields(export: Export) -> dict[str, object]:
     return {
         name: getattr(reply, name) for name in reply.__struct_fields__ if name not in _ONLY_FOR_US
     }
-
-
-class _ProgressLine:
-    """Shows the progress of an export in one line on standard error, if that is a terminal."""
-
-    def __init__(self, export: Export) -> None:
-        self._export = export
-        self._shown = printer.on_terminal(sys.stderr)
-        self._began = self._next = time.monotonic()
-
-    def __enter__(self) -> _ProgressLine:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self._print("")
-
-    def tell(self) -> None:
-        if self._shown and (now := time.monotonic()) >= self._next:
-            self._next = now + _EVERY
-            self._print(self._text(now))
-
-    def _text(self, now: float) -> str:
-        whole = self._export.reply.length
-        done = whole - self._export.left
-        rate = done / max(now - self._began, 0.001)
-        left = render.duration(self._export.left / rate) if rate else "-"
-        text = f"{render.progress(done, whole)}  {100 * done // whole}%"
-        text += f"  {render.size(int(rate))}/s  {left} left"
-        return text[:79]
-
-    def _print(self, text: str) -> None:
-        if self._shown:
-            try:
-                print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-            except OSError:
-                self._shown = False  # the terminal was closed, but the export goes on
 
 
 def _verify_arguments(parser: VerbParser) -> None:

@@ -46,20 +46,39 @@ def target(
         with _sink(sys.stdout.buffer, form, when_whole) as sink:
             yield sink
         return
-    _refuse_existing(path, force=force)
     if form == "dir":
+        _refuse_existing(path, force=force)
         temporary = Path(tempfile.mkdtemp(_END, _BEGIN, path.parent))
-    else:
-        descriptor, name = tempfile.mkstemp(_END, _BEGIN, path.parent)
-        temporary = Path(name)
-    try:
-        if form == "dir":
+        with _renamed(temporary, path, force=force, when_whole=when_whole):
             yield FolderSink(temporary)
-        else:
-            with os.fdopen(descriptor, "w+b") as file:
-                with _sink(file, form) as sink:
-                    yield sink
-                os.fsync(file.fileno())
+        return
+    with new_file(path, force=force, when_whole=when_whole) as file, _sink(file, form) as sink:
+        yield sink
+
+
+@contextmanager
+def new_file(
+    path: Path, *, force: bool, when_whole: Callable[[], None] = lambda: None
+) -> Iterator[IO[bytes]]:
+    """Yields a file that gets the name `path` at the end of the block, as `target` does it."""
+    _refuse_existing(path, force=force)
+    descriptor, name = tempfile.mkstemp(_END, _BEGIN, path.parent)
+    with (
+        _renamed(Path(name), path, force=force, when_whole=when_whole),
+        os.fdopen(descriptor, "w+b") as file,
+    ):
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _renamed(
+    temporary: Path, path: Path, *, force: bool, when_whole: Callable[[], None]
+) -> Iterator[None]:
+    """Renames a file or folder at the end of the block, or removes it after an exception."""
+    try:
+        yield
         when_whole()
         _refuse_existing(path, force=force)
         if os.path.lexists(path) and (path.is_dir() or temporary.is_dir()):

@@ -17,5 +17,6 @@ views.py       what is shown while a job is followed: lines, JSON, or only the e
 live.py        the view that redraws a terminal
 frame.py       one picture of that view. Only these two files load rich
 window.py      the time window of a collection
+progress_line.py  how far a long transfer is, in one line
 pace.py        PURE  how fast nodes send, how long a job has run and will still take
 """
