@@ -88,7 +88,7 @@ FORGOTTEN = "the daemon has forgotten this login; check it, and log in again: cu
 class JobRun:
     """Runs one job. The top of this file explains how.
 
-    tasks      a task for each node, or None for a node that has ended before
+    tasks      a task for each node, or None for a node that has ended before, or cannot go on
     recovered  the files from before a restart; None for a new job
     queued_by  the user whose call has started or retried the job
     """
@@ -446,9 +446,15 @@ class JobRun:
         self.refresh()
         self._end(self.job.fail_unsettled(_now(), why))
 
-    def resume(self) -> None:
-        """Queues the job again, which was unfinished when the daemon stopped."""
+    def resume(self, without_task: Failure) -> None:
+        """Queues the job again, which was unfinished when the daemon stopped.
+
+        without_task  the failure of nodes that have not ended, and have no task to go on with
+        """
         self._change(self.job.resume())
+        for position, task in enumerate(self._tasks):
+            if task is None:
+                self.change_node(position, lambda node: node.fail(_now(), without_task))
 
     def stop(self) -> None:
         """Stops all work without a change of state, so that the next start resumes the job."""

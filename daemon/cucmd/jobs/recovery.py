@@ -38,8 +38,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # Makes the tasks of a job that a restart found unfinished. The task is None for a node that has
-# ended. Returns None if the job cannot go on, because its password is not available. A thread calls
-# this, because it reads credentials from the disk.
+# ended, or that cannot go on because its password is not available. Returns None if no node can go
+# on. A thread calls this, because it reads credentials from the disk.
 Replan: TypeAlias = Callable[[Job], Sequence[NodeTask | None] | None]
 
 # The failure of the unfinished nodes of a job that cannot go on.

@@ -388,7 +388,7 @@ class Supervisor:
             if tasks is None:
                 run.fail_all(INTERRUPTED)
             else:
-                run.resume()
+                run.resume(INTERRUPTED)
         except BaseException:
             # The run never begins, so nothing else would set the event for which `drain` waits.
             self._live.pop(job.job_id).finished.set()

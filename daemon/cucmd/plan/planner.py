@@ -183,19 +183,27 @@ class Planner:
     def replan(self, job: Job) -> tuple[NodeTask | None, ...] | None:
         """Plans the tasks of a job that was not finished before a restart.
 
-        Returns None if the job cannot go on. Settled nodes need no credential any more.
+        Returns None if the job cannot go on. Settled nodes need no credential any more. The task is
+        also None for a node whose login is not available, since the others can go on: the node may
+        have left the configuration.
         """
         if not job.survives_restart:
             return None
         login = work_request.Login(username=job.username, credential=job.credential)
         try:
-            return self._plan_tasks(job, login)[1]
+            tasks = self._plan_tasks(job, login, resuming=True)[1]
         except (InvalidValue, UnknownCredential, CredentialRefused) as error:
             log.error("job %s cannot go on: %s", job.job_id, error)  # noqa: TRY400  no defect
             return None
+        return tasks if any(tasks) else None
 
     def _plan_tasks(
-        self, job: Job, login: work_request.Login, kept: Kept = NOTHING_KEPT
+        self,
+        job: Job,
+        login: work_request.Login,
+        kept: Kept = NOTHING_KEPT,
+        *,
+        resuming: bool = False,
     ) -> Planned:
         """Makes the tasks of the nodes, and notes in the job which login they have."""
         logins = Logins(self._config, self._environ, login)
@@ -220,13 +228,22 @@ class Planner:
                 continue
             host, port = parse_node(node.node)
             settings = self._config.for_node(node.node, node.named_by)
+            try:
+                found = logins.find(node, settings, accepted=job.accept_nodes)
+            except (InvalidValue, UnknownCredential, CredentialRefused) as error:
+                if not resuming:
+                    raise
+                text = "job %s cannot go on on %s: %s"
+                log.error(text, job.job_id, node.node, error)  # noqa: TRY400  no defect
+                tasks.append(None)
+                continue
             of_node = Allowance(settings.limits.node_bytes, node.bytes_received)
             task = NodeTask(
                 job_id=job.job_id,
                 node=node.node,
                 host=host,
                 port=port,
-                login=logins.find(node, settings, accepted=job.accept_nodes),
+                login=found,
                 forget_login=logins.forget_of(node),
                 work=job.work,
                 timeouts=resolve_timeouts(overrides, settings.timeouts),

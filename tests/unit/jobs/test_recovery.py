@@ -53,6 +53,15 @@ async def test_job_without_password_is_interrupted(tmp_path: Path) -> None:
         assert (job.status, harness.contacted) == ("partial", [])
 
 
+async def test_other_nodes_go_on(tmp_path: Path) -> None:
+    job = await stored(tmp_path, "a", "b")
+    async with supervisor_harness(tmp_path) as harness:
+        await harness.supervisor.recover(lambda job: [None, harness.task(job, job.nodes[1])])
+        job = await harness.ended(job.job_id)
+        assert (statuses(job), harness.contacted) == (["failed", "succeeded"], ["b"])
+        assert job.nodes[0].state.failure.code == Code.INTERRUPTED
+
+
 async def test_unsaved_files_are_tried_again(
     tmp_path: Path,
 ) -> None:

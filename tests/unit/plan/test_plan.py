@@ -84,9 +84,9 @@ def two_clusters(tmp_path: Path) -> Planner:
     return planner(tmp_path)
 
 
-def planner(tmp_path: Path, more: str = "") -> Planner:
+def planner(tmp_path: Path, more: str = "", clusters: str = TWO_CLUSTERS) -> Planner:
     file = tmp_path / "cucmd.toml"
-    file.write_text(f'[credentials]\ndirectory = "{tmp_path}"\n{TWO_CLUSTERS}{more}')
+    file.write_text(f'[credentials]\ndirectory = "{tmp_path}"\n{clusters}{more}')
     return Planner(load(file, {}), {}, Path("/x").joinpath)
 
 
@@ -124,6 +124,12 @@ def test_resume_needs_all_passwords(two_clusters: Planner, tmp_path: Path) -> No
     job, _ = planned_by(two_clusters, request("a", "b", login=Login()))
     (tmp_path / "bern.password").unlink()
     assert two_clusters.replan(with_first_done(job)) is None
+
+
+def test_node_that_left_stops_no_other(two_clusters: Planner, tmp_path: Path) -> None:
+    job, _ = planned_by(two_clusters, request("a", "b", login=Login()))
+    on_a, on_b = planner(tmp_path, clusters=TWO_CLUSTERS.replace('"b"', '"c"')).replan(job)
+    assert (on_a.node, on_b) == ("a", None)
 
 
 @pytest.mark.parametrize(
