@@ -235,12 +235,14 @@ class TomlFile(Struct, frozen=True):
         return self.error(place, reason if secret else wrong_value(value, reason))
 
     def _find_line(self, place: KeyPath) -> int | None:
-        """Returns the line of a key or of the header of a table, or None if it is written in a way
-        that this search does not find, for example in an inline table.
+        """Returns the line of a key or of the header of a table. For a key that is not written, or
+        in a way that this search does not find, returns the line of its table, or None.
         """
-        if any(isinstance(part, int) for part in place[:-1]):  # one of several [[tables]] of a name
+        # A number within the place stands for one of several [[tables]] of a name.
+        if not place or any(isinstance(part, int) for part in place[:-1]):
             return None
-        names = [rf"""["']?{re.escape(part)}["']?""" for part in place if isinstance(part, str)]
+        parts = [part for part in place if isinstance(part, str)]
+        names = [rf"""["']?{re.escape(part)}["']?""" for part in parts]
         *tables, key = names
         begin, end = 0, len(self.written)
         if tables:
@@ -251,7 +253,9 @@ class TomlFile(Struct, frozen=True):
         found = re.compile(rf"^[ \t]*{key}[ \t]*=", re.MULTILINE).search(self.written, begin, end)
         if found is None:
             found = re.search(rf"^[ \t]*\[+{'[.]'.join(names)}[\].]", self.written, re.MULTILINE)
-        return found and self.written.count("\n", 0, found.start()) + 1
+        if found is None:
+            return self._find_line(tuple(parts[:-1]))
+        return self.written.count("\n", 0, found.start()) + 1
 
 
 def present_values(table: Mapping[str, Any], made: Struct) -> dict[str, Any]:

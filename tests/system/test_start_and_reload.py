@@ -69,6 +69,13 @@ def test_wrong_state_directory_names_setting(tmp_path: Path) -> None:
     assert f"daemon.state_directory = '{state}': " in done.stderr
 
 
+def test_start_names_missing_credentials(tmp_path: Path) -> None:
+    """The daemon starts nevertheless: other clusters may need none."""
+    named = "[clusters.lab]\nnodes = ['10.0.0.1']\ncredential = 'lab'\n"
+    with running_daemon(tmp_path / "cucmd", CONFIG + named) as daemon:
+        assert "clusters.lab.credential: no credential 'lab'" in daemon.log.read_text()
+
+
 def reload(daemon: Daemon, config: str) -> str:
     """Reloads the configuration; returns what the log says of it."""
     before = len(daemon.log.read_text())

@@ -84,12 +84,7 @@ def check(
 
 
 def unusable_credentials(config: Config, environ: Mapping[str, str]) -> list[str]:
-    """Returns a line for each credential that the configuration names and that cannot be used.
-
-    The list is empty if no directory of credentials is known.
-    """
-    if credentials_directory(config.credentials.directory, environ) is None:
-        return []
+    """Returns a line for each credential that the configuration names and that cannot be used."""
     return [
         f"{where}: {why}"
         for where, why in _find_unusable(_named_credentials(config), config, environ)

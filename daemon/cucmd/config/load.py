@@ -46,6 +46,9 @@ from cucmd.toml_file import (
 # The sections that have tables with names.
 NAMED = ("credential", "clusters", "profiles")
 
+# Begins `Config.origin` if a file was read.
+FROM_FILE = "configuration from"
+
 # The consequence if the group of this key does not exist.
 _WITHOUT_GROUP = {
     "operate_group": "only root and the daemon's own user may start and cancel jobs",
@@ -140,7 +143,7 @@ def _read_file(path: Path | None, environ: Mapping[str, str]) -> tuple[TomlFile,
     """Returns the file, and `Config.origin`."""
     chosen = path or Path(default_config(environ, os.getuid()))
     try:
-        return read(chosen), f"configuration from {str(chosen.absolute())!a}"
+        return read(chosen), f"{FROM_FILE} {str(chosen.absolute())!a}"
     except (FileNotFoundError, NotADirectoryError) as error:
         if path is not None:
             raise ConfigError(str(path), f"cannot be read: {error.strerror}") from None

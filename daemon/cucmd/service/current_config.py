@@ -13,6 +13,7 @@ import trio
 from cucmd.api.knowledge_methods import CannotReload
 from cucmd.config import ClusterSettings, Config, ConfigError, load, unusable_credentials
 from cucmd.config.config_thread import ConfigThread, ReadTimeout
+from cucmd.config.load import FROM_FILE
 from cucmd.job.request import Request
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.node_name import address
@@ -140,6 +141,8 @@ class CurrentConfig:
             config, access, unusable = await self._thread.read(self._read)
             if not unusable:
                 await self._thread.read(self._known_hosts.load)
+        except CannotReload:
+            raise
         except (ConfigError, ReadTimeout) as error:
             raise CannotReload(str(error)) from None
         except OSError as error:
@@ -162,11 +165,22 @@ class CurrentConfig:
 
     def _read(self) -> tuple[Config, Access, list[str]]:
         config = self._options.load(self._environ)
+        if (reason := lost_file(self.config, config)) is not None:
+            raise CannotReload(reason)
         return (
             config,
             Access.from_settings(config.access),
             unusable_credentials(config, self._environ),
         )
+
+
+def lost_file(before: Config, now: Config) -> str | None:
+    """Returns why `now` must not replace `before` while jobs run: the file of `before` is gone, so
+    that all clusters would be forgotten. Returns None if the file is there, or if there was none.
+    """
+    if not before.origin.startswith(FROM_FILE) or now.origin == before.origin:
+        return None
+    return f"{now.origin}; the daemon has its {before.origin}, and only a restart forgets it"
 
 
 def not_until_restart(

@@ -27,7 +27,7 @@ from cucmd.cases.coverage_reader import TRACES, CoverageReader
 from cucmd.cases.damaged import DamagedFiles
 from cucmd.cases.export_sender import EXPORT, ExportSender
 from cucmd.cases.verify import CHECK, Verifier
-from cucmd.config import Config, ConfigError
+from cucmd.config import Config, ConfigError, unusable_credentials
 from cucmd.failure import CannotStart
 from cucmd.jobs.deletion import Deletions, RetentionTask
 from cucmd.jobs.job_feed import JobFeed
@@ -103,6 +103,8 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
         systemd.notify(STATUS=str(error))
         return EXIT_CONFIG
     log.info("%s", config.origin)
+    for unusable in unusable_credentials(config, environ):
+        log.warning("%s", unusable)
     started = trio.Event()
     try:
         trio.run(_daemon, options, config, environ, started, log_limit)

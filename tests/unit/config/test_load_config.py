@@ -79,6 +79,9 @@ def test_invalid_toml_is_refused(problem, text, line, key, reason):
         ("[receiver]\nadvertise = '0.0.0.0'", 2, "receiver.advertise", "can connect to"),
         ("[daemon]\nsocket = 'x.sock'", 2, "daemon.socket", "expected an absolute path"),
         (f"[daemon]\nsocket = '/{'x' * 107}'", 2, "daemon.socket", "107 bytes"),
+        ("[profiles.x]\nmatch = 'a'", 1, "profiles.x.paths", "expected paths"),
+        ("[a]\n", 1, "a", "known are"),
+        ("\nclusters = {a = {nodes = ['b c']}}", 2, "clusters.a.nodes[0]", "a host name"),
         ("[access]\nview_group = 'a b'", 2, "access.view_group", "the name of a group"),
     ],
 )
@@ -133,7 +136,7 @@ CONNECT, COMMAND = "JOB_CONNECT_TIMEOUT_SEC", "JOB_COMMAND_TIMEOUT_SEC"
         ("[timeouts]\nnode = nan", {}, 2, "timeouts.node", "not a positive number"),
         (f"[timeouts]\njob = 1{'0' * 400}", {}, 2, "timeouts.job", "out of range"),
         ("[timeouts]\ncommand = 20\nconnect = 60", {}, 2, "timeouts.command", "less than connect"),
-        ("[timeouts]\nconnect = 700", {}, None, "timeouts.command", "less than connect (700 s)"),
+        ("[timeouts]\nconnect = 700", {}, 1, "timeouts.command", "less than connect (700 s)"),
         ("[timeouts]\nconnect = 60", {COMMAND: "59"}, None, COMMAND, "less than connect (60 s)"),
         ("[timeouts]\ncommand = 60", {CONNECT: "61"}, 2, "timeouts.command", "connect (61 s)"),
         ("", {CONNECT: "601"}, None, "timeouts.command", "600 s is less than connect (601 s)"),

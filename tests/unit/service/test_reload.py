@@ -2,8 +2,8 @@
 
 import pytest
 
-from cucmd.config import load
-from cucmd.service.current_config import not_until_restart
+from cucmd.config import Config, load
+from cucmd.service.current_config import lost_file, not_until_restart
 
 
 @pytest.fixture
@@ -37,6 +37,14 @@ def loaded(tmp_path):
 )
 def test_settings_that_need_a_restart(loaded, text, waiting):
     assert not_until_restart(loaded(), loaded(text)) == waiting
+
+
+def test_reload_needs_the_file(loaded):
+    """Without its file, the daemon would forget all clusters."""
+    without = Config(origin="no configuration file")
+    assert str(loaded().origin) in lost_file(loaded(), without)
+    assert lost_file(loaded(), loaded("[clusters.a]\nnodes = ['b']")) is None
+    assert lost_file(without, loaded()) is None
 
 
 def test_groups_of_inherited_socket(loaded):
