@@ -1,6 +1,6 @@
 """Records a collected job in a state directory, for a daemon that starts later."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,18 +14,29 @@ from cucmd.received_file import ReceivedFile
 from cucmd.store import open_store
 
 JOB_ID = "0a1b2c3d4e5f"
+WORK = Collect(("x",))
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
 
-def record(state: Path, files: Iterable[ReceivedFile], job_id: str = JOB_ID) -> None:
-    """Records a closed job with the one node `a`. The directory of the job must exist."""
-    trio.run(_record, state, list(files), job_id)
+def record(
+    state: Path,
+    files: Iterable[ReceivedFile],
+    job_id: str = JOB_ID,
+    *,
+    nodes: Sequence[Node] = (Node("a"),),
+    work: Collect = WORK,
+) -> None:
+    """Records a closed job whose nodes have succeeded. The directory of the job must exist."""
+    trio.run(_record, state, list(files), job_id, nodes, work)
 
 
-async def _record(state: Path, files: list[ReceivedFile], job_id: str) -> None:
-    queued = Job(job_id, NOW, Collect(("x",)), Timeouts(), 1, (Node("a"),))
-    running = queued.begin(NOW)
-    ended = running.replace_node(0, running.nodes[0].begin(NOW, 1).succeed(NOW), NOW)
+async def _record(
+    state: Path, files: list[ReceivedFile], job_id: str, nodes: Sequence[Node], work: Collect
+) -> None:
+    queued = Job(job_id, NOW, work, Timeouts(), 1, tuple(nodes))
+    ended = queued.begin(NOW)
+    for number, node in enumerate(nodes):
+        ended = ended.replace_node(number, node.begin(NOW, 1).succeed(NOW), NOW)
     async with open_store(state / "cucmd.db") as store:
         await store.add_job(queued)
         await store.save(queued, ended)

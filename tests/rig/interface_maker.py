@@ -163,7 +163,9 @@ class NoMethods:
 def interface() -> Interface:
     """Returns the interface of this version."""
     nothing: Any = NoMethods()
-    return jobs_interface(nothing, nothing, nothing, nothing, nothing, effective_caller=nothing)
+    return jobs_interface(
+        nothing, nothing, nothing, nothing, nothing, finds=nothing, effective_caller=nothing
+    )
 
 
 if __name__ == "__main__":

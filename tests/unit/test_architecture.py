@@ -62,7 +62,18 @@ MAY_IMPORT: dict[str, set[str]] = {
         "work",
         "worker",
     },
-    "api": {"cases", "config", "jobs", "plan", "protocol", "store", "toml_file", "varlink", "vos"},
+    "api": {
+        "cases",
+        "config",
+        "jobs",
+        "plan",
+        "protocol",
+        "store",
+        "toml_file",
+        "varlink",
+        "vos",
+        "worker",
+    },
     "protocol": set(),
     "plan": {"config", "jobs", "node", "store", "vos"},
     "cases": {"store", "worker"},
@@ -83,6 +94,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 ONLY = {
     ("plan", "node"): {"cucmd.node.ports"},
     ("plan", "jobs"): {"cucmd.jobs.job_errors"},
+    ("api", "worker"): {"cucmd.worker.frames"},
     ("jobs", "node"): {"cucmd.node.ports"},
     ("reading", "worker"): {"cucmd.worker.frames", "cucmd.worker.forked"},
     ("receiver", "ssh"): {

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from cucmd.api.case_methods import CaseMethods
 from cucmd.api.export_methods import ExportMethods
+from cucmd.api.find_methods import FindMethods
 from cucmd.api.host_key_methods import HostKeyMethods
 from cucmd.api.job_methods import JobMethods
 from cucmd.api.knowledge_methods import KnowledgeMethods
@@ -32,6 +33,7 @@ def jobs_interface(
     keys: HostKeyMethods,
     knowledge: KnowledgeMethods,
     *,
+    finds: FindMethods,
     effective_caller: EffectiveCaller,
 ) -> Interface:
     """Returns the interface. `Interface` describes `effective_caller`."""
@@ -45,6 +47,7 @@ def jobs_interface(
             "Output", cases.OutputRequest, cases.OutputReply, case_methods.output, streaming=True
         ),
         Method("Files", cases.FilesRequest, cases.FilesReply, case_methods.files, streaming=True),
+        Method("Find", cases.FindRequest, cases.FindReply, finds.find, streaming=True),
         Method("Export", cases.ExportRequest, cases.ExportReply, exports.export, upgrade=True),
         Method("Verify", cases.VerifyRequest, cases.VerifyReply, exports.verify, streaming=True),
         Method(

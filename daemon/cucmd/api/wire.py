@@ -111,7 +111,7 @@ def summary_to_wire(job: Job | JobRow) -> wire.JobSummary:
 def file_to_wire(file: ReceivedFile, node: Node, work: Kind) -> wire_cases.File:
     return wire_cases.File(
         node=file.node,
-        path=printable_path(name_on_node(file, node)),
+        path=printable_path(name_on_node(file.path, node)),
         size=file.size,
         complete=file.complete,
         exported=file.complete and is_counted(file, node, work),
@@ -122,7 +122,7 @@ def file_to_wire(file: ReceivedFile, node: Node, work: Kind) -> wire_cases.File:
 
 
 def wrong_to_wire(file: ReceivedFile, node: Node, wrong: str) -> wire_cases.WrongFile:
-    path = printable_path(name_on_node(file, node))
+    path = printable_path(name_on_node(file.path, node))
     return wire_cases.WrongFile(file.node, path, wrong, node.name)
 
 

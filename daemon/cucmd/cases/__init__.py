@@ -2,6 +2,7 @@
 
     files.py            lists the files of a job by pages, selects those that count, removes them
     verify.py           compares the files on disk with their checksums, in a process
+    finder.py           searches files by several processes, and merges what they find
     damaged.py          PURE  remembers which files differ from what was received
     coverage_reader.py  has processes find out which part of its window a job covers
     output.py           reads the transcript of a node and the output of commands while they grow

@@ -100,7 +100,7 @@ def exported_name(file: ReceivedFile, node: Node, paths_alike: frozenset[bytes])
     paths_alike: the paths, in lower case, that several files of the job have.
     """
     differs_in_case = bool(paths_alike) and os.fsencode(file.path).lower() in paths_alike
-    name = portable_name(name_on_node(file, node), alike=differs_in_case)
+    name = portable_name(name_on_node(file.path, node), alike=differs_in_case)
     return f"{portable_name(export_folder(node))}/{name}"
 
 
@@ -241,13 +241,13 @@ class Archive:
                 known = self._damaged.get(file.path)
                 if wrong := known or _wrong_on_disk(self._directory / file.path, file.size):
                     self._damaged[file.path] = wrong
-                    name = documents.printable_path(name_on_node(file, node))
+                    name = documents.printable_path(name_on_node(file.path, node))
                     self._figures[file.node].damaged[name] = wrong
             if is_counted(file, node, self._job.work):
                 # A node makes a folder `IP/DATE` for each command and pushes its own folders into
                 # it. A file that two attempts left incomplete is counted once, and not at all if
                 # one attempt has it complete.
-                name = name_on_node(file, node)
+                name = name_on_node(file.path, node)
                 name = name.split("/", 2)[2] if name.count("/") > 1 else name
                 if not file.complete and not self._incomplete:
                     self._incomplete_names.setdefault(file.node, set()).add(name)
@@ -263,7 +263,7 @@ class Archive:
             figures.files += 1
             figures.size += file.size
             figures.incomplete += not file.complete
-            if entry.name != (given := f"{export_folder(node)}/{name_on_node(file, node)}"):
+            if entry.name != (given := f"{export_folder(node)}/{name_on_node(file.path, node)}"):
                 figures.renamed.append((documents.printable_path(given), entry.name))
             self._checksums_length += len(documents.checksum_line(file, entry.name))
             if self._is_sent(entry.name):

@@ -215,11 +215,9 @@ class CoverageReader:
             else None
             for path in work.paths
         ]
-        ended = state.completed_at if isinstance(state, SETTLED) else datetime.now(UTC)
-        by = ended + max(timedelta(seconds=node.clock_ahead), timedelta())
         asked = ReadTraces(
             directory=str(directory),
-            by=by.astimezone(UTC).replace(tzinfo=None),
+            by=latest_stamp(node),
             zone=node.zone,
             ahead=node.clock_ahead,
             since=work.since,
@@ -241,7 +239,7 @@ class CoverageReader:
             await worker.send(asked)
             async for page in all_pages:
                 files = [
-                    (file.path, name_on_node(file, node))
+                    (file.path, name_on_node(file.path, node))
                     for file, _ in page
                     if file.complete and is_counted(file, node, work) and not is_output(file, node)
                 ]
@@ -252,6 +250,14 @@ class CoverageReader:
         if not is_plausible(covered):
             raise WorkerEnded(Cause.WRONG, "its answer is larger than any real one")
         return covered
+
+
+def latest_stamp(node: Node) -> datetime:
+    """Returns the latest possible time stamp of the node's files, by its clock, or in UTC."""
+    state = node.state
+    ended = state.completed_at if isinstance(state, SETTLED) else datetime.now(UTC)
+    by = ended + max(timedelta(seconds=node.clock_ahead), timedelta())
+    return by.astimezone(UTC).replace(tzinfo=None)
 
 
 def is_plausible(covered: Covered) -> bool:

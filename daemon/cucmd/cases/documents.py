@@ -102,7 +102,7 @@ def manifest_files(files: Sequence[tuple[ReceivedFile, Node, str]], *, first: bo
     """
     lines = []
     for file, node, name in files:
-        path = printable_path(f"{export_folder(node)}/{name_on_node(file, node)}")
+        path = printable_path(f"{export_folder(node)}/{name_on_node(file.path, node)}")
         of_file = {
             "node": file.node,
             "path": path,

@@ -58,11 +58,13 @@ def export_folder(node: Node) -> str:
     return node.name or node_folder(node)
 
 
-def name_on_node(file: ReceivedFile, node: Node) -> str:
-    """Returns the file's path below the folder of the node: the name that the node gave it, or
+def name_on_node(path: str, node: Node) -> str:
+    """Returns the path of a file below the folder of the node: the name that the node gave it, or
     `output/001-show-status.txt` for the output of a command.
+
+    path: as in `ReceivedFile`.
     """
-    return file.path.removeprefix(f"{node_folder(node)}/").removeprefix("files/")
+    return path.removeprefix(f"{node_folder(node)}/").removeprefix("files/")
 
 
 def is_output(file: ReceivedFile, node: Node) -> bool:

@@ -142,6 +142,113 @@ class VerifyReply(Struct, frozen=True):
     wrong: tuple[WrongFile, ...]
 
 
+class Search(Struct, frozen=True):
+    """Describes the lines that Find looks for. One of text, regex, number and call_id is set, and
+    has at most 1000 characters.
+    """
+
+    text: str | None = None
+    # A regular expression of Python's module re, on the bytes of one line. It is stopped, and the
+    # call refused with InvalidRequest for search.regex, if it needs seconds for a part of a file.
+    regex: str | None = None
+    # A directory number, as it appears in traces.
+    number: str | None = None
+    # A SIP Call-ID. The call is followed across the nodes.
+    call_id: str | None = None
+    # Ignores the case of ASCII letters.
+    ignore_case: bool | None = None
+    # Only files with this in their path, such as "sdl" or "cm/trace/ccm".
+    path: str | None = None
+    # Only lines of this time, RFC 3339 with a zone. A line whose time is not known is kept.
+    since: str | None = None
+    until: str | None = None
+
+
+class Match(Struct, frozen=True):
+    """Describes a line that was found. path is as in File."""
+
+    node: str
+    path: str
+    # At most 32 KiB. Of a longer line it is the part with the first match.
+    line: str
+    # The number of the line in the unpacked file, from 1.
+    number: int
+    # The time stamp of the line, or of the nearest line before that has one, by the clock of the
+    # node. Absent if the file has no time stamp that is known, or the zone is not known.
+    time: datetime | None = None
+    # The name of the file in the archive at path.
+    member: str | None = None
+    # The lines around, at most 4 KiB of each.
+    before: tuple[str, ...] | None = None
+    after: tuple[str, ...] | None = None
+
+
+class FoundFile(Struct, frozen=True):
+    """Says how many lines were found in a file. path is as in File. An archive is one file."""
+
+    node: str
+    path: str
+    matches: int
+
+
+class Followed(Struct, frozen=True):
+    """Names an identifier of a call that was followed, and the file that ties it to the call. node
+    and path are absent for the Call-ID that was asked for.
+    """
+
+    kind: str
+    value: str
+    node: str | None = None
+    path: str | None = None
+
+
+class MissingLog(Struct, frozen=True):
+    """Describes a part of the time that was searched of which files are missing."""
+
+    node: str
+    # As in LogCoverage, or the path of the collection of which no file came. Absent for a node that
+    # has not sent all of its files: reason says why.
+    log: str | None = None
+    # Absent for all of the time.
+    since: datetime | None = None
+    until: datetime | None = None
+    # True if it is not certain that anything is missing.
+    unclear: bool | None = None
+    reason: str | None = None
+
+
+class FindRequest(Request, frozen=True):
+    """Search the files of a job, or of some of its nodes. Needs "more". Every complete file is
+    searched that an export contains, also in archives; of a job that still runs, those that have
+    come so far. Each reply has what was found since the last reply, and the number of files and
+    bytes (as stored) that were searched so far. Matches come in the order of time across all nodes,
+    those without a time last. With files, no matches come but the files with a match, in no order.
+    context is the number of lines before and after a match, at most 20. A deletion or a retry of
+    the job ends the call with JobBusy.
+    """
+
+    job_id: str
+    search: Search
+    nodes: tuple[str, ...] | None = None
+    context: int | None = None
+    files: bool | None = None
+
+
+class FindReply(Struct, frozen=True):
+    files: int
+    bytes: int
+    matches: tuple[Match, ...] | None = None
+    found: tuple[FoundFile, ...] | None = None
+    # With call_id, the identifiers that were followed. They come before the matches.
+    followed: tuple[Followed, ...] | None = None
+    # Files that could not be searched, or not to their end.
+    unread: tuple[WrongFile, ...] | None = None
+    # Only in the last replies, after all matches: which files are missing, by the coverage.
+    missing: tuple[MissingLog, ...] | None = None
+    # Matches of this reply are not in the order of time, since too many came out of order.
+    unordered: bool | None = None
+
+
 class TranscriptRequest(Request, frozen=True):
     """Show the dialogue with a node, with secrets masked. Needs "more". With follow it goes on
     until the node ends.

@@ -4,6 +4,7 @@ node_traces.py      a process that says which part of the window the files of on
 packets.py          a process that counts the packets in captures
 completeness.py     a process that checks whether a gzip, and the tar in it, is whole
 job_files.py        processes that send an export, and that compare files with their checksums
+find.py             processes that search files for lines
 traces.py           the first and last time stamps of one file or archive
 stamps.py           PURE  time stamps in the lines of traces
 unpack.py           PURE  gzip and tar, in pieces

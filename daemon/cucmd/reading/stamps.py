@@ -1,4 +1,4 @@
-"""PURE. Reads time stamps in traces: the first one of a file, and the last one.
+"""PURE. Reads time stamps in traces: the first one of a file, the last one, and that of any line.
 
 A stamp is left out if it is not certain. A line without a date gets its date only from the header
 of its file, and a line without a year gets one only if a single year is possible.
@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import msgspec
 
@@ -38,6 +38,8 @@ _OUT_OF_ORDER = timedelta(minutes=1)
 # reason may be another zone or a wrong clock. If it is ahead by more than this, the stamp is from
 # the year before. In between, its year is not known.
 _SURELY_LAST_YEAR = timedelta(days=31)
+# Bytes of a trace that are written within a day. (A node writes as much within minutes.)
+_NO_MIDNIGHT = 64 * 1024
 # Bytes that are kept of a line that does not end within a piece. They include the stamp.
 _LONGEST_LINE = 1024
 
@@ -56,6 +58,8 @@ _FORMATS = {
     rb"([+-])(\d\d)(\d\d): %[A-Z]",
     "mivr": rb"\d{1,12}: " + _NAME + b" " + _TIME + rb"\.\d{3} [A-Z]{2,5} %[A-Z]",
 }
+# The number of the group with the seconds. Most formats have milliseconds behind it.
+_SECONDS = {"sdl": 3, "sdi": 6, "call_log": 6, "log4j": 6, "syslog": 5, "ccbu": 6, "mivr": 5}
 _LINE_OF = {name: re.compile(rb"^" + text, re.MULTILINE) for name, text in _FORMATS.items()}
 _ANY_LINE = re.compile(
     rb"^(?:"
@@ -159,6 +163,89 @@ class LastStamp:
                 self.is_lost = not self._first.local - _DAY <= local <= self._by + _DAY
                 if self.is_lost:
                     return
+
+
+class LineTimes:
+    """Finds the times of lines of a file whose pieces are read in order.
+
+    A line without a stamp has the time of the nearest line before that has one. Times are
+    milliseconds since 1970. A stamp that the node's clock shows twice, because the clock was set
+    back, is taken for the moment that keeps the order of the file.
+
+    latest: the time of the last stamp that was read. None if the stamps mean no moment, because
+    neither the zone nor an offset is known.
+    """
+
+    def __init__(self, first: FirstStamp, by: datetime, zone: tzinfo | None) -> None:
+        self._form = first.format_name
+        self._by = by
+        self._zone = zone
+        self._offset = first.stamp.offset
+        self._piece = b""
+        self._read_to = 0  # the stamps before this position of the piece were read
+        self._local = first.stamp.local
+        self._groups: tuple[bytes | None, ...] = ()
+        self._second: int | None = None  # milliseconds
+        self._second = self.latest = self._moment(first.stamp)
+
+    def begin_piece(self, piece: bytes) -> None:
+        """Begins a piece of whole lines. Reads the rest of the piece before, for its midnights."""
+        self.at(len(self._piece))
+        self._piece, self._read_to = piece, 0
+
+    def at(self, position: int) -> int | None:
+        """Returns the time of the line with that position in the piece. Positions must grow."""
+        piece, pattern, after = self._piece, _LINE_OF[self._form], self._read_to
+        # Lines without a date: a midnight is counted only if stamps before and after it are read.
+        at = after
+        while self._form == "sdl" and position - at > _NO_MIDNIGHT:
+            if (stamp := pattern.search(piece, at, position)) is None:
+                break
+            self._read(stamp)
+            after, at = stamp.start() + 1, stamp.start() + _NO_MIDNIGHT
+        start = line = piece.rfind(b"\n", 0, position) + 1
+        while start >= after:
+            if stamp := pattern.match(piece, start):
+                self._read(stamp)
+                break
+            if not start:
+                break
+            start = piece.rfind(b"\n", 0, start - 1) + 1
+        self._read_to = max(self._read_to, line + 1)
+        return self.latest
+
+    def _read(self, stamp: re.Match[bytes]) -> None:
+        groups = stamp.groups()
+        if groups != self._groups:
+            found = _parse_stamp(self._form, stamp, self._by)
+            if found is None and self._form == "sdl":
+                hour, minute, second = map(int, groups[:3])
+                time = timedelta(hours=hour, minutes=minute, seconds=second)
+                found = Stamp(_next_at(self._local, time)) if time < _DAY else None
+            if found is None:
+                return
+            self._groups, self._local = groups, found.local
+            self._second = self._moment(found)
+        end = stamp.end(_SECONDS[self._form])
+        digits = stamp.string[end + 1 : end + 4]
+        if self._second is not None:
+            has_digits = stamp.string[end : end + 1] in (b".", b",") and digits.isdigit()
+            self.latest = self._second + (int(digits) if has_digits else 0)
+
+    def _moment(self, stamp: Stamp) -> int | None:
+        if stamp.moment is not None:
+            moment = stamp.moment
+        elif self._zone is not None:
+            moment = stamp.local.replace(tzinfo=self._zone).astimezone(UTC)
+            later = stamp.local.replace(tzinfo=self._zone, fold=1).astimezone(UTC)
+            if moment < later and self._second is not None:
+                before = datetime.fromtimestamp(self._second / 1000, UTC)
+                moment = later if moment < before - _OUT_OF_ORDER else moment
+        elif self._offset is not None:
+            moment = stamp.local.replace(tzinfo=UTC) - self._offset
+        else:
+            return None
+        return int(moment.timestamp()) * 1000
 
 
 def last_stamp_before(tail: bytes, first: FirstStamp, following: Stamp) -> Stamp | None:

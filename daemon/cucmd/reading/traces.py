@@ -46,8 +46,8 @@ def read_beginning(path: Path, by: datetime) -> Beginning:
     by: when the file was collected, by the node's clock or in UTC.
     """
     try:
-        with _opened(path) as (file, size):
-            beginning = _read_beginning(_chunks(file, 0, min(size, BEGINNING)))
+        with opened(path) as (file, size):
+            beginning = unpacked_beginning(chunks(file, 0, min(size, BEGINNING)))
             if not beginning:
                 return Beginning(empty=size == 0)
             if is_tar(beginning):
@@ -67,17 +67,17 @@ def last_stamp(
     day need not be read as a whole to count its midnights.
     """
     try:
-        with _opened(path) as (file, size):
+        with opened(path) as (file, size):
             packed, is_sdl = os.pread(file, 2, 0) == GZIP, first.format_name == "sdl"
             if not packed and not is_sdl:
-                return _read_last_stamp(_chunks(file, max(size - _TAIL, 0), size), first, by)
+                return _read_last_stamp(chunks(file, max(size - _TAIL, 0), size), first, by)
             if is_sdl and following is not None:
                 tail, at = b"", 0 if packed else max(size - _SDL_TAIL, 0)
-                for piece in unpacked(_chunks(file, at, size)):
+                for piece in unpacked(chunks(file, at, size)):
                     tail = (tail + piece)[-_SDL_TAIL:]
                 if found := last_stamp_before(tail, first, following.stamp):
                     return found
-            return _read_last_stamp(unpacked(_chunks(file, 0, size)), first, by)
+            return _read_last_stamp(unpacked(chunks(file, 0, size)), first, by)
     except OSError:
         return None
 
@@ -91,16 +91,16 @@ def _of_archive(file: int, size: int, by: datetime) -> tuple[Trace, ...]:
     The archive is read twice, since only its end tells which files have to be read to their end.
     """
     files = Traces()
-    tar = TarMembers(unpacked(_chunks(file, 0, size)))
+    tar = TarMembers(unpacked(chunks(file, 0, size)))
     for name, content in tar:
-        if beginning := _read_beginning(content):
+        if beginning := unpacked_beginning(content):
             files.add(name, name.partition("/")[2] or name, first_stamp(beginning, by))
     if not tar.whole:
         for found in files.traces.values():
             found.partial = True
         return files.sorted_traces()
     to_end = {one.path: one for one, _ in files.files_to_end()}
-    for name, content in TarMembers(unpacked(_chunks(file, 0, size))):
+    for name, content in TarMembers(unpacked(chunks(file, 0, size))):
         if name in to_end:
             to_end[name].end = _read_last_stamp(unpacked(content), to_end[name].first, by)
     for trace in files.traces.values():
@@ -154,7 +154,7 @@ class Traces:
 # Bytes
 
 
-def _read_beginning(content: Iterator[bytes]) -> bytes:
+def unpacked_beginning(content: Iterator[bytes]) -> bytes:
     """Returns the unpacked beginning of a file."""
     unpacked_so_far = bytearray()
     for piece in unpacked(content):
@@ -174,10 +174,10 @@ def _read_last_stamp(pieces: Iterator[bytes], first: FirstStamp, by: datetime) -
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[int, int]]:
+def opened(path: Path) -> Iterator[tuple[int, int]]:
     """Yields the descriptor and the size of a file. Raises `OSError`.
 
-    The generator `_chunks` does not close the descriptor, because an exception that ends the
+    The generator `chunks` does not close the descriptor, because an exception that ends the
     reading would keep the generator alive.
     """
     descriptor = os.open(path, _FLAGS)
@@ -187,7 +187,7 @@ def _opened(path: Path) -> Iterator[tuple[int, int]]:
         os.close(descriptor)
 
 
-def _chunks(file: int, at: int, end: int) -> Iterator[bytes]:
+def chunks(file: int, at: int, end: int) -> Iterator[bytes]:
     """Yields a file's bytes from `at` to `end`, or to the end of the file. Raises `OSError`."""
     while at < end:
         chunk = os.pread(file, min(PIECE, end - at), at)

@@ -1,6 +1,6 @@
 """PURE. Reads gzip and tar in pieces of at most `PIECE` bytes, up to damage or a cut.
 
-Only `gunzip` raises an exception for damage.
+Only `gunzip` and `unpack` raise an exception for damage.
 """
 
 from __future__ import annotations
@@ -28,7 +28,16 @@ class NotWhole(Exception):
 
 
 def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yields the content of a gzip in pieces, which may be empty, or the bytes if it is no gzip."""
+    """Yields what `unpack` yields, up to the damage if there is any."""
+    with suppress(NotWhole):
+        yield from unpack(chunks)
+
+
+def unpack(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yields the content of a gzip in pieces, which may be empty, or the bytes if it is no gzip.
+
+    Raises `NotWhole` after everything before the damage was yielded.
+    """
     chunks = iter(chunks)
     beginning = next(chunks, b"")
     chunks = chain((beginning,), chunks)
@@ -36,9 +45,9 @@ def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield from chunks
         return
     # Small pieces, because zlib drops all good bytes of a piece that has damaged ones too.
-    small = (chunk[at : at + _SMALL] for chunk in chunks for at in range(0, len(chunk), _SMALL))
-    with suppress(NotWhole):
-        yield from gunzip(small)
+    yield from gunzip(
+        chunk[at : at + _SMALL] for chunk in chunks for at in range(0, len(chunk), _SMALL)
+    )
 
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:

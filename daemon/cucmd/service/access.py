@@ -49,7 +49,7 @@ class Right(Enum):
 RIGHTS: dict[str, Right] = {
     **dict.fromkeys(("Status", "List", "Watch", "ListHostKeys"), Right.VIEW),
     **dict.fromkeys(("Clusters", "Profiles"), Right.VIEW),
-    **dict.fromkeys(("Files", "Output", "Export", "Transcript"), Right.READ),
+    **dict.fromkeys(("Files", "Output", "Find", "Export", "Transcript"), Right.READ),
     **dict.fromkeys(("Start", "Retry", "Cancel", "Label", "Verify"), Right.OPERATE),
     **dict.fromkeys(("Stop", "Delete", "Prune"), Right.OPERATE),
     **dict.fromkeys(("AddHostKey", "ForgetHostKey", "Reload", "Credentials"), Right.OPERATE),

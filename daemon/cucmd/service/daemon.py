@@ -19,6 +19,7 @@ import trio
 from cucmd import __version__
 from cucmd.api.case_methods import CaseMethods
 from cucmd.api.export_methods import ExportMethods
+from cucmd.api.find_methods import FindMethods
 from cucmd.api.host_key_methods import HostKeyMethods
 from cucmd.api.job_methods import JobMethods
 from cucmd.api.jobs_interface import jobs_interface
@@ -26,6 +27,7 @@ from cucmd.api.knowledge_methods import CannotReload, KnowledgeMethods
 from cucmd.cases.coverage_reader import TRACES, CoverageReader
 from cucmd.cases.damaged import DamagedFiles
 from cucmd.cases.export_sender import EXPORT, ExportSender
+from cucmd.cases.finder import FIND, Finder
 from cucmd.cases.verify import CHECK, Verifier
 from cucmd.config import Config, ConfigError, unusable_credentials
 from cucmd.failure import CannotStart
@@ -83,6 +85,7 @@ SOCKET_MODE = 0o660
 PROCESSES = {
     TRACES: "cucmd.reading.node_traces:read_traces",
     EXPORT: "cucmd.reading.job_files:send_tar",
+    FIND: "cucmd.reading.find:find",
     CHECK: "cucmd.reading.job_files:check_files",
     RECEIVE: "cucmd.receiver.receiving:receive",
     **ROLES,
@@ -192,6 +195,7 @@ async def _daemon(
                     verifier=Verifier(workers, store, damaged),
                     is_operator=current.is_operator,
                 )
+                finds = FindMethods(supervisor, Finder(workers, store))
                 knowledge = KnowledgeMethods(
                     store, lambda: current.config, environ, current.reload, logins
                 )
@@ -201,6 +205,7 @@ async def _daemon(
                     exports,
                     keys,
                     knowledge,
+                    finds=finds,
                     effective_caller=current.effective_caller,
                 )
                 async with (

@@ -8,7 +8,7 @@ bytes, at most `MAX_FRAME`. `receiver/messages.py` has the messages of workers t
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -218,6 +218,103 @@ class FileChecked(msgspec.Struct, frozen=True, tag=True):
     """Says whether a file is as it was received. wrong: the difference, or None."""
 
     wrong: Why | None = None
+
+
+# Between the daemon and a worker that searches files.
+
+# The time of a line whose time is not known, which is after all others.
+NO_TIME = 2**62
+
+
+class FindIn(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Begins a search. Answered by `FindBegun`. Pages of files follow.
+
+    directory: the job's folder, in which the files are.
+    text, regex, ignore_case: what to search for, as in `protocol.cases.Search`.
+    since, until: milliseconds since 1970.
+    context: the number of lines to send before and after a line that was found.
+    files: only count the lines of each file.
+    """
+
+    directory: bytes
+    text: str | None
+    regex: str | None
+    ignore_case: bool
+    since: int | None
+    until: int | None
+    context: int
+    files: bool
+
+
+class FindBegun(msgspec.Struct, frozen=True, tag=True):
+    """Says that the search can begin. wrong: what is wrong with the regular expression, or None."""
+
+    wrong: Why | None = None
+
+
+class FindPage(msgspec.Struct, frozen=True, tag=True):
+    """Names files of one node. A page without a file is the last one.
+
+    node: the number by which the worker names the node.
+    by, zone: as in `ReadTraces`.
+    files: the paths below the job's folder.
+    """
+
+    node: int = 0
+    by: datetime = datetime.max
+    zone: str | None = None
+    files: tuple[bytes, ...] = ()
+
+
+class FoundLine(msgspec.Struct, frozen=True, array_like=True):
+    """Describes a line that was found.
+
+    time: milliseconds since 1970, or `NO_TIME`.
+    """
+
+    time: int
+    node: int
+    path: bytes
+    number: Annotated[int, msgspec.Meta(ge=1)]
+    line: bytes
+    member: str = ""
+    before: tuple[bytes, ...] = ()
+    after: tuple[bytes, ...] = ()
+
+
+class CountedLines(msgspec.Struct, frozen=True, array_like=True):
+    """Says how many lines were found in a file."""
+
+    node: int
+    path: bytes
+    lines: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class UnsearchedFile(msgspec.Struct, frozen=True, array_like=True):
+    """Names a file that could not be searched, or not to its end."""
+
+    node: int
+    path: bytes
+    why: Why
+
+
+class LinesFound(msgspec.Struct, frozen=True, tag=True):
+    """Gives what was found since the last such frame.
+
+    mark: all lines that will follow are of this time or later.
+    files, size: how many files, and bytes of them, were searched so far.
+    too_long: the regular expression was stopped in the last of `unread`, and the search has ended.
+    ended: the search has ended.
+    """
+
+    mark: int
+    files: Annotated[int, msgspec.Meta(ge=0)]
+    size: Annotated[int, msgspec.Meta(ge=0)]
+    lines: tuple[FoundLine, ...] = ()
+    counted: tuple[CountedLines, ...] = ()
+    unread: tuple[UnsearchedFile, ...] = ()
+    too_long: bool = False
+    ended: bool = False
 
 
 FromForkServer = Ready | Forked | CannotFork | Ended

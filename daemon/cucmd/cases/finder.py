@@ -1,0 +1,205 @@
+"""Searches the files of a job by a few processes (`reading/find.py`), and merges what they find.
+
+Each process gets every n-th file, and searches its files in the order of time. With what it finds
+it sends a mark: the time before which it will find nothing more. A line is given out once the marks
+of all processes are later than the line.
+
+A process that is ahead of the others is not read while many lines wait here, so it waits too. If
+the process that is behind finds too many lines with later times, the lines are given out anyway.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, aclosing
+from heapq import heappop, heappush
+from itertools import count, groupby
+from pathlib import Path
+
+import msgspec
+import trio
+
+from cucmd.cases.coverage_reader import latest_stamp
+from cucmd.cases.documents import printable_path
+from cucmd.cases.export_sender import file_process
+from cucmd.cases.files import file_pages, is_counted, name_on_node
+from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.store import Store
+from cucmd.worker import frames
+from cucmd.worker.frames import NO_TIME, FindIn, FoundLine, LinesFound
+from cucmd.worker.process import Worker, WorkerEnded
+from cucmd.worker.workers import Workers
+
+# The role by which the worker machinery knows such a process.
+FIND = "find"
+# The most processes of a search, and the most searches at the same time.
+_PROCESSES, _SEARCHES = min(len(os.sched_getaffinity(0)), 4), 8
+# The most files in one frame, which must hold them also with the longest names.
+_IN_A_FRAME = 200
+# Bytes of lines that wait here: above the first number, only the process that is behind is read;
+# above the second one, the earliest lines are given out although earlier ones may follow.
+_MUCH, _TOO_MUCH = 4 * 1024**2, 16 * 1024**2
+# Lines that are given out at once.
+_MOST_LINES = 500
+# Bytes that a line takes beside its text.
+_OVERHEAD = 300
+# Seconds between two reports of a search that finds nothing.
+_REPORT_EVERY = 1.0
+
+_BEGUN = msgspec.msgpack.Decoder(frames.FindBegun)
+_FOUND = msgspec.msgpack.Decoder(LinesFound)
+
+
+class RegexRefused(Exception):
+    """Raised if the regular expression is wrong, or takes too long. The text says which."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """Holds what was found since the last time. Nodes are numbers of the nodes that are searched.
+
+    files, size: the files that were searched so far, and their bytes.
+    unordered: some lines are earlier than others before them.
+    """
+
+    files: int
+    size: int
+    lines: Sequence[FoundLine] = ()
+    counted: Sequence[frames.CountedLines] = ()
+    unread: Sequence[frames.UnsearchedFile] = ()
+    unordered: bool = False
+
+
+class Finder:
+    """Searches files. At most some searches go on at the same time, and the others wait."""
+
+    def __init__(self, workers: Workers, store: Store) -> None:
+        self._workers = workers
+        self._store = store
+        self._room = trio.CapacityLimiter(_SEARCHES)
+
+    async def find(
+        self,
+        job: Job,
+        directory: Path,
+        nodes: Sequence[Node],
+        asked: FindIn,
+        path: str | None = None,
+    ) -> AsyncGenerator[Found, None]:
+        """Searches the complete files of these nodes for which `is_counted` is true.
+
+        path: only files on whose node the path contains this.
+
+        Raises `RegexRefused`, `StoreFailed`, `OSError`.
+        """
+        async with self._room, AsyncExitStack() as stack:
+            workers = [
+                await stack.enter_async_context(file_process(self._workers, FIND, directory))
+                for _ in range(_PROCESSES)
+            ]
+            for worker in workers:
+                await worker.send(asked)
+            for worker in workers:
+                if (wrong := (await worker.receive(_BEGUN)).wrong) is not None:
+                    raise RegexRefused(wrong)
+            await self._deal(job, nodes, path, workers)
+            async with aclosing(_merged(workers, nodes)) as all_found:
+                async for found in all_found:
+                    yield found
+
+    async def _deal(
+        self, job: Job, nodes: Sequence[Node], path: str | None, workers: Sequence[Worker]
+    ) -> None:
+        """Gives each process its files."""
+        numbers = {node.node: number for number, node in enumerate(nodes)}
+        by_name = {node.node: node for node in nodes}
+        dealt = 0
+        async with aclosing(file_pages(self._store, job.job_id, by_name)) as all_pages:
+            async for page in all_pages:
+                chosen = [
+                    (file, node)
+                    for file, node in page
+                    if file.complete
+                    and is_counted(file, node, job.work)
+                    and (path is None or path in name_on_node(file.path, node))
+                ]
+                for name, files in groupby(chosen, key=lambda pair: pair[0].node):
+                    paths = [os.fsencode(file.path) for file, _ in files]
+                    node = by_name[name]
+                    for number, worker in enumerate(workers):
+                        own = paths[(number - dealt) % len(workers) :: len(workers)]
+                        for at in range(0, len(own), _IN_A_FRAME):
+                            part = tuple(own[at : at + _IN_A_FRAME])
+                            await worker.send(
+                                frames.FindPage(numbers[name], latest_stamp(node), node.zone, part)
+                            )
+                    dealt += len(paths)
+        for worker in workers:
+            await worker.send(frames.FindPage())
+
+
+async def _merged(workers: Sequence[Worker], nodes: Sequence[Node]) -> AsyncGenerator[Found, None]:
+    """Yields what the processes find, in the order of time. Raises `RegexRefused`."""
+    running = dict(enumerate(workers))
+    last = {number: LinesFound(-1, 0, 0) for number in running}
+    heap: list[tuple[int, int, FoundLine]] = []
+    numbers = count()  # lines of the same time are given out in the order in which they came
+    held = 0
+    latest = -1
+    reported_at = trio.current_time()
+    while running:
+        lowest = min(last[number].mark for number in running)
+        read = {n: w for n, w in running.items() if held < _MUCH or last[n].mark == lowest}
+        await _wait_any(tuple(read.values()))
+        counted: list[frames.CountedLines] = []
+        unread: list[frames.UnsearchedFile] = []
+        for number, worker in read.items():
+            for frame in worker.receive_arrived(_FOUND):
+                last[number] = frame
+                for line in frame.lines:
+                    heappush(heap, (line.time, next(numbers), line))
+                    held += len(line.line) + _OVERHEAD
+                counted += frame.counted
+                unread += frame.unread
+                if frame.too_long:
+                    stopped = frame.unread[-1]
+                    name = name_on_node(os.fsdecode(stopped.path), nodes[stopped.node])
+                    raise RegexRefused(f"{stopped.why} of {printable_path(name)}")
+                if frame.ended:
+                    del running[number]
+        lowest = min((last[number].mark for number in running), default=NO_TIME)
+        files = sum(frame.files for frame in last.values())
+        size = sum(frame.size for frame in last.values())
+        is_due = trio.current_time() - reported_at > _REPORT_EVERY
+        while counted or unread or is_due or (heap and (heap[0][0] <= lowest or held > _TOO_MUCH)):
+            lines: list[FoundLine] = []
+            unordered = False
+            while heap and len(lines) < _MOST_LINES and (heap[0][0] <= lowest or held > _TOO_MUCH):
+                moment, _, line = heappop(heap)
+                held -= len(line.line) + _OVERHEAD
+                unordered = unordered or moment < latest
+                latest = max(latest, moment)
+                lines.append(line)
+            yield Found(files, size, lines, counted, unread, unordered)
+            counted, unread, is_due = [], [], False
+            reported_at = trio.current_time()
+    yield Found(files, size)
+
+
+async def _wait_any(workers: Sequence[Worker]) -> None:
+    """Waits until one of the processes has sent something. Raises `WorkerEnded`."""
+    ended: list[WorkerEnded] = []
+
+    async def wait(worker: Worker) -> None:
+        try:
+            await worker.wait_readable()
+        except WorkerEnded as error:
+            ended.append(error)
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for worker in workers:
+            nursery.start_soon(wait, worker)
+    if ended:
+        raise ended[0]
