@@ -153,7 +153,7 @@ def test_calls_are_logged_with_uid(daemon: Daemon, lab: Lab) -> None:
     for logged in (
         rf"job \w{{12}}: collect on 1 node by uid {SOMEBODY}, pid \d+",
         rf"Start by uid {SOMEBODY}, pid \d+",
-        rf"Cancel by uid {SOMEBODY}, pid \d+",
+        rf"Cancel of job '00000000' by uid {SOMEBODY}, pid \d+",
         rf"refused Credentials to uid {ANOTHER}, pid \d+",
     ):
         assert re.search(logged, log), logged

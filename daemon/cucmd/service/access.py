@@ -25,6 +25,7 @@ from cucmd.api.refusals import invalid, refusals
 from cucmd.api.request_checks import checked_name
 from cucmd.config.model import AccessSettings
 from cucmd.job.request import Request
+from cucmd.jobs.supervisor import LONGEST_ID
 from cucmd.paths import is_private
 from cucmd.varlink import Caller, Method, PermissionDenied
 from cucmd.varlink.listener import gid_of
@@ -131,7 +132,9 @@ class Access(msgspec.Struct, frozen=True):
         # Calls that only read are logged for debugging: a script may make one each second, which
         # would fill the journal.
         level = logging.DEBUG if RIGHTS.get(method.name) is Right.VIEW else logging.INFO
-        log.log(level, "%s by %s", method.name, caller, extra=caller.for_log)
+        job_id: str | None = getattr(request, "job_id", None)
+        of_job = f" of job {job_id[:LONGEST_ID]!a}" if job_id else ""
+        log.log(level, "%s%s by %s", method.name, of_job, caller, extra=caller.for_log)
         return caller
 
 

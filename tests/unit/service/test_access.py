@@ -8,7 +8,7 @@ import pytest
 
 from cucmd.config.model import AccessSettings
 from cucmd.job.request import OnBehalfOf, Request
-from cucmd.protocol.requests import INTERFACE
+from cucmd.protocol.requests import INTERFACE, CancelRequest
 from cucmd.service.access import RIGHTS, Access, Right
 from cucmd.varlink import Caller, Method, PermissionDenied, VarlinkError
 from rig.interface_maker import interface
@@ -123,6 +123,14 @@ def test_unprintable_name_is_refused(name: str) -> None:
         acting(caller(OPERATOR, SPEAKER), OnBehalfOf(name, "view"), STATUS)
     assert refused.value.name == f"{INTERFACE}.InvalidRequest"
     assert refused.value.parameters.parameter == "on_behalf_of.name"
+
+
+def test_log_names_the_job(caplog: pytest.LogCaptureFixture) -> None:
+    """As it was typed, since the call may be refused because there is no such job."""
+    caplog.set_level(logging.INFO)
+    who = caller(OPERATOR)
+    Access(OURS, OPERATOR).effective_caller(who, CANCEL, CancelRequest("3f2a\nforged"))
+    assert caplog.records[-1].getMessage() == r"Cancel of job '3f2a\nforged' by uid 2000, pid 1"
 
 
 def test_call_is_logged_once_with_name(caplog: pytest.LogCaptureFixture) -> None:
