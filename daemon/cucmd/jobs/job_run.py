@@ -69,7 +69,7 @@ from cucmd.jobs.login_trials import LoginTrials
 from cucmd.jobs.node_work import NodeProgress, do_work, record_files, wait_until_saved
 from cucmd.jobs.recorder import Recorder
 from cucmd.jobs.recovery import RecoveredFiles, recover_files
-from cucmd.jobs.services import JobServices
+from cucmd.jobs.services import Address, JobServices
 from cucmd.node.ports import NodeTask, Postponed
 from cucmd.received_file import ReceivedFile
 from cucmd.store import StoreFailed
@@ -120,6 +120,7 @@ class JobRun:
         self._stopping = False
         self._reports = [self._report(position) for position in range(len(job.nodes))]
         self._concurrency = trio.Semaphore(job.concurrency)
+        self._first_names: dict[Address, str] = {}  # the first node of the run at each address
         # Positions of the nodes that have a connection, or are about to open one.
         self._working: set[int] = set()
         self._relabelling = trio.Lock()
@@ -276,11 +277,15 @@ class JobRun:
             # All names of a node share its sessions, so the address has to be known before a
             # session is taken. A lookup that takes long holds no connection.
             address = await self._services.locate(task.host, task.port)
-            if self.joint_run and (
-                second_name := self.joint_run.refuse_second_name(task.node, address)
-            ):
+            same = ""
+            if (first := self._first_names.setdefault(address, task.node)) != task.node:
+                host, port = address
+                same = f"it is the same node as {first}: both names mean {host}, port {port}"
+            if same and self.joint_run:  # two captures on it would write files of the same name
                 report.attempt(task.first_attempt)
-                return second_name
+                hint = "a node works once in such a job; name it once"
+                refused = failure(Code.COMMAND_REFUSED, same, hint=hint)
+                return replace(refused, retryable=False)
             async with self._services.slots.session(address, task.sessions):
                 ending = await do_work(self._services.work_on_node, task, report)
                 if (
@@ -290,7 +295,7 @@ class JobRun:
                 ):
                     task.forget_login()
                     ending = replace(ending, hint=FORGOTTEN)
-                return ending
+                return (*ending, same) if same and isinstance(ending, tuple) else ending
         finally:
             self._trials.note_end(task, ending if isinstance(ending, Failure) else None)
 

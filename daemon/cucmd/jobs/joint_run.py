@@ -13,9 +13,6 @@ was ready, whichever comes first. A node that becomes ready after that is too la
 No node waits for a node that cannot come any more: a node leaves when its work ends, or when it is
 cancelled before it began.
 
-If two names of a job mean the same node, the second name is refused. Otherwise two captures on the
-node would write files of the same name.
-
 Everything here happens in the trio thread, and only `wait_for_start` waits.
 """
 
@@ -27,10 +24,7 @@ from contextlib import contextmanager
 import trio
 from msgspec.structs import replace
 
-from cucmd.failure import Code, failure
-from cucmd.job.failure import Failure
 from cucmd.job.job import Job
-from cucmd.jobs.services import Address
 from cucmd.node.ports import READY_WITHIN, NodeTask
 
 
@@ -49,18 +43,7 @@ class JointRun:
         self._until_stopped: set[trio.CancelScope] = set()
         self._working: set[str] = set()
         self._has_worked = False
-        self._names: dict[Address, str] = {}
         self.stopped = False
-
-    def refuse_second_name(self, node: str, address: Address) -> Failure | None:
-        """Returns the failure of a node whose address already works under another name, or None."""
-        first = self._names.setdefault(address, node)
-        if first == node:
-            return None
-        host, port = address
-        message = f"it is the same node as {first}: both names mean {host}, port {port}"
-        hint = "a node works once in such a job; name it once"
-        return replace(failure(Code.COMMAND_REFUSED, message, hint=hint), retryable=False)
 
     async def wait_for_start(self, node: str) -> bool:
         """Returns True when the nodes begin. Returns False if they have begun before."""

@@ -316,3 +316,14 @@ async def test_folders_are_synced_before_contact(
         await harness.ended(job_id)
     job = tmp_path / "jobs" / job_id
     assert {job.parent, job, job / "a"} <= at_contact
+
+
+async def test_second_name_of_a_node_is_noted(tmp_path: Path) -> None:
+    async def one_address(host: str, port: int) -> tuple[str, int]:
+        return "192.0.2.9", port
+
+    async with supervisor_harness(tmp_path, locate=one_address) as harness:
+        job = await harness.ended(await harness.start("a", "also-a"))
+    assert statuses(job) == ["succeeded", "succeeded"]
+    notes = [" ".join(node.notes) for node in job.nodes]
+    assert sorted("192.0.2.9, port 22" in said for said in notes) == [False, True]
