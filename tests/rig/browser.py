@@ -91,4 +91,4 @@ def tabs(browser: Any, base: str, **options: Any) -> Iterator[Tabs]:
             print(tab.url, tab.locator("body").inner_text(), sep="\n")
     finally:
         opened.context.close()
-    assert opened.wrong == []
+    assert opened.wrong == [], opened.wrong

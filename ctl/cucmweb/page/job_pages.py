@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -84,15 +85,13 @@ def _all_nodes(visit: Visit) -> bool:
 
 
 async def stream_job(visit: Visit) -> None:
-    job = await visit.job()
-
     def draw(state: Job, topic: Topic) -> bytes:
         at = trio.current_time()
         topic.rates.observe(state, at)
         values = job_values(state, topic.rates, datetime.now(UTC), at, all_nodes=_all_nodes(visit))
         return render("job_live.html", visit.common | values)
 
-    await _stream(visit, f"{job.job_id}?{_all_nodes(visit)}", visit.job, draw)
+    await _stream(visit, f"{visit.path['job_id']}?{_all_nodes(visit)}", visit.job, draw)
 
 
 async def _stream(
@@ -122,13 +121,14 @@ async def _send_states(
 ) -> None:
     """Sends each state, until there is no such job any more."""
     alike = visit.common["may_change"], visit.common["zone_key"]
-    seen = 0
+    seen, quiet = 0, QUIET
     while True:
         data = b":\n\n"
         with trio.move_on_after(SILENCE):
-            await topic.newer(seen)
+            await topic.newer(seen, quiet)
             try:
                 seen, state = await topic.state(ask)
+                quiet = math.inf if isinstance(state, Job) and state.closed else QUIET
                 data = as_event(topic.rendered(alike, partial(draw, state, topic)))
             except ClientError as error:
                 problem = problem_of(error)

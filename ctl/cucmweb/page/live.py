@@ -20,7 +20,8 @@ from cucmctl.text.pace import Rates
 
 # Seconds in which several changes become one.
 MERGED = 0.5
-# Seconds after which the state is sent again without a change, since times and rates pass on.
+# Seconds after which the state is sent again without a change, since times and rates pass on. The
+# state of a job that is closed is sent only after a change.
 QUIET = 5.0
 # Streams of one browser at once. The other two of its six connections are for its requests.
 MOST_OF_BROWSER = 4
@@ -52,10 +53,10 @@ class Topic:
         self._changed.set()
         self._changed = trio.Event()
 
-    async def newer(self, seen: int) -> None:
-        """Waits until there is a change that a reader has not seen, or `QUIET` seconds."""
+    async def newer(self, seen: int, quiet: float = QUIET) -> None:
+        """Waits until there is a change that a reader has not seen, or `quiet` seconds."""
         if self.changes <= seen:
-            with trio.move_on_after(QUIET) as waiting:
+            with trio.move_on_after(quiet) as waiting:
                 await self._changed.wait()
             if waiting.cancelled_caught and self.changes <= seen:
                 self.changes += 1  # the other readers, which wait as long, share this one

@@ -18,7 +18,7 @@ from cucmweb.daemon_liveness import until
 from cucmweb.exchange import Exchange
 from cucmweb.page import changes, cluster_page, job_pages, login_page, start_page
 from cucmweb.page.live import Live
-from cucmweb.page.render import render
+from cucmweb.page.render import environment, render
 from cucmweb.page.sessions import Sessions
 from cucmweb.page.visit import Visit, common_values, redirect, send_html
 from cucmweb.problems import HttpProblem, problem_of
@@ -82,6 +82,7 @@ class Pages:
         self._tokens = tokens
         self._live = live
         self._sessions = sessions
+        environment()  # now, so that nobody waits for it
         self._routes: list[tuple[str, re.Pattern[str], Handler]] = []
         for method_and_path, handler in _ROUTES.items():
             method, _, path = method_and_path.partition(" ")
@@ -111,7 +112,9 @@ class Pages:
             problem = error if isinstance(error, HttpProblem) else problem_of(error)
             if channel.status:
                 raise problem from error
-            if problem.status == 401 and channel.method == "GET":
+            # htmx would take the form of the login for a part of its page. See static/page.js.
+            is_part = any(name == b"hx-request" for name, _ in channel.headers)
+            if problem.status == 401 and channel.method == "GET" and not is_part:
                 target = channel.path + (f"?{channel.query}" if channel.query else "")
                 await redirect(channel, f"/ui/login?{urlencode({'next': target})}")
                 return

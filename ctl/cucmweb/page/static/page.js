@@ -24,3 +24,16 @@ for (const button of document.querySelectorAll("[data-fill]")) {
     button.form.elements[button.dataset.fill].value = button.value;
   });
 }
+
+// Somebody whose session has ended has to sign in again, and comes back to this page. With any other
+// error, the page keeps what it shows; htmx would put the page of the error in its place.
+const refused = (event) => {
+  const status = event.detail.status ?? event.detail.ctx?.response.status;
+  if (status === 401) {
+    location.assign(`/ui/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+  }
+  if (status >= 400) event.preventDefault();
+};
+for (const name of ["htmx:sse:error", "htmx:before:response"]) {
+  document.addEventListener(name, refused);
+}

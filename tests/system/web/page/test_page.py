@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from cucmd.job.work_request import Collection, Login
 from cucmweb.token_file import revoke
 from rig.browser import Tabs
+from rig.daemon import Daemon
 from rig.lab import Lab
 from rig.web import Web
 
@@ -112,11 +114,39 @@ def test_viewer_has_no_buttons(sign_in: Callable[..., Tabs], lab: Lab) -> None:
     assert seen.goto(f"{tab.url}/delete").status == 403
 
 
-def test_revoked_token_ends_the_session(sign_in: Callable[..., Tabs], page_web: Web) -> None:
-    tab = sign_in().open("/ui/")
-    revoke(page_web.log.parent / "tokens.toml", "anna")
-    tab.reload()
-    tab.get_by_label("Token").wait_for()
+@pytest.mark.parametrize("view", ["", "/transcript?node={node}"])
+def test_revoked_token_ends_open_pages(
+    sign_in: Callable[..., Tabs], page_web: Web, page_daemon: Daemon, lab: Lab, view: str
+) -> None:
+    with page_daemon.client() as client:
+        login = Login(lab.username, lab.password)
+        wanted = Collection(paths=("cm/trace/ccm/sdl",), last="2h")
+        job = client.collect(lab.nodes[1:2], wanted, login=login)
+        path = f"/ui/jobs/{job.job_id}{view.format(node=lab.nodes[1])}"
+        window = sign_in()
+        tab = window.open(path)
+        asked: list[str] = []
+        tab.on("request", lambda request: asked.append(request.url))
+        revoke(page_web.log.parent / "tokens.toml", "anna")
+        tab.get_by_label("Token").wait_for()
+        assert tab.get_by_label("Token").locator("..").locator("[name=next]").input_value() == path
+        asked.clear()
+        tab.wait_for_timeout(3_000)
+        assert asked == [], "the page of the login asks for nothing"
+        client.cancel(job.job_id)
+    # htmx notes on the console that the stream was cut off, and refused.
+    window.wrong = [text for text in window.wrong if "htmx:sse:error" not in text]
+
+
+def test_deleted_job_is_told(sign_in: Callable[..., Tabs], page_daemon: Daemon, lab: Lab) -> None:
+    with page_daemon.client() as client:
+        job = client.discover(lab.nodes[0], login=Login(lab.username, lab.password))
+        client.wait(job.job_id)
+        tab = sign_in().open(f"/ui/jobs/{job.job_id}")
+        client.delete(job.job_id)
+    tab.get_by_role("alert").get_by_text(f"no job '{job.job_id}'").wait_for()
+    tab.get_by_role("alert").get_by_role("link", name="Jobs").click()
+    tab.get_by_text("There are no jobs").wait_for()
 
 
 def test_link_leads_back_after_signing_in(sign_in: Callable[..., Tabs]) -> None:

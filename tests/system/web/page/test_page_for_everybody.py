@@ -128,6 +128,23 @@ def test_eight_tabs_follow_one_job(
         tab.get_by_role("heading", name="cancelled").wait_for()
 
 
+def test_table_stays_open_while_the_job_runs(
+    sign_in: Callable[..., Tabs], page_daemon: Daemon, lab: Lab
+) -> None:
+    from playwright.sync_api import expect
+
+    with Client(page_daemon.socket) as client:
+        wanted = Collection(paths=("cm/trace/ccm/sdl",), last="2h")
+        login = Login(lab.username, lab.password)
+        started = client.collect(lab.nodes[1:2], wanted, login=login)
+        tab = sign_in().open(f"/ui/jobs/{started.job_id}")
+        tab.get_by_text("Timeline as a table").click()
+        time = tab.locator(".nodes [data-is=Time]")
+        expect(time).not_to_have_text(time.inner_text(), timeout=30_000)
+        assert tab.locator("#table-Node").get_attribute("open") is not None
+        client.cancel(started.job_id)
+
+
 def test_page_returns_with_the_daemon(
     sign_in: Callable[..., Tabs], page_daemon: Daemon, job: str
 ) -> None:

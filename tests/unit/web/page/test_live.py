@@ -1,5 +1,7 @@
 """Streams of the page: changes are merged, and each state is asked for and rendered once."""
 
+import math
+
 import trio
 import trio.testing
 
@@ -82,6 +84,14 @@ async def test_state_is_sent_again_without_a_change(
     began = trio.current_time()
     await topic.newer(seen)
     assert trio.current_time() - began == QUIET
+
+
+async def test_closed_job_waits_for_a_change(autojump_clock: trio.testing.MockClock) -> None:
+    topic, source = Topic(), Source()
+    seen, _ = await read(topic, source, 0)
+    with trio.move_on_after(1000) as waiting:
+        await topic.newer(seen, math.inf)
+    assert waiting.cancelled_caught
 
 
 async def test_cancelled_reader_leaves_the_question_to_the_next(
