@@ -12,7 +12,7 @@ from importlib import import_module
 from itertools import zip_longest
 
 from cucmctl.cli import exits, printer
-from cucmctl.cli.options import UsageError, Verb, near, parse
+from cucmctl.cli.options import UPLOAD_TOKEN, UsageError, Verb, near, parse
 from cucmctl.client.errors import ClientError, DiscoveryFailed
 from cucmctl.commands.lookup import resolve_last
 from cucmd import __version__
@@ -42,6 +42,7 @@ GROUPS = {
     "results": {
         "files": ("collected", "list collected files"),
         "export": ("export", "write a zip or tar"),
+        "upload": ("upload", "hand a file over"),
         "output": ("run", "what commands printed"),
         "transcript": ("collected", "dialogue with a node"),
         "verify": ("export", "compare checksums"),
@@ -73,6 +74,7 @@ MEANT = {
     "rm": "delete deletes jobs",
     "kill": "cancel cancels a job",
     "collect": "start starts a collection",
+    "send": "upload hands a file over to the vendor or to a server",
     "download": "export writes the files of a job into one file",
 }
 
@@ -108,6 +110,9 @@ def main(argv: list[str] | None = None) -> int:  # noqa: PLR0911  an exit code f
     except UsageError as error:
         printer.note(str(error))
         return exits.USAGE
+    except exits.Failed as error:
+        printer.note(str(error))
+        return error.code
     except ClientError as error:
         printer.note(exits.message_of(error))
         if isinstance(error, DiscoveryFailed) and error.hint:
@@ -160,10 +165,12 @@ def _run(arguments: list[str]) -> int:
         missing = f"no verb was given; expected one of {', '.join(VERBS)}"
         raise UsageError(_unknown_option(rest) or f"{missing} (see cucmctl --help)")
     command: Verb = import_module(f"cucmctl.commands.{VERBS[verb]}").COMMANDS[verb]
+    token = os.environ.pop(UPLOAD_TOKEN, None)  # so that no child process gets it
     try:
         parsed = parse(verb, command, rest)
     except SystemExit:  # argparse has printed the help
         return exits.DONE
+    parsed.upload_token = token
     if LAST in rest:
         resolve_last(parsed, verb, command.is_for)
     return command.run(parsed)

@@ -15,7 +15,8 @@ from cucmd.protocol.jobs import Job
 # done; the job succeeded
 DONE = 0
 # the job failed; `export` had no file; `verify` found files that differ; `reload` failed, or a host
-# key could not be fetched; `delete` or `prune` was answered no
+# key could not be fetched; `delete` or `prune` was answered no; an upload was refused or not
+# confirmed
 FAILED = 1
 # wrong usage
 USAGE = 2
@@ -30,7 +31,8 @@ NOT_FOUND = 5
 WAIT_TIMED_OUT = 6
 # the daemon refused the request as invalid
 INVALID = 65
-# no daemon at the socket, or the daemon went away and did not come back
+# no daemon at the socket, or the daemon went away and did not come back; an upload had no
+# connection
 UNAVAILABLE = 69
 # a defect of `cucmd` or `cucmctl`
 DEFECT = 70  # EX_SOFTWARE
@@ -38,12 +40,21 @@ DEFECT = 70  # EX_SOFTWARE
 CANNOT_WRITE = 74  # EX_IOERR
 # the daemon has reached a limit or is stopping, or the job still runs or is in use: try again later
 TRY_LATER = 75
-# not permitted
+# not permitted; the login for an upload was refused
 NOT_PERMITTED = 77
 # Ctrl-C; the job goes on
 INTERRUPTED = 130  # 128 + SIGINT
 # the reader of the output has closed it, as in `cucmctl list | head`
 PIPE_CLOSED = 141  # 128 + SIGPIPE
+
+
+class Failed(Exception):
+    """Ends the verb: `main` prints the text, and exits with `code`."""
+
+    def __init__(self, text: str, code: int = FAILED) -> None:
+        super().__init__(text)
+        self.code = code
+
 
 # The help of a verb has these texts if its exit code depends on a job.
 ENDED = "0 succeeded, 1 failed, 3 partial, 4 cancelled"

@@ -22,6 +22,9 @@ from cucmd.protocol.jobs import JobSummary
 # The parts of a cluster that the daemon knows, as in NAME:publisher.
 PARTS = ("publisher", "subscribers", "cups")
 
+# The variable of the environment that can have the token for an upload.
+UPLOAD_TOKEN = "CUCM_UPLOAD_TOKEN"  # noqa: S105
+
 # Ends every message about a node that was probably parsed as a value of --path.
 NODES_FIRST = "nodes go before --path"
 

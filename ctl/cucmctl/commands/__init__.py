@@ -14,6 +14,7 @@
     show.py       `status` and `list`
     collected.py  `files` and `transcript`
     export.py     `export` and `verify`
+    upload.py     `upload`; also what `export --upload` does
     change.py     `cancel`, `stop`, `label` and `reload`
     delete.py     `delete` and `prune`
     known.py      `clusters`, `profiles`, `credentials` and `hostkeys`

@@ -9,16 +9,17 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import sys
 from pathlib import Path
 
 from cucmctl.cli import exits, printer
 from cucmctl.cli.options import OnlyOnce, UsageError, Verb, VerbParser, add_job, add_nodes_of_job
 from cucmctl.client.client import Client
+from cucmctl.commands import upload
 from cucmctl.commands.lookup import keeps_files
+from cucmctl.commands.upload import Handover
 from cucmctl.export.received import Export
 from cucmctl.export.save import Damaged, Format, save
-from cucmctl.export.target import TargetExists, target
+from cucmctl.export.target import TargetExists, clean_up_at_signals, target
 from cucmctl.text import render
 from cucmctl.text.progress_line import ProgressLine
 from cucmd.protocol.cases import VerifyReply
@@ -49,6 +50,8 @@ def _export_arguments(parser: VerbParser) -> None:
     add_nodes_of_job(parser)
     parser.add_argument("--incomplete", action="store_true", help="include incomplete files")
     parser.add_argument("--force", action="store_true", help="replace an existing file or folder")
+    upload.add_destination(parser, "--upload")
+    upload.add_upload_options(parser)
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -61,6 +64,7 @@ def _export(arguments: argparse.Namespace) -> int:
     elif arguments.output is not None:
         arguments.output = _with_suffix(arguments.output, form)
     with Client(arguments.socket) as client:
+        handover = _handover(client, arguments, form)
         try:
             export, path = _make_export(client, arguments, form)
         except TargetExists as error:
@@ -80,8 +84,38 @@ def _export(arguments: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             printer.note("interrupted; the incomplete export was removed")
             return exits.INTERRUPTED
+    return _finish(export, path, handover, arguments)
+
+
+def _finish(
+    export: Export, path: Path | None, handover: Handover | None, arguments: argparse.Namespace
+) -> int:
+    """Encrypts, reports and uploads the export. Returns the exit code."""
+    if handover is not None and path is not None:
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # see _ignore_ctrl_c
+        except KeyboardInterrupt:
+            raise exits.Failed(f"interrupted; the export is {path}", exits.INTERRUPTED) from None
+        path = handover.encrypt(path, force=arguments.force, keep=False)
     _report(export, path, as_json=arguments.json)
+    if handover is not None and path is not None:
+        handover.upload(path, as_json=arguments.json)
     return exits.PARTIAL if export.reply.damaged else exits.DONE
+
+
+def _handover(client: Client, arguments: argparse.Namespace, form: Format) -> Handover | None:
+    """Returns what is done with the export, or None. The label `case` can give the case."""
+    if arguments.upload is not None and (arguments.output == "-" or form == "dir"):
+        raise UsageError("--upload: needs a file; expected -o FILE, and not --format dir")
+    handover = upload.prepared(
+        arguments,
+        arguments.upload,
+        f"{arguments.job}{_suffix(form)}",
+        lambda: (client.status(arguments.job).labels or {}).get("case"),
+    )
+    if handover is not None and (arguments.output == "-" or form == "dir"):
+        raise UsageError("--encrypt: needs a file; expected -o FILE, and not --format dir")
+    return handover
 
 
 class _NoFile(Exception):
@@ -126,10 +160,7 @@ def _make_export(
 
 
 def _save(export: Export, path: Path | None, form: Format, *, force: bool) -> None:
-    # When a session is closed or the process is killed, clean up as after Ctrl-C.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # under nohup the signal stays ignored
-            signal.signal(number, lambda number, _: sys.exit(128 + number))
+    clean_up_at_signals()
     with (
         target(path, form, force=force, when_whole=_ignore_ctrl_c) as sink,
         ProgressLine(whole := export.reply.length) as progress,
@@ -251,7 +282,8 @@ COMMANDS = {
         "Files that are incomplete, or have changed since they were received, are left out.",
         "  cucmctl export 3f2a -o case-698123456.zip\n"
         "  cucmctl export 3f2a --format tar -o - | ssh archive 'cat > 3f2a.tar'",
-        "0 done, 1 there is no file, 3 files are left out because they are damaged, 74 not written",
+        "0 done, 1 there is no file, 3 files are left out because they are damaged,\n"
+        "74 not written; with --upload also those of upload",
         _export_arguments,
         _export,
         keeps_files,

@@ -29,6 +29,13 @@ class TargetExists(Exception):
     """Something already exists where the export would be written."""
 
 
+def clean_up_at_signals() -> None:
+    """Makes SIGTERM and SIGHUP raise SystemExit, so that they clean up as Ctrl-C does."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # under nohup the signal stays ignored
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+
+
 @contextmanager
 def target(
     path: Path | None, form: Format, *, force: bool, when_whole: Callable[[], None] = lambda: None
