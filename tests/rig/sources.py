@@ -7,6 +7,7 @@ from pathlib import Path
 import cucmctl
 import cucmd
 import cucmlab
+import cucmmask
 import cucmtrio
 
 DAEMON = Path(cucmd.__file__).parent
@@ -14,7 +15,8 @@ LAB = Path(cucmlab.__file__).parent
 CLIENT = Path(cucmctl.__file__).parent
 TRIO_CLIENT = Path(cucmtrio.__file__).parent
 WEB = CLIENT.parent / "cucmweb"
-ALL = (DAEMON, LAB, CLIENT, TRIO_CLIENT, WEB)
+MASK = Path(cucmmask.__file__).parent
+ALL = (DAEMON, LAB, CLIENT, TRIO_CLIENT, WEB, MASK)
 # The parts of the daemon that know asyncio.
 OF_ASYNCIO = {"ssh", "receiver"}
 

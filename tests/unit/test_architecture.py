@@ -19,6 +19,7 @@ from rig.sources import (
     CLIENT,
     DAEMON,
     LAB,
+    MASK,
     OF_ASYNCIO,
     TRIO_CLIENT,
     WEB,
@@ -227,6 +228,11 @@ def test_client_does_not_import_cucmtrio() -> None:
     assert [file for file in files_of(CLIENT) if "cucmtrio" in roots(file)] == []
 
 
+def test_mask_needs_only_python() -> None:
+    for file in files_of(MASK):
+        assert roots(file) <= (sys.stdlib_module_names | {"cucmmask"}) - NO_IO, file
+
+
 def test_only_demos_load_the_lab() -> None:
     files = [file for folder in ALL if folder != LAB for file in files_of(folder)]
     loads = {file for file in files if "cucmlab" in roots(file)}
@@ -241,7 +247,7 @@ def test_lab_imports_little_of_daemon(file: Path) -> None:
 
 
 def test_daemon_imports_no_client() -> None:
-    clients = {folder.name for folder in (CLIENT, TRIO_CLIENT, WEB)}
+    clients = {folder.name for folder in (CLIENT, TRIO_CLIENT, WEB, MASK)}
     assert [file for file in files_of(DAEMON) if roots(file) & clients] == []
 
 

@@ -1,0 +1,11 @@
+"""PURE. Masks traces of CUCM so that a call can still be followed.
+
+The same original has the same mask in every line, file, node and job, because masks are computed
+from the original and a key. The text is read twice: first to collect the originals, from the places
+that are marked as a number, a name and so on, and then to mask them there and elsewhere.
+
+    masks.py      original -> mask, of the same length and alphabet
+    places.py     where traces hold what is to be masked, in which disguises
+    originals.py  what was collected
+    text.py       collects the originals of a text, or masks them
+"""

@@ -1,0 +1,110 @@
+"""Keeps what the first pass has found: the originals, and which of them are masked anywhere.
+
+An original is kept in one form: an address dotted or as IPv6, a MAC address as 12 hexadecimal
+digits in lower case, a number as its digits, everything else as it was written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
+
+from cucmmask.places import LEAST_DIGITS, LEAST_LETTERS, VOCABULARY, Kind
+
+WORD = re.compile(r"[^\W\d_]+")
+PIECE = re.compile(r"[^\W\d_]+|\d+")
+_ATOM = re.compile(r"[^._-]+")
+# The kinds of which vocabulary is masked too: a call can be followed without it.
+EVERY_WORD = (Kind.PARTITION, Kind.CLUSTER, Kind.WORD)
+
+
+class Originals:
+    """Holds the originals by kind, and those that are masked wherever they are found.
+
+    numbers   numbers with enough digits
+    words     words of names with enough letters, in lower case -> their kind
+    wholes    names of several words, in lower case -> their kind
+    phrases   names with blanks that have no word in `words`
+    macs      MAC addresses
+    hex       addresses as 8 hexadecimal digits -> the address, also with reversed bytes
+    """
+
+    def __init__(self, originals: Mapping[Kind, Iterable[str]] | None = None) -> None:
+        self.by_kind: dict[Kind, set[str]] = {kind: set() for kind in Kind}
+        self.numbers: set[str] = set()
+        self.words: dict[str, Kind] = {}
+        self.wholes: dict[str, Kind] = {}
+        self.phrases: dict[str, Kind] = {}
+        self.macs = self.by_kind[Kind.MAC]
+        self.hex: dict[str, bytes] = {}
+        for kind, found in (originals or {}).items():
+            for original in found:
+                self.add(kind, original)
+
+    def add(self, kind: Kind, original: str) -> None:
+        """Adds an original."""
+        known = self.by_kind[kind]
+        if original in known:
+            return
+        known.add(original)
+        if kind == Kind.NUMBER:
+            self._add_number(original)
+        elif kind == Kind.ADDRESS:
+            packed = ip_address(original).packed
+            if len(packed) == 4:
+                self.hex[packed.hex()] = self.hex[packed[::-1].hex()] = packed
+        elif kind != Kind.MAC:
+            self._add_name(kind, original)
+
+    def _add_number(self, digits: str) -> None:
+        if len(digits) >= LEAST_DIGITS:
+            self.numbers.add(digits)
+
+    def _add_name(self, kind: Kind, name: str) -> None:
+        pieces: list[str] = PIECE.findall(name)
+        words = [piece.lower() for piece in pieces if not piece.isdecimal()]
+        secret = [word for word in words if kind == Kind.WORD or word not in VOCABULARY]
+        lasting = [word for word in secret if len(word) >= LEAST_LETTERS or kind == Kind.WORD]
+        if kind != Kind.LABEL:  # a label is a sentence of the user's, with any words
+            for piece in pieces:
+                if piece.isdecimal():
+                    self._add_number(piece)
+            for word in lasting:
+                self.words.setdefault(word, kind)
+        if sum(map(len, words)) < LEAST_LETTERS and kind != Kind.WORD:
+            return
+        if not secret and (kind not in EVERY_WORD or len(pieces) < 2):
+            return
+        if " " in name:
+            if not lasting or kind == Kind.LABEL:
+                self.phrases.setdefault(name, kind)
+        elif len(pieces) > 1:
+            self.wholes.setdefault(name.lower(), kind)
+
+    def update(self, other: Originals) -> None:
+        """Adds all originals of another one."""
+        for kind, originals in other.by_kind.items():
+            for original in originals:
+                self.add(kind, original)
+
+    def wholes_in(self, run: str) -> list[tuple[int, int, Kind]]:
+        """Finds whole names in a run of words that are joined by `.`, `-` or `_`.
+
+        Returns (start, end, kind) of each. The longest name at a place is found.
+        """
+        small = run.lower()
+        if small in self.wholes:
+            return [(0, len(run), self.wholes[small])]
+        atoms = [match.span() for match in _ATOM.finditer(small)]
+        found: list[tuple[int, int, Kind]] = []
+        first = 0
+        while first < len(atoms):
+            for last in range(min(len(atoms), first + 12) - 1, first - 1, -1):
+                start, end = atoms[first][0], atoms[last][1]
+                if kind := self.wholes.get(small[start:end]):
+                    found.append((start, end, kind))
+                    first = last
+                    break
+            first += 1
+        return found

@@ -1,0 +1,202 @@
+"""Lists where traces of CUCM hold what is to be masked, and what kind of thing is there.
+
+The places were read in published traces, foremost in Cisco's document 200788, whose author masked
+the dotted addresses by hand and left all other forms of them.
+
+`PARTS` finds places in a word of a line (text without a blank). `SPANS` finds places that contain
+blanks, or are named by words before them.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What is masked. The report counts by kind."""
+
+    ADDRESS = "addresses"
+    MAC = "MAC addresses"
+    NUMBER = "numbers"
+    NAME = "names and users"
+    HOST = "hosts and domains"
+    DEVICE = "device names"
+    PARTITION = "partitions and search spaces"
+    CLUSTER = "cluster ids"
+    WORD = "your own words"
+    LABEL = "labels"
+
+
+# Names with fewer letters, and numbers with fewer digits, are masked only in the places below.
+LEAST_LETTERS = 5
+LEAST_DIGITS = 6
+
+_NUMBERS = """
+    fqcn cn dd digits pattern remdest cnumber dn linedn dialednumber resdevnum postcallsurveydn
+    callingparty calledparty callingpartynumber calledpartynumber pretransformcallingpartynumber
+    pretransformcalledpartynumber originalcallingpartynumber originalcalledpartynumber
+    finalcalledpartynumber lastredirectdn fullyqualifiedcalledpartynumber
+    dialingpattern dialingpatternregularexpression dialingroutepatternregularexpression
+    pretransformdigitstring pretransformpositionalmatchlist collecteddigits unconsumeddigits
+    positionalmatchlist voicemailbox voicemailpilotnumber callednumber callingnumber
+    x-nearendaddr x-farendaddr x-cisco-callback-number x-cisco-number
+    originalcalledparty lastredirectingparty redirectingparty callback mwinumber
+"""
+_NAMES = """
+    userid user username enduser appuser loginuserid agentid alertingname displayname
+    unicodedisplayname callingpartyname calledpartyname callername originalcalledpartyname
+    lastredirectingpartyname callinguserid calleduserid
+"""
+_DEVICES = """
+    devicename devname device name x-nearenddevice x-farenddevice regiona regionb region1 region2
+    region location mrgl mrglname trunkname origdevicename destdevicename devicepool
+    +u.sip!devicename.ccm.cisco.com
+"""
+_PARTITIONS = """
+    pss todfilteredpss partition dialingpartition mprimarypartition css callingsearchspace
+    voicemailcallingsearchspace primarypartition
+    callingpartynumberpartition finalcalledpartynumberpartition
+"""
+_CLUSTERS = "x-nearendclusterid x-farendclusterid clusterid"
+_HOSTS = "hostname nodename host nodeid server servername"
+# The name of a field, in lower case -> the kind of its value.
+FIELDS: dict[str, Kind] = {
+    name: kind
+    for kind, names in (
+        (Kind.NUMBER, _NUMBERS),
+        (Kind.NAME, _NAMES),
+        (Kind.DEVICE, _DEVICES),
+        (Kind.PARTITION, _PARTITIONS),
+        (Kind.CLUSTER, _CLUSTERS),
+        (Kind.HOST, _HOSTS),
+    )
+    for name in names.split()
+}
+
+_HEX = "[0-9a-f]"
+# The names of groups say what `MaskedText` does with a match.
+PARTS = re.compile(
+    rf"""
+    # Cisco-Guid of CUCM: the last group is the address, its bytes reversed, in decimal
+      (?<!\d)\d{{10}}-(?P<guid>\d{{10}})-\d{{10}}-(?P<guid_address>\d{{10}})(?!\d)
+    # CUCM's Call-ID: the last group is the address, its bytes reversed
+    | (?<![0-9a-f-]){_HEX}{{5,8}}-{_HEX}{{6,8}}-{_HEX}{{1,7}}-(?P<call>{_HEX}{{6,8}})(?![0-9a-f-])
+    # the Call-ID of a phone begins with its MAC, and so does its tag
+    | (?<![0-9a-f-])(?P<phone>{_HEX}{{8}}-{_HEX}{{4}}){_HEX}{{4}}-{_HEX}{{8}}-{_HEX}{{8}}(?=@)
+    | (?<![0-9a-f])(?P<tag>{_HEX}{{12}}){_HEX}{{12}}-{_HEX}{{8}}(?![0-9a-f-])
+    # the Session-ID of a phone ends with its MAC
+    | (?<![0-9a-f]){_HEX}{{8}}00105000a000(?P<session>{_HEX}{{12}})(?![0-9a-f])
+    | (?<![A-Za-z0-9])(?i:SEP|ATA|VGC|BAT)(?P<sep>[0-9A-Fa-f]{{12}})(?![0-9A-Za-z])
+    | (?<![0-9A-Fa-f:-])(?P<mac>[0-9A-Fa-f]{{2}}(?P<sign>[:-])[0-9A-Fa-f]{{2}}
+        (?:(?P=sign)[0-9A-Fa-f]{{2}}){{4}}|[0-9A-Fa-f]{{4}}\.[0-9A-Fa-f]{{4}}\.[0-9A-Fa-f]{{4}})
+        (?![0-9A-Fa-f:-])
+    # StationD: 8 digits, or 32 of which an IPv4 address leaves 24 zero
+    | ip(?:v[46])?Addr(?:ess)?:0x(?P<hex>[0-9A-Fa-f]{{32}}|[0-9A-Fa-f]{{8}})(?![0-9A-Fa-f])
+    | IpAddr=(?P<reversed>[0-9a-f]{{7,8}})(?![0-9a-f])
+    | (?<![0-9.A-Za-z_])(?P<dotted>\d{{1,3}}\.\d{{1,3}}\.\d{{1,3}}\.\d{{1,3}})(?!\.?\d|[A-Za-z])
+    | (?<![0-9A-Za-z:.])(?P<colons>[0-9A-Fa-f]{{0,4}}:(?:[0-9A-Fa-f]{{0,4}}:){{1,6}}
+        (?:\d{{1,3}}(?:\.\d{{1,3}}){{3}}|[0-9A-Fa-f]{{0,4}}))(?![0-9A-Za-z:])
+    | (?i:(?<!\w)(?:sips?|tel|h323):)(?P<user>[^@:<>"\s/]++)(?=@|:[^@:]*@)
+    | (?i:(?<!\w)tel:)(?P<tel>[^@:<>"\s/]+)
+    | (?<![\w.+-])(?P<mail>[\w+][\w.+-]*+)(?=@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{{2,}})
+    | (?i:@|(?<!\w)sips?:)(?P<host>(?!\d+\.\d+\.\d+\.\d+(?![\w.-]))[A-Za-z0-9][\w-]*(?:\.[\w-]+)*)
+    # devices of Jabber are named after their users; CSF and the like stay
+    | (?<![A-Za-z0-9])(?:TCT|BOT|CSF|TAB)(?!LES?\b|LET|H\b|TOM)(?P<of_user>[A-Z0-9][A-Z0-9._-]*)
+    | (?P<field>[A-Za-z+][\w.!-]*+)(?:=|:(?=["\[(]))(?P<value>"[^"]*"?|[^\s"'<>&,;|^]*)
+    | (?P<run>\w++(?:[.-]\w++)*+)
+    """,
+    re.VERBOSE,
+)
+
+
+class Span:
+    """A place that a word alone does not show.
+
+    trigger  a text without which the place is not there; looking for it is fast
+    pattern  its group 1 is what is masked, of this kind
+    """
+
+    def __init__(self, trigger: str, pattern: str, kind: Kind) -> None:
+        self.trigger = trigger
+        self.pattern = re.compile(pattern, re.MULTILINE)
+        self.kind = kind
+
+
+_VALUE = r" ?[:=] ?([^\s,;|]+)"
+SPANS = (
+    Span("sip", r'"([^"\r\n]{1,200})" ?<sips?:', Kind.NAME),
+    Span('ss="', r'ss="([^"\r\n]* [^"\r\n]*)"', Kind.PARTITION),
+    Span("Partition=", r"Partition=([^|\r\n,;\]]* [^|\r\n,;\]]*?)\s*(?:[|,;\]]|$)", Kind.PARTITION),
+    Span("SearchSpace=", r"SearchSpace=([^|\r\n]* [^|\r\n]*?)\s*(?:\||$)", Kind.PARTITION),
+    Span("Name=", r"(?:[yrg]|Display)Name=([^|\r\n,;=]* [^|\r\n,;=]*?)\s*(?:[|,;]|$)", Kind.NAME),
+    Span("UserID", r"UserI[Dd]" + _VALUE, Kind.NAME),
+    Span("User ID", r"User I[Dd]" + _VALUE, Kind.NAME),
+    Span("Node ID", r"Node ID ?: ?([\w.-]+)", Kind.HOST),
+    Span("Cluster ID", r"Cluster ID ?: ?(?!Node)([\w.-]+)", Kind.CLUSTER),
+    Span("HostName", r"HostName" + _VALUE, Kind.HOST),
+    Span("Host Name", r"Host Name" + r" *: *([\w.-]+)", Kind.HOST),
+    Span(" local7 ", r"^[A-Z][a-z]{2} [ \d]\d [\d:]{8} ([\w.-]+) ", Kind.HOST),
+    Span(" local7 ", r" : \d+: ([A-Za-z][\w.-]+)[: ]", Kind.HOST),
+    Span(
+        " DB", r"^\S+ ([\w.-]+) [\w.-]+ (?:Publisher|Subscriber) (?:callmanager|cups) DB", Kind.HOST
+    ),
+    Span(
+        " DB", r"^\S+ [\w.-]+ ([\w.-]+) (?:Publisher|Subscriber) (?:callmanager|cups) DB", Kind.HOST
+    ),
+    Span("estination [", r"Remote Destination \[(\+?\d+)", Kind.NUMBER),
+    Span("remdest ", r"remdest \[?(\+?\d+)", Kind.NUMBER),
+    Span("cnumber =", r"cnumber = (\+?\d+)", Kind.NUMBER),
+    Span("kpButton", r"kpButton[:=] ?([0-9])(?!\d)", Kind.NUMBER),
+    Span("ignal=", r"^Signal= ?([0-9])(?!\d)", Kind.NUMBER),
+    Span("Display=", r"\bDisplay= ?(\+?\d+)", Kind.NUMBER),
+)
+# "myIP: e74610ac (172.16.70.231)": the bytes are reversed.
+REVERSED_ADDRESS = re.compile(r"myIP: ([0-9a-f]{7,8}) \(")
+# Bytes in hexadecimal, and behind two blanks, in a dump, the same bytes as text.
+DUMP_TRIGGER = re.compile(r" [0-9A-Fa-f]{2} [0-9A-Fa-f]{2} [0-9A-Fa-f]{2}(?![0-9A-Fa-f])")
+DUMP = re.compile(
+    r"(?<![0-9A-Fa-f])(?P<bytes>[0-9A-Fa-f]{2}(?: {1,2}[0-9A-Fa-f]{2}){3,}(?![0-9A-Fa-f]))"
+    r"(?: {2,}\|?(?P<text>[!-~][ -~]*))?"
+)
+# What may be between two rows of one dump: an end of line, and where the row begins.
+DUMP_GAP = re.compile(r"[| \t]*\r?\n[ \t]*(?:(?:0x)?[0-9A-Fa-f]{4,8}[: ][ \t]*)?")
+
+# Words that CUCM, SIP and people who name partitions use. Outside of the places above they stay.
+_WORDS = """
+    about accept access account active address admin administrator agenda agent alert alerting
+    allow allowed analog analysis announcement announcements announcer anonymous answer
+    application applications attendant audio audit authenticated authorization auto
+    autoregistration available backup band basic block blocked bridge broadcast built business
+    busy button call callback called caller calling callmanager cancel center central change
+    channel check cisco client close cluster codec collaboration collect common conf
+    conference conferencing config connect connected connection console contact content
+    control css cucm cupc customer daemon database date default delay deny desktop destination
+    detail device devices dial dialed dialing digit digits direct directory disable disconnect
+    display domain domestic emergency enable enabled encryption endpoint enterprise error
+    event events example expires extended extension external failed failure false feature
+    filter final first fixed forward forwarded from gateway gateways general global globalized
+    group guest h323 hardphone held help hold home hosted hotline hub hunt inbound incoming
+    info information install intercluster intercom interface internal international internet
+    invalid invite jabber join label learned length level limit line lines link list local
+    localhost location login logout long lookup loopback mailbox main manager manual master
+    match media meeting member message messages messaging method mgcp mobile mobility mode
+    model module monitor multi music name national network night node none normal notify null
+    number numbers office offline online open operator options order outbound outgoing outside
+    page pager paging park parked partition partitions party password pattern phantom phone
+    phones pickup pilot place plan pool port presence primary private process profile protocol
+    proxy pstn public publish publisher queue reason received reception recorder recording
+    redirect refer region register registered registration reject rejected release remote
+    reply request reserved reset resource response restricted result return rg ring ringing rl
+    route router routing sccp screen search secondary secure security server service services
+    session setup shared shift short silence simple single sip socket softphone source special
+    specific speed standalone standalonecluster standard standby start started state station
+    status stop stream subscribe subscriber subscribers supported switch system telephone
+    telephony terminal test testing timeout timer toll trace trans transcoder transfer
+    translation transport trk true trunk trunks type unavailable undefined unified unknown
+    unregistered unrestricted update upgrade uri user users utils value vendor version video
+    virtual voice voicemail waiting warning world zone
+"""
+VOCABULARY = frozenset(_WORDS.split())
+# Domains that are no secret, and in which everything is part of a protocol.
+PUBLIC_DOMAINS = ("cisco.com", "w3.org", "ietf.org", "oasis-open.org", "webex.com", "localdomain")

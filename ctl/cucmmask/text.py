@@ -1,0 +1,519 @@
+"""Reads text of traces: collects the originals, and replaces them by their masks.
+
+The text is cut into words at blanks and a few signs. The same word always gives the same result, so
+each is worked on once, and the result is remembered; most words of a trace are repetitions. What a
+word alone does not show (names with blanks, hex dumps) is looked for before the text is cut.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Protocol
+
+from cucmmask.originals import EVERY_WORD, PIECE, WORD, Originals
+from cucmmask.places import (
+    DUMP,
+    DUMP_GAP,
+    DUMP_TRIGGER,
+    FIELDS,
+    PARTS,
+    PUBLIC_DOMAINS,
+    REVERSED_ADDRESS,
+    SPANS,
+    VOCABULARY,
+    Kind,
+)
+
+# The beginning of a line in SDL traces changes with each line, and holds only a number and a time.
+# Signs and blanks behind a word are taken with it, so that there are fewer parts to look up.
+_CUT = re.compile(
+    r"(?:\d{8}\.\d{3} \|\d\d:\d\d:\d\d\.\d{3} \||[^ \t\r\n,;|^]+)[ \t\r\n,;|^]*|[ \t\r\n,;|^]+"
+)
+# Words of these signs only are not worth a closer look: times, counters, and numbers that may be
+# anything. Numbers with six digits may be known, and addresses have three dots.
+_HARMLESS = re.compile(
+    r"(?:\d{8}\.\d{3} \|\d\d:\d\d:\d\d\.\d{3} |\d\d?:\d\d:\d\d(?:\.\d+)?|\W+|\d{1,5}(?:\.\d{1,5})?)"
+    r"[ \t\r\n,;|^]*+"
+)
+_REMEMBERED = 200_000
+_NUMBER = re.compile(r"[()\[\]\\^?.,+*#XxTtPpABCDabcd!\d-]*\d[()\[\]\\^?.,+*#XxTtPp!\d-]*")
+_GUID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32}")
+_OF_MAC = re.compile(r"(?i)((?:SEP|ATA|VGC|BAT)?)([0-9a-f]{12})")
+_OF_USER = re.compile(r"((?i:TCT|BOT|CSF|TAB))([A-Za-z0-9._-]+)")
+_DIGITS_IN_DUMP = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}|\d{3,}")
+_WORD_IN_DUMP = re.compile(rb"[A-Za-z\x80-\xff]{3,}")
+
+
+class Replaces(Protocol):
+    """What `Masks` does, and `Unmasks` reverses."""
+
+    number: Callable[[str], str]
+    address: Callable[[bytes], bytes]
+    mac: Callable[[str], str]
+    name: Callable[[str], str]
+
+
+class _Memo(dict[str, str]):
+    """Remembers the result for each word."""
+
+    def __init__(self, work: Callable[[str], str]) -> None:
+        self._work = work
+
+    def __missing__(self, word: str) -> str:
+        if _HARMLESS.fullmatch(word):
+            return word
+        result = self[word] = self._work(word)
+        return result
+
+
+class Text:
+    """Masks text, or collects its originals.
+
+    masks    makes the masks
+    known    the originals; None if they are still to be collected
+    own      words of the user's, which are masked even as parts of words
+    blank    replaces originals by NUL characters instead of masks, to see what is left
+    """
+
+    def __init__(
+        self,
+        masks: Replaces,
+        known: Originals | None = None,
+        *,
+        own: Iterable[str] = (),
+        blank: bool = False,
+    ) -> None:
+        self.found = Originals()
+        self._known = known
+        self._masks = masks
+        self._blank = blank
+        self._memo = _Memo(self._word)
+        self._seen: set[str] = set()
+        self._own = sorted(own, key=len, reverse=True)
+        joined = "|".join(re.escape(word) for word in self._own if word.isalnum())
+        self._own_in_word = re.compile(joined, re.IGNORECASE) if joined else None
+        if known is None:
+            for word in self._own:
+                self.found.add(Kind.WORD, word)
+
+    def mask(self, text: str) -> str:
+        """Returns the text with masks. Text that belongs together, as a hex dump, must be whole."""
+        memo = self._memo
+        if len(memo) > _REMEMBERED:
+            memo.clear()
+        parts: list[str] = []
+        position = 0
+        for start, end, replacement in self._spans(text):
+            if start < position:
+                continue
+            parts += map(memo.__getitem__, _CUT.findall(text, position, start))
+            parts.append(replacement())
+            position = end
+        parts += map(memo.__getitem__, _CUT.findall(text, position))
+        return "".join(parts)
+
+    def collect(self, text: str) -> None:
+        """Adds the originals in the text to `found`."""
+        seen = self._seen
+        if len(seen) > _REMEMBERED:
+            seen.clear()
+        words: set[str] = set()
+        position = 0
+        for start, end, replacement in self._spans(text):
+            if start >= position:
+                words.update(_CUT.findall(text, position, start))
+                replacement()
+                position = end
+        words.update(_CUT.findall(text, position))
+        words -= seen
+        seen |= words
+        for word in words:
+            if not _HARMLESS.fullmatch(word):
+                self._word(word)
+
+    # places with blanks
+
+    def _spans(self, text: str) -> list[tuple[int, int, Callable[[], str]]]:
+        """Finds the places that a word alone does not show: (start, end, what replaces it)."""
+        found: list[tuple[int, int, Callable[[], str]]] = []
+        for span in SPANS:
+            if span.trigger in text:
+                found += (
+                    (*match.span(1), partial(self._field, span.kind, match[1]))
+                    for match in span.pattern.finditer(text)
+                )
+        if "myIP: " in text:
+            found += (
+                (*match.span(1), partial(self._reversed, match[1]))
+                for match in REVERSED_ADDRESS.finditer(text)
+            )
+        if DUMP_TRIGGER.search(text):
+            found += self._dumps(text)
+        for phrase, kind in self._phrases():
+            start = text.find(phrase)
+            while start >= 0:
+                end = start + len(phrase)
+                found.append((start, end, partial(self._field, kind, phrase)))
+                start = text.find(phrase, end)
+        found.sort(key=lambda place: (place[0], -place[1]))
+        return found
+
+    def _phrases(self) -> Iterator[tuple[str, Kind]]:
+        if self._known is not None:
+            yield from self._known.phrases.items()
+        for word in self._own:
+            if not word.isalnum():
+                yield word, Kind.WORD
+
+    # words
+
+    def _word(self, word: str) -> str:
+        parts: list[str] = []
+        position = 0
+        while match := PARTS.search(word, position):
+            parts.append(word[position : match.start()])
+            group = match.lastgroup
+            assert group is not None
+            start, end = match.span(group)
+            parts.append(word[match.start() : start])
+            if group == "value":
+                kind = FIELDS.get(match["field"].lower())
+                if kind is None:
+                    position = start
+                    continue
+                parts.append(self._field(kind, match["value"]))
+            else:
+                work: Callable[[str], str] = getattr(self, f"_{group}")
+                if group == "guid_address" and match["guid"] != "0000065536":
+                    work = self._other_guid
+                parts.append(work(match[group]))
+            parts.append(word[end : match.end()])
+            position = match.end()
+        parts.append(word[position:])
+        return "".join(parts)
+
+    def _field(self, kind: Kind, value: str) -> str:
+        """Masks the value of a field, which may be quoted, or a list."""
+        inner = value.strip("\"'").rstrip(".:")
+        if inner in ("", "[]", "()", "(null)", "NULL", "null"):
+            return value
+        if inner[0] + inner[-1] in ("[]", "()") and "-" not in inner[:3]:  # no range of a pattern
+            inner = inner[1:-1]
+        start = value.index(inner)
+        if kind == Kind.NUMBER:
+            masked = self._party(inner)
+        elif kind == Kind.PARTITION:
+            masked = ":".join(self._named(kind, one) for one in inner.split(":"))
+        elif kind == Kind.HOST:
+            masked = self._host(inner)
+        else:
+            masked = self._named(kind, inner)
+        return value[:start] + masked + value[start + len(inner) :]
+
+    def _party(self, party: str) -> str:
+        """Masks what stands for a party of a call: a number, a pattern, a URI or a user."""
+        user, at, host = party.partition("@")
+        if at:
+            return self._party(user) + at + self._host(host)
+        if _GUID.fullmatch(party):
+            return party
+        if not _NUMBER.fullmatch(party):
+            return self._named(Kind.NAME, party)
+        return self._number(party)
+
+    def _number(self, number: str) -> str:
+        digits = re.sub(r"\[[^\]]*\]?|\D", "", number)
+        if not digits:
+            return number
+        return self._put(Kind.NUMBER, digits, number, self._masks.number)
+
+    def _named(self, kind: Kind, name: str) -> str:
+        """Masks the name of a person, a device, a partition and so on."""
+        if not name or _GUID.fullmatch(name):
+            return name
+        if match := _OF_MAC.fullmatch(name):
+            return match[1] + self._mac(match[2])
+        if kind in (Kind.DEVICE, Kind.NAME) and (match := _OF_USER.fullmatch(name)):
+            return match[1] + self._named(Kind.NAME, match[2])
+        if kind == Kind.DEVICE and _is_address(name):
+            return self._dotted(name)
+        words = [word.lower() for word in WORD.findall(name)]
+        if kind not in EVERY_WORD and VOCABULARY.issuperset(words):  # a number, or nobody's name
+            return PIECE.sub(self._vocabulary_or_number, name)
+        return self._put(kind, name.rstrip(")]"), name, lambda text: self._name(kind, text))
+
+    def _vocabulary_or_number(self, match: re.Match[str]) -> str:
+        return self._number(match[0]) if match[0].isdecimal() else match[0]
+
+    def _name(self, kind: Kind, name: str) -> str:
+        if kind in EVERY_WORD:
+            return self._masks.name(name)
+        return PIECE.sub(self._mask_piece, name)
+
+    def _mask_piece(self, match: re.Match[str]) -> str:
+        return match[0] if match[0].lower() in VOCABULARY else self._masks.name(match[0])
+
+    def _host(self, host: str) -> str:
+        """Masks a host name. The last label of several stays, for it is `com` or the like."""
+        name, colon, port = host.partition(":")
+        if _is_address(host):
+            return self._dotted(host) if "." in host else self._colons(host)
+        if _is_address(name):
+            return self._dotted(name) + colon + port
+        small = name.lower()
+        if small.endswith(PUBLIC_DOMAINS) or _GUID.fullmatch(name):
+            return host
+        labels, dot, last = name.rpartition(".")
+        if not dot:
+            return self._named(Kind.HOST, name) + colon + port
+        if self._known is None:
+            first, _, domain = name.partition(".")
+            self._named(Kind.HOST, first)
+            if "." in domain:
+                self._named(Kind.HOST, domain.rpartition(".")[0])
+                self.found.add(Kind.HOST, domain)
+        return (
+            self._put(Kind.HOST, name, labels, lambda text: self._name(Kind.HOST, text))
+            + dot
+            + last
+            + colon
+            + port
+        )
+
+    _user = _tel = _party
+
+    def _mail(self, user: str) -> str:
+        if re.fullmatch(r"[0-9a-fA-F]+(?:-[0-9a-fA-F]+)+", user):  # of a Call-ID
+            return user
+        return self._named(Kind.NAME, user)
+
+    def _of_user(self, user: str) -> str:
+        return self._named(Kind.NAME, user)
+
+    # addresses
+
+    def _address(self, packed: bytes) -> bytes:
+        original = str(ip_address(packed))
+        masked = self._masks.address(packed)
+        if masked == packed:
+            return packed
+        if self._known is None:
+            self.found.add(Kind.ADDRESS, original)
+        return masked
+
+    def _dotted(self, address: str) -> str:
+        try:
+            packed = IPv4Address(address).packed
+        except ValueError:
+            return address
+        return self._shown(packed, address, lambda masked: str(IPv4Address(masked)))
+
+    def _colons(self, address: str) -> str:
+        try:
+            ip = IPv6Address(address)
+        except ValueError:
+            return self._run(address) if self._known is not None else address
+        if "." in address:
+            head, _, dotted = address.rpartition(":")
+            return f"{head}:{self._dotted(dotted)}"
+
+        def shown(masked: bytes) -> str:
+            groups = IPv6Address(masked).exploded.split(":")
+            front, gap, back = address.partition("::")
+            before, after = front.split(":"), back.split(":") if back else []
+            left = (
+                new[-len(old) :] if old else "" for new, old in zip(groups, before, strict=False)
+            )
+            right = (
+                new[-len(old) :] for new, old in zip(groups[8 - len(after) :], after, strict=True)
+            )
+            return ":".join(left) + gap + ":".join(right)
+
+        text = self._shown(ip.packed, address, shown)
+        return text.upper() if address != address.lower() else text
+
+    def _shown(self, packed: bytes, text: str, show: Callable[[bytes], str]) -> str:
+        masked = self._address(packed)
+        if masked == packed:
+            return text
+        return "\0" * len(text) if self._blank else show(masked)
+
+    def _hex(self, digits: str) -> str:
+        if len(digits) == 32 and digits[8:].strip("0"):
+            return self._shown(
+                bytes.fromhex(digits), digits, lambda masked: _like(masked.hex(), digits)
+            )
+        first = digits[:8]
+        masked = self._shown(
+            bytes.fromhex(first), first, lambda masked: _like(masked.hex(), digits)
+        )
+        return masked + digits[8:]
+
+    def _reversed(self, digits: str) -> str:
+        packed = bytes.fromhex(digits.zfill(8))[::-1]
+        return self._shown(packed, digits, lambda masked: masked[::-1].hex()[8 - len(digits) :])
+
+    _call = _reversed
+
+    def _guid_address(self, decimal: str) -> str:
+        if int(decimal) >> 32:
+            return decimal
+        packed = int(decimal).to_bytes(4, "little")
+        return self._shown(
+            packed, decimal, lambda masked: f"{int.from_bytes(masked, 'little'):010}"
+        )
+
+    def _other_guid(self, decimal: str) -> str:
+        """Masks the last group of a GUID that CUCM has not made, if it is a known address."""
+        known = self._known
+        if known is not None and not int(decimal) >> 32 and f"{int(decimal):08x}" in known.hex:
+            return self._guid_address(decimal)
+        return decimal
+
+    def _mac(self, text: str) -> str:
+        """Masks a MAC address, in which there may be signs between the digits."""
+        digits = re.sub("[^0-9A-Fa-f]", "", text)
+        if not digits.strip("0"):
+            return text
+        if self._known is None:
+            self.found.add(Kind.MAC, digits.lower())
+            return text
+        if self._blank:
+            return "\0" * len(text)
+        masked = iter(_like(self._masks.mac(digits.lower()), text))
+        return "".join(next(masked) if sign.isalnum() else sign for sign in text)
+
+    _phone = _tag = _session = _sep = _mac
+
+    # all other text
+
+    def _run(self, run: str) -> str:
+        """Masks what is known in a run of words, wherever that stands."""
+        known = self._known
+        if known is None:
+            return run
+        parts: list[str] = []
+        position = 0
+        for start, end, kind in known.wholes_in(run):
+            whole = run[start:end]
+            masked = self._host(whole) if kind == Kind.HOST else self._named(kind, whole)
+            parts += [self._pieces(run[position:start]), masked]
+            position = end
+        return "".join([*parts, self._pieces(run[position:])])
+
+    def _pieces(self, text: str) -> str:
+        known = self._known
+        assert known is not None
+        if len(text) >= 8 and (known.macs or known.hex):
+            text = re.sub("[0-9A-Fa-f]{8,}", self._hexadecimal, text)
+        if self._own_in_word:
+            text = self._own_in_word.sub(
+                lambda match: self._put(Kind.WORD, match[0], match[0], self._masks.name), text
+            )
+        return PIECE.sub(self._piece, text)
+
+    def _piece(self, match: re.Match[str]) -> str:
+        known, piece = self._known, match[0]
+        assert known is not None
+        if piece.isdecimal():
+            if piece in known.numbers:
+                return self._put(Kind.NUMBER, piece, piece, self._masks.number)
+        elif kind := known.words.get(piece.lower()):
+            return self._put(kind, piece, piece, self._masks.name)
+        return piece
+
+    def _hexadecimal(self, match: re.Match[str]) -> str:
+        known, digits = self._known, match[0].lower()
+        assert known is not None
+        if len(digits) == 8 and digits in known.hex:
+            packed = bytes.fromhex(digits)
+            reverse = known.hex[digits] != packed
+            return self._reversed(match[0]) if reverse else self._hex(match[0])
+        for start in (0, len(digits) - 12):
+            if digits[start : start + 12] in known.macs:
+                text = match[0]
+                return text[:start] + self._mac(text[start : start + 12]) + text[start + 12 :]
+        return match[0]
+
+    def _put(self, kind: Kind, original: str, text: str, mask: Callable[[str], str]) -> str:
+        if self._known is None:
+            self.found.add(kind, original)
+            return text
+        if self._blank:
+            return re.sub(r"[^\W_]", "\0", text)
+        return mask(text)
+
+    # hex dumps
+
+    def _dumps(self, text: str) -> Iterator[tuple[int, int, Callable[[], str]]]:
+        """Finds dumps. The rows of one dump are read as one, because values go on in the next."""
+        rows: list[re.Match[str]] = []
+        for match in DUMP.finditer(text):
+            if rows and not DUMP_GAP.fullmatch(text, rows[-1].end(), match.start()):
+                yield from self._masked_rows(rows)
+                rows = []
+            rows.append(match)
+        yield from self._masked_rows(rows)
+
+    def _masked_rows(
+        self, rows: list[re.Match[str]]
+    ) -> Iterator[tuple[int, int, Callable[[], str]]]:
+        contents = [bytes.fromhex(row["bytes"]) for row in rows]
+        before = b"".join(contents)
+        after = self._mask_bytes(before)
+        if after == before:
+            return
+        position = 0
+        for row, content in zip(rows, contents, strict=True):
+            masked = after[position : position + len(content)]
+            position += len(content)
+            if masked == content:
+                continue
+            digits = iter(_like(masked.hex(), row["bytes"]))
+            new = "".join(sign if sign == " " else next(digits) for sign in row["bytes"])
+            yield (*row.span("bytes"), lambda new=new: new)  # type: ignore[misc]
+            shown = row["text"] or ""
+            if len(shown.rstrip("| \t")) and len(content) <= len(shown):
+                column = "".join(
+                    chr(now) if was != now else sign
+                    for was, now, sign in zip(content, masked, shown, strict=False)
+                )
+                start = row.start("text")
+                yield start, start + len(column), lambda column=column: column  # type: ignore[misc]
+
+    def _mask_bytes(self, content: bytes) -> bytes:
+        """Masks digits and known names in bytes, and known addresses of four bytes."""
+
+        def digits(match: re.Match[bytes]) -> bytes:
+            return self._number(match[0].decode()).encode()
+
+        def word(match: re.Match[bytes]) -> bytes:
+            return self._run(match[0].decode("utf-8", "surrogateescape")).encode(
+                "utf-8", "surrogateescape"
+            )
+
+        content = _WORD_IN_DUMP.sub(word, _DIGITS_IN_DUMP.sub(digits, content))
+        for form, packed in self._known.hex.items() if self._known is not None else ():
+            raw = bytes.fromhex(form)
+            if raw in content:
+                masked = self._address(packed)
+                if self._blank:
+                    masked = b"\0\0\0\0"
+                content = content.replace(raw, masked if raw == packed else masked[::-1])
+        return content
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _like(digits: str, text: str) -> str:
+    """Returns hexadecimal digits in the case of `text`."""
+    return digits.upper() if text.upper() == text and text.lower() != text else digits

@@ -1,0 +1,233 @@
+"""The forms in which an original hides in traces of CUCM.
+
+Cisco's document 200788 was masked by hand, and still contains the real address in each of the first
+forms. Everything else in these lines is invented.
+"""
+
+from ipaddress import IPv4Address
+
+import pytest
+
+from cucmmask.masks import Masks
+from cucmmask.originals import Originals
+from cucmmask.places import Kind
+from cucmmask.text import Text
+
+MASKS = Masks(b"a key of the company")
+# The node and the phone of all lines.
+NODE = "14.48.32.90"
+NODE_MASK = str(IPv4Address(MASKS.address(IPv4Address(NODE).packed)))
+MAC, MAC_MASK = "38ed18552a12", MASKS.mac("38ed18552a12")
+NUMBER, NUMBER_MASK = "9110001", MASKS.number("9110001")
+EXTENSION, EXTENSION_MASK = "1000", MASKS.number("1000")
+DUMPED = MASKS.number("2006")
+HEX = bytes(map(int, NODE_MASK.split("."))).hex()
+REVERSED = bytes.fromhex(HEX)[::-1].hex()
+
+
+def mask(text: str) -> str:
+    """Masks a text of which only itself is known."""
+    collected = Text(MASKS)
+    collected.collect(text)
+    return Text(MASKS, collected.found).mask(text)
+
+
+@pytest.mark.parametrize(
+    ("before", "original", "mask_of_it", "after"),
+    [
+        # a node's address
+        ("HostIPAddress: ", NODE, NODE_MASK, ", AppStartTime"),
+        ("HostIPAddress: ::ffff:", NODE, NODE_MASK, ", AppStartTime"),
+        ("myIP: IpAddr.type:0 ipv4Addr:0x", "0e30205a", HEX, "(0.0.0.0)"),
+        ("ipAddr:0x", "0e30205a", HEX, "000000000000000000000000 Port=17996"),
+        ("Call-ID: abbb8e00-4291f775-204c-", "5a20300e", REVERSED, "@localhost"),
+        ("Join: abbb8e00-4291f775-100267-", "5a20300e", REVERSED, "@localhost;from-tag=1"),
+        (
+            "Cisco-Guid: 2881195520-0000065536-0000000011-",
+            "1512058894",
+            f"{int(REVERSED, 16):010}",
+            "",
+        ),
+        ("tcpHandle=0x5138d98 myIP: ", "5a20300e", REVERSED, " (host)"),
+        ("sapi= 0 IpAddr=", "5a20300e", REVERSED, " IpPort=47110"),
+        ("MediaAck ipv4=", NODE, NODE_MASK, ":5060 dscp"),
+        ("|2,100,14,8384.91^", NODE, NODE_MASK, "^* |[R:N-H:0]"),
+        ("o=CiscoSystemsCCM-SIP 73601 1 IN IP4 ", NODE, NODE_MASK, ""),
+        ("UDP message to ", NODE, NODE_MASK, ":[5060]:"),
+        # a phone's MAC
+        ("|2,100,14,8384.91^*^SEP", MAC.upper(), MAC_MASK.upper(), " |"),
+        ("x-nearenddevice=sep", MAC, MAC_MASK, ";x-refci=1"),
+        ("Session-ID: 1001532000105000a000", MAC, MAC_MASK, ";remote=0"),
+        (
+            "Call-ID: ",
+            "38ed1855-2a12",
+            f"{MAC_MASK[:8]}-{MAC_MASK[8:]}",
+            "0006-78c34baf-1b81d864@localhost",
+        ),
+        ("tag=", MAC, MAC_MASK, "296c00ff41e8-5fb7856e"),
+        ('devicename.ccm.cisco.com="SEP', MAC.upper(), MAC_MASK.upper(), '"'),
+        ("arp ", "38:ed:18:55:2a:12", bytes.fromhex(MAC_MASK).hex(":"), ""),
+        # a number
+        ('match(pi="2", fqcn="', NUMBER, NUMBER_MASK, '", plv="5"'),
+        ('cn="', EXTENSION, EXTENSION_MASK, '",plv="5"'),
+        ('fqcn="', "+14085251000", MASKS.number("+14085251000"), '", cn="'),
+        ('dd="', "3", MASKS.number("3"), '",dac="0"'),
+        ('dd="', "33", MASKS.number("33"), '",dac="0"'),
+        ('dd="', "333", MASKS.number("333"), '",dac="0"'),
+        ("|CallingPartyNumber=", EXTENSION, EXTENSION_MASK, ""),
+        ("||PretransformCallingPartyNumber=", EXTENSION, EXTENSION_MASK, ""),
+        ("|DialingPattern=", EXTENSION, EXTENSION_MASK, ""),
+        ("|DialingPatternRegularExpression=(", NUMBER, NUMBER_MASK, ")"),
+        ("Partition=[] Pattern=[", EXTENSION, EXTENSION_MASK, "] Where=[]"),
+        ("Matching Legacy Numeric, digits=", EXTENSION, EXTENSION_MASK, ""),
+        ("getDaRes - Remote Destination [", EXTENSION, EXTENSION_MASK, "] isURI[0]"),
+        ("INVITE sip:", EXTENSION, EXTENSION_MASK, "@localhost;user=phone SIP/2.0"),
+        ("From: <sip:+", NUMBER, NUMBER_MASK, "@localhost>;tag=1"),
+        ("tel:+", NUMBER, NUMBER_MASK, ";phone-context=x"),
+        ("x-refci=1;x-nearendaddr=", EXTENSION, EXTENSION_MASK, ";x-farend"),
+        ("x-cisco-callback-number=", EXTENSION, EXTENSION_MASK, ">;party=calling"),
+        ("KeypadButtonMessageID kpButton: ", "3", MASKS.number("3"), ""),
+        # a name
+        (
+            'From: "',
+            "10048 - Doe, Jane",
+            MASKS.name("10048 - Doe, Jane"),
+            '" <sip:localhost>;tag=1',
+        ),
+        ("CallingPartyName=", "John Smith", MASKS.name("John Smith"), ", CallingParty=, "),
+        ("DeviceName=TCT", "JDOE", MASKS.name("JDOE"), ": Pid=1,100"),
+        ("|1,100,14,1.2^*^CSF", "JDOE", MASKS.name("JDOE"), " |[R:N-H:0]"),
+        ("|DialingPartition=", "Acme-Berlin-PT", MASKS.name("Acme-Berlin-PT"), ""),
+        ("|DialingPartition=", "Acme Berlin PT", MASKS.name("Acme Berlin PT"), ""),
+        ('pss="', "Acme PT:INTERNAL_PT", MASKS.name("Acme PT:INTERNAL_PT"), '", Tod'),
+        ("x-nearendclusterid=", "AcmeCUCM10-5", MASKS.name("AcmeCUCM10-5"), ";x-n"),
+        ("AuditLog UserID : ", "jdoe", MASKS.name("jdoe"), "  ClientAddress : "),
+        ("HostName: ", "UCM15-HQ-PUB", MASKS.name("UCM15-HQ-PUB"), ", HostIPAddress"),
+        ("To: <sip:", "ucm.acme.example", MASKS.name("ucm.acme") + ".example", ":5060>"),
+        # a hex dump
+        ("05 ", "32 30 30 36  .2006", f"{DUMPED.encode().hex(' ')}  .{DUMPED}", ""),
+    ],
+)
+def test_disguise(before: str, original: str, mask_of_it: str, after: str) -> None:
+    assert mask(before + original + after) == before + mask_of_it + after
+
+
+def test_mail_address() -> None:
+    user, host = MASKS.name("jane.doe"), MASKS.name("acme")
+    assert mask("mail to jane.doe@acme.example.") == f"mail to {user}@{host}.example."
+
+
+def test_known_number_is_found_anywhere() -> None:
+    text = f'dd="{NUMBER}"\ncan\'t find remdest {NUMBER} in map [{NUMBER}] x{NUMBER}y'
+    assert NUMBER not in mask(text)
+
+
+def test_short_number_stays_where_unmarked() -> None:
+    assert (
+        mask('cn="5060"\non port 5060 index 32')
+        == f'cn="{MASKS.number("5060")}"\non port 5060 index 32'
+    )
+
+
+def test_known_name_is_found_anywhere() -> None:
+    text = 'From: "Mary Miller" <sip:1@localhost>\nuser MILLER of miller-phone'
+    assert "miller" not in mask(text).lower()
+
+
+def test_short_name_stays_where_unmarked() -> None:
+    assert mask('From: "Al Doe" <sip:1@localhost>\ndoe').endswith("\ndoe")
+
+
+def test_name_of_short_words_is_found_as_whole() -> None:
+    text = 'From: "Ann Poe" <sip:1@localhost>\ncall of Ann Poe from EM-FI-PT\npss="EM-FI-PT"'
+    masked = mask(text)
+    assert "Ann Poe" not in masked
+    assert "EM-FI-PT" not in masked
+
+
+def test_known_mac_is_found_in_other_ids() -> None:
+    text = f"SEP{MAC.upper()}\n8e677fcde88ae06fd8ee{MAC}"
+    assert MAC not in mask(text)
+
+
+def test_known_address_is_found_as_hex() -> None:
+    text = f"{NODE}\naddress 5a20300e and 0e30205a"
+    assert mask(text) == f"{NODE_MASK}\naddress {REVERSED} and {HEX}"
+
+
+def test_number_goes_on_in_next_row_of_dump() -> None:
+    text = "0000: 6c 06 00 81 39 31 31  l...911\n0010: 30 30 30 31 70 00 00  0001p..\n"
+    digits = NUMBER_MASK.encode()
+    rows = digits[:3].hex(" "), digits[3:].hex(" ")
+    assert mask(text) == (
+        f"0000: 6c 06 00 81 {rows[0]}  l...{NUMBER_MASK[:3]}\n"
+        f"0010: {rows[1]} 70 00 00  {NUMBER_MASK[3:]}p..\n"
+    )
+
+
+def test_dump_without_text_is_masked() -> None:
+    masked = mask("IsdnMsgData2= 08 02 00 4A 6C 06 00 81 32 30 30 36 70")
+    assert (
+        masked
+        == f"IsdnMsgData2= 08 02 00 4A 6C 06 00 81 {MASKS.number('2006').encode().hex(' ')} 70"
+    )
+
+
+def test_own_word_is_found_within_words() -> None:
+    own = ("Acme",)
+    text = "AcmeTrunk-1 and xACMEy"
+    collected = Text(MASKS, own=own)
+    collected.collect(text)
+    assert "acme" not in Text(MASKS, collected.found, own=own).mask(text).lower()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "04241138.007 |11:27:41.238 |AppInfo  |Digit analysis: analysis results",
+        "SIPTcp - wait_SdlReadRsp: Incoming message on port 50147 index 32 with 1946 bytes:",
+        "[286938,NET]",
+        "CSeq: 101 INVITE",
+        "a=rtpmap:18 G729/8000",
+        "Allow: INVITE, OPTIONS, INFO, BYE, CANCEL, ACK, PRACK, UPDATE, REFER, SUBSCRIBE, NOTIFY",
+        "Reason: Q.850;cause=47",
+        "SIPBuiltInBridgeControl(1,100,86,15) |SIPStationCdfc(1,100,77,21)",
+        "CI=19301626 NumStream=1 Pid=1,100,76,27",
+        "Via: SIP/2.0/TCP localhost:5060;branch=z9hG4bK32e829c48246",
+        "tag=104952~e650e088-60ba-4195-8387-3dcc0127efdc-19301625",
+        "AppVersion: CUCM Install=15.0.1.12900-234 Build=15.0.1.12900-234 (d3f126)",
+        "Date: Tue, 27 Aug 2019 15:27:42 GMT",
+        'From: "Call Manager" <sip:localhost>',
+        "Call-Info: <urn:x-cisco-remotecc:callinfo>; security= Unknown; gci= 1-2029; isVoip",
+        "Name=1b802aa4-863d-879c-f003-9b6de9a1fae5",
+        "User-Agent: Cisco-CP7861/12.1.1",
+        "SCCP 0.0.0.0 and 255.255.255.0",
+    ],
+)
+def test_what_follows_a_call_stays(line: str) -> None:
+    assert mask(line) == line
+
+
+def test_originals_are_counted_by_kind() -> None:
+    collected = Text(MASKS)
+    collected.collect(
+        f'SEP{MAC.upper()} {NODE} cn="{NUMBER}" Call-ID: a0000000-b0000000-1-5a20300e@localhost'
+    )
+    assert collected.found.by_kind[Kind.ADDRESS] == {NODE}
+    assert collected.found.by_kind[Kind.MAC] == {MAC}
+    assert collected.found.by_kind[Kind.NUMBER] == {NUMBER}
+
+
+def test_blank_shows_only_what_stays() -> None:
+    text = f'{NODE} cn="{NUMBER}" SEP{MAC} cause=47'
+    collected = Text(MASKS)
+    collected.collect(text)
+    left = Text(MASKS, collected.found, blank=True).mask(text).replace("\0", "")
+    assert left == ' cn="" SEP cause=47'
+
+
+def test_originals_of_files_are_joined() -> None:
+    both = Originals({Kind.NUMBER: ["9110001"]})
+    both.update(Originals({Kind.NUMBER: ["9110002"], Kind.NAME: ["Jane Miller"]}))
+    assert both.numbers == {"9110001", "9110002"}
+    assert set(both.words) == {"miller"}
