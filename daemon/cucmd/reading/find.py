@@ -27,7 +27,7 @@ import msgspec
 
 from cucmd.reading.stamps import LineTimes, first_stamp
 from cucmd.reading.traces import BEGINNING, chunks, opened, unpacked_beginning
-from cucmd.reading.unpack import NotWhole, TarMembers, is_tar, unpack
+from cucmd.reading.unpack import CutOff, NotWhole, TarMembers, is_tar, unpack
 from cucmd.worker import frames
 from cucmd.worker.forked import Channel
 from cucmd.worker.frames import NO_TIME, FindIn, FoundLine
@@ -212,7 +212,10 @@ class FileSearch:
                 self._send(NO_TIME, too_long=True, ended=True)
                 return
             except NotWhole as error:
-                self._note_unread(file, str(error))
+                # The node still writes to a file whose name ends in .gzo (vos/NODES.md, section
+                # 5.6). The coverage says until when it has lines.
+                if not (isinstance(error, CutOff) and file.path.endswith(b".gzo")):
+                    self._note_unread(file, str(error))
             except OSError as error:
                 self._note_unread(file, f"cannot be read: {error.strerror}")
             self._searched += 1

@@ -27,6 +27,10 @@ class NotWhole(Exception):
     """
 
 
+class CutOff(NotWhole):
+    """Raised if a file ends before its end, and everything before is good."""
+
+
 def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yields what `unpack` yields, up to the damage if there is any."""
     with suppress(NotWhole):
@@ -79,7 +83,7 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 if not unread and len(piece) < PIECE:
                     break
     if member is not None or half_magic:
-        raise NotWhole("ends before the end of its gzip")
+        raise CutOff("ends before the end of its gzip")
 
 
 class TarMembers:
