@@ -13,7 +13,7 @@
 
 `Client` has the methods `start`, `start_cluster`, `collect`, `run`, `check`, `health`, `capture`,
 `follow`, `discover`, `output`, `stop`, `retry`, `status`, `list`, `list_page`, `label`, `files`,
-`export`, `verify`, `transcript`, `cancel`, `delete`, `prune`, `watch`, `wait`, `clusters`,
+`find`, `export`, `verify`, `transcript`, `cancel`, `delete`, `prune`, `watch`, `wait`, `clusters`,
 `profiles`, `credentials`, `all_logins`, `keep_login`, `forget_login`, `host_keys`, `add_host_key`,
 `forget_host_key` and `reload`.
 They return structs of `cucmd.protocol`. They raise `ClientError` (each error of the daemon has a

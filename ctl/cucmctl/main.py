@@ -41,13 +41,13 @@ GROUPS = {
     },
     "results": {
         "files": ("collected", "list collected files"),
+        "find": ("find", "find lines in files"),
         "export": ("export", "write a zip or tar"),
         "upload": ("upload", "hand a file over"),
         "output": ("run", "what commands printed"),
         "transcript": ("collected", "dialogue with a node"),
         "verify": ("export", "compare checksums"),
         "delete": ("delete", "delete jobs"),
-        "prune": ("delete", "delete old jobs"),
     },
     "daemon": {
         "clusters": ("known", "known clusters"),
@@ -57,6 +57,7 @@ GROUPS = {
         "logout": ("login", "forget the password"),
         "hostkeys": ("known", "known host keys"),
         "reload": ("change", "read configuration"),
+        "prune": ("delete", "delete old jobs"),
     },
 }
 # verb -> module of `commands`
@@ -67,6 +68,7 @@ LAST = "@last"
 
 # Words that people know from other programs -> a hint that names the verb of cucmctl.
 MEANT = {
+    "grep": "find finds lines in the files of a job",
     "tail": "follow prints a file of a node as it grows",
     "logs": "transcript shows what was said on a node, files what has come",
     "ps": "status shows the jobs that run",

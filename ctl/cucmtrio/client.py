@@ -92,6 +92,7 @@ class Client(Calls):
     files = _stream_method_for(methods.files)
     output = _stream_method_for(methods.output)
     transcript = _stream_method_for(methods.transcript)
+    find = _stream_method_for(methods.find)
     verify = _stream_method_for(methods.verify)
     delete = _method_for(methods.delete)
     prune = _method_for(methods.prune)

@@ -48,6 +48,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "list": JOBS,
     "cancel {job}": {"": "Cancel"},
     "files {job}": {"": "File"},
+    "find {job} 00000010|10:": {"missing": "[]MissingLog", "unread": "[]WrongFile"},
     "export {job} -o {folder}/case.zip --force": {},
     "verify {job}": {"": "WrongFile"},
     "transcript {job} {node}": {"": "Transcript"},
@@ -68,8 +69,8 @@ COMMANDS: dict[str, dict[str, str]] = {
     "delete {old} --yes": {"": "Delete"},
 }
 
-# These print a line per file, or the output of a node. Lines for `grep` are not cut.
-NOT_CUT = ("files", "transcript", "output")
+# These print a line per file, lines of files, or the output of a node. Such lines are not cut.
+NOT_CUT = ("files", "find", "transcript", "output")
 
 
 class Place:

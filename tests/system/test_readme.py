@@ -77,7 +77,7 @@ def test_session_can_be_pasted(
         shell.answer(2, "lab-password")
         assert shell.until_codes(7)[4:] == [3, 0, 0]  # watch, status, retry
         shell.type(third)
-        assert shell.until_codes(9)[7:] == [0, 0]  # files, export
+        assert shell.until_codes(10)[7:] == [0, 0, 0]  # files, find, export
         with Client(environ["CUCMD_SOCKET"]) as client:
             (collection, *_) = client.list()
             job = client.status(collection.job_id)

@@ -14,14 +14,14 @@ from cucmd.protocol.jobs import Job
 
 # done; the job succeeded
 DONE = 0
-# the job failed; `export` had no file; `verify` found files that differ; `reload` failed, or a host
-# key could not be fetched; `delete` or `prune` was answered no; an upload was refused or not
-# confirmed
+# the job failed; `find` found nothing, and nothing is missing; `export` had no file; `verify` found
+# files that differ; `reload` failed, or a host key could not be fetched; `delete` or `prune` was
+# answered no; an upload was refused or not confirmed
 FAILED = 1
 # wrong usage
 USAGE = 2
-# the job ended partial, or with --strict has a gap; `export` left out files that are damaged or
-# missing; a dry run has found that the files do not fit
+# the job ended partial, or with --strict has a gap; `find` found nothing, but something is missing;
+# `export` left out files that are damaged or missing; a dry run has found that the files do not fit
 PARTIAL = 3
 # the job was cancelled
 CANCELLED = 4
@@ -84,6 +84,7 @@ _ARGUMENT_OF_FIELD = {
     "older_than": "--older-than",
     "larger_than": "--larger-than",
     "labels": "KEY=VALUE",
+    "search.text": "WORDS",
     "collection.paths": "--path",
     "added_paths": "--path",
     "login.username": "--user",
@@ -139,7 +140,8 @@ def _argument_name(parameter: str) -> str:
     section, _, name = path.rpartition(".")
     if path in _ARGUMENT_OF_FIELD:
         return _ARGUMENT_OF_FIELD[path]
-    if section not in ("", "timeouts", "collection", "login", *work.REQUEST_MEMBERS.values()):
+    known = ("", "timeouts", "collection", "login", "search", *work.REQUEST_MEMBERS.values())
+    if section not in known:
         return path
     option = f"--{name.replace('_', '-')}"
     if section == "timeouts":

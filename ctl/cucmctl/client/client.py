@@ -211,6 +211,26 @@ class Client(Calls):
         )
         return Export(*self._upgrade(call))
 
+    def find(
+        self,
+        job_id: str,
+        search: cases.Search,
+        *,
+        nodes: Sequence[str] | None = None,
+        context: int | None = None,
+        files: bool = False,
+    ) -> Iterator[cases.FindReply]:
+        """Lets the daemon search the files of a job, or of some of its nodes.
+
+        context  how many lines before and behind each match are wanted
+        files    yield the files with the number of their matches, instead of the matches
+
+        Yields the matches in the order of time, and how much was searched. The last reply says
+        what is missing. Closing the iterator ends the search.
+        Raises `JobNotFound`, `NodeNotFound` and `InvalidRequest`.
+        """
+        return self._stream(methods.find(job_id, search, nodes=nodes, context=context, files=files))
+
     def verify(
         self, job_id: str, nodes: Sequence[str] | None = None
     ) -> Iterator[cases.VerifyReply]:

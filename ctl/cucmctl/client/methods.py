@@ -242,6 +242,19 @@ def verify(job_id: str, nodes: Sequence[str] | None = None) -> MethodCall[tuple[
     return MethodCall("Verify", request, cases.VerifyReply, one_item)
 
 
+def find(
+    job_id: str,
+    search: cases.Search,
+    *,
+    nodes: Sequence[str] | None = None,
+    context: int | None = None,
+    files: bool = False,
+) -> MethodCall[tuple[cases.FindReply]]:
+    chosen = texts_or_none("nodes", nodes)
+    request = cases.FindRequest(job_id, search, chosen, context, files or None)
+    return MethodCall("Find", request, cases.FindReply, one_item)
+
+
 def delete(job_id: str, *, files_only: bool = False) -> MethodCall[cases.DeleteReply]:
     """Deletes a closed job and all of its files; with `files_only` the record of the job stays.
 

@@ -12,6 +12,7 @@ table.py       PURE  tables, their colours, and names that are cut to fit
 long_text.py   the phases of each node, and what each of its logs covers
 remarks.py     why nodes failed, their notes, and gaps in what they sent; equal lines appear once
 listing.py     the files of a node
+found_text.py  lines that were found in files, and what could not be searched
 job_list.py    a table of jobs
 views.py       what is shown while a job is followed: lines, JSON, or only the end
 live.py        the view that redraws a terminal

@@ -36,12 +36,16 @@ def files(
             checksum = file.sha256 or "-" * 64
             yield f"{line}{checksum}  {file.attempt or '-'}  {visible(file.path)}{state}"
             continue
-        folders = file.path.split("/", 2)
-        pushed = len(folders) == 3 and folders[0] != "output"
-        name = visible(folders[-1] if pushed else file.path)
+        name = visible(short_path(file.path))
         if columns is not None:
             space = max(_LEAST_NAME, columns - len(line) - len(state))
             cut = cut_mark(ascii_only=layout.get("ascii_only", False))
             if len(name) > space:  # cut the beginning, because the end tells files apart
                 name = cut + name[len(name) - space + len(cut) :]
         yield line + name + state
+
+
+def short_path(path: str) -> str:
+    """Returns the path of a file without the folders that the node makes for each command."""
+    folders = path.split("/", 2)
+    return folders[-1] if len(folders) == 3 and folders[0] != "output" else path

@@ -44,6 +44,8 @@ def test_dry_run_that_does_not_fit(job, node, fits, compress, size, code):
         ("login.username", "--user"),
         ("follow.path", "PATH"),
         ("commands.lines[0]", "COMMAND"),
+        ("search.text", "WORDS"),
+        ("search.call_id", "--call-id"),
         ("$.timeouts.stall", "--stall-timeout"),
         ("", "the request"),
         ("some.thing.new", "some.thing.new"),
