@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -69,9 +69,9 @@ async def recover_jobs(store: Store, jobs: Path, replan: Replan, resume: Resume)
             job = replace(found, nodes=tuple(node.abandoned() for node in found.nodes))
             recovered = await _recover_or_log(store, job, jobs / job.job_id)
             if recovered is None:  # resume the job nevertheless, so that it can be cancelled
-                resume(job, None, RecoveredFiles(Counter(), recorded=False))
+                resume(job, None, RecoveredFiles(Counter(), Counter(), recorded=False))
                 continue
-            job = with_received(job, recovered.received)
+            job = with_received(job, recovered)
             resume(job, await _replan_in_thread(thread, replan, job), recovered)
     for job_id in ended:
         with _errors_logged(job_id):
@@ -132,10 +132,12 @@ class RecoveredFiles(NamedTuple):
     """Describes the files of a job.
 
     received  node -> bytes of the files that came since the node was queued last
+    complete  node -> how many of these files are complete
     recorded  all files are in the store
     """
 
     received: Counter[str]
+    complete: Counter[str]
     recorded: bool = True
 
 
@@ -148,13 +150,14 @@ async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFil
     A job can have hundreds of thousands of files, so the store and the disk are compared node by
     node, and only the paths of one node are in memory.
     """
-    received = Counter[str]()
+    received, complete = Counter[str](), Counter[str]()
     found = 0
     failed: StoreFailed | OSError | None = None
 
     def count(file: ReceivedFile, node: Node) -> None:
         if not node.attempts_before or file.attempt > node.attempts_before:
             received[node.node] += file.size
+            complete[node.node] += file.complete
 
     try:
         await trio.to_thread.run_sync(durable.drop_half_written, directory)
@@ -180,17 +183,23 @@ async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFil
         log.warning("job %s: %d files were cut off by the stop", job.job_id, found)
     if failed is not None:
         log.error("job %s: its files are not on record: %s", job.job_id, failed)
-    return RecoveredFiles(received, recorded=failed is None)
+    return RecoveredFiles(received, complete, recorded=failed is None)
 
 
-def with_received(job: Job, received: Mapping[str, int]) -> Job:
-    """Returns the job with the bytes that its unfinished nodes have received (node -> bytes).
+def with_received(job: Job, files: RecoveredFiles) -> Job:
+    """Returns the job with the figures of the files that its unfinished nodes have received.
 
     The store does not have these figures, because they are not saved while a transfer runs. Quotas
     need them, because bytes received before the daemon stopped count too.
     """
     nodes = tuple(
-        node if node.settled else replace(node, bytes_received=received.get(node.node, 0))
+        node
+        if node.settled
+        else replace(
+            node,
+            files_received=files.complete[node.node],
+            bytes_received=files.received[node.node],
+        )
         for node in job.nodes
     )
     return replace(job, nodes=nodes)

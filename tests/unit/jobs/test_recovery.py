@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from cucmd.failure import Code
 from cucmd.job.collect import Collect
@@ -60,6 +61,22 @@ async def test_other_nodes_go_on(tmp_path: Path) -> None:
         job = await harness.ended(job.job_id)
         assert (statuses(job), harness.contacted) == (["failed", "succeeded"], ["b"])
         assert job.nodes[0].state.failure.code == Code.INTERRUPTED
+
+
+async def test_only_complete_files_are_counted(tmp_path: Path) -> None:
+    """The figures that were saved last may count a file whose command did not end."""
+    counted = replace(Node("a").begin(NOW, 1), files_received=2, bytes_received=9)
+    job = await stored(
+        tmp_path, "a", change=lambda job: job.begin(NOW).replace_node(0, counted, NOW)
+    )
+    push(tmp_path / "jobs" / job.job_id / "a")
+    async with open_store(tmp_path / "cucmd.db") as store:
+        whole = ReceivedFile("a", "a/files/whole", 5, complete=True, attempt=1)
+        await store.save_files(job.job_id, [whole])
+    async with supervisor_harness(tmp_path) as harness:
+        await harness.supervisor.recover(lambda job: None)
+        (node,) = (await harness.ended(job.job_id)).nodes
+    assert (node.files_received, node.bytes_received) == (1, 5 + len("part"))
 
 
 async def test_unsaved_files_are_tried_again(
