@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 from cucmd.job.coverage import Gap, format_missing
 from cucmd.job.duration import longest_written_for
@@ -58,13 +58,8 @@ def _describe_traces(
     if all(trace.is_unclear for trace in coverages):
         first, last = first_and_last(coverages)
         times = _TimeFormat([first.local, last.local], clock)
-        why = (
-            "the node's time zone is not known"
-            if clock.zone is None
-            else "a time stamp can be of two moments, or of none, or a file could not be read"
-        )
         seen = f"from {times.show(first.local)} to {times.show(last.local)}{times.zone}"
-        return f"coverage unknown: {why}; time stamps {seen}"
+        return f"coverage unknown: {_why_unclear(clock)}; time stamps {seen}"
     # The ends of the window by the node's clock, or the first or last stamp if an end is open.
     bounds: tuple[datetime, ...] = ()
     if clock.zone is not None:
@@ -97,6 +92,16 @@ def _describe_traces(
     else:
         covered = f"{times.show(since)} to {times.show(until)}{times.zone}"
     return f"covers {covered}, but {'; '.join(texts)}" if texts else f"covers {covered}"
+
+
+def _why_unclear(clock: Clock) -> str:
+    if clock.zone is None:
+        return "the node's time zone is not known"
+    if not clock.ahead:
+        return "a time stamp can be of two moments, or of none, or a file could not be read"
+    off = format_missing(abs(clock.ahead).total_seconds())
+    where = "ahead of" if clock.ahead > timedelta() else "behind"
+    return f"the node's clock is {off} {where} ours now, and may have been right before"
 
 
 def _missing_parts(trace: TraceCoverage, times: _TimeFormat) -> Iterator[str]:

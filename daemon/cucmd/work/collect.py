@@ -73,8 +73,7 @@ class NodeClock(msgspec.Struct, frozen=True):
 
     def notes(self) -> tuple[str, ...]:
         if abs(self.ahead) > WORTH_A_NOTE:
-            difference = clock_difference(self.ahead)
-            return (f"the node's clock is {difference}; the window was widened by as much",)
+            return (f"the node's clock is {clock_difference(self.ahead)}",)
         return ()
 
 
@@ -86,6 +85,7 @@ def clock_difference(ahead: timedelta) -> str:
 
 
 _NOT_ASKED = NodeClock()
+_WIDENED = "the window was widened by as much"
 
 
 class PathResult(msgspec.Struct, frozen=True):
@@ -114,14 +114,17 @@ async def collect(task: NodeTask, request: Collect, ports: Ports, report: Report
             left = trio.current_effective_deadline() - trio.current_time() - _LEFT_OF_NODE
             if left > 0:
                 with trio.move_on_after(min(_ZONE_SECONDS, left)), suppress(NodeFailed):
-                    await _ask_for_time(session, task, report)
+                    clock = await _ask_for_time(session, task, report)
+            clock_notes = clock.notes()
+        else:
+            clock_notes = tuple(f"{said}; {_WIDENED}" for said in clock.notes())
         notes: tuple[str, ...] = ()
         if request.commands_kept:
             report.phase(Phase.COMMAND)
             snapshot_request = request.health or Run(request.snapshot)
             notes = await take_snapshot(session, task, snapshot_request, ports, report)
             report.phase(Phase.CLOSE)
-        return (*clock.notes(), *notes_on_paths(results, request.unverified), *notes)
+        return (*clock_notes, *notes_on_paths(results, request.unverified), *notes)
 
 
 @asynccontextmanager

@@ -131,10 +131,12 @@ def test_a_header_narrows_an_unknown_zone():
 @pytest.mark.parametrize(
     ("ahead", "begin", "said"),
     [
-        (30, "13:10", "coverage unknown"),  # it may be 12:40
+        # It may be 12:40.
+        (30, "13:10", "coverage unknown: the node's clock is 30 min ahead of ours"),
         (30, "12:50", "covers"),
         (30, "13:40", "begins"),
-        (-30, "12:40", "coverage unknown"),  # it may be 13:10
+        # It may be 13:10.
+        (-30, "12:40", "coverage unknown: the node's clock is 30 min behind ours"),
         (-30, "12:20", "covers"),
     ],
 )

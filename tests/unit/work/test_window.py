@@ -52,6 +52,15 @@ def test_a_last_asks_for_the_zone_at_the_end(play):
     assert (done.report.clocks, done.notes) == ([("Europe/Berlin", 0.0)], ())
 
 
+def test_a_last_notes_a_wrong_clock(play):
+    """The node counts back by its own clock, so the window stays, but the coverage is unclear."""
+    now = datetime.now(UTC)
+    date = f"{datetime.now(BERLIN) + timedelta(minutes=62):%a %b %d, %Y %H:%M:%S}"
+    done = play(appliance(pushes(1), date=date), last_two_hours(asked_at=now), asked_at=now)
+    assert done.typed("file") == ["file get activelog syslog reltime hours 2"]
+    assert done.notes == ("the node's clock is 62 minutes ahead of ours",)
+
+
 def test_a_late_retry_gets_what_was_written_later(play):
     until = datetime.now(UTC) - timedelta(days=1)
     request = last_two_hours(("syslog", "sdl"), asked_at=until, written_for=("always", "1h"))
