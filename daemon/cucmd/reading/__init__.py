@@ -8,6 +8,7 @@ find.py             processes that search files for lines
 traces.py           the first and last time stamps of one file or archive
 stamps.py           PURE  time stamps in the lines of traces
 number_search.py    PURE  lines with a directory number
+call_search.py      PURE  the identifiers of a call, and the lines with them
 unpack.py           PURE  gzip and tar, in pieces
 trace_files.py      PURE  a trace, its files, and what their names tell
 window_coverage.py  PURE  which parts of a window the time stamps cover, and which are missing
