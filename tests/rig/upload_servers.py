@@ -1,6 +1,7 @@
-"""Servers that take uploads: nginx with WebDAV, one that misbehaves, and a proxy with CONNECT."""
+"""Servers that take uploads: nginx with WebDAV, sshd, a proxy, and one that misbehaves."""
 
 import os
+import shutil
 import socket
 import ssl
 import subprocess
@@ -10,6 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from rig.process import Child, die_with_parent
+from rig.quiet import wait_until
 
 CASE = "698123456"
 TOKEN = "Upload-Token-1"
@@ -95,13 +97,16 @@ class OddServer:
     """Answers each request by `answer`, and closes the connection.
 
     requests  the head of each request
-    sent      the bytes after the head that came, for each request
+    most      a connection is closed after so many bytes of a body
+    came      is set when a whole request has come, or `most` bytes of it
     """
+
+    host: str
 
     def __init__(self, folder: Path) -> None:
         self.requests: list[str] = []
-        self.sent: list[int] = []
-        self.most = 1 << 60  # closes the connection after so many bytes of a body
+        self.most = 1 << 60
+        self.came = threading.Event()
         self.answer: Callable[[str], bytes] = lambda head: b"HTTP/1.1 201 Created\r\n\r\n"
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(folder / "server.crt", folder / "server.key")
@@ -114,16 +119,17 @@ class OddServer:
             text = head.decode()
             self.requests.append(text)
             length = int(text.lower().partition("content-length: ")[2].split("\r")[0] or 0)
-            self.sent.append(0)
-            while self.sent[-1] < min(length, self.most):
-                self.sent[-1] += len(stream.recv(65536))
-            if self.sent[-1] >= length:
+            left = min(length, self.most)
+            while left > 0 and (data := stream.recv(65536)):
+                left -= len(data)
+            self.came.set()
+            if length <= self.most:
                 stream.sendall(self.answer(text))
 
 
 @contextmanager
 def running(serve: Callable[[socket.socket], None]) -> Iterator[str]:
-    """Listens at localhost, and yields host and port. Connections are served one after another."""
+    """Listens at localhost, and yields host and port. Each connection has a thread."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def accept() -> None:
@@ -131,18 +137,23 @@ def running(serve: Callable[[socket.socket], None]) -> Iterator[str]:
             while True:
                 connection, _ = listener.accept()
                 connection.settimeout(30)
-                with connection:
-                    serve(connection)
+                threads.append(threading.Thread(target=serve_one, args=(connection,)))
+                threads[-1].start()
 
-    thread = threading.Thread(target=accept)
-    thread.start()
+    def serve_one(connection: socket.socket) -> None:
+        with connection:
+            serve(connection)
+
+    threads = [threading.Thread(target=accept)]
+    threads[0].start()
     try:
         yield f"localhost:{listener.getsockname()[1]}"
     finally:
         with suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        thread.join(30)
+        for thread in threads:
+            thread.join(30)
 
 
 class ConnectProxy:
@@ -171,3 +182,54 @@ def _copy(source: socket.socket, to: socket.socket) -> None:
             to.sendall(data)
     with suppress(OSError):
         to.shutdown(socket.SHUT_WR)
+
+
+@contextmanager
+def running_sshd(folder: Path) -> Iterator[str]:
+    """Runs sshd for the user of the test, and yields `user@host:port`.
+
+    `folder/programs/sftp` is the system's `sftp` with the key and the known hosts for this server.
+    """
+    for name in ("host", "key"):
+        new = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
+        subprocess.run(new, check=True)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    (folder / "sshd_config").write_text(
+        f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host\nPidFile none\nUsePAM no\n"
+        f"AuthorizedKeysFile {folder}/key.pub\nStrictModes no\nPermitRootLogin yes\n"
+        "PerSourcePenalties no\nSubsystem sftp internal-sftp\n"
+    )
+    known = (folder / "host.pub").read_text()
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {known}")
+    (folder / "ssh_config").write_text(
+        f"UserKnownHostsFile {folder}/known_hosts\nIdentityFile {folder}/key\n"
+    )
+    record_program(folder, "sftp", f"-F {folder}/ssh_config")
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    with (folder / "sshd.log").open("wb") as log:
+        command = ["/usr/sbin/sshd", "-D", "-e", "-f", str(folder / "sshd_config")]
+        child = Child(subprocess.Popen(command, stderr=log, preexec_fn=die_with_parent))
+    try:
+        wait_until(lambda: "listening" in (folder / "sshd.log").read_text())
+        user = subprocess.run(["id", "-un"], check=True, capture_output=True, text=True)
+        yield f"{user.stdout.strip()}@127.0.0.1:{port}"
+    finally:
+        child.stop()
+
+
+def record_program(folder: Path, name: str, options: str = "") -> Path:
+    """Makes a program that notes its environment and arguments in `folder/NAME.said`, and then is
+    the system's program of this name. Returns the folder of the new program.
+    """
+    programs = folder / "programs"
+    programs.mkdir(exist_ok=True)
+    program = programs / name
+    said = folder / f"{name}.said"
+    program.write_text(
+        f'#!/bin/sh\n{{ env; printf "%s\\n" "$@"; }} >>{said}\n'
+        f'exec {shutil.which(name)} {options} "$@"\n'
+    )
+    program.chmod(0o755)
+    return programs

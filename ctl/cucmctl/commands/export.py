@@ -19,7 +19,7 @@ from cucmctl.commands.lookup import keeps_files
 from cucmctl.commands.upload import Handover
 from cucmctl.export.received import Export
 from cucmctl.export.save import Damaged, Format, save
-from cucmctl.export.target import TargetExists, clean_up_at_signals, target
+from cucmctl.export.target import TargetExists, clean_up_at_signals, refuse_existing, target
 from cucmctl.text import render
 from cucmctl.text.progress_line import ProgressLine
 from cucmd.protocol.cases import VerifyReply
@@ -54,8 +54,14 @@ def _export_arguments(parser: VerbParser) -> None:
     upload.add_upload_options(parser)
 
 
-def _export(arguments: argparse.Namespace) -> int:
+def _form_of(arguments: argparse.Namespace) -> Format:
+    """Returns the format, and completes the name of the output."""
+    encryption = upload.encryption_of(arguments)
+    if encryption is not None and arguments.output is not None:
+        arguments.output = encryption.plain_name(arguments.output)
     form = _format(arguments.format, arguments.output)
+    if (encryption or arguments.upload) and (arguments.output == "-" or form == "dir"):
+        raise UsageError("--upload and --encrypt-...: need a file; expected -o FILE, and not dir")
     if arguments.output == "-":
         if form == "dir":
             raise UsageError("--format: dir needs a folder; give -o FOLDER")
@@ -63,6 +69,11 @@ def _export(arguments: argparse.Namespace) -> int:
             raise UsageError("-o: standard output is a terminal; give a file, or use a pipe")
     elif arguments.output is not None:
         arguments.output = _with_suffix(arguments.output, form)
+    return form
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    form = _form_of(arguments)
     with Client(arguments.socket) as client:
         handover = _handover(client, arguments, form)
         try:
@@ -105,17 +116,9 @@ def _finish(
 
 def _handover(client: Client, arguments: argparse.Namespace, form: Format) -> Handover | None:
     """Returns what is done with the export, or None. The label `case` can give the case."""
-    if arguments.upload is not None and (arguments.output == "-" or form == "dir"):
-        raise UsageError("--upload: needs a file; expected -o FILE, and not --format dir")
-    handover = upload.prepared(
-        arguments,
-        arguments.upload,
-        f"{arguments.job}{_suffix(form)}",
-        lambda: (client.status(arguments.job).labels or {}).get("case"),
-    )
-    if handover is not None and (arguments.output == "-" or form == "dir"):
-        raise UsageError("--encrypt: needs a file; expected -o FILE, and not --format dir")
-    return handover
+    labels = client.status(arguments.job).labels if arguments.upload is not None else None
+    name = f"{arguments.job}{_suffix(form)}"
+    return upload.prepared(arguments, arguments.upload, name, (labels or {}).get("case"))
 
 
 class _NoFile(Exception):
@@ -146,6 +149,8 @@ def _make_export(
                     _left_out(reply.left_out) or "no file came; cucmctl transcript tells why"
                 )
             path = _path(arguments.output, reply.name, form)
+            if path is not None and (encryption := upload.encryption_of(arguments)) is not None:
+                refuse_existing(encryption.name_of(path), force=arguments.force)
             try:
                 _save(export, path, form, force=arguments.force)
             except Damaged as error:

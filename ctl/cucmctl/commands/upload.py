@@ -122,26 +122,25 @@ def _opened(path: Path) -> IO[bytes]:
     return file
 
 
+def encryption_of(arguments: argparse.Namespace) -> Encryption | None:
+    """Returns how to encrypt, still without the password; None if nothing is encrypted."""
+    if arguments.encrypt_to is None and not arguments.encrypt_with_password:
+        return None
+    return Encryption(arguments.encrypt_to)
+
+
 def prepared(
-    arguments: argparse.Namespace, typed: str | None, name: str, case: Callable[[], str | None]
+    arguments: argparse.Namespace, typed: str | None, name: str, case: str | None
 ) -> Handover | None:
     """Checks the options before anything is done, and asks for the token and the password.
 
-    Returns None if the file is neither encrypted nor uploaded.
+    Returns None if the file is neither encrypted nor uploaded. Raises `UsageError` and `Failed`.
 
     typed  the destination; None if nothing is uploaded
     name   a name that the file may have, for checks
-    case   returns the number of the case if no option has it
-
-    Raises `UsageError`.
+    case   the number of the case if no option has it
     """
-    encryption = None
-    if arguments.encrypt_to is not None:
-        encryption = Encryption(arguments.encrypt_to)
-    elif arguments.encrypt_with_password:
-        encryption = Encryption(None)
-    if encryption is not None:
-        check(encryption)
+    encryption = encryption_of(arguments)
     if typed is None:
         for option in ("case", "token_file"):
             if getattr(arguments, option) is not None:
@@ -150,9 +149,11 @@ def prepared(
             return None
     destination, token = None, None
     if typed is not None:
-        number = arguments.case or (case() if typed == CXD else None)
         host = os.environ.get(CXD_VARIABLE, "")
-        destination = partial(destination_of, typed, case=number, cxd_host=host)
+        destination = partial(destination_of, typed, case=arguments.case or case, cxd_host=host)
+    if encryption is not None:
+        check(encryption)
+    if destination is not None:
         to = destination(name)
         if isinstance(to, Sftp):
             sftp_put.check(to)
@@ -172,22 +173,26 @@ def _token(arguments: argparse.Namespace, to: Https) -> str:
     token: str | None = arguments.upload_token
     if token and name is None:
         return token
-    try:
-        return password.typed(f"Token of {printer.visible(f'{to.user} at {to.host}')}: ", "token")
-    except OSError:
-        text = "without a terminal, the token cannot be asked for"
-        raise UsageError(f"{text}; give --token-file or ${UPLOAD_TOKEN}") from None
+    question = f"Token of {printer.visible(f'{to.user} at {to.host}')}: "
+    return _asked(question, "token", f"give --token-file or ${UPLOAD_TOKEN}")
 
 
 def _new_password() -> str:
-    try:
-        typed = password.typed("Password of the encrypted file: ", "password")
-        if password.typed("The same password again: ", "password") != typed:
-            raise UsageError("the two passwords differ; nothing was started")
-    except OSError:
-        text = "--encrypt-with-password: without a terminal, no password can be asked for"
-        raise UsageError(f"{text}; expected a terminal, or --encrypt-to KEY") from None
+    instead = "--encrypt-to KEY needs none"
+    typed = _asked("Password of the encrypted file: ", "password", instead)
+    if _asked("The same password again: ", "password", instead) != typed:
+        raise UsageError("the two passwords differ; nothing was started")
     return typed
+
+
+def _asked(question: str, what: str, instead: str) -> str:
+    try:
+        return password.typed(question, what)
+    except OSError:
+        text = f"without a terminal, the {what} cannot be asked for; {instead}"
+        raise UsageError(text) from None
+    except KeyboardInterrupt:
+        raise exits.Failed("interrupted; nothing was started", exits.INTERRUPTED) from None
 
 
 def _upload_arguments(parser: VerbParser) -> None:
@@ -202,7 +207,7 @@ def _upload(arguments: argparse.Namespace) -> int:
     _opened(path).close()
     if arguments.force and not (arguments.encrypt_to or arguments.encrypt_with_password):
         raise UsageError("--force: is only for --encrypt-to and --encrypt-with-password")
-    handover = prepared(arguments, arguments.destination, path.name, lambda: None)
+    handover = prepared(arguments, arguments.destination, path.name, None)
     assert handover is not None
     path = handover.encrypt(path, force=arguments.force, keep=True)
     handover.upload(path, as_json=arguments.json)

@@ -54,7 +54,7 @@ def target(
             yield sink
         return
     if form == "dir":
-        _refuse_existing(path, force=force)
+        refuse_existing(path, force=force)
         temporary = Path(tempfile.mkdtemp(_END, _BEGIN, path.parent))
         with _renamed(temporary, path, force=force, when_whole=when_whole):
             yield FolderSink(temporary)
@@ -68,7 +68,7 @@ def new_file(
     path: Path, *, force: bool, when_whole: Callable[[], None] = lambda: None
 ) -> Iterator[IO[bytes]]:
     """Yields a file that gets the name `path` at the end of the block, as `target` does it."""
-    _refuse_existing(path, force=force)
+    refuse_existing(path, force=force)
     descriptor, name = tempfile.mkstemp(_END, _BEGIN, path.parent)
     with (
         _renamed(Path(name), path, force=force, when_whole=when_whole),
@@ -87,7 +87,7 @@ def _renamed(
     try:
         yield
         when_whole()
-        _refuse_existing(path, force=force)
+        refuse_existing(path, force=force)
         if os.path.lexists(path) and (path.is_dir() or temporary.is_dir()):
             _replace(path, temporary)
         else:
@@ -111,7 +111,8 @@ def _sink(
         raise
 
 
-def _refuse_existing(path: Path, *, force: bool) -> None:
+def refuse_existing(path: Path, *, force: bool) -> None:
+    """Raises `TargetExists` if something exists that may not be replaced."""
     try:
         path.lstat()  # raises OSError if the name is too long
     except FileNotFoundError:

@@ -66,7 +66,10 @@ def destination_of(typed: str, name: str, *, case: str | None, cxd_host: str = "
     """
     if typed == CXD:
         if case is None:
-            raise UsageError(f"{CXD} needs the number of the case; give --case, or label the job")
+            text = (
+                "needs the number of the case; give --case (an export takes it from the label case)"
+            )
+            raise UsageError(f"{CXD} {text}")
         if not (case.isascii() and case.isdecimal()):
             raise UsageError(f"the case {case!r} is not a number such as 698123456; give --case")
         return Https(f"https://{cxd_host or CXD_HOST}/home/{quote(name, safe='')}", "", case, True)
@@ -89,4 +92,5 @@ def destination_of(typed: str, name: str, *, case: str | None, cxd_host: str = "
     path += name if path.endswith("/") else ""
     # As for sftp(1), a path begins in the home of the user unless there are two slashes.
     path = path.removeprefix("/")
-    return Sftp(user, parts.hostname, port, path)
+    host = parts.netloc.rpartition("@")[2].removesuffix(f":{port}")  # a Host of ssh_config has case
+    return Sftp(user, host, port, path)

@@ -34,6 +34,12 @@ class Encryption(NamedTuple):
             return path.with_name(f"{path.name}.gpg")
         return path.with_name(f"{path.name.removesuffix('.zip')}.aes.zip")
 
+    def plain_name(self, name: str) -> str:
+        """Returns the name before encryption, if `name` is that of an encrypted file."""
+        if self.key is not None:
+            return name.removesuffix(".gpg")
+        return f"{name.removesuffix('.aes.zip')}.zip" if name.endswith(".aes.zip") else name
+
     def encrypt(self, path: Path, *, force: bool) -> Path:
         """Writes the encrypted file beside `path`, and returns its path. Raises `Failed`."""
         new = self.name_of(path)

@@ -28,13 +28,15 @@ from cucmctl.upload.destination import Https
 CONNECT = 60.0
 # Seconds from the last byte to the answer. A server may first check or copy the whole file.
 ANSWER = 600.0
+# Seconds for the question whether the server has the file.
+ASK = 10.0
 # Bytes that are read and sent at a time.
 _PIECE = 128 * 1024
 _STORED = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT)
 _UNKNOWN = "it is not known whether the server has the file: look there before you try again"
 _NO_LOGIN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 # Tries to connect; later errors are never tried again, nor is an answer with Retry-After.
-_RETRIES = Retry(
+RETRIES = Retry(
     None,
     connect=2,
     read=0,
@@ -54,11 +56,15 @@ def put(
     tell: Callable[[int], None],
     *,
     answer: float = ANSWER,
+    ask: float = ASK,
+    retries: Retry = RETRIES,
 ) -> str:
     """Sends `size` bytes of the file, and returns their SHA-256. Raises `Failed`.
 
-    tell    is called with the number of bytes sent so far
-    answer  how many seconds to wait for the answer
+    tell     is called with the number of bytes sent so far
+    answer   how many seconds to wait for the answer
+    ask      how many seconds a question may take afterwards
+    retries  how to try again to connect
     """
     headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
     login = {}
@@ -78,7 +84,7 @@ def put(
                 to.address + to.query,
                 body=body,
                 headers=headers | login,
-                retries=_RETRIES,
+                retries=retries,
                 redirect=False,
                 preload_content=False,
             )
@@ -87,7 +93,7 @@ def put(
             if not body.sent:
                 text = f"cannot reach {to.host}: {reason}; nothing was sent"
                 raise exits.Failed(text, exits.UNAVAILABLE) from None
-            there = _what_is_there(pool, to, login)
+            there = _what_is_there(pool, to, login, ask)
             raise exits.Failed(_broken_off(body, to, reason, there)) from None
         except KeyboardInterrupt:
             there = "nothing was sent" if not body.sent else _UNKNOWN
@@ -162,11 +168,11 @@ def _broken_off(body: _Body, to: Https, reason: str, there: str) -> str:
     return f"the upload to {to.host} broke off: {reason}; {said}; {there}"
 
 
-def _what_is_there(pool: PoolManager, to: Https, login: dict[str, str]) -> str:
+def _what_is_there(pool: PoolManager, to: Https, login: dict[str, str], ask: float) -> str:
     """Asks the server for the file, and returns what is known now."""
     try:
         reply = pool.request(
-            "HEAD", to.address + to.query, headers=login, retries=False, redirect=False, timeout=10
+            "HEAD", to.address + to.query, headers=login, retries=False, redirect=False, timeout=ask
         )
     except (HTTPError, OSError):
         return _UNKNOWN

@@ -39,7 +39,7 @@ def put(file: IO[bytes], to: Sftp) -> str:
             commands.write("progress\n" if shows else "")  # sftp's own line, with rate and time
             commands.write(f'put /dev/stdin "{to.path}"\n')
         command = ["sftp", "-b", f"/dev/fd/{batch}", *(["-P", str(to.port)] if to.port else [])]
-        command.append(to.host if to.user is None else f"{to.user}@{to.host}")
+        command += ["--", to.host if to.user is None else f"{to.user}@{to.host}"]
         out = sys.stderr.fileno() if shows else os.open(os.devnull, os.O_WRONLY)
         try:
             code = run_program(command, file, out, pass_fds=[batch])

@@ -1,15 +1,29 @@
 """`cucmctl upload` to real servers: nginx with WebDAV, a proxy, and one that misbehaves."""
 
 import hashlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
+from urllib3 import Retry
 
-from rig import upload_servers
+from cucmctl.cli import exits
+from cucmctl.upload.destination import destination_of
+from cucmctl.upload.https_put import put
+from rig import upload_servers, written
 from rig.nginx import needs_nginx
+from rig.process import command_line
 from rig.upload_servers import CASE, TOKEN, ConnectProxy, OddServer, running, running_webdav
 
 CONTENT = bytes(range(256)) * 4000
+KEY = "vendor@example.org"
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +53,16 @@ def file(tmp_path) -> Path:
     path = tmp_path / f"case é% {tmp_path.name}.zip"
     path.write_bytes(CONTENT)
     return path
+
+
+@pytest.fixture(scope="module")
+def gpg(tmp_path_factory):
+    """A home of gpg with a key for KEY."""
+    home = tmp_path_factory.mktemp("gpg")
+    command = ["gpg", "--batch", "--passphrase", "", "--quick-gen-key", KEY, "future-default"]
+    subprocess.run(command, env={**os.environ, "GNUPGHOME": str(home)}, check=True)
+    yield home
+    subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=True)
 
 
 @pytest.fixture(autouse=True)
@@ -104,3 +128,145 @@ def test_untrusted_certificate_gets_nothing(ctl, odd, file):
     done = ctl("upload", str(file), f"https://{odd.host}/", SSL_CERT_FILE="/dev/null")
     assert done.returncode == 69
     assert odd.requests == []
+
+
+@pytest.mark.parametrize(
+    ("head", "known"),
+    [
+        (b"404 Not Found\r\n\r\n", "has no such file"),
+        (b"200 OK\r\nContent-Length: 17\r\n\r\n", "with 17 bytes"),
+        (b"405 Not Allowed\r\n\r\n", "not known"),
+    ],
+)
+def test_broken_upload_says_what_is_known(ctl, odd, file, head, known):
+    os.truncate(file, 50_000_000)
+    odd.most = 45_000_000
+    odd.answer = lambda request: b"HTTP/1.1 " + head
+    done = ctl("upload", str(file), f"https://{odd.host}/")
+    assert done.returncode == 1
+    (share,) = re.findall(r"\((\d+)%\)", done.stderr)
+    assert 90 <= int(share) < 100  # a part was still in the buffers of the kernel
+    assert known in done.stderr
+    assert [request.split()[0] for request in odd.requests] == ["PUT", "HEAD"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (b"201 \x1b]0;owned\x07\r\n\r\n", 0),
+        (b"200 OK\r\n\r\n", 0),
+        (b"202 Accepted\r\n\r\n", 1),
+        (b"201 Created\r\nContent-Length: 1000000000000\r\n\r\n" + bytes(10_000_000), 0),
+        (b"500 \x1b]0;owned\x07\x1b[2J\r\n\r\n", 1),
+        (b"503 Wait\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n", 1),
+        (b"401 \x9b2J\r\n\r\n", 77),
+    ],
+)
+def test_one_request_for_every_answer(ctl, odd, file, answer, code):
+    odd.answer = lambda request: b"HTTP/1.1 " + answer
+    done = ctl("upload", str(file), f"https://{odd.host}/")
+    assert done.returncode == code
+    assert [request.split()[0] for request in odd.requests] == ["PUT"]
+    assert all(line.isprintable() for line in done.stderr.splitlines())
+
+
+def test_redirect_is_not_followed(ctl, odd, store, file):
+    other = OddServer(store)
+    with running(other.serve) as host:
+        moved = f"HTTP/1.1 307 Moved\r\nLocation: https://{host}/x\x1b[2J\r\n\r\n"
+        odd.answer = lambda request: moved.encode()
+        done = ctl("upload", str(file), f"https://olga@{odd.host}/", CUCM_UPLOAD_TOKEN=TOKEN)
+    assert done.returncode == 1
+    assert other.requests == []
+    assert host in done.stderr
+    assert all(line.isprintable() for line in done.stderr.splitlines())
+
+
+def test_missing_answer_is_not_success(odd, file):
+    """A server may take minutes for its answer, but not for ever."""
+    gone = threading.Event()
+    odd.answer = lambda request: bytes(not gone.wait(30))
+    to = destination_of(f"https://{odd.host}/", file.name, case=None)
+    with file.open("rb") as content:
+        with pytest.raises(exits.Failed, match=r"all 1\.0 MB were sent") as failed:
+            put(content, len(CONTENT), to, None, lambda done: None, answer=0.2, ask=0.2)
+        gone.set()
+    assert failed.value.code == 1
+
+
+def test_late_answer_is_success(odd, file):
+    odd.answer = lambda request: time.sleep(0.5) or b"HTTP/1.1 201 Created\r\n\r\n"
+    to = destination_of("cxd", file.name, case=CASE, cxd_host=odd.host)
+    with file.open("rb") as content:
+        checksum = put(content, len(CONTENT), to, TOKEN, lambda done: None, answer=30)
+    assert checksum == hashlib.sha256(CONTENT).hexdigest()
+
+
+class ListenAtRetry(Retry):
+    """Lets the server listen when the first try has failed."""
+
+    def increment(self, *arguments, **options):
+        SERVER.listen()
+        return super().increment(*arguments, **options)
+
+
+SERVER = socket.socket()
+
+
+def test_refused_connection_is_tried_again(store, file):
+    """Nothing was stored yet."""
+    odd = OddServer(store)
+    with SERVER:
+        SERVER.bind(("127.0.0.1", 0))
+        port = SERVER.getsockname()[1]
+        thread = threading.Thread(target=lambda: odd.serve(SERVER.accept()[0]), daemon=True)
+        to = destination_of(f"https://localhost:{port}/", file.name, case=None)
+        with file.open("rb") as content:
+            thread.start()
+            put(content, len(CONTENT), to, None, lambda done: None, retries=ListenAtRetry())
+    thread.join()
+    assert len(odd.requests) == 1
+
+
+def test_ctrl_c_says_what_was_sent(process, odd, environ, file):
+    os.truncate(file, 50_000_000)
+    odd.most = 1_000_000
+    held = threading.Event()
+    odd.came.set = lambda: (threading.Event.set(odd.came), held.wait(30))
+    running = process("upload", str(file), f"https://{odd.host}/", env=trusting(environ))
+    assert odd.came.wait(30)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=30)
+    held.set()
+    assert running.returncode == 130
+    assert "interrupted" in said
+    assert "Traceback" not in said
+
+
+def trusting(environ: dict[str, str], **more: str) -> dict[str, str]:
+    return {**environ, "SSL_CERT_FILE": os.environ["SSL_CERT_FILE"], **more}
+
+
+def test_token_stays_in_the_process(process, odd, environ, gpg, file, tmp_path):
+    written.PASSWORDS.add(TOKEN)
+    programs = upload_servers.record_program(tmp_path, "gpg")
+    held = threading.Event()
+    odd.answer = lambda request: b"HTTP/1.1 201 Created\r\n\r\n" if held.wait(30) else b""
+    path = f"{programs}:{os.environ['PATH']}"
+    more = {"CUCM_UPLOAD_TOKEN": TOKEN, "CUCM_CXD_HOST": odd.host, "PATH": path}
+    running = process(
+        *("upload", str(file), "cxd", "--case", CASE, "--encrypt-to", KEY),
+        env=trusting(environ, GNUPGHOME=str(gpg), **more),
+    )
+    assert odd.came.wait(30)
+    lines = [command_line(int(pid)) for pid in os.listdir("/proc") if pid.isdigit()]
+    held.set()
+    assert running.communicate(timeout=30)[0]
+    assert f"basic {b64encode(f'{CASE}:{TOKEN}'.encode()).decode()}".lower() in (
+        odd.requests[0].lower()
+    )
+    assert written.found_in("\n".join(lines).encode()) == []
+    assert "--recipient" in (tmp_path / "gpg.said").read_text()
+    for found in [*tmp_path.rglob("*"), *gpg.rglob("*")]:
+        if found.is_file():
+            assert written.found_in(found.read_bytes()) == [], found
