@@ -15,7 +15,7 @@ import msgspec
 import cucmd
 from cucmd.protocol.jobs import Job
 from cucmweb.operations import ARCHIVES, FOR_ANYBODY, MEDIA, OPERATIONS, OWN, Operation
-from cucmweb.parameters import kind_of, members
+from cucmweb.parameters import kind_of, members, objects_in_query
 from cucmweb.problems import STATUS
 
 _REF = "#/components/schemas/{name}"
@@ -101,6 +101,9 @@ def _operation(
 ) -> dict[str, Any]:
     schema = schemas[operation.request.__name__]
     known = members(operation)
+    properties = dict(schema["properties"])
+    for kind in objects_in_query(operation).values():
+        properties |= schemas[kind.__name__]["properties"]
     of_text = {"type": "string", "minLength": 1}
     in_path = [
         {"name": name, "in": "path", "required": True, "schema": of_text}
@@ -112,7 +115,7 @@ def _operation(
         "summary": operation.summary,
         "parameters": [
             *in_path,
-            *(_in_query(name, hint, schema["properties"][name]) for name, hint in in_query.items()),
+            *(_in_query(name, hint, properties[name]) for name, hint in in_query.items()),
             _REQUEST_ID,
         ],
         "responses": _responses(operation),

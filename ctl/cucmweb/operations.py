@@ -136,6 +136,13 @@ OPERATIONS: tuple[Operation, ...] = (
         form="list",
     ),
     Operation(
+        "GET /jobs/{job_id}/find",
+        "Searches the files of a job.",
+        cases.FindRequest,
+        cases.FindReply,
+        form="lines",
+    ),
+    Operation(
         "GET /jobs/{job_id}/output",
         "Shows what the commands of a job have printed.",
         cases.OutputRequest,

@@ -27,16 +27,37 @@ _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 @cache
 def members(operation: Operation) -> dict[str, Any]:
-    """Returns the members that come from the query or the body, with their types."""
+    """Returns the members that come from the query or the body, with their types.
+
+    In a query an object is given by its members: `text=...` sets `text` of the member `search`.
+    """
     hints = typing.get_type_hints(operation.request)
     in_path = {"job_id"} if "{job_id}" in operation.path else set()
     in_path |= {"node", "nodes"} if "{node}" in operation.path else set()
-    return {
+    found = {
         name: hints[name]
         for name in operation.request.__struct_fields__
         if name not in in_path
         and name not in FROM_HEADERS
         and (operation.takes is None or name in operation.takes)
+    }
+    for name, kind in objects_in_query(operation).items():
+        del found[name]
+        found |= typing.get_type_hints(kind)
+    return found
+
+
+def objects_in_query(operation: Operation) -> dict[str, type[msgspec.Struct]]:
+    """Returns the members of a request that are objects, if they come from a query."""
+    kinds = {
+        name: kind_of(hint)
+        for name, hint in typing.get_type_hints(operation.request).items()
+        if name not in FROM_HEADERS and (operation.takes is None or name in operation.takes)
+    }
+    return {
+        name: kind
+        for name, kind in kinds.items()
+        if not operation.has_body and isinstance(kind, type) and issubclass(kind, msgspec.Struct)
     }
 
 
@@ -44,6 +65,10 @@ def parameters(
     operation: Operation, path: Mapping[str, str], values: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Returns the parameters of the method, without those that come from headers."""
+    values = dict(values)
+    for name, kind in objects_in_query(operation).items():
+        inner = kind.__struct_fields__
+        values[name] = {each: values.pop(each) for each in inner if each in values}
     in_path: dict[str, Any] = dict(path)
     if "node" in in_path:
         node = in_path.pop("node")

@@ -3,6 +3,8 @@
 import json
 import socket
 import subprocess
+import tarfile
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -44,6 +46,21 @@ class Searched(NamedTuple):
     def matches(self, search: dict[str, Any], **more: Any) -> list[dict[str, Any]]:
         return [m for reply in self.replies(search, **more) for m in reply.get("matches") or ()]
 
+    def exported(self, found: dict[str, Any], **more: Any) -> list[str]:
+        """Returns the names of the files in an export."""
+        parameters = {"job_id": JOB_ID, "found": found, **more}
+        call = {"method": "io.cucmd.Jobs.Export", "parameters": parameters, "upgrade": True}
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self.daemon.socket))
+            connection.sendall(json.dumps(call).encode() + b"\0")
+            with connection.makefile("rb") as stream:
+                reply = b""
+                while not reply.endswith(b"\0"):
+                    reply += stream.read(1)
+                assert b"error" not in reply, reply
+                with tarfile.open(fileobj=stream, mode="r|") as tar:
+                    return [member.name for member in tar]
+
     def zgrep(self, *arguments: str) -> list[str]:
         files = sorted(map(str, self.folder.glob("*/files/**/*.gz")))
         done = subprocess.run(["zgrep", "-h", *arguments, *files], check=False, capture_output=True)
@@ -73,3 +90,54 @@ def test_matches_are_in_order(searched: Searched) -> None:
     times = [match["time"] for match in found]
     assert len({match["node"] for match in found}) == 3
     assert times == sorted(times)
+
+
+def test_matches_have_true_times(searched: Searched) -> None:
+    """The number of a line is that of the second in which it was written."""
+    found = searched.matches({"text": "SdlSig"}, nodes=["sub1"])
+    seconds = [int(match["line"].rpartition("|")[2]) for match in found]
+    begins = [BEGIN + timedelta(seconds=5000 * file) for file in range(4) for _ in range(5000)]
+    expected = [
+        begin + timedelta(seconds=second) for begin, second in zip(begins, seconds, strict=True)
+    ]
+    assert [datetime.fromisoformat(match["time"]) for match in found] == expected
+
+
+@pytest.mark.parametrize("pattern", ["SIP/2.0 (5|6)", "^Call-ID: [0-9a-f]*7@", r"\d+\|[^x]*$"])
+def test_regex_finds_lines_of_zgrep(searched: Searched, pattern: str) -> None:
+    found = [match["line"] for match in searched.matches({"regex": pattern})]
+    assert sorted(found) == sorted(searched.zgrep("-P", pattern))
+    assert found
+
+
+def test_context_is_that_of_zgrep(searched: Searched) -> None:
+    found = searched.matches({"text": "SIP/2.0 503"}, context=3)
+    lines = sorted(
+        line
+        for match in found
+        for line in (*match.get("before", ()), match["line"], *match.get("after", ()))
+    )
+    assert sorted(set(lines)) == sorted(set(searched.zgrep("-F", "-C3", "SIP/2.0 503")) - {"--"})
+
+
+def test_never_ending_pattern_is_named(searched: Searched) -> None:
+    with pytest.raises(Refused) as refused:
+        searched.matches({"regex": "(SdlSig|.|[a-z|]+ ?)+\0"})
+    name, fields = refused.value.args
+    assert name == "io.cucmd.Jobs.InvalidRequest"
+    assert fields["parameter"] == "search.regex"
+    assert "SDL001_100_" in fields["reason"]
+
+
+def test_export_has_only_found_files(searched: Searched) -> None:
+    [first, *_] = searched.matches({"text": "SIP/2.0 503"}, nodes=["sub1"])
+    names = searched.exported({"text": "SIP/2.0 503", "until": first["time"]}, nodes=["sub1"])
+    assert [name for name in names if "SDL001" in name] == [f"sub1/{first['path']}"]
+    assert "manifest.json" in names
+
+
+def test_found_files_have_counts(searched: Searched) -> None:
+    matches = Counter((m["node"], m["path"]) for m in searched.matches({"text": "CcSetupReq"}))
+    replies = searched.replies({"text": "CcSetupReq"}, files=True)
+    found = [one for reply in replies for one in reply.get("found") or ()]
+    assert {(one["node"], one["path"]): one["matches"] for one in found} == matches

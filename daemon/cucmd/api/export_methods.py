@@ -13,6 +13,7 @@ from functools import partial
 import trio
 
 from cucmd.api.case_methods import job_and_nodes
+from cucmd.api.find_methods import paths_found
 from cucmd.api.refusals import refusals_of_files
 from cucmd.api.wire import damaged_to_wire, wrong_to_wire
 from cucmd.cases.archive import Archive
@@ -20,6 +21,7 @@ from cucmd.cases.coverage_reader import CoverageReader
 from cucmd.cases.damaged import DamagedFiles
 from cucmd.cases.export_sender import ExportSender
 from cucmd.cases.files import is_directory_gone, nodes_by_name
+from cucmd.cases.finder import Finder
 from cucmd.cases.names import export_name
 from cucmd.cases.verify import Verifier
 from cucmd.job.job import Job
@@ -52,6 +54,7 @@ class ExportMethods:
         damaged: DamagedFiles,
         sender: ExportSender,
         verifier: Verifier,
+        finder: Finder,
         is_operator: Callable[[Caller, Request], bool],
     ) -> None:
         self._supervisor = supervisor
@@ -61,6 +64,7 @@ class ExportMethods:
         self._damaged = damaged
         self._sender = sender
         self._verifier = verifier
+        self._finder = finder
         self._is_operator = is_operator
         self._verifying = trio.Lock()  # one job at a time, so that the disk is not kept busy
 
@@ -83,6 +87,10 @@ class ExportMethods:
                     async with aclosing(checking) as checked:
                         async for _ in checked:
                             pass  # the verifier notes in `damaged` what is wrong
+                only = None
+                if request.found is not None:
+                    chosen = tuple(nodes_by_name(job, names).values())
+                    only = await paths_found(self._finder, job, directory, chosen, request.found)
                 archive = Archive(
                     self._store,
                     job,
@@ -91,6 +99,7 @@ class ExportMethods:
                     incomplete=bool(request.incomplete),
                     damaged=self._damaged.of(job_id),
                     after=request.after,
+                    only=only,
                 )
                 measured = await archive.measure()
                 reply = wire.ExportReply(

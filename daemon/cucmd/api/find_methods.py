@@ -6,16 +6,20 @@ A deletion or a retry of the job ends a search, as it ends the other calls that 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 from cucmd.api.case_methods import job_and_nodes
+from cucmd.api.missing_logs import missing_logs
 from cucmd.api.refusals import refusals_of_files
+from cucmd.cases.coverage_reader import CoverageReader
 from cucmd.cases.documents import printable_path
 from cucmd.cases.files import is_directory_gone, name_on_node, nodes_by_name
-from cucmd.cases.finder import Finder, Found
+from cucmd.cases.finder import Finder, Found, SearchRefused
 from cucmd.config import InvalidValue
+from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.jobs.job_errors import FilesDeleted, JobInUse
 from cucmd.jobs.supervisor import Supervisor
@@ -27,14 +31,19 @@ from cucmd.worker.frames import NO_TIME, FindIn, FoundLine
 
 # The most characters of what is searched for, and lines around a match.
 _LONGEST, _MOST_CONTEXT = 1000, 20
+# The most missing logs in one reply.
+_IN_A_REPLY = 500
+# Seconds that a search waits at its end for the coverage of a job that was closed just now.
+_WAIT_FOR_COVERAGE = 30.0
 _KINDS = ("text", "regex", "number", "call_id")
 
 
 class FindMethods:
     """Answers Find."""
 
-    def __init__(self, supervisor: Supervisor, finder: Finder) -> None:
+    def __init__(self, supervisor: Supervisor, coverage: CoverageReader, finder: Finder) -> None:
         self._supervisor = supervisor
+        self._coverage = coverage
         self._holds = supervisor.holds
         self._finder = finder
 
@@ -49,16 +58,18 @@ class FindMethods:
             directory = self._supervisor.directory(job.job_id)
             if job.files_deleted or is_directory_gone(job, directory):
                 raise FilesDeleted(job.job_id)
-            asked = _asked(
-                request.search, os.fsencode(directory), context, files=bool(request.files)
-            )
+            search = request.search
+            asked = _asked("search", search, directory, context, files=bool(request.files))
             nodes = tuple(nodes_by_name(job, names).values())
-            searching = self._finder.find(job, directory, nodes, asked, request.search.path)
+            searching = self._finder.find(job, directory, nodes, asked, search.path)
             last = Found(0, 0)
             async with aclosing(searching):
                 while True:
                     found = None
-                    with self._holds.reading_as_guest(job.job_id) as reading:
+                    with (
+                        _named("search", search),
+                        self._holds.reading_as_guest(job.job_id) as reading,
+                    ):
                         found = await anext(searching, None)
                     if reading.cancel_called:
                         raise JobInUse(job.job_id, "it is being deleted, or tried again")
@@ -66,29 +77,75 @@ class FindMethods:
                         break
                     yield StreamReply(_reply(found, nodes))
                     last = found
+            # The job as it is now: a node may have ended, and its files may have been examined.
+            job = await self._supervisor.find(job.job_id)
+            job = await self._coverage.wait_for_coverage(job, _WAIT_FOR_COVERAGE)
+            since = parse_instant("search.since", search.since)
+            until = parse_instant("search.until", search.until)
+            nodes = tuple(nodes_by_name(job, names).values())
+            missing = tuple(missing_logs(job, nodes, since, until, search.path))
+            for at in range(0, len(missing), _IN_A_REPLY):
+                part = missing[at : at + _IN_A_REPLY]
+                yield StreamReply(wire.FindReply(last.files, last.size, missing=part))
         yield StreamReply(wire.FindReply(last.files, last.size), continues=False)
 
 
-def _asked(search: wire.Search, directory: bytes, context: int, *, files: bool) -> FindIn:
-    """Returns the search in the form for the processes. Raises `InvalidValue`."""
-    given = [kind for kind in _KINDS if getattr(search, kind) is not None]
+async def paths_found(
+    finder: Finder, job: Job, directory: Path, nodes: Sequence[Node], search: wire.Search
+) -> frozenset[str]:
+    """Returns the paths of the files with a match, as in `ReceivedFile`.
+
+    Raises `InvalidValue` for the field `found`, `StoreFailed`, `OSError`.
+    """
+    asked = _asked("found", search, directory, 0, files=True)
+    paths: set[str] = set()
+    with _named("found", search):
+        async with aclosing(finder.find(job, directory, nodes, asked, search.path)) as all_found:
+            async for found in all_found:
+                paths.update(os.fsdecode(each.path) for each in found.counted)
+    return frozenset(paths)
+
+
+@contextmanager
+def _named(field: str, search: wire.Search) -> Iterator[None]:
+    """Turns `SearchRefused` into an `InvalidValue` with the field and its value."""
+    try:
+        yield
+    except SearchRefused as error:
+        kind, value = _sought(field, search)
+        raise InvalidValue(f"{field}.{kind}", wrong_value(value, str(error))) from None
+
+
+def _sought(field: str, search: wire.Search) -> tuple[str, str]:
+    """Returns the name of the member that says what to search for, and its value.
+
+    Raises `InvalidValue`.
+    """
+    values = {kind: getattr(search, kind) for kind in _KINDS}
+    given = {kind: value for kind, value in values.items() if value is not None}
     if len(given) != 1:
-        reason = f"{len(given)} of {', '.join(_KINDS)} are set: expected one"
-        raise InvalidValue("search", reason)
-    [kind] = given
-    value = getattr(search, kind)
-    if kind in ("number", "call_id"):
-        raise InvalidValue(f"search.{kind}", "cannot be searched for by this version")
-    if not 1 <= len(value) <= _LONGEST or "\n" in value or "\0" in value:
+        raise InvalidValue(field, f"{len(given)} of {', '.join(_KINDS)} are set; expected one")
+    return next(iter(given.items()))
+
+
+def _asked(
+    field: str, search: wire.Search, directory: Path, context: int, *, files: bool
+) -> FindIn:
+    """Returns the search in the form for the processes. Raises `InvalidValue`."""
+    kind, value = _sought(field, search)
+    if kind == "call_id":
+        raise InvalidValue(f"{field}.{kind}", "cannot be searched for by this version")
+    if not 1 <= len(value) <= _LONGEST or "\n" in value:
         expected = f"expected 1 to {_LONGEST} characters in one line"
-        raise InvalidValue(f"search.{kind}", wrong_value(value, expected))
+        raise InvalidValue(f"{field}.{kind}", wrong_value(value, expected))
     return FindIn(
-        directory=directory,
+        directory=os.fsencode(directory),
         text=search.text,
         regex=search.regex,
+        number=search.number,
         ignore_case=bool(search.ignore_case),
-        since=_milliseconds("search.since", search.since),
-        until=_milliseconds("search.until", search.until),
+        since=_milliseconds(f"{field}.since", search.since),
+        until=_milliseconds(f"{field}.until", search.until),
         context=context,
         files=files,
     )

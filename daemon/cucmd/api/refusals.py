@@ -17,7 +17,6 @@ from msgspec import Struct
 
 from cucmd.api.request_checks import short_text
 from cucmd.cases.archive import UnknownFile
-from cucmd.cases.finder import RegexRefused
 from cucmd.config import CredentialRefused, InvalidValue, UnknownCredential, UnknownProfile
 from cucmd.config.config_thread import ReadTimeout
 from cucmd.config.rules import is_credential_name
@@ -81,8 +80,6 @@ def refusals_of_files() -> Iterator[None]:
     with refusals():
         try:
             yield
-        except RegexRefused as e:
-            raise invalid("search.regex", str(e)) from None
         except UnknownFile as e:
             raise invalid("after", wrong_value(str(e), "is no file of this export")) from None
         except OSError as e:

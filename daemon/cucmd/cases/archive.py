@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import stat
 import tarfile
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Container, Mapping, Sequence
 from contextlib import aclosing
 from itertools import compress
 from pathlib import Path
@@ -109,6 +109,7 @@ class Archive:
 
     nodes: export only these. incomplete: export incomplete files too. after: send only the files
     that come after the one with this name. damaged: files that are known to be damaged, by path.
+    only: export only files with these paths.
 
     Files that are damaged, gone, or of another size are left out and named in the summary.
     """
@@ -123,6 +124,7 @@ class Archive:
         incomplete: bool = False,
         damaged: Mapping[str, str] | None = None,
         after: str | None = None,
+        only: Container[str] | None = None,
     ) -> None:
         self._store = store
         self._job = job
@@ -131,6 +133,7 @@ class Archive:
         self._incomplete = incomplete
         self._damaged = dict(damaged or {})
         self._after = after
+        self._only = only
         self._reached = True  # whether the file of `after` was passed
         # Paths that differ only in case, stored in lower case.
         self._paths_alike: frozenset[bytes] = frozenset()
@@ -150,7 +153,7 @@ class Archive:
         sent = [self._is_sent(name) for name in DOCUMENTS]  # their lengths are known at the end
         self._transcripts = await trio.to_thread.run_sync(self._find_transcripts)
         length = sum(entry.length() for entry in self._transcripts if self._is_sent(entry.name))
-        async with aclosing(file_pages(self._store, self._job.job_id, self._nodes)) as all_pages:
+        async with aclosing(self._all_pages()) as all_pages:
             async for page in all_pages:
                 length += await trio.to_thread.run_sync(self._measure_page, page)
         if not self._reached and self._after is not None:
@@ -205,9 +208,15 @@ class Archive:
 
     async def _pages(self) -> AsyncGenerator[Page, None]:
         """Yields the files that are exported."""
-        async with aclosing(file_pages(self._store, self._job.job_id, self._nodes)) as all_pages:
+        async with aclosing(self._all_pages()) as all_pages:
             async for page in all_pages:
                 yield [(file, node) for file, node in page if self._is_exported(file, node)]
+
+    async def _all_pages(self) -> AsyncGenerator[Page, None]:
+        async with aclosing(file_pages(self._store, self._job.job_id, self._nodes)) as all_pages:
+            async for page in all_pages:
+                only = self._only
+                yield [each for each in page if only is None or each[0].path in only]
 
     def _is_exported(self, file: ReceivedFile, node: Node) -> bool:
         wanted = is_counted(file, node, self._job.work) and (file.complete or self._incomplete)

@@ -52,8 +52,8 @@ _BEGUN = msgspec.msgpack.Decoder(frames.FindBegun)
 _FOUND = msgspec.msgpack.Decoder(LinesFound)
 
 
-class RegexRefused(Exception):
-    """Raised if the regular expression is wrong, or takes too long. The text says which."""
+class SearchRefused(Exception):
+    """Raised if what is searched for is wrong, or takes too long. The text says which."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -91,7 +91,7 @@ class Finder:
 
         path: only files on whose node the path contains this.
 
-        Raises `RegexRefused`, `StoreFailed`, `OSError`.
+        Raises `SearchRefused`, `StoreFailed`, `OSError`.
         """
         async with self._room, AsyncExitStack() as stack:
             workers = [
@@ -102,7 +102,7 @@ class Finder:
                 await worker.send(asked)
             for worker in workers:
                 if (wrong := (await worker.receive(_BEGUN)).wrong) is not None:
-                    raise RegexRefused(wrong)
+                    raise SearchRefused(wrong)
             await self._deal(job, nodes, path, workers)
             async with aclosing(_merged(workers, nodes)) as all_found:
                 async for found in all_found:
@@ -140,7 +140,7 @@ class Finder:
 
 
 async def _merged(workers: Sequence[Worker], nodes: Sequence[Node]) -> AsyncGenerator[Found, None]:
-    """Yields what the processes find, in the order of time. Raises `RegexRefused`."""
+    """Yields what the processes find, in the order of time. Raises `SearchRefused`."""
     running = dict(enumerate(workers))
     last = {number: LinesFound(-1, 0, 0) for number in running}
     heap: list[tuple[int, int, FoundLine]] = []
@@ -165,7 +165,7 @@ async def _merged(workers: Sequence[Worker], nodes: Sequence[Node]) -> AsyncGene
                 if frame.too_long:
                     stopped = frame.unread[-1]
                     name = name_on_node(os.fsdecode(stopped.path), nodes[stopped.node])
-                    raise RegexRefused(f"{stopped.why} of {printable_path(name)}")
+                    raise SearchRefused(f"{stopped.why} of {printable_path(name)}")
                 if frame.ended:
                     del running[number]
         lowest = min((last[number].mark for number in running), default=NO_TIME)

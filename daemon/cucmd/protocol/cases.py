@@ -90,7 +90,9 @@ class ExportRequest(Request, frozen=True):
     so is a file that Verify or an earlier export found to be damaged. The summary names them,
     damaged is how many there are, and wrong has the first 20. The client should compare the files
     with SHA256SUMS. If some differ, it exports again and names them in suspect: the daemon reads
-    them again before it replies. name is how a file made from the export should be called, without
+    them again before it replies. With found only those files are exported in which Find finds a
+    line; they are searched before the reply. name is how a file made from the export should be
+    called, without
     a suffix: case-698123456 for a job with the label case, otherwise cucmd- and the id of the job.
     While an operator exports a job, it cannot be deleted or retried. A deletion or a retry ends an
     export by a user who is not an operator.
@@ -101,6 +103,7 @@ class ExportRequest(Request, frozen=True):
     incomplete: bool | None = None
     after: str | None = None
     suspect: tuple[str, ...] | None = None
+    found: Search | None = None
 
 
 class ExportReply(Struct, frozen=True):

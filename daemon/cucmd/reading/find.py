@@ -25,6 +25,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from cucmd.reading.number_search import NumberSearch
 from cucmd.reading.stamps import LineTimes, first_stamp
 from cucmd.reading.traces import BEGINNING, chunks, opened, unpacked_beginning
 from cucmd.reading.unpack import CutOff, NotWhole, TarMembers, is_tar, unpack
@@ -65,8 +66,8 @@ def find(channel: Channel) -> None:
     asked = channel.receive(_ASKED)
     try:
         lines = compile_search(asked)
-    except (re.error, OverflowError, RecursionError, _TooLong) as error:
-        channel.send(frames.FindBegun(f"is no regular expression: {error}"[:200]))
+    except (ValueError, re.error, OverflowError, RecursionError, _TooLong) as error:
+        channel.send(frames.FindBegun(str(error)[:200]))
         raise SystemExit from error
     channel.send(frames.FindBegun())
     search = FileSearch(channel, asked, lines)
@@ -76,7 +77,9 @@ def find(channel: Channel) -> None:
 
 
 def compile_search(asked: FindIn) -> Lines:
-    """Returns the search. Raises `re.error` and others for a wrong regular expression."""
+    """Returns the search. Raises `ValueError`, or an error of the module `re`."""
+    if asked.number is not None:
+        return NumberSearch(asked.number)
     if asked.regex is not None:
         flags = re.IGNORECASE if asked.ignore_case else re.NOFLAG
         with _time_limit():
@@ -195,8 +198,8 @@ class FileSearch:
 
     def run(self) -> None:
         self._files.sort(key=lambda file: file.begin)
-        begins = [file.begin for file in self._files[1:]]
-        for file, following in zip(self._files, [*begins, NO_TIME], strict=True):
+        begins = [*(file.begin for file in self._files), NO_TIME]
+        for file, following in zip(self._files, begins[1:], strict=True):
             self._following = following
             counted = 0
             try:

@@ -185,7 +185,7 @@ async def _daemon(
                     logins=logins,
                 )
                 cases = CaseMethods(supervisor, store, deletions)
-                damaged = DamagedFiles()
+                damaged, finder = DamagedFiles(), Finder(workers, store)
                 exports = ExportMethods(
                     supervisor,
                     store,
@@ -193,9 +193,10 @@ async def _daemon(
                     damaged=damaged,
                     sender=ExportSender(workers, damaged),
                     verifier=Verifier(workers, store, damaged),
+                    finder=finder,
                     is_operator=current.is_operator,
                 )
-                finds = FindMethods(supervisor, Finder(workers, store))
+                finds = FindMethods(supervisor, coverage, finder)
                 knowledge = KnowledgeMethods(
                     store, lambda: current.config, environ, current.reload, logins
                 )

@@ -230,7 +230,7 @@ class FindIn(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """Begins a search. Answered by `FindBegun`. Pages of files follow.
 
     directory: the job's folder, in which the files are.
-    text, regex, ignore_case: what to search for, as in `protocol.cases.Search`.
+    text, regex, number, ignore_case: what to search for, as in `protocol.cases.Search`.
     since, until: milliseconds since 1970.
     context: the number of lines to send before and after a line that was found.
     files: only count the lines of each file.
@@ -239,6 +239,7 @@ class FindIn(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     directory: bytes
     text: str | None
     regex: str | None
+    number: str | None
     ignore_case: bool
     since: int | None
     until: int | None
@@ -247,7 +248,7 @@ class FindIn(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class FindBegun(msgspec.Struct, frozen=True, tag=True):
-    """Says that the search can begin. wrong: what is wrong with the regular expression, or None."""
+    """Says that the search can begin. wrong: what is wrong with what is searched for, or None."""
 
     wrong: Why | None = None
 

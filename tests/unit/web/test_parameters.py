@@ -41,6 +41,18 @@ def test_wrong_query_names_the_field(query: list[tuple[str, str]], field: str) -
     assert (caught.value.status, caught.value.more["field"]) == (400, field)
 
 
+def test_query_sets_members_of_object() -> None:
+    find = operation("GET", "/jobs/{job_id}/find")
+    query = [("text", "SIP/2.0 503"), ("context", "3"), ("nodes", "pub")]
+    values = from_query(query, members(find))
+    assert parameters(find, {"job_id": "57f3"}, values) == {
+        "job_id": "57f3",
+        "search": {"text": "SIP/2.0 503"},
+        "context": 3,
+        "nodes": ["pub"],
+    }
+
+
 def test_body_values_are_not_changed() -> None:
     body = b'{"nodes": ["a"], "login": {"password": "x", "no such": 1.50}}'
     given = from_body(body, members(START))
