@@ -9,12 +9,14 @@ import subprocess
 import threading
 import time
 from base64 import b64encode
+from copy import copy
 from pathlib import Path
 
 import pytest
 from urllib3 import Retry
 
 from cucmctl.cli import exits
+from cucmctl.upload import https_put
 from cucmctl.upload.destination import destination_of
 from cucmctl.upload.https_put import put
 from rig import upload_servers, written
@@ -202,29 +204,25 @@ def test_late_answer_is_success(odd, file):
     assert checksum == hashlib.sha256(CONTENT).hexdigest()
 
 
-class ListenAtRetry(Retry):
-    """Lets the server listen when the first try has failed."""
-
-    def increment(self, *arguments, **options):
-        SERVER.listen()
-        return super().increment(*arguments, **options)
-
-
-SERVER = socket.socket()
-
-
 def test_refused_connection_is_tried_again(store, file):
     """Nothing was stored yet."""
     odd = OddServer(store)
-    with SERVER:
-        SERVER.bind(("127.0.0.1", 0))
-        port = SERVER.getsockname()[1]
-        thread = threading.Thread(target=lambda: odd.serve(SERVER.accept()[0]), daemon=True)
-        to = destination_of(f"https://localhost:{port}/", file.name, case=None)
-        with file.open("rb") as content:
+    thread = threading.Thread(target=lambda: odd.serve(server.accept()[0]))
+
+    class ListenAtRetry(Retry):
+        def increment(self, *arguments, **options):
+            server.listen()
             thread.start()
-            put(content, len(CONTENT), to, None, lambda done: None, retries=ListenAtRetry())
-    thread.join()
+            return super().increment(*arguments, **options)
+
+    retries = copy(https_put.RETRIES)
+    retries.__class__ = ListenAtRetry
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        to = destination_of(f"https://localhost:{server.getsockname()[1]}/", "x", case=None)
+        with file.open("rb") as content:
+            put(content, len(CONTENT), to, None, lambda done: None, retries=retries)
+        thread.join()
     assert len(odd.requests) == 1
 
 
