@@ -8,8 +8,7 @@ from typing import ClassVar, Unpack
 from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import render
 from cucmctl.text.collect_text import CollectText
-from cucmctl.text.remarks import wrapped
-from cucmctl.text.table import table
+from cucmctl.text.table import table, wrapped
 from cucmd.job.collect import missing_room
 from cucmd.protocol.jobs import Job
 

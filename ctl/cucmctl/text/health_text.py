@@ -17,8 +17,8 @@ from cucmctl.cli import exits
 from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import render
 from cucmctl.text.kind_text import KindText
-from cucmctl.text.remarks import short_names, with_names, wrapped
-from cucmctl.text.table import paint
+from cucmctl.text.remarks import short_names, with_names
+from cucmctl.text.table import paint, wrapped
 from cucmd.job.health import BAD, GOOD, LOOK, UNREAD, Finding, compare_nodes
 from cucmd.protocol.jobs import Job, JobSummary, Node
 

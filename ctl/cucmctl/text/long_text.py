@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from cucmctl.cli.printer import visible
 from cucmctl.text import render
-from cucmctl.text.remarks import wrapped
+from cucmctl.text.table import wrapped
 from cucmctl.text.window import periods
 from cucmd.job.coverage import LogCoverage
 from cucmd.protocol.jobs import Job, Node

@@ -15,6 +15,7 @@ from itertools import chain
 
 from cucmctl.cli.printer import visible
 from cucmctl.text.kind_text import KindText, text_of
+from cucmctl.text.table import wrapped
 from cucmctl.text.window import minute, window
 from cucmd.job.coverage import format_missing
 from cucmd.job.duration import longest_written_for
@@ -70,15 +71,6 @@ def remarks(
     label = "hint" if may_operate else "hint for an operator"
     for line in _grouped(named, all_names=all_names, marks=(GAP, mark), label=label):
         yield from wrapped(line, columns)
-
-
-def wrapped(text: str, columns: int | None) -> Iterator[str]:
-    """Breaks a line between words. Following lines are indented by two more than the first."""
-    indent = (len(text) - len(text.lstrip()) + 2) * " "
-    while columns and len(text) > columns and (at := text.rfind(" ", len(indent), columns + 1)) > 0:
-        yield text[:at]
-        text = indent + text[at + 1 :]
-    yield text
 
 
 def notes(nodes: Iterable[Node]) -> Iterator[str]:

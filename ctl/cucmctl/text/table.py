@@ -1,4 +1,4 @@
-"""PURE. Makes tables, adds colours, and shortens names so that they still differ.
+"""PURE. Makes tables, wraps lines, adds colours, and shortens names so that they still differ.
 
 Every cell is made `visible`. Colours do not count for widths. Where a name is shortened there is a
 mark, and two different names never look the same.
@@ -65,6 +65,15 @@ def _fitting(
         whole = tuple(name.partition(" (")[0] for name in whole)
     names = distinct_names(whole, space, cut_mark(ascii_only=ascii_only))
     return [(name, *row[1:]) for name, row in zip(names, rows, strict=True)]
+
+
+def wrapped(text: str, columns: int | None) -> Iterator[str]:
+    """Breaks a line between words. Following lines are indented by two more than the first."""
+    indent = (len(text) - len(text.lstrip()) + 2) * " "
+    while columns and len(text) > columns and (at := text.rfind(" ", len(indent), columns + 1)) > 0:
+        yield text[:at]
+        text = indent + text[at + 1 :]
+    yield text
 
 
 def paint(text: str, status: str) -> str:
