@@ -38,6 +38,7 @@ from cucmctl.commands.begin import (
 )
 from cucmctl.commands.watch import add_reconnect
 from cucmctl.text import discover_text
+from cucmctl.text.kind_text import lines_of
 from cucmctl.text.views import AtTheEnd
 from cucmd.job.work_request import How, Login
 from cucmd.protocol.jobs import Job
@@ -149,7 +150,8 @@ def _lines(arguments: argparse.Namespace, job: Job) -> Iterator[str]:
     for node in job.nodes:
         if node.found is None or not node.found.members:
             continue
-        for text in discover_text.members(node.found, **printer.layout(out, colour=name is None)):
+        found = discover_text.members(node.found)
+        for text in lines_of(found, **printer.layout(out, colour=name is None)):
             printer.line(text, out)
         if name is not None:
             at = node.completed_at or datetime.now(UTC)

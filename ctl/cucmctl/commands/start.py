@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
 from datetime import datetime
 
 from cucmctl.cli import exits, printer
@@ -205,8 +205,8 @@ def _start(arguments: argparse.Namespace) -> int:
     return begin_on_nodes(arguments, "start", COLLECTING, work, check=check, on_start=on_start)
 
 
-def _sizes(job: Job) -> Iterator[str]:
-    return dry_run_text.sizes(job, **printer.layout(sys.stdout))
+def _sizes(job: Job) -> Iterable[str]:
+    return dry_run_text.TEXT.findings(job, **printer.layout(sys.stdout))
 
 
 def _retry_arguments(parser: VerbParser) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import ClassVar, Unpack
 
 from cucmctl.cli.printer import Layout, visible
-from cucmctl.text.kind_text import KindText, Rows
+from cucmctl.text.kind_text import KindText, Part, Rows, Table
 from cucmctl.text.pace import NODE_ENDED
 from cucmd.job.capture import CaptureSettings, may_still_run
 from cucmd.protocol.jobs import Job, JobSummary, Node
@@ -40,6 +40,15 @@ class CaptureText(KindText):
         return (*headings[:at], "PACKETS", *headings[at:]), [
             (*row[:at], cell, *row[at:]) for row, cell in zip(rows, cells, strict=True)
         ]
+
+    def parts(self, job: Job) -> Iterator[Part]:
+        rows = []
+        for node in job.nodes:
+            if (found := node.capture) is not None:
+                packets = "not counted" if found.packets is None else str(found.packets)
+                rows.append((node.full_name, packets, found.how or ""))
+        if rows:
+            yield Table(("NODE", "PACKETS", "ENDED BY"), rows, right="PACKETS")
 
     def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
         return ()  # the table of nodes already has the packets

@@ -11,9 +11,8 @@ from typing import Unpack
 
 from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import render
-from cucmctl.text.kind_text import KindText
+from cucmctl.text.kind_text import KindText, Part, Table, lines_of
 from cucmctl.text.remarks import join_names
-from cucmctl.text.table import table as text_table
 from cucmd.job.check import Checked
 from cucmd.protocol.jobs import Job
 
@@ -28,8 +27,12 @@ class CheckText(KindText):
     def describe(self, job: Job) -> Iterator[str]:
         yield "checks whether a collection can be expected to work"
 
+    def parts(self, job: Job) -> Iterator[Part]:
+        if any(node.checked is not None for node in job.nodes):
+            yield _whole(job)
+
     def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
-        return table(job, **layout) if any(node.checked is not None for node in job.nodes) else ()
+        return table(job, **layout) if any(self.parts(job)) else ()
 
     def result(self, job: Job, files: str) -> str:
         return f"{render.count_of(sum(bool(node.checked) for node in job.nodes), 'node')} checked"
@@ -43,30 +46,35 @@ def asks_receiver(job: Job) -> bool:
     return any(node.checked and node.checked.receiver != "not_asked" for node in job.nodes)
 
 
+def _whole(job: Job) -> Table:
+    """Returns a row for each node."""
+    steps = STEPS if asks_receiver(job) else STEPS[:-1]
+    rows = []
+    for node in job.nodes:
+        seen = node.checked or Checked()
+        cells = (node.short_name, *_steps(seen))[: len(steps)]
+        rows.append((*cells, seen.product or "", seen.version or ""))
+    return Table((*steps, *MACHINE), rows, _RIGHT)
+
+
 def table(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
     """Yields a line for each node.
 
     If the table would be wider than `columns`, product and version stand below it instead, once for
     all nodes that have the same.
     """
-    steps = STEPS if asks_receiver(job) else STEPS[:-1]
-    seen = [node.checked or Checked() for node in job.nodes]
-    rows = [
-        (node.short_name, *_steps(checked))[: len(steps)]
-        for node, checked in zip(job.nodes, seen, strict=True)
-    ]
-    machines = [(checked.product or "", checked.version or "") for checked in seen]
-    whole = [(*row, *machine) for row, machine in zip(rows, machines, strict=True)]
-    headings = (*steps, *MACHINE)
+    whole = _whole(job)
     columns = layout.get("columns")
-    if columns is None or _width(headings, whole) <= columns:
-        yield from text_table(headings, whole, right=_RIGHT, **layout)
+    if columns is None or _width(whole.headings, whole.rows) <= columns:
+        yield from lines_of([whole], **layout)
         return
-    yield from text_table(steps, rows, right=_RIGHT, **layout)
+    steps = len(whole.headings) - len(MACHINE)
+    rows = [row[:steps] for row in whole.rows]
+    yield from lines_of([Table(whole.headings[:steps], rows, _RIGHT)], **layout)
     nodes_of: dict[str, list[str]] = {}  # product and version -> the nodes
-    for node, machine in zip(job.nodes, machines, strict=True):
-        if text := " ".join(filter(None, machine)):
-            nodes_of.setdefault(visible(text), []).append(visible(node.short_name))
+    for row in whole.rows:
+        if text := " ".join(filter(None, row[steps:])):
+            nodes_of.setdefault(visible(text), []).append(visible(row[0]))
     for text, names in nodes_of.items():
         everywhere = len(names) == len(job.nodes) > 1
         yield f"{text}: {'all nodes' if everywhere else join_names(names, all_names=False)}"

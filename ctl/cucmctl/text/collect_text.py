@@ -8,7 +8,7 @@ from typing import ClassVar, Unpack
 
 from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import health_text, render
-from cucmctl.text.kind_text import KindText
+from cucmctl.text.kind_text import KindText, Part
 from cucmctl.text.window import window
 from cucmd.job.work_request import Collection
 from cucmd.protocol.jobs import Job, JobSummary
@@ -38,6 +38,9 @@ class CollectText(KindText):
 
     def complete(self, job: Job) -> Job:
         return health_text.complete(job) if _has_snapshot(job) else job
+
+    def parts(self, job: Job) -> Iterator[Part]:
+        return health_text.parts(job)
 
     def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
         if _has_snapshot(job):

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Unpack
 
 import msgspec
 
-from cucmctl.cli.printer import Layout, visible
+from cucmctl.cli.printer import visible
 from cucmctl.text import render
-from cucmctl.text.kind_text import KindText
-from cucmctl.text.table import table
+from cucmctl.text.kind_text import KindText, Part, Table
 from cucmd.job.discover import Found, Member
 from cucmd.protocol.jobs import Job
 
@@ -29,10 +27,10 @@ class DiscoverText(KindText):
     def describe(self, job: Job) -> Iterator[str]:
         yield "asks a node which nodes its cluster has"
 
-    def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
+    def parts(self, job: Job) -> Iterator[Part]:
         for node in job.nodes:  # a discovery has one node
             if node.found is not None and node.found.members:
-                yield from members(node.found, **layout)
+                yield from members(node.found)
 
     def result(self, job: Job, files: str) -> str:
         found = [len(node.found.members) for node in job.nodes if node.found]
@@ -42,15 +40,14 @@ class DiscoverText(KindText):
 TEXT = DiscoverText()
 
 
-def members(found: Found, **layout: Unpack[Layout]) -> Iterator[str]:
+def members(found: Found) -> Iterator[Part]:
     """Yields a table of the nodes of a cluster, and the version of the node that was asked."""
     rows = [
         (each.node, each.name, each.role, each.product, each.address) for each in in_order(found)
     ]
-    headings = ("NODE", "NAME", "ROLE", "PRODUCT", "ADDRESS")
-    yield from table(headings, rows, right="", **layout)
+    yield Table(("NODE", "NAME", "ROLE", "PRODUCT", "ADDRESS"), rows)
     if found.version is not None:
-        yield f"version {visible(found.version)}"
+        yield f"version {found.version}"
 
 
 def in_order(found: Found) -> list[Member]:

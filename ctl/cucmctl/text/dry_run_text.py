@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, Unpack
 
-from cucmctl.cli.printer import Layout, visible
+from cucmctl.cli.printer import Layout
 from cucmctl.text import render
 from cucmctl.text.collect_text import CollectText
-from cucmctl.text.table import table, wrapped
+from cucmctl.text.kind_text import Part, Table, lines_of
 from cucmd.job.collect import missing_room
 from cucmd.protocol.jobs import Job
 
@@ -18,8 +18,11 @@ class DryRunText(CollectText):
 
     verb: ClassVar[str] = "asks for the sizes of"
 
+    def parts(self, job: Job) -> Iterator[Part]:
+        return sizes(job)
+
     def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
-        return sizes(job, **layout)
+        return lines_of(self.parts(job), **layout)
 
     def result(self, job: Job, files: str) -> str:
         paths = [path for node in job.nodes if node.sizes for path in node.sizes.paths]
@@ -30,8 +33,8 @@ class DryRunText(CollectText):
 TEXT = DryRunText()
 
 
-def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
-    """Yields a line for each node and path, the sum of each node, the total, and whether it fits.
+def sizes(job: Job) -> Iterator[Part]:
+    """Yields a row for each node and path, the sum of each node, the total, and whether it fits.
 
     Nodes without a result are listed too.
     """
@@ -55,11 +58,11 @@ def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
             rows.append((node.full_name, "(all)", count, render.size(sizes.bytes)))
     files, whole = sum(path.files for path in paths), sum(path.bytes for path in paths)
     rows.append(("total", "", str(files), render.size(whole)))
-    yield from table(("NODE", "PATH", "FILES", "SIZE"), rows, right="FILES SIZE", **layout)
+    yield Table(("NODE", "PATH", "FILES", "SIZE"), rows, right="FILES SIZE")
     for name, found in known:
         if found.why is not None:
             verdict = "does not fit" if found.fits is False else "may not fit"
-            yield from wrapped(visible(f"{name} {verdict}: {found.why}"), layout.get("columns"))
+            yield f"{name} {verdict}: {found.why}"
     if missing := missing_room([found for _, found in known]):
         before = " before compression" if job.collection.compress else ""
         more, room = render.size(missing), render.size(whole - missing)

@@ -16,20 +16,20 @@ from msgspec.structs import replace
 from cucmctl.cli import exits
 from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import render
-from cucmctl.text.kind_text import KindText
+from cucmctl.text.kind_text import KindText, Part, Table
 from cucmctl.text.remarks import short_names, with_names
 from cucmctl.text.table import paint, wrapped
-from cucmd.job.health import BAD, GOOD, LOOK, UNREAD, Finding, compare_nodes
+from cucmd.job.health import BAD, CHECKS, GOOD, LOOK, UNREAD, Finding, compare_nodes
 from cucmd.protocol.jobs import Job, JobSummary, Node
 
 # State of a finding -> its word for people, and the status of jobs that has the same colour.
-_WORDS = {
+WORDS = {
     BAD: ("bad", "failed"),
     LOOK: ("look at it", "partial"),
     UNREAD: ("not read", "partial"),
     GOOD: ("good", "succeeded"),
 }
-_WIDTH = max(len(word) for word, _ in _WORDS.values())
+_WIDTH = max(len(word) for word, _ in WORDS.values())
 # What a verdict counts, in this order: nodes that have not succeeded by their status, the others by
 # their worst finding.
 _NOT_CHECKED = "not checked"
@@ -50,6 +50,9 @@ class HealthText(KindText):
 
     def complete(self, job: Job) -> Job:
         return complete(job)
+
+    def parts(self, job: Job) -> Iterator[Part]:
+        return parts(job)
 
     def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
         if any(node.health is not None for node in job.nodes):
@@ -82,7 +85,7 @@ def _findings(node: Node) -> Sequence[Finding]:
 
 
 def _state(finding: Finding) -> str:
-    return finding.state if finding.state in _WORDS else LOOK
+    return finding.state if finding.state in WORDS else LOOK
 
 
 def not_good(job: Job) -> int:
@@ -117,7 +120,35 @@ def _verdict_of_node(node: Node) -> str:
 
 def worst(findings: Sequence[Finding]) -> tuple[str, str]:
     """Returns the word for the worst of the findings, and the status of jobs with its colour."""
-    return _WORDS[min(map(_state, findings), key=list(_WORDS).index)]
+    return WORDS[min(map(_state, findings), key=list(WORDS).index)]
+
+
+def parts(job: Job) -> Iterator[Part]:
+    """Yields the verdict, a table with a column for each check, and a table of what is not good.
+
+    The job must be `complete`.
+    """
+    if all(node.health is None for node in job.nodes):
+        return
+    yield f"health of {verdict(job)}"
+    made = {finding.check for node in job.nodes for finding in _findings(node)}
+    checks = [check for check in CHECKS if check in made] + sorted(made - CHECKS.keys())
+    rows, wrong = [], []
+    for node in job.nodes:
+        cells = [node.full_name, _verdict_of_node(node)]
+        for check in checks:
+            found = [finding for finding in _findings(node) if finding.check == check]
+            cells.append(worst(found)[0] if found else "")
+        rows.append(tuple(cells))
+        wrong += [
+            (node.full_name, worst([one])[0], one.check, one.says, one.hint or "")
+            for one in _findings(node)
+            if one.state != GOOD
+        ]
+    yield Table(("NODE", "VERDICT", *checks), rows)
+    if wrong:
+        wrong.sort(key=lambda row: [word for word, _ in WORDS.values()].index(row[1]))
+        yield Table(("NODE", "STATE", "CHECK", "FOUND", "WHAT TO DO"), wrong)
 
 
 def lines(job: Job, *, good: bool = False, **layout: Unpack[Layout]) -> Iterator[str]:
@@ -131,7 +162,7 @@ def lines(job: Job, *, good: bool = False, **layout: Unpack[Layout]) -> Iterator
 
 
 def _lines_of_node(node: Node, layout: Layout, *, good: bool) -> Iterator[str]:
-    order = list(_WORDS)
+    order = list(WORDS)
     found = sorted(_findings(node), key=lambda finding: order.index(_state(finding)))
     shown = [finding for finding in found if good or finding.state != GOOD]
     none_applies = node.health is not None and not found and node.status == "succeeded"

@@ -13,15 +13,27 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
 from importlib import import_module
-from typing import ClassVar, Unpack
+from typing import ClassVar, NamedTuple, TypeAlias, Unpack
 
 from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import pace
-from cucmctl.text.table import table
+from cucmctl.text.table import table, wrapped
 from cucmd.job.work import KINDS, RESULT_MEMBERS, kind_of
 from cucmd.protocol.jobs import Job, JobSummary, Node
 
 Rows = Sequence[tuple[str, ...]]
+
+
+class Table(NamedTuple):
+    """Holds a table. `right` are the headings of columns of numbers, separated by blanks."""
+
+    headings: tuple[str, ...]
+    rows: Rows
+    right: str = ""
+
+
+# A result is shown as tables and sentences, by `cucmctl` as lines and by a page as HTML.
+Part: TypeAlias = Table | str
 # The number of commands shown for a job in a list. The daemon does not send more for a job.
 _SHOWN = 3
 
@@ -52,12 +64,17 @@ class KindText:
         """Returns the job with what can only be found by comparing its nodes."""
         return job
 
-    def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
+    def parts(self, job: Job) -> Iterator[Part]:
         """Yields what a `complete` job has found on its nodes, as in the summary of an export."""
         members = RESULT_MEMBERS.values()
         found = [(node.full_name, getattr(node, name)) for node in job.nodes for name in members]
         rows = [(name, line) for name, result in found if result for line in result.summary_lines()]
-        return table(("NODE", "FOUND"), rows, right="", **layout) if rows else ()
+        if rows:
+            yield Table(("NODE", "FOUND"), rows)
+
+    def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
+        """Yields what a `complete` job has found on its nodes, as lines."""
+        return lines_of(self.parts(job), **layout)
 
     def result(self, job: Job, files: str) -> str:
         """Returns the result for the last line about a job. `files`: such as `4 files, 3.1 MB`."""
@@ -89,6 +106,15 @@ class KindText:
         """Yields what may still run on a node that has ended."""
         if node.may_run:
             yield visible(f"{', '.join(node.may_run)} may still run there")
+
+
+def lines_of(parts: Iterable[Part], **layout: Unpack[Layout]) -> Iterator[str]:
+    """Yields the lines of a result."""
+    for part in parts:
+        if isinstance(part, Table):
+            yield from table(part.headings, part.rows, right=part.right, **layout)
+        else:
+            yield from wrapped(visible(part), layout.get("columns"))
 
 
 _PLAIN = KindText()

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmctl.text import discover_text
+from cucmctl.text.kind_text import lines_of
 from cucmd.job.discover import Found, Member
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -54,5 +55,6 @@ def test_names_cannot_leave_their_string(members: list[Member], asked: str) -> N
     )
     (cluster,) = tomllib.loads(text)["clusters"].values()
     assert set(cluster) <= {"publisher", "nodes"}
-    for line in (*text.splitlines(), *discover_text.members(Found(tuple(members)))):
+    found = discover_text.members(Found(tuple(members)))
+    for line in (*text.splitlines(), *lines_of(found)):
         assert line.isprintable()
