@@ -49,6 +49,7 @@ def remarks(
     columns: int | None = None,
     ascii_only: bool = False,
     may_operate: bool = True,
+    gaps: bool = True,
 ) -> Iterator[str]:
     """Yields remarks about the nodes of a job, ordered by the first node of each remark.
 
@@ -56,12 +57,13 @@ def remarks(
 
     columns      width of the terminal; None if lines may have any length
     may_operate  whether the reader may do what the hints say; otherwise they name who may
+    gaps         whether there are remarks about missing parts of the window
     """
     mark = "" if columns is None else "x " if ascii_only else "✗ "
     all_names = columns is None
     text, names = text_of(job), short_names(job.nodes)
     by_node = chain(
-        ((node, _gaps_of(node, all_names=all_names)) for node in job.nodes),
+        ((node, _gaps_of(node, all_names=all_names)) for node in job.nodes if gaps),
         ((node, _remarks_of(node, text, mark)) for node in job.nodes),
     )
     named = (

@@ -76,22 +76,24 @@ def _list_values(visit: Visit, state: jobs.ListReply) -> dict[str, Any]:
 
 async def show_job(visit: Visit) -> None:
     job = await visit.job()
-    values = job_values(job, Rates(), datetime.now(UTC), 0.0, all_nodes=_all_nodes(visit))
+    values = _job_values(visit, job, Rates(), 0.0)
     await visit.show("job.html", **values)
 
 
-def _all_nodes(visit: Visit) -> bool:
-    return visit.query.get("nodes") == "all"
+def _job_values(visit: Visit, job: Job, rates: Rates, at: float) -> dict[str, Any]:
+    may_change: bool = visit.common["may_change"]
+    now, all_nodes = datetime.now(UTC), visit.query.get("nodes") == "all"
+    return job_values(job, rates, now, at, all_nodes=all_nodes, may_change=may_change)
 
 
 async def stream_job(visit: Visit) -> None:
     def draw(state: Job, topic: Topic) -> bytes:
         at = trio.current_time()
         topic.rates.observe(state, at)
-        values = job_values(state, topic.rates, datetime.now(UTC), at, all_nodes=_all_nodes(visit))
+        values = _job_values(visit, state, topic.rates, at)
         return render("job_live.html", visit.common | values)
 
-    await _stream(visit, f"{visit.path['job_id']}?{_all_nodes(visit)}", visit.job, draw)
+    await _stream(visit, f"{visit.path['job_id']}?{visit.query.get('nodes')}", visit.job, draw)
 
 
 async def _stream(

@@ -1,11 +1,14 @@
 """Renders the templates. Texts of nodes, users and files are escaped everywhere.
 
+Characters that control a terminal or reorder a text are shown by their codes.
+
 A time is shown in the zone of the viewer. The script `zone.js` tells it in a cookie; without it the
 zone of this machine is used, and the foot of each page names the zone.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
@@ -16,6 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
+from cucmctl.cli.printer import visible
 from cucmctl.text import render as text
 
 
@@ -29,6 +33,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        finalize=_visible,
     )
     made.filters |= {
         "when": _when,
@@ -46,6 +51,13 @@ def environment() -> Environment:
 def render(template: str, values: Mapping[str, Any]) -> bytes:
     """Renders a template as UTF-8. `values` must have `zone`, a `ZoneInfo` or None."""
     return environment().get_template(template).render(values).encode()
+
+
+def _visible(value: Any) -> Any:
+    """Shows characters that could hide or reorder a text by their codes, as on a terminal."""
+    if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
+        return value
+    return re.sub(r"[^\n\t]+", lambda found: visible(found[0]), value)
 
 
 def zone_named(name: str) -> ZoneInfo | None:

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import takewhile
 from typing import Any
 
 from msgspec import Struct
 
-from cucmctl.text import render
+from cucmctl.text import health_text, render
 from cucmctl.text.kind_text import text_of
 from cucmctl.text.pace import NODE_ENDED, Rates, silence
-from cucmctl.text.remarks import GAP, describe_waiting, remarks, short_names, with_names
+from cucmctl.text.remarks import describe_waiting, remarks, short_names, with_names
 from cucmd.protocol.jobs import Job, JobSummary, ListReply, Node
 from cucmweb.page import pictures
 
 RUNNING = ("queued", "running")
-# The nodes of a job that its view shows at first.
+# The nodes, the rows of a result and the remarks of a job that its view shows at first.
 MOST_NODES = 100
-# The lines about missing parts of the window that its view shows at first, and the other lines.
-MOST_REMARKS = 100
+# Word in a result -> the status of jobs that has the same colour.
+COLOURS = {**dict(health_text.WORDS.values()), "ok": "succeeded", "failed": "failed"}
 
 
 class JobRow(Struct, frozen=True):
@@ -135,18 +134,17 @@ def list_values(state: ListReply, now: datetime) -> dict[str, Any]:
 
 
 def job_values(
-    job: Job, rates: Rates, now: datetime, at: float, *, all_nodes: bool
+    job: Job, rates: Rates, now: datetime, at: float, *, all_nodes: bool, may_change: bool
 ) -> dict[str, Any]:
     """Returns the values of the template of a job. `at`: see `node_rows`."""
     text = text_of(job)
     zones = {node.zone for node in job.nodes if node.zone}
     rows = node_rows(job, now, rates, at)
-    shown = len(rows) if all_nodes else MOST_NODES
-    lines = list(remarks(job))
-    # The lines about missing parts come first, and would hide why nodes have failed.
-    gaps = sum(1 for _ in takewhile(lambda line: line.startswith((GAP, "  ")), lines))
-    few = lines if all_nodes else [*lines[:gaps][:MOST_REMARKS], *lines[gaps:][:MOST_REMARKS]]
+    most = None if all_nodes else MOST_NODES
     most_bars = None if all_nodes else pictures.MOST_BARS
+    coverage = pictures.coverage(job, most_bars)
+    # The picture of the coverage has the missing parts of the window.
+    lines = list(remarks(job, may_operate=may_change, gaps=coverage is None))
     return {
         "job": job,
         "what": what(job),
@@ -155,16 +153,18 @@ def job_values(
         "window": _window(job),
         "node_zone": zones.pop() if len(zones) == 1 else "",
         "tally": render.tally(job),
-        "rows": rows[:shown],
-        "more_nodes": max(0, len(rows) - shown),
+        "rows": rows[:most],
+        "more_nodes": len(rows[most:]) if most else 0,
         "all_nodes": all_nodes,
-        "findings": list(text.findings(text.complete(job))),
-        "remarks": few,
-        "more_remarks": len(lines) - len(few),
+        "result": list(text.parts(text.complete(job))),
+        "colours": COLOURS,
+        "most_rows": most,
+        "remarks": lines[:most],
+        "more_remarks": len(lines[most:]) if most else 0,
         "running": job.status in RUNNING,
         "next_start": _next_start(job),
         "timeline": pictures.timeline(job, now, most_bars),
-        "coverage": pictures.coverage(job, most_bars),
+        "coverage": coverage,
     }
 
 

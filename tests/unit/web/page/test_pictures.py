@@ -9,7 +9,7 @@ from cucmd.job.coverage import Gap, LogCoverage, Span
 from cucmd.job.work_request import Collection, Timeouts
 from cucmd.protocol.jobs import Job, Node
 from cucmweb.page.pictures import MOST_BARS, Bar, Picture, coverage, timeline
-from cucmweb.page.views import MOST_REMARKS, job_values
+from cucmweb.page.views import job_values
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -121,11 +121,10 @@ def test_bars_of_a_picture_are_few() -> None:
     assert (len(all_bars.rows), few.left_out) == (20, 20 - len(few.rows))
 
 
-def test_gaps_do_not_hide_other_remarks() -> None:
-    gaps = [node(f"10.0.0.{n}", gaps=(Gap("sdl", "begin", seconds=60 * n),)) for n in range(1, 151)]
-    large = job(*gaps, node("10.0.1.1", notes=("came twice",)))
-    few = job_values(large, Rates(), at(99), 0.0, all_nodes=False)
-    assert few["remarks"][-1] == "10.0.1.1: note: came twice"
-    assert (len(few["remarks"]), few["more_remarks"]) == (MOST_REMARKS + 1, 50)
-    every = job_values(large, Rates(), at(99), 0.0, all_nodes=True)
-    assert (len(every["remarks"]), every["more_remarks"]) == (151, 0)
+def test_gaps_are_in_the_picture_only() -> None:
+    gaps = (Gap("sdl", "begin", seconds=600),)
+    drawn, old = node(gaps=gaps, logs=(LogCoverage("sdl"),)), node(gaps=gaps)
+    for known, lines in ((job(drawn), 0), (job(old, collection=Collection()), 1)):
+        shown = job_values(known, Rates(), at(99), 0.0, all_nodes=False, may_change=True)
+        assert len(shown["remarks"]) == lines
+        assert (shown["coverage"] is None) == bool(lines)
