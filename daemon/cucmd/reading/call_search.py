@@ -56,6 +56,8 @@ MOST_ROUNDS = 8
 # One that ties more is not the identifier of one call.
 MOST_TIED_BY_ONE = 48
 _LONGEST_CALL_ID = 256
+# What one message can name. A REFER of a telephone names six dialogs and sessions.
+_MOST_IN_MESSAGE = 16
 # A SIP message in a trace, and a line; what is longer is not read to its end.
 _LONGEST_MESSAGE, _LONGEST_LINE = 32 * 1024, 8 * 1024
 
@@ -205,81 +207,101 @@ class CallSearch:
         and the first line of the message. Other lines are those with an identifier, and the digit
         analysis of the same signal, which has no identifier.
         """
-        end = 0
-        for at in sorted({at for one in self._known for at in self._places(piece, one)}):
-            if at >= end:
-                start, end = _signal_around(piece, at)
-                yield from self._lines(piece, start, end)
+        found = {
+            (at, one.kind != "signal") for one in self._known for at in self._places(piece, one)
+        }
+        places = sorted(found)
+        number = 0
+        while number < len(places):
+            start, end = _signal_around(piece, places[number][0])
+            for begin, following in _records(piece, start, end):
+                in_record = []
+                while number < len(places) and places[number][0] < following:
+                    at, is_shown = places[number]
+                    in_record += [at] if is_shown else []
+                    number += 1
+                message = _MESSAGE.search(piece, begin, following)
+                if message and in_record:
+                    yield begin
+                    if message.start() > begin:
+                        yield message.start()
+                elif message is None and piece.find(_DIGIT_ANALYSIS, begin, following) >= 0:
+                    yield begin
+                else:
+                    yield from in_record
 
     def ties(self, piece: bytes) -> Iterator[Tie]:
         """Yields what the piece ties to what is known, and follows it from there on."""
-        searched: set[Identifier] = set()
-        while new := [one for one in self._known if one not in searched]:
-            for one in new:
-                searched.add(one)
-                end = 0
-                for at in self._places(piece, one):
-                    if at < end:
-                        continue
-                    start, end = _signal_around(piece, at)
-                    for tie in self._ties(piece, start, end):
-                        if (
-                            tie.identifier not in self._known
-                            and tie.identifier not in self._too_common
-                            and len(self._known) < 2 * MOST_IDENTIFIERS
-                        ):
-                            self._known[tie.identifier] = _needles(tie.identifier)
-                            yield tie
+        read: set[int] = set()  # where the signals begin that were read
+        facts: dict[Identifier, list[_Fact]] = {}  # by what has to be known
+        unsearched = list(self._known)
+        while unsearched:
+            one = unsearched.pop(0)
+            new = list(facts.get(one, ()))
+            for start, end in self._signals(piece, one, read):
+                read.add(start)
+                for fact in _facts(piece, start, end):
+                    for source in fact.sources:
+                        facts.setdefault(source, []).append(fact)
+                    new.append(fact)
+            for fact in new:
+                via = next((source for source in fact.sources if source in self._known), None)
+                if via is None:
+                    continue
+                for target in fact.targets:
+                    is_new = target not in self._known and target not in self._too_common
+                    if is_new and len(self._known) < 2 * MOST_IDENTIFIERS:
+                        self._known[target] = _needles(target)
+                        unsearched.append(target)
+                        yield Tie(target, via)
 
-    def _places(self, piece: bytes, one: Identifier) -> list[int]:
-        places = []
+    def _signals(self, piece: bytes, one: Identifier, read: set[int]) -> Iterator[tuple[int, int]]:
+        """Yields the signals with the identifier that are not among those that were read."""
+        for needle, is_whole in self._known[one]:
+            at = piece.find(needle)
+            while at >= 0:
+                following = at + len(needle)
+                if is_whole(piece, at, following):
+                    start, following = _signal_around(piece, at)
+                    if start not in read:
+                        yield start, following
+                at = piece.find(needle, following)
+
+    def _places(self, piece: bytes, one: Identifier) -> Iterator[int]:
         for needle, is_whole in self._known[one]:
             at = piece.find(needle)
             while at >= 0:
                 end = at + len(needle)
                 if is_whole(piece, at, end):
-                    places.append(at)
+                    yield at
                 at = piece.find(needle, end)
-        return sorted(places)
 
-    def _lines(self, piece: bytes, start: int, end: int) -> Iterator[int]:
-        signal = piece[start:end]
-        places = sorted(
-            {at for one in self._known if one.kind != "signal" for at in self._places(signal, one)}
-        )
-        for begin, following in _records(signal):
-            if message := _MESSAGE.search(signal, begin, following):
-                if any(begin <= at < following for at in places):
-                    yield start + begin
-                    if message.start() > begin:
-                        yield start + message.start()
-            elif signal.find(_DIGIT_ANALYSIS, begin, following) >= 0:
-                yield start + begin
-            else:
-                yield from (start + at for at in places if begin <= at < following)
 
-    def _ties(self, piece: bytes, start: int, end: int) -> Iterator[Tie]:
-        cause = _SIGNAL.search(piece, start, min(end, start + _LONGEST_LINE))
-        signal = None if cause is None else Identifier("signal", cause[1].decode())
-        for begin, following in _records(piece, start, end):
-            messages = list(_MESSAGE.finditer(piece, begin, following))
-            for number, match in enumerate(messages):
-                last = messages[number + 1].start() if number + 1 < len(messages) else following
-                message = _Message(piece, begin, match, last)
-                if message.method not in _CALL_METHODS:
-                    continue
-                via = next((one for one in message.identifiers if one in self._known), None)
-                if via is not None:
-                    yield from (Tie(one, via) for one in message.identifiers if one != via)
-                    if signal and message.is_cause:
-                        yield Tie(signal, via)
-                elif signal in self._known and message.is_outgoing and match[1] == b"INVITE":
-                    yield from (Tie(one, signal) for one in message.identifiers)
-            if not messages:
-                for pair in _pairs(piece[begin : min(following, begin + _LONGEST_LINE)]):
-                    for one, via in (pair, pair[::-1]):
-                        if via in self._known:
-                            yield Tie(one, via)
+class _Fact(msgspec.Struct, frozen=True):
+    """Says that the targets belong to the call if any of the sources does."""
+
+    sources: tuple[Identifier, ...]
+    targets: tuple[Identifier, ...]
+
+
+def _facts(piece: bytes, start: int, end: int) -> Iterator[_Fact]:
+    """Yields what a signal ties."""
+    cause = _SIGNAL.search(piece, start, min(end, start + _LONGEST_LINE))
+    signal = () if cause is None else (Identifier("signal", cause[1].decode()),)
+    for begin, following in _records(piece, start, end):
+        messages = list(_MESSAGE.finditer(piece, begin, following))
+        for number, match in enumerate(messages):
+            last = messages[number + 1].start() if number + 1 < len(messages) else following
+            message = _Message(piece, begin, match, last)
+            own = message.identifiers
+            if message.method in _CALL_METHODS:
+                is_caused = message.is_outgoing and match[1] == b"INVITE"
+                yield _Fact(
+                    own + signal if is_caused else own, own + signal if message.is_cause else own
+                )
+        if not messages:
+            for pair in _pairs(piece[begin : min(following, begin + _LONGEST_LINE)]):
+                yield _Fact(pair, pair)
 
 
 def begin_of_last_signal(piece: bytes) -> int:
@@ -351,7 +373,7 @@ class _Message:
         self.identifiers = tuple(
             dict.fromkeys(
                 Identifier(kind, value.decode("ascii", "replace"))
-                for kind, value in found
+                for kind, value in found[:_MOST_IN_MESSAGE]
                 if value and value.strip(b"0-")
             )
         )

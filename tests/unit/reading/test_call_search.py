@@ -267,6 +267,11 @@ def test_hostile_file_ends_at_limit() -> None:
     assert MOST_IDENTIFIERS <= len(found) <= 2 * MOST_IDENTIFIERS
 
 
+def test_message_names_few_dialogs() -> None:
+    named = "".join(f"<callid>{n}@host</callid>" for n in range(100))
+    assert len(tied(message("REFER sip:1@h SIP/2.0", f"Call-ID: {A}", "", named))) < 20
+
+
 @pytest.mark.parametrize("text", ["", "abc", "a b c d", "x" * 257, "äöüß@h", "a@h\nb"])
 def test_text_that_is_no_call_id(text: str) -> None:
     with pytest.raises(ValueError, match="is not a Call-ID"):
