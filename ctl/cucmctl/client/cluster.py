@@ -104,17 +104,18 @@ def describe_changes(before: Cluster | None, after: Cluster | None) -> list[str]
         return []
     then, now = _named(before), _named(after)
     return [
-        f"{what} since {before.discovered_at:%Y-%m-%d %H:%M} UTC: {shorten_list(nodes)}"
-        for what, nodes in (
-            ("new", [node for node in now if node not in then]),
-            ("gone", [node for node in then if node not in now]),
+        f"{what} since {before.discovered_at:%Y-%m-%d %H:%M} UTC: {shorten_list(names)}"
+        for what, names in (
+            ("new", [name for node, name in now.items() if node not in then]),
+            ("gone", [name for node, name in then.items() if node not in now]),
         )
-        if nodes
+        if names
     ]
 
 
-def _named(cluster: Cluster) -> list[str]:
-    return [node.node for node in cluster.nodes or () if node.member is not None]
+def _named(cluster: Cluster) -> dict[str, str]:
+    """Returns node -> full name of the nodes that the cluster has named."""
+    return {node.node: node.full_name for node in cluster.nodes or () if node.member is not None}
 
 
 def shorten_list(nodes: Sequence[str]) -> str:

@@ -177,7 +177,10 @@ def _hostkeys_arguments(parser: argparse.ArgumentParser) -> None:
 
 def host_keys(keys: Iterable[HostKey], *, colour: bool = False) -> Iterator[str]:
     """Returns a table of host keys."""
-    rows = ((key.node, key.algorithm, key.fingerprint) for key in keys)
+    rows = (
+        (f"{key.name} ({key.node})" if key.name else key.node, key.algorithm, key.fingerprint)
+        for key in keys
+    )
     return table(("NODE", "KEY", "FINGERPRINT"), rows, right="", colour=colour)
 
 

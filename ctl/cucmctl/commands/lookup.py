@@ -306,7 +306,7 @@ def _say_what_is_left_out(client: Client, name: str, cluster: Cluster) -> None:
         found = client.clusters(name)
     nodes = [node for whole in found if whole.name == name for node in whole.nodes or ()]
     unauthenticated = [
-        node.node
+        node.full_name
         for node in nodes
         if node.configured and node.member and node.member.unauthenticated
     ]

@@ -29,10 +29,10 @@ from cucmctl.text.remarks import (
     describe_waiting,
     fold_equal_failures,
     short_names,
-    with_names,
     without_node_name,
 )
 from cucmctl.text.table import LEAST_NAME, cut_mark, distinct_names
+from cucmd.job.node import with_names
 from cucmd.protocol.jobs import Job, Node
 
 # Status -> rank of a node if there are more nodes than lines.

@@ -17,9 +17,10 @@ from cucmctl.cli import exits
 from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import render
 from cucmctl.text.kind_text import KindText, Part, Table
-from cucmctl.text.remarks import short_names, with_names
+from cucmctl.text.remarks import short_names
 from cucmctl.text.table import paint, wrapped
 from cucmd.job.health import BAD, CHECKS, GOOD, LOOK, UNREAD, Finding, compare_nodes
+from cucmd.job.node import with_names
 from cucmd.protocol.jobs import Job, JobSummary, Node
 
 # State of a finding -> its word for people, and the status of jobs that has the same colour.

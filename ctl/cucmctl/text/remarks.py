@@ -10,7 +10,7 @@ the whole message.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from cucmctl.cli.printer import visible
@@ -19,6 +19,7 @@ from cucmctl.text.table import wrapped
 from cucmctl.text.window import minute, window
 from cucmd.job.coverage import format_missing
 from cucmd.job.duration import longest_written_for
+from cucmd.job.node import with_names
 from cucmd.protocol.jobs import Job, Node
 
 # The number of nodes that are named on a terminal; a pipe gets all names.
@@ -35,8 +36,6 @@ _WORDS = {
 SSH_PORT = 22
 # These patterns are the same for all nodes. A job can have a thousand nodes, and to compile a
 # pattern for each of them takes longer than everything else.
-# A word that can be a node: 10.0.0.1:2022, [fe80::1%eth0]:22, cucm-pub.example.com
-_WORD = re.compile(r"\[[\w%]*:[\w.:%-]*\](?::\d+)?|(?<![\w.:%-])[.:%-]*\w+(?:[.:%-]+\w+)*")
 # What follows the node at the beginning of a message.
 _AFTER_NODE = re.compile(rf"(?::{SSH_PORT}(?!\d))?(?:[:,]\s*|\s+)")
 # A preposition with a word that can be the node of the message.
@@ -174,18 +173,8 @@ def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
 
 
 def short_names(nodes: Iterable[Node]) -> dict[str, str]:
-    """Returns the short name of each node, by `node`."""
-    return {node.node: node.short_name for node in nodes}
-
-
-def with_names(text: str, names: Mapping[str, str]) -> str:
-    """Puts the short name in place of each node in a text. names: the `short_names` of the job."""
-
-    def name_of(found: re.Match[str]) -> str:
-        word = found[0]
-        return visible(names[word]) if word in names else word
-
-    return _WORD.sub(name_of, text)
+    """Returns the short name of each node, by `node`, for `with_names`."""
+    return {node.node: visible(node.short_name) for node in nodes}
 
 
 def describe_waiting(node: Node) -> str:

@@ -11,7 +11,8 @@ from msgspec import Struct
 from cucmctl.text import health_text, render
 from cucmctl.text.kind_text import text_of
 from cucmctl.text.pace import NODE_ENDED, Rates, silence
-from cucmctl.text.remarks import describe_waiting, remarks, short_names, with_names
+from cucmctl.text.remarks import describe_waiting, remarks, short_names
+from cucmd.job.node import with_names
 from cucmd.protocol.jobs import Job, JobSummary, ListReply, Node
 from cucmweb.page import pictures
 

@@ -16,7 +16,9 @@ import trio
 
 from cucmd.api.refusals import error, invalid
 from cucmd.failure import NodeFailed
+from cucmd.job.node import Node
 from cucmd.node_name import InvalidNode, node_key, parse_node
+from cucmd.plan.known_clusters import node_keys
 from cucmd.protocol import errors as wire_errors
 from cucmd.protocol import knowledge as wire
 from cucmd.varlink import Caller
@@ -57,17 +59,26 @@ class KeyStore(Protocol):
 Scan: TypeAlias = Callable[[str, int], Awaitable[Sequence[Key]]]
 
 
+# Returns the nodes with what discoveries say of them.
+Describe: TypeAlias = Callable[[Sequence[Node]], Awaitable[Sequence[Node]]]
+
+
+async def as_they_are(nodes: Sequence[Node]) -> Sequence[Node]:
+    return nodes
+
+
 class HostKeyMethods:
     """Answers the calls that list, add and forget host keys."""
 
-    def __init__(self, known: KeyStore, scan: Scan) -> None:
+    def __init__(self, known: KeyStore, scan: Scan, describe: Describe = as_they_are) -> None:
         self._known = known
+        self._describe = describe
         self._scan = scan
 
     async def list(
         self, caller: Caller, request: wire.ListHostKeysRequest
     ) -> wire.ListHostKeysReply:
-        return wire.ListHostKeysReply(self._keys())
+        return wire.ListHostKeysReply(await self._keys())
 
     async def add(self, caller: Caller, request: wire.AddHostKeyRequest) -> wire.HostKeysReply:
         with _refusals(request.node):
@@ -85,8 +96,8 @@ class HostKeyMethods:
                     raise
                 raise invalid("key", f"{request.key[:40]!r}: {reason}") from None
         log.info("host key of %s added by %s", request.node, caller, extra=caller.for_log)
-        keys = (key for key in self._keys() if _has_name(key.node, wanted))
-        return wire.HostKeysReply(tuple(keys))
+        keys = await self._keys()
+        return wire.HostKeysReply(tuple(key for key in keys if wanted in node_keys(key.node)))
 
     async def forget(
         self, caller: Caller, request: wire.ForgetHostKeyRequest
@@ -98,10 +109,15 @@ class HostKeyMethods:
         log.info(text, count, request.node, caller, extra=caller.for_log)
         return wire.ForgetHostKeyReply(count)
 
-    def _keys(self) -> tuple[wire.HostKey, ...]:
+    async def _keys(self) -> tuple[wire.HostKey, ...]:
+        entries = self._known.entries()
+        # The others are patterns or hashes that a person wrote into the file.
+        nodes = dict.fromkeys(node for node, _ in entries if node_keys(node))
+        described = await self._describe([Node(node) for node in nodes])
+        names = {node.node: node.name for node in described}
         return tuple(
-            wire.HostKey(node, key.algorithm, key.fingerprint, str(key))
-            for node, key in self._known.entries()
+            wire.HostKey(node, key.algorithm, key.fingerprint, str(key), names.get(node))
+            for node, key in entries
         )
 
 
@@ -126,14 +142,6 @@ def _refuse_a_change(node: str, shown: Sequence[Key], trusted: Sequence[Key]) ->
             f"{node!r} shows {key.fingerprint} ({key.algorithm}), but {remembered} is "
             "remembered; nothing was added: forget it first if the node was reinstalled",
         )
-
-
-def _has_name(node: str, wanted: tuple[str, int]) -> bool:
-    """Says whether an entry of known_hosts is for this host and port."""
-    try:
-        return node_key(*parse_node(node)) == wanted
-    except InvalidNode:  # a pattern or a hash that a person wrote into the file
-        return False
 
 
 @contextmanager

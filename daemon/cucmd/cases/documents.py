@@ -6,7 +6,7 @@ gives the same bytes each time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -15,7 +15,7 @@ from cucmd.cases.files import export_folder, name_on_node
 from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.kind import format_utc
-from cucmd.job.node import Cancelled, Node
+from cucmd.job.node import Cancelled, Node, with_names
 from cucmd.received_file import ReceivedFile
 
 _encode = msgspec.json.Encoder().encode
@@ -156,9 +156,9 @@ def summary(job: Job, figures: dict[str, ExportedNode]) -> bytes:
     if isinstance(job.work, Collect) and any(node.coverage is None for node in nodes):
         not_read = "What the files cover of the window had not been looked at when this was made."
         lines += ["", not_read]
-    remarks = [line for node in nodes for line in _remarks(job, node, figures[node.node])]
     results = [(node.node, node.result) for node in job.nodes]
     names = {node.node: node.short_name for node in job.nodes}
+    remarks = [line for node in nodes for line in _remarks(job, node, figures[node.node], names)]
     remarks += [f"{names[node]}: {line}" for node, line in job.work.compare_nodes(results)]
     if remarks:
         lines += ["", *remarks]
@@ -189,9 +189,13 @@ def _version(node: Node) -> str | None:
     return version or node.version
 
 
-def _remarks(job: Job, node: Node, figures: ExportedNode) -> Iterator[str]:
+def _remarks(
+    job: Job, node: Node, figures: ExportedNode, names: Mapping[str, str]
+) -> Iterator[str]:
+    """Yields lines about a node. names: the short names of all nodes, by node."""
+    others = {**names, node.node: node.node}  # its own name begins each line
     if (failed := job.failure_of(node)) is not None:
-        yield f"{node.short_name}: {failed.code}: {failed.message}"
+        yield f"{node.short_name}: {failed.code}: {with_names(failed.message, others)}"
     for attempt in node.earlier:
         phase = f" in phase {attempt.phase}" if attempt.phase else ""
         outcome = f"{attempt.failure}: {attempt.message}" if attempt.failure else "cancelled"
@@ -205,7 +209,7 @@ def _remarks(job: Job, node: Node, figures: ExportedNode) -> Iterator[str]:
         for line in job.work.lines_if_cancelled(node.may_run):
             yield f"{node.short_name}: {line}"
     for note in node.notes:
-        yield f"{node.short_name}: note: {note}"
+        yield f"{node.short_name}: note: {with_names(note, others)}"
     if cut := figures.left_out + figures.incomplete:
         yield f"{node.short_name}: {_number_of_files(cut)} did not come completely"
     for path, wrong in figures.damaged.items():

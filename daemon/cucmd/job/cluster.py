@@ -15,3 +15,9 @@ class ClusterNode(msgspec.Struct, frozen=True):
     configured: bool
     # What the last discovery has said of the node.
     member: Member | None = None
+
+    @property
+    def full_name(self) -> str:
+        """Returns such as `cucm-sub2 (10.0.0.3)`."""
+        same = self.member is None or self.member.name == self.node
+        return self.node if same or self.member is None else f"{self.member.name} ({self.node})"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, TypeAlias, cast
@@ -265,6 +267,15 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     @property
     def _phase(self) -> Phase | None:
         return self.state.phase if isinstance(self.state, Running) else None
+
+
+# A word that can be a node: 10.0.0.1:2022, [fe80::1%eth0]:22, cucm-pub.example.com
+_WORD = re.compile(r"\[[\w%]*:[\w.:%-]*\](?::\d+)?|(?<![\w.:%-])[.:%-]*\w+(?:[.:%-]+\w+)*")
+
+
+def with_names(text: str, names: Mapping[str, str]) -> str:
+    """Puts the short name in place of each node in a text. names: the short names, by node."""
+    return _WORD.sub(lambda found: names.get(found[0], found[0]), text)
 
 
 def end_of(now: datetime, began: datetime | None) -> datetime:

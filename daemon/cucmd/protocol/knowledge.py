@@ -142,13 +142,14 @@ class ForgetLoginReply(Struct, frozen=True):
 
 class HostKey(Struct, frozen=True):
     """A known host key of a node. fingerprint has the form that ssh shows, "SHA256:..."; line is
-    the line of known_hosts.
+    the line of known_hosts; name is the host name that its cluster has told in a discovery.
     """
 
     node: str
     algorithm: str
     fingerprint: str
     line: str
+    name: str | None = None
 
 
 class ListHostKeysRequest(Request, frozen=True):

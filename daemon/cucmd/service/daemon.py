@@ -10,7 +10,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from functools import partial
 
@@ -31,6 +31,7 @@ from cucmd.cases.finder import FIND, Finder
 from cucmd.cases.verify import CHECK, Verifier
 from cucmd.config import Config, ConfigError, unusable_credentials
 from cucmd.failure import CannotStart
+from cucmd.job.node import Node
 from cucmd.jobs.deletion import Deletions, RetentionTask
 from cucmd.jobs.job_feed import JobFeed
 from cucmd.jobs.recovery import drop_half_written
@@ -40,6 +41,7 @@ from cucmd.node.file_writer import open_file_writer
 from cucmd.node.resolver import Resolver, locate
 from cucmd.paths import private_socket
 from cucmd.plan.kept_logins import KeptLogins
+from cucmd.plan.known_clusters import describe_nodes
 from cucmd.receiver.host_keys import HostKeyUnusable
 from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.served_connection import RECEIVE
@@ -61,7 +63,7 @@ from cucmd.service.systemd import StatusLine
 from cucmd.service.wiring import NodePorts, host_key_scan
 from cucmd.ssh.bridge import open_bridge, ping
 from cucmd.ssh.known_hosts import KnownHosts
-from cucmd.store import Store, StoreError, open_store
+from cucmd.store import Store, StoreError, StoreFailed, open_store
 from cucmd.varlink import (
     Interface,
     ServiceInfo,
@@ -164,7 +166,13 @@ async def _daemon(
                     socket_is_inherited=bool(sockets),
                 )
                 await supervisor.recover(current.planner.replan)
-                keys = HostKeyMethods(known_hosts, host_key_scan(current.settings_of))
+
+                async def describe(nodes: Sequence[Node]) -> Sequence[Node]:
+                    with suppress(StoreFailed):  # the keys are shown without names
+                        return describe_nodes(current.config, await store.discoveries(), nodes)
+                    return nodes
+
+                keys = HostKeyMethods(known_hosts, host_key_scan(current.settings_of), describe)
                 coverage = CoverageReader(store, supervisor.directory, workers)
                 deletions = Deletions(supervisor, store)
                 retention = RetentionTask(deletions, lambda: current.config.retention)

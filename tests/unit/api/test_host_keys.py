@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from cucmd.api.host_key_methods import HostKeyMethods
-from cucmd.protocol.knowledge import AddHostKeyRequest
+from cucmd.job.node import Node
+from cucmd.protocol.knowledge import AddHostKeyRequest, ListHostKeysRequest
 from cucmd.varlink import Caller, VarlinkError
 
 
@@ -33,7 +34,7 @@ class Known:
         self.added = []
 
     def entries(self):
-        return ()
+        return [("10.0.0.3", key) for key in self.trusted] + [("|1|hash|", RSA)]
 
     def add(self, node, *keys, check=None):
         if check is not None:
@@ -100,3 +101,15 @@ async def test_key_remembered_meanwhile_counts():
     with pytest.raises(VarlinkError):
         await add(known, scan)
     assert known.added == []
+
+
+async def test_keys_have_names_of_nodes():
+    async def describe(nodes):
+        return [Node(node.node, name="cucm-sub2") for node in nodes]
+
+    keys = HostKeyMethods(Known([ECDSA]), showing(), describe)
+    listed = (await keys.list(None, ListHostKeysRequest())).host_keys
+    assert [(key.node, key.name) for key in listed] == [
+        ("10.0.0.3", "cucm-sub2"),
+        ("|1|hash|", None),
+    ]

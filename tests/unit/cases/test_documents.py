@@ -108,3 +108,12 @@ def test_version_of_the_node_itself_counts():
     summary = documents.summary(job, {"pub": ExportedNode()}).decode()
     assert "15.0.1" in summary
     assert "14.0.1" not in summary
+
+
+def test_failures_name_other_nodes():
+    why = failure(Code.AUTH_FAILED, "10.0.0.3: not tried, since 10.0.0.1 refused the login")
+    refused = Node("10.0.0.3", name="sub").begin(NOW, 1).fail(NOW, why)
+    nodes = (Node("10.0.0.1", name="pub"), refused)
+    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, nodes).begin(NOW)
+    summary = documents.summary(job, {"10.0.0.3": ExportedNode()}).decode()
+    assert "sub: auth_failed: 10.0.0.3: not tried, since pub refused the login" in summary

@@ -31,6 +31,13 @@ def test_new_and_gone_nodes() -> None:
     assert gone.endswith(": a")
 
 
+def test_changes_have_names() -> None:
+    named = ClusterNode("10.0.0.3", False, Member("10.0.0.3", "10.0.0.3", "sub2", "x", "x"))
+    after = Cluster(1, 0, nodes=(named,), discovered_at=NOW)
+    (line,) = describe_changes(cluster(), after)
+    assert line.endswith(": sub2 (10.0.0.3)")
+
+
 def test_many_nodes_are_counted() -> None:
     many = [f"n{number}" for number in range(MOST_NAMED + 3)]
     (line,) = describe_changes(cluster(), cluster(*many))

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cucmctl.text.remarks import fold_equal_failures, with_names, without_node_name
+from cucmctl.text.remarks import fold_equal_failures, without_node_name
 from cucmd.job.coverage import Gap
 from cucmd.job.failure import Failure
+from cucmd.job.node import with_names
 from unit.ctl.conftest import remarks_of
 
 
