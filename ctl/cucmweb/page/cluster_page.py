@@ -17,10 +17,10 @@ from cucmweb.page.figures import Curve
 from cucmweb.page.visit import Visit
 from cucmweb.problems import HttpProblem
 
-# The number of jobs in which the last one of each kind is looked for.
-_LOOKED_THROUGH = 20
+# The kinds of work of which the last job is shown. Collections may end with a health check too.
+_KINDS = ("collect", "check", "health")
 # The daemon is asked for each health check by itself. These limits keep a view cheap: the most
-# clusters of which the last check is shown, and the most checks of a cluster that are drawn.
+# clusters of which the last check is shown, and the most jobs of a cluster that are drawn.
 _MOST_CLUSTERS = 8
 _MOST_CHECKS = 30
 
@@ -29,7 +29,7 @@ class ClusterView(Struct, frozen=True):
     """Holds a cluster as the views show it.
 
     last     the last job of each kind
-    checked  its health checks, the newest first
+    checked  the jobs with a health check, the newest first
     verdict  what the newest has found, in a line
     curves   by node and check
     """
@@ -70,25 +70,28 @@ async def show_cluster(visit: Visit) -> None:
 async def _clusters(visit: Visit, name: str, checks: int) -> list[ClusterView]:
     """Returns the clusters of this name, or those that have a node of this name.
 
-    checks  the number of health checks that are read
+    checks  the most jobs that are read
     """
     reply = await visit.call(knowledge.ClustersRequest(name), knowledge.ClustersReply)
-    newest = await visit.call(
-        requests.ListRequest(target=name, limit=_LOOKED_THROUGH), jobs.ListReply
-    )
     last: dict[str, jobs.JobSummary] = {}
-    for job in newest.jobs:
-        last.setdefault(job.kind, job)
-    checked = []
-    if checks:
-        kept = requests.ListRequest(target=name, kind="health", limit=checks)
-        for job in (await visit.call(kept, jobs.ListReply)).jobs:
-            last.setdefault(job.kind, job)
-            try:
-                status = requests.StatusRequest(job.job_id)
-                checked.append((await visit.call(status, jobs.JobReply)).job)
-            except JobNotFound:
-                continue  # it was deleted meanwhile
+    may_be_checks: list[jobs.JobSummary] = []
+    for kind in _KINDS:
+        wanted = requests.ListRequest(target=name, kind=kind, limit=max(1, checks))
+        listed = (await visit.call(wanted, jobs.ListReply)).jobs
+        if listed:
+            last[kind] = listed[0]
+        # The commands of a collection are those of its snapshot, which may be a health check.
+        may_be_checks += [job for job in listed if kind == "health" or job.commands]
+    may_be_checks.sort(key=lambda job: job.created_at, reverse=True)
+    checked: list[Job] = []
+    for job in may_be_checks[:checks]:
+        try:
+            status = requests.StatusRequest(job.job_id)
+            whole = (await visit.call(status, jobs.JobReply)).job
+        except JobNotFound:
+            continue  # it was deleted meanwhile
+        if any(node.health for node in whole.nodes):
+            checked.append(whole)
     curves = figures.curves(checked)
     shown = []
     for cluster in reply.clusters:

@@ -87,7 +87,7 @@ def _work(form: Mapping[str, str], zone: tzinfo | None) -> WorkRequest:
 
 def _collection(form: Mapping[str, str], zone: tzinfo | None) -> Collection:
     paths = tuple(form.get("paths", "").split())
-    since, until = (_moment(form, name, zone) for name in ("since", "until"))
+    since, until = moment(form, "since", zone), moment(form, "until", zone)
     last = form.get("last", "") or None
     if since or until:
         last = None  # a time that was typed is meant; the field `last` has a value from the start
@@ -97,20 +97,20 @@ def _collection(form: Mapping[str, str], zone: tzinfo | None) -> Collection:
         profile=form.get("profile") or None,
         paths=paths or None,
         last=last,
-        since=since,
-        until=until,
+        since=since.isoformat() if since else None,
+        until=until.isoformat() if until else None,
     )
 
 
-def _moment(form: Mapping[str, str], name: str, zone: tzinfo | None) -> str | None:
-    """Returns the time of an `<input type="datetime-local">`, as RFC 3339 in UTC."""
+def moment(form: Mapping[str, str], name: str, zone: tzinfo | None) -> datetime | None:
+    """Returns the time of an `<input type="datetime-local">`, in UTC. Raises `WrongForm`."""
     if not (typed := form.get(name, "").strip()):
         return None
     try:
         at = datetime.fromisoformat(typed)
         if at.tzinfo is None:
             at = at.replace(tzinfo=zone) if zone else at.astimezone()
-        return at.astimezone(UTC).isoformat()
+        return at.astimezone(UTC)
     except (ValueError, OverflowError):  # the second in the years 1 and 9999
         raise WrongForm(name, f"{typed!r}: expected a time such as 2026-03-01 14:30") from None
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import product
 
-from cucmctl.client.errors import ClientError, InvalidRequest
-from cucmd.protocol import jobs, knowledge
+from cucmctl.client.errors import ClientError, InvalidRequest, JobNotFound
+from cucmd.protocol import jobs, knowledge, requests
 from cucmweb.page import forms
 from cucmweb.page.visit import Visit
 from cucmweb.problems import problem_of
@@ -36,6 +40,10 @@ async def _show_form(visit: Visit, form: dict[str, str], field: str = "", reason
     profiles = await visit.call(knowledge.ProfilesRequest(), knowledge.ProfilesReply)
     clusters = await visit.call(knowledge.ClustersRequest(), knowledge.ClustersReply)
     credentials = await visit.call(knowledge.CredentialsRequest(), knowledge.CredentialsReply)
+    times: dict[str, datetime | None] = {}
+    for name in ("since", "until"):
+        with suppress(forms.WrongForm):
+            times[name] = forms.moment(form, name, visit.common["zone"])
     await visit.show(
         "start.html",
         400 if reason else 200,
@@ -48,7 +56,28 @@ async def _show_form(visit: Visit, form: dict[str, str], field: str = "", reason
         clusters=[cluster.name for cluster in clusters.clusters if cluster.name],
         key=secrets.token_hex(16),
         credentials=[credential.name for credential in credentials.credentials],
+        node_zone=await _zone_of(visit, form.get("nodes", "").replace(",", " ").split()[:1]),
+        times=times,
+        now=datetime.now(UTC),
     )
+
+
+async def _zone_of(visit: Visit, names: Sequence[str]) -> str:
+    """Returns the time zone of nodes, as the last job there has found it, or "" if none has.
+
+    names  the names of nodes and clusters
+    """
+    for name, kind in product(names, ("collect", "check")):
+        with suppress(InvalidRequest, JobNotFound):
+            listed = requests.ListRequest(target=name, kind=kind, limit=1)
+            for last in (await visit.call(listed, jobs.ListReply)).jobs:
+                status = requests.StatusRequest(last.job_id)
+                nodes = (await visit.call(status, jobs.JobReply)).job.nodes
+                zones = {node.zone or (node.checked and node.checked.zone) for node in nodes}
+                zones.discard(None)
+                if len(zones) == 1:
+                    return zones.pop() or ""
+    return ""
 
 
 async def start(visit: Visit) -> None:

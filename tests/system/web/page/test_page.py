@@ -2,7 +2,7 @@
 
 import zipfile
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from cucmd.job.work_request import Collection, Login
 from cucmweb.token_file import revoke
 from rig.browser import Tabs
 from rig.daemon import Daemon
-from rig.lab import Lab
+from rig.lab import Lab, running_lab
 from rig.web import Web
 
 pytestmark = pytest.mark.long
@@ -160,6 +160,22 @@ def test_link_leads_back_after_signing_in(sign_in: Callable[..., Tabs]) -> None:
 def test_times_are_those_of_the_viewer(sign_in: Callable[..., Tabs]) -> None:
     tab = sign_in().open("/ui/")
     tab.get_by_text("Times are in Asia/Tokyo").wait_for()
+
+
+def test_start_shows_the_zone_of_the_nodes(
+    sign_in: Callable[..., Tabs], page_daemon: Daemon, stack: ExitStack
+) -> None:
+    lab = stack.enter_context(running_lab(1, "--timezone", "Europe/Berlin"))
+    with page_daemon.client() as client:
+        check = client.check(lab.nodes, login=Login(lab.username, lab.password))
+        client.wait(check.job_id)
+    tab = sign_in().open("/ui/start")
+    tab.get_by_label("Nodes or cluster").fill(lab.nodes[0])
+    tab.get_by_label("User").focus()
+    tab.get_by_text("The nodes are in Europe/Berlin").wait_for()
+    tab.get_by_label("Since").fill("2026-01-02T15:30:00")  # in Tokyo, which is 8 hours ahead
+    tab.get_by_label("User").focus()
+    tab.get_by_text("2026-01-02 07:30:00 to now in Europe/Berlin").wait_for()
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", None])

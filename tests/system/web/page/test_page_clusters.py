@@ -5,12 +5,20 @@ from contextlib import ExitStack
 
 import pytest
 
-from cucmd.job.work_request import Login
+from cucmd.job.work_request import Collection, Login
 from rig.browser import Tabs
 from rig.daemon import Daemon
 from rig.lab import running_lab
 
 pytestmark = pytest.mark.long
+
+# A collection that ends with a health check.
+PROFILE = """
+[profiles.logs]
+description = "logs"
+paths = ["cm/trace/ccm/sdl"]
+snapshot = "health"
+"""
 
 
 def test_figures_of_a_cluster_are_drawn(
@@ -21,12 +29,12 @@ def test_figures_of_a_cluster_are_drawn(
     lab = stack.enter_context(running_lab(2, "--fault", "2=low-space"))
     config = page_daemon.folder / "cucmd.toml"
     nodes = ", ".join(f'"{node}"' for node in lab.nodes)
-    config.write_text(f"{config.read_text()}[clusters.berlin]\nnodes = [{nodes}]\n")
+    config.write_text(f"{config.read_text()}[clusters.berlin]\nnodes = [{nodes}]\n{PROFILE}")
     with page_daemon.client() as client:
         client.reload()
-        for _ in range(2):
-            login = Login(lab.username, lab.password)
-            client.wait(client.health(["berlin"], login=login).job_id)
+        login, logs = Login(lab.username, lab.password), Collection(profile="logs", last="1h")
+        client.wait(client.health(["berlin"], login=login).job_id)
+        client.wait(client.collect(["berlin"], logs, login=login).job_id)
     tab = sign_in().open("/ui/clusters")
     tab.get_by_text("Health: 2 nodes: 1 bad, 1 good").wait_for()
     assert tab.get_by_role("img").count() == 0, "only the view of one cluster has plots"
