@@ -16,7 +16,7 @@ from datetime import date, datetime
 from cucmctl.cli.printer import visible
 from cucmctl.text.listing import short_path
 from cucmctl.text.render import count_of, size
-from cucmctl.text.window import window
+from cucmctl.text.window import minute, window
 from cucmd.protocol.cases import (
     FindReply,
     Followed,
@@ -220,11 +220,14 @@ def missing_text(missing: MissingLog, names: Mapping[str, str]) -> str:
     """Returns `cm/trace/ccm/sdl of cucm-sub1 has nothing from Fri 27 Nov 23:10 to 23:42 CET`."""
     name = names.get(missing.node, missing.node)
     if missing.log is None:
-        text = f"{name} has not sent all of its files"
+        text = f"{name} {'may not have' if missing.unclear else 'has not'} sent everything"
     else:
         text = f"{missing.log} of {name} {'may have' if missing.unclear else 'has'} nothing"
-    if missing.since is not None and missing.until is not None:
-        text += f" from {window(missing.since.isoformat(), missing.until.isoformat())}"
+    if missing.since is not None:
+        until = None if missing.until is None else missing.until.isoformat()
+        text += f" from {window(missing.since.isoformat(), until)}"
+    elif missing.until is not None:
+        text += f" up to {minute(missing.until)}"
     return f"{text}: {missing.reason}" if missing.reason else text
 
 
