@@ -7,6 +7,7 @@ programs do.
     pages.py         finds the function for a path; errors as pages
     visit.py         one request: its caller, its form, and how a view is shown
     job_pages.py     the list of jobs, a job, and what it has collected
+    find_page.py     searches the files of a job
     changes.py       asks before a job is changed, and changes it
     start_page.py    the form that starts a job
     cluster_page.py  the clusters, and one with its figures over time

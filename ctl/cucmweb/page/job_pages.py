@@ -77,7 +77,7 @@ def _list_values(visit: Visit, state: jobs.ListReply) -> dict[str, Any]:
 async def show_job(visit: Visit) -> None:
     job = await visit.job()
     values = _job_values(visit, job, Rates(), 0.0)
-    await visit.show("job.html", **values)
+    await visit.show("job.html", form={}, field="", narrow=False, **values)
 
 
 def _job_values(visit: Visit, job: Job, rates: Rates, at: float) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from cucmctl.client.errors import ClientError
 from cucmd.job.request import OnBehalfOf
 from cucmweb.daemon_liveness import until
 from cucmweb.exchange import Exchange
-from cucmweb.page import changes, cluster_page, job_pages, login_page, start_page
+from cucmweb.page import changes, cluster_page, find_page, job_pages, login_page, start_page
 from cucmweb.page.live import Live
 from cucmweb.page.render import environment, render
 from cucmweb.page.sessions import Sessions
@@ -53,6 +53,7 @@ _ROUTES: dict[str, Handler] = {
     "GET /ui/jobs/{job_id}/files": job_pages.show_files,
     "GET /ui/jobs/{job_id}/output": job_pages.show_output,
     "GET /ui/jobs/{job_id}/transcript": job_pages.show_transcript,
+    "GET /ui/jobs/{job_id}/find": find_page.show_find,
     "GET /ui/jobs/{job_id}/export.(?P<form>zip|tar)": job_pages.export,
     f"GET {_ACTION}": changes.ask,
     f"POST {_ACTION}": changes.change,

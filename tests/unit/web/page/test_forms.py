@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cucmd.job.work_request import Collection, Login
-from cucmweb.page.forms import KINDS, WrongForm, labels, start_request
+from cucmd.protocol.cases import Search
+from cucmweb.page.forms import KINDS, WrongForm, labels, search, start_request
 
 FORM = {
     "nodes": "cucm-pub, cucm-sub1\ncucm-sub2",
@@ -71,6 +72,18 @@ def test_wrong_field_is_named(name: str, value: str) -> None:
         start_request(FORM | {name: value}, None)
     assert wrong.value.field == name
     assert "secret" not in str(wrong.value)
+
+
+def test_search_form_becomes_a_search() -> None:
+    form = {"for": "number", "what": "7021004", "path": " sdl ", "since": "2026-07-01T14:30"}
+    expected = Search(number="7021004", path="sdl", since="2026-07-01T12:30:00+00:00")
+    assert search(form, ZoneInfo("Europe/Berlin")) == expected
+
+
+@pytest.mark.parametrize(("name", "value"), [("for", "path"), ("until", "soon")])
+def test_wrong_search_is_named(name: str, value: str) -> None:
+    with pytest.raises(WrongForm, match=value):
+        search({"what": "x", name: value}, None)
 
 
 def test_empty_value_removes_a_label() -> None:
