@@ -10,8 +10,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
+from cucmd.job.node import Node
+from rig.call_traces import CALL_ID, Traces
 from rig.collected import JOB_ID
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.searched import make_job, traces
@@ -141,3 +144,27 @@ def test_found_files_have_counts(searched: Searched) -> None:
     replies = searched.replies({"text": "CcSetupReq"}, files=True)
     found = [one for reply in replies for one in reply.get("found") or ()]
     assert {(one["node"], one["path"]): one["matches"] for one in found} == matches
+
+
+def test_call_is_followed_across_nodes(tmp_path: Path) -> None:
+    """The call crosses two nodes and is transferred twice, among others."""
+    calls = Traces().write(20)
+    files = {
+        f"{n}/{path}": text
+        for n, made in calls.files(packed=True).items()
+        for path, text in made.items()
+    }
+    zones = {"cucm-pub": "Etc/GMT+5", "cucm-sub1": "Etc/GMT-1"}
+    nodes = [msgspec.structs.replace(Node(name), zone=zone) for name, zone in zones.items()]
+    make_job(tmp_path / "cucmd/state", files, nodes=nodes)
+    with running_daemon(tmp_path / "cucmd", CONFIG) as daemon:
+        replies = list(Searched(daemon, tmp_path).replies({"call_id": CALL_ID}))
+    found = [match for reply in replies for match in reply.get("matches") or ()]
+    shown = {(m["node"], datetime.fromisoformat(m["time"]), m["line"]) for m in found}
+    assert shown == {
+        (node, at.replace(microsecond=at.microsecond // 1000 * 1000), line)
+        for node, at, line in calls.shown
+    }
+    followed = [one for reply in replies for one in reply.get("followed") or ()]
+    assert followed[0] == {"kind": "call_id", "value": CALL_ID, "node": None, "path": None}
+    assert {one["node"] for one in followed[1:]} == set(zones)

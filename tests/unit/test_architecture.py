@@ -77,7 +77,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "protocol": set(),
     "plan": {"config", "jobs", "node", "store", "vos"},
-    "cases": {"store", "worker"},
+    "cases": {"reading", "store", "worker"},
     "reading": {"worker"},
     "jobs": {"cases", "config", "node", "store"},
     "work": {"node", "vos"},
@@ -96,6 +96,7 @@ ONLY = {
     ("plan", "node"): {"cucmd.node.ports"},
     ("plan", "jobs"): {"cucmd.jobs.job_errors"},
     ("api", "worker"): {"cucmd.worker.frames"},
+    ("cases", "reading"): {"cucmd.reading.call_search"},
     ("jobs", "node"): {"cucmd.node.ports"},
     ("reading", "worker"): {"cucmd.worker.frames", "cucmd.worker.forked"},
     ("receiver", "ssh"): {

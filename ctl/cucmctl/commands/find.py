@@ -145,6 +145,8 @@ def _find(arguments: argparse.Namespace) -> int:
                 if not arguments.json:
                     for line in found_text.followed_text(reply.followed or (), names):
                         printer.note(line)
+                    for line in reply.not_followed or ():
+                        printer.note(f"not followed: {line}")
                     if reply.followed and colour:
                         text.mark = found_text.pattern_of(search, total.followed)
                     _print(text.lines(reply.matches or ()))
@@ -164,6 +166,7 @@ def _find(arguments: argparse.Namespace) -> int:
                 "files": total.files,
                 "bytes": total.bytes,
                 "followed": total.followed,
+                "not_followed": total.not_followed,
                 "missing": total.missing,
                 "unread": total.unread,
                 "unordered": total.unordered,

@@ -174,6 +174,7 @@ class Total:
         self.matches = self.files = self.bytes = 0
         self.with_match: set[tuple[str, str]] = set()
         self.followed: list[Followed] = []
+        self.not_followed: list[str] = []
         self.missing: list[MissingLog] = []
         self.unread: list[WrongFile] = []
         self.unordered = False
@@ -183,6 +184,7 @@ class Total:
         self.matches += len(reply.matches or ()) + sum(one.matches for one in reply.found or ())
         self.with_match.update((one.node, one.path) for one in reply.matches or reply.found or ())
         self.followed += reply.followed or ()
+        self.not_followed += reply.not_followed or ()
         self.missing += reply.missing or ()
         self.unread += reply.unread or ()
         self.unordered = self.unordered or bool(reply.unordered)

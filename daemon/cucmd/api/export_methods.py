@@ -21,7 +21,7 @@ from cucmd.cases.coverage_reader import CoverageReader
 from cucmd.cases.damaged import DamagedFiles
 from cucmd.cases.export_sender import ExportSender
 from cucmd.cases.files import is_directory_gone, nodes_by_name
-from cucmd.cases.finder import Finder
+from cucmd.cases.finder import Finder, SearchedFiles
 from cucmd.cases.names import export_name
 from cucmd.cases.verify import Verifier
 from cucmd.job.job import Job
@@ -90,7 +90,8 @@ class ExportMethods:
                 only = None
                 if request.found is not None:
                     chosen = tuple(nodes_by_name(job, names).values())
-                    only = await paths_found(self._finder, job, directory, chosen, request.found)
+                    searched = SearchedFiles(job, directory, chosen, request.found.path)
+                    only = await paths_found(self._finder, searched, request.found)
                 archive = Archive(
                     self._store,
                     job,

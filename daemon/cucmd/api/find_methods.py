@@ -17,9 +17,8 @@ from cucmd.api.refusals import refusals_of_files
 from cucmd.cases.coverage_reader import CoverageReader
 from cucmd.cases.documents import printable_path
 from cucmd.cases.files import is_directory_gone, name_on_node, nodes_by_name
-from cucmd.cases.finder import Finder, Found, SearchRefused
+from cucmd.cases.finder import Finder, Found, SearchedFiles, SearchRefused
 from cucmd.config import InvalidValue
-from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.jobs.job_errors import FilesDeleted, JobInUse
 from cucmd.jobs.supervisor import Supervisor
@@ -61,7 +60,8 @@ class FindMethods:
             search = request.search
             asked = _asked("search", search, directory, context, files=bool(request.files))
             nodes = tuple(nodes_by_name(job, names).values())
-            searching = self._finder.find(job, directory, nodes, asked, search.path)
+            files = SearchedFiles(job, directory, nodes, search.path)
+            searching = self._finder.find(files, asked, search.call_id)
             last = Found(0, 0)
             async with aclosing(searching):
                 while True:
@@ -90,17 +90,15 @@ class FindMethods:
         yield StreamReply(wire.FindReply(last.files, last.size), continues=False)
 
 
-async def paths_found(
-    finder: Finder, job: Job, directory: Path, nodes: Sequence[Node], search: wire.Search
-) -> frozenset[str]:
+async def paths_found(finder: Finder, files: SearchedFiles, search: wire.Search) -> frozenset[str]:
     """Returns the paths of the files with a match, as in `ReceivedFile`.
 
     Raises `InvalidValue` for the field `found`, `StoreFailed`, `OSError`.
     """
-    asked = _asked("found", search, directory, 0, files=True)
+    asked = _asked("found", search, files.directory, 0, files=True)
     paths: set[str] = set()
     with _named("found", search):
-        async with aclosing(finder.find(job, directory, nodes, asked, search.path)) as all_found:
+        async with aclosing(finder.find(files, asked, search.call_id)) as all_found:
             async for found in all_found:
                 paths.update(os.fsdecode(each.path) for each in found.counted)
     return frozenset(paths)
@@ -133,8 +131,6 @@ def _asked(
 ) -> FindIn:
     """Returns the search in the form for the processes. Raises `InvalidValue`."""
     kind, value = _sought(field, search)
-    if kind == "call_id":
-        raise InvalidValue(f"{field}.{kind}", "cannot be searched for by this version")
     if not 1 <= len(value) <= _LONGEST or "\n" in value:
         expected = f"expected 1 to {_LONGEST} characters in one line"
         raise InvalidValue(f"{field}.{kind}", wrong_value(value, expected))
@@ -157,42 +153,37 @@ def _milliseconds(field: str, text: str | None) -> int | None:
 
 
 def _reply(found: Found, nodes: Sequence[Node]) -> wire.FindReply:
+    def place(number: int, path: bytes) -> tuple[str, str]:
+        node = nodes[number]
+        return node.node, printable_path(name_on_node(os.fsdecode(path), node))
+
+    def match(line: FoundLine) -> wire.Match:
+        return wire.Match(
+            *place(line.node, line.path),
+            line.line.decode(errors="replace"),
+            line.number,
+            None if line.time == NO_TIME else datetime.fromtimestamp(line.time / 1000, UTC),
+            line.member or None,
+            tuple(each.decode(errors="replace") for each in line.before) or None,
+            tuple(each.decode(errors="replace") for each in line.after) or None,
+        )
+
     return wire.FindReply(
         found.files,
         found.size,
-        tuple(_match(line, nodes) for line in found.lines) or None,
+        tuple(map(match, found.lines)) or None,
+        tuple(wire.FoundFile(*place(each.node, each.path), each.lines) for each in found.counted)
+        or None,
         tuple(
-            wire.FoundFile(nodes[each.node].node, _path(each.path, nodes[each.node]), each.lines)
-            for each in found.counted
+            wire.Followed(one.kind, one.value, *(() if tie is None else place(tie.node, tie.path)))
+            for one, tie in found.followed
         )
         or None,
-        unread=tuple(
-            wire.WrongFile(
-                nodes[each.node].node,
-                _path(each.path, nodes[each.node]),
-                each.why,
-                nodes[each.node].name,
-            )
+        tuple(found.not_followed) or None,
+        tuple(
+            wire.WrongFile(*place(each.node, each.path), each.why, nodes[each.node].name)
             for each in found.unread
         )
         or None,
         unordered=found.unordered or None,
-    )
-
-
-def _path(path: bytes, node: Node) -> str:
-    return printable_path(name_on_node(os.fsdecode(path), node))
-
-
-def _match(found: FoundLine, nodes: Sequence[Node]) -> wire.Match:
-    node = nodes[found.node]
-    return wire.Match(
-        node.node,
-        _path(found.path, node),
-        found.line.decode(errors="replace"),
-        found.number,
-        None if found.time == NO_TIME else datetime.fromtimestamp(found.time / 1000, UTC),
-        found.member or None,
-        tuple(line.decode(errors="replace") for line in found.before) or None,
-        tuple(line.decode(errors="replace") for line in found.after) or None,
     )

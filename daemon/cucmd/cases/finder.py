@@ -26,10 +26,18 @@ from cucmd.cases.export_sender import file_process
 from cucmd.cases.files import file_pages, is_counted, name_on_node
 from cucmd.job.job import Job
 from cucmd.job.node import Node
+from cucmd.reading.call_search import (
+    MOST_IDENTIFIERS,
+    MOST_ROUNDS,
+    MOST_TIED_BY_ONE,
+    Call,
+    Identifier,
+    Tie,
+)
 from cucmd.store import Store
 from cucmd.worker import frames
 from cucmd.worker.frames import NO_TIME, FindIn, FoundLine, LinesFound
-from cucmd.worker.process import Worker, WorkerEnded
+from cucmd.worker.process import Cause, Worker, WorkerEnded
 from cucmd.worker.workers import Workers
 
 # The role by which the worker machinery knows such a process.
@@ -61,6 +69,8 @@ class Found(msgspec.Struct, frozen=True):
 
     files, size: the files that were searched so far, and their bytes.
     unordered: some lines are earlier than others before them.
+    followed: the identifiers of a call, each with the place that ties it to the others.
+    not_followed: texts that say what of the call was not followed.
     """
 
     files: int
@@ -69,6 +79,21 @@ class Found(msgspec.Struct, frozen=True):
     counted: Sequence[frames.CountedLines] = ()
     unread: Sequence[frames.UnsearchedFile] = ()
     unordered: bool = False
+    ties: Sequence[frames.FoundTie] = ()
+    followed: Sequence[tuple[Identifier, frames.FoundTie | None]] = ()
+    not_followed: Sequence[str] = ()
+
+
+class SearchedFiles(msgspec.Struct, frozen=True):
+    """Says which files are searched: the complete ones of these nodes that count (`is_counted`).
+
+    path: only files on whose node the path contains this.
+    """
+
+    job: Job
+    directory: Path
+    nodes: Sequence[Node]
+    path: str | None = None
 
 
 class Finder:
@@ -80,22 +105,59 @@ class Finder:
         self._room = trio.CapacityLimiter(_SEARCHES)
 
     async def find(
-        self,
-        job: Job,
-        directory: Path,
-        nodes: Sequence[Node],
-        asked: FindIn,
-        path: str | None = None,
+        self, files: SearchedFiles, asked: FindIn, call_id: str | None = None
     ) -> AsyncGenerator[Found, None]:
-        """Searches the complete files of these nodes for which `is_counted` is true.
+        """Searches files.
 
-        path: only files on whose node the path contains this.
+        call_id: searches for this call. All files are read again and again, until no further
+            identifier of the call is found, and then once more for its lines.
 
         Raises `SearchRefused`, `StoreFailed`, `OSError`.
         """
-        async with self._room, AsyncExitStack() as stack:
+        async with self._room:
+            if call_id is not None:
+                try:
+                    call = Call(call_id)
+                except ValueError as error:
+                    raise SearchRefused(str(error)) from None
+                async with aclosing(self._follow(files, asked, call)) as rounds:
+                    async for found in rounds:
+                        yield found
+                asked = _with_call(asked, call, ties=False)
+            async with aclosing(self._search(files, asked)) as all_found:
+                async for found in all_found:
+                    yield found
+
+    async def _follow(
+        self, files: SearchedFiles, asked: FindIn, call: Call
+    ) -> AsyncGenerator[Found, None]:
+        """Adds what is found to the call. Yields its identifiers at the end."""
+        places: dict[Identifier, frames.FoundTie] = {}
+        found, goes_on, rounds = Found(0, 0), True, 0
+        while goes_on and rounds < MOST_ROUNDS:
+            rounds += 1
+            came = []
+            searching = self._search(files, _with_call(asked, call, ties=True))
+            async with aclosing(searching) as all_found:
+                async for found in all_found:
+                    for tie in found.ties:
+                        one = _identifier(tie.kind, tie.value)
+                        places.setdefault(one, tie)
+                        came.append(Tie(one, _identifier(tie.via_kind, tie.via_value)))
+                    yield Found(found.files, found.size)
+            goes_on = bool(call.add(came))
+        yield Found(
+            found.files,
+            found.size,
+            followed=[(one, places.get(one)) for one in call.identifiers],
+            not_followed=_not_followed(call, goes_on=goes_on),
+        )
+
+    async def _search(self, files: SearchedFiles, asked: FindIn) -> AsyncGenerator[Found, None]:
+        """Reads all files once."""
+        async with AsyncExitStack() as stack:
             workers = [
-                await stack.enter_async_context(file_process(self._workers, FIND, directory))
+                await stack.enter_async_context(file_process(self._workers, FIND, files.directory))
                 for _ in range(_PROCESSES)
             ]
             for worker in workers:
@@ -103,40 +165,69 @@ class Finder:
             for worker in workers:
                 if (wrong := (await worker.receive(_BEGUN)).wrong) is not None:
                     raise SearchRefused(wrong)
-            await self._deal(job, nodes, path, workers)
-            async with aclosing(_merged(workers, nodes)) as all_found:
+            await self._deal(files, workers)
+            async with aclosing(_merged(workers, files.nodes)) as all_found:
                 async for found in all_found:
                     yield found
 
-    async def _deal(
-        self, job: Job, nodes: Sequence[Node], path: str | None, workers: Sequence[Worker]
-    ) -> None:
+    async def _deal(self, files: SearchedFiles, workers: Sequence[Worker]) -> None:
         """Gives each process its files."""
-        numbers = {node.node: number for number, node in enumerate(nodes)}
-        by_name = {node.node: node for node in nodes}
-        dealt = 0
+        numbers = {node.node: number for number, node in enumerate(files.nodes)}
+        by_name = {node.node: node for node in files.nodes}
+        job, dealt = files.job, 0
         async with aclosing(file_pages(self._store, job.job_id, by_name)) as all_pages:
             async for page in all_pages:
                 chosen = [
-                    (file, node)
+                    file
                     for file, node in page
                     if file.complete
                     and is_counted(file, node, job.work)
-                    and (path is None or path in name_on_node(file.path, node))
+                    and (files.path is None or files.path in name_on_node(file.path, node))
                 ]
-                for name, files in groupby(chosen, key=lambda pair: pair[0].node):
-                    paths = [os.fsencode(file.path) for file, _ in files]
+                for name, of_node in groupby(chosen, key=lambda file: file.node):
+                    paths = [os.fsencode(file.path) for file in of_node]
                     node = by_name[name]
+                    stamp = latest_stamp(node)
                     for number, worker in enumerate(workers):
                         own = paths[(number - dealt) % len(workers) :: len(workers)]
                         for at in range(0, len(own), _IN_A_FRAME):
                             part = tuple(own[at : at + _IN_A_FRAME])
-                            await worker.send(
-                                frames.FindPage(numbers[name], latest_stamp(node), node.zone, part)
-                            )
+                            page_of_node = frames.FindPage(numbers[name], stamp, node.zone, part)
+                            await worker.send(page_of_node)
                     dealt += len(paths)
         for worker in workers:
             await worker.send(frames.FindPage())
+
+
+def _with_call(asked: FindIn, call: Call, *, ties: bool) -> FindIn:
+    known, too_common = (
+        tuple((one.kind, one.value) for one in all_) for all_ in (call.identifiers, call.too_common)
+    )
+    return msgspec.structs.replace(asked, call=known, too_common=too_common, ties=ties)
+
+
+def _identifier(kind: str, value: str) -> Identifier:
+    """Makes an identifier of what a process has sent. Raises `WorkerEnded` for an unknown kind."""
+    try:
+        return msgspec.convert({"kind": kind, "value": value}, Identifier)
+    except msgspec.ValidationError as error:
+        raise WorkerEnded(Cause.WRONG, str(error)) from error
+
+
+def _not_followed(call: Call, *, goes_on: bool) -> list[str]:
+    """Returns texts that say what of a call was not followed.
+
+    goes_on: the last round has found something to follow.
+    """
+    texts = [
+        f"{one.kind} {one.value}, which is tied to more than {MOST_TIED_BY_ONE} others"
+        for one in call.too_common
+    ]
+    if call.is_cut:
+        texts.append(f"more than {MOST_IDENTIFIERS} identifiers of one call")
+    if goes_on:
+        texts.append(f"what was found after {MOST_ROUNDS} searches through all files")
+    return texts
 
 
 async def _merged(workers: Sequence[Worker], nodes: Sequence[Node]) -> AsyncGenerator[Found, None]:
@@ -154,6 +245,7 @@ async def _merged(workers: Sequence[Worker], nodes: Sequence[Node]) -> AsyncGene
         await _wait_any(tuple(read.values()))
         counted: list[frames.CountedLines] = []
         unread: list[frames.UnsearchedFile] = []
+        ties: list[frames.FoundTie] = []
         for number, worker in read.items():
             for frame in worker.receive_arrived(_FOUND):
                 last[number] = frame
@@ -162,6 +254,7 @@ async def _merged(workers: Sequence[Worker], nodes: Sequence[Node]) -> AsyncGene
                     held += len(line.line) + _OVERHEAD
                 counted += frame.counted
                 unread += frame.unread
+                ties += frame.ties
                 if frame.too_long:
                     stopped = frame.unread[-1]
                     name = name_on_node(os.fsdecode(stopped.path), nodes[stopped.node])
@@ -172,7 +265,13 @@ async def _merged(workers: Sequence[Worker], nodes: Sequence[Node]) -> AsyncGene
         files = sum(frame.files for frame in last.values())
         size = sum(frame.size for frame in last.values())
         is_due = trio.current_time() - reported_at > _REPORT_EVERY
-        while counted or unread or is_due or (heap and (heap[0][0] <= lowest or held > _TOO_MUCH)):
+        while (
+            counted
+            or unread
+            or ties
+            or is_due
+            or (heap and (heap[0][0] <= lowest or held > _TOO_MUCH))
+        ):
             lines: list[FoundLine] = []
             unordered = False
             while heap and len(lines) < _MOST_LINES and (heap[0][0] <= lowest or held > _TOO_MUCH):
@@ -181,8 +280,8 @@ async def _merged(workers: Sequence[Worker], nodes: Sequence[Node]) -> AsyncGene
                 unordered = unordered or moment < latest
                 latest = max(latest, moment)
                 lines.append(line)
-            yield Found(files, size, lines, counted, unread, unordered)
-            counted, unread, is_due = [], [], False
+            yield Found(files, size, lines, counted, unread, unordered, ties)
+            counted, unread, ties, is_due = [], [], [], False
             reported_at = trio.current_time()
     yield Found(files, size)
 

@@ -244,6 +244,8 @@ class FindReply(Struct, frozen=True):
     found: tuple[FoundFile, ...] | None = None
     # With call_id, the identifiers that were followed. They come before the matches.
     followed: tuple[Followed, ...] | None = None
+    # What of the call was not followed, in words, and why.
+    not_followed: tuple[str, ...] | None = None
     # Files that could not be searched, or not to their end.
     unread: tuple[WrongFile, ...] | None = None
     # Only in the last replies, after all matches: which files are missing, by the coverage.

@@ -25,6 +25,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from cucmd.reading.call_search import CallSearch, Identifier, begin_of_last_signal
 from cucmd.reading.number_search import NumberSearch
 from cucmd.reading.stamps import LineTimes, first_stamp
 from cucmd.reading.traces import BEGINNING, chunks, opened, unpacked_beginning
@@ -36,6 +37,8 @@ from cucmd.worker.frames import NO_TIME, FindIn, FoundLine
 # A compiled search. It gets a piece of whole lines, and yields a position in each line that
 # matches, in order. It may yield several positions in a line.
 Lines: TypeAlias = Callable[[bytes], Iterable[int]]
+# Lines before a piece, the piece, and lines after it.
+Piece: TypeAlias = tuple[bytes, bytes, bytes]
 
 _PIECE = 256 * 1024
 # A line that is longer than this is searched in parts. A text that lies in two parts is found
@@ -54,6 +57,8 @@ _OUT_OF_ORDER = 60_000
 REGEX_SECONDS = 2.0
 # Seconds of processor time for one file, plus one for each so many bytes of it. Logs need a tenth.
 _SECONDS, _BYTES_A_SECOND = 10, 1_000_000
+# The name of a file to which the node still writes, and that of a second copy.
+_WRITTEN = re.compile(rb"\.gzo(?:\.\d{1,3})?$")
 # Before all times: the mark of a file that is read before all others.
 _FIRST = -1
 
@@ -78,6 +83,8 @@ def find(channel: Channel) -> None:
 
 def compile_search(asked: FindIn) -> Lines:
     """Returns the search. Raises `ValueError`, or an error of the module `re`."""
+    if asked.call:
+        return CallSearch(_identifiers(asked.call), _identifiers(asked.too_common))
     if asked.number is not None:
         return NumberSearch(asked.number)
     if asked.regex is not None:
@@ -86,6 +93,10 @@ def compile_search(asked: FindIn) -> Lines:
             return _regex_search(re.compile(asked.regex.encode(), flags))
     text = (asked.text or "").encode()
     return _caseless_text_search(text) if asked.ignore_case else _text_search(text)
+
+
+def _identifiers(pairs: Iterable[tuple[str, str]]) -> list[Identifier]:
+    return [msgspec.convert({"kind": kind, "value": value}, Identifier) for kind, value in pairs]
 
 
 def _text_search(text: bytes) -> Lines:
@@ -166,8 +177,11 @@ class FileSearch:
         self._found_size = 0
         self._counted: list[frames.CountedLines] = []
         self._unread: list[frames.UnsearchedFile] = []
+        self._ties: list[frames.FoundTie] = []
         self._sent_at = time.monotonic()
-        # The time of the next file, and when the search of this file has to end.
+        # Of the file that is searched: the lines that were found, the time of the next file, and
+        # the processor time at which its search has to end.
+        self._count = 0
         self._following = NO_TIME
         self._deadline = 0.0
 
@@ -201,29 +215,27 @@ class FileSearch:
         begins = [*(file.begin for file in self._files), NO_TIME]
         for file, following in zip(self._files, begins[1:], strict=True):
             self._following = following
-            counted = 0
+            self._count = 0
             try:
                 with opened(self._path(file)) as (descriptor, size):
                     seconds = _SECONDS + size / _BYTES_A_SECOND
+                    seconds *= 1 + len(self._asked.call)
                     self._deadline = time.process_time() + seconds
                     content = unpack(self._chunks(descriptor, size))
                     archive = _members(content) if file.begin == _FIRST else (("", content),)
                     for name, member in archive:
-                        counted += self._search(file, name, member)
+                        self._search(file, name, member)
             except _TooLong as error:
                 self._note_unread(file, str(error))
                 self._send(NO_TIME, too_long=True, ended=True)
                 return
             except NotWhole as error:
-                # The node still writes to a file whose name ends in .gzo (vos/NODES.md, section
-                # 5.6). The coverage says until when it has lines.
-                if not (isinstance(error, CutOff) and file.path.endswith(b".gzo")):
-                    self._note_unread(file, str(error))
+                self._note_damage(file, "", error)
             except OSError as error:
                 self._note_unread(file, f"cannot be read: {error.strerror}")
             self._searched += 1
-            if counted and self._asked.files:
-                self._counted.append(frames.CountedLines(file.node, file.path, counted))
+            if self._count and self._asked.files:
+                self._counted.append(frames.CountedLines(file.node, file.path, self._count))
             self._send_if_due(following)
         self._send(NO_TIME, ended=True)
 
@@ -246,71 +258,94 @@ class FileSearch:
                 raise NotWhole("takes far longer to search than logs of its size")
             yield piece
 
-    def _search(self, file: _File, member: str, content: Iterator[bytes]) -> int:
-        """Searches a file, or one in an archive. Returns the number of lines that were found."""
-        asked = self._asked
-        needs_time = not asked.files or asked.since is not None or asked.until is not None
-        number = 1  # of the line at the beginning of the piece
-        times: LineTimes | None = None
-        counted, is_first, was_found = 0, True, False
+    def _search(self, file: _File, member: str, content: Iterator[bytes]) -> None:
+        """Searches a file, or one in an archive."""
+        asked, pieces = self._asked, _whole_lines(self._in_time(content))
         try:
-            for before, piece, after in _with_context(
-                _whole_lines(self._in_time(content)), asked.context
-            ):
-                if is_first and needs_time:
-                    times = self._times(file, piece)
-                is_first = False
-                if times is not None:
-                    times.begin_piece(piece)
-                newlines = at = 0
-                # A line that is searched in parts counts once.
-                end = piece.find(b"\n") if was_found else -1
-                was_found = was_found and end < 0
-                for position in self._lines(piece) if not was_found else ():
-                    if position <= end:
-                        continue
-                    start = piece.rfind(b"\n", 0, position) + 1
-                    end = piece.find(b"\n", position)
-                    was_found = end < 0
-                    end = len(piece) if was_found else end
-                    moment = None if times is None else times.at(start)
-                    if moment is not None and not (
-                        (asked.since is None or moment >= asked.since)
-                        and (asked.until is None or moment <= asked.until)
-                    ):
-                        continue
-                    counted += 1
-                    if asked.files:
-                        continue
-                    newlines, at = newlines + piece.count(b"\n", at, start), start
-                    line = piece[
-                        max(start, position - _LEAD) if end - start > _LONGEST_LINE else start : end
-                    ]
-                    found = FoundLine(
-                        NO_TIME if moment is None else moment,
-                        file.node,
-                        file.path,
-                        number + newlines,
-                        line[:_LONGEST_LINE].removesuffix(b"\r"),
-                        member,
-                        _lines_before(before, piece, start, asked.context),
-                        _lines_after(piece, end, after, asked.context),
-                    )
-                    self._found.append(found)
-                    self._found_size += len(line) + 100 + sum(map(len, found.before + found.after))
-                    if self._found_size >= _FRAME:
-                        self._send_if_due(self._mark(file, times))
-                number += newlines + piece.count(b"\n", at)
-                self._send_if_due(self._mark(file, times))
+            if asked.context or asked.call:
+                around = _with_context(pieces, asked.context, of_call=bool(asked.call))
+            else:
+                around = ((b"", piece, b"") for piece in pieces)
+            if asked.ties:
+                self._find_ties(file, around)
+            else:
+                self._find_lines(file, member, around)
         except NotWhole as error:
-            self._note_unread(file, f"{member}: {error}" if member else str(error))
-        return counted
+            self._note_damage(file, member, error)
+
+    def _find_ties(self, file: _File, pieces: Iterable[Piece]) -> None:
+        assert isinstance(self._lines, CallSearch)
+        for _, piece, _ in pieces:
+            for tie in self._lines.ties(piece):
+                one, via = tie.identifier, tie.via
+                names = (one.kind, one.value, via.kind, via.value)
+                self._ties.append(frames.FoundTie(file.node, file.path, *names))
+            self._send_if_due(_FIRST)
+
+    def _find_lines(self, file: _File, member: str, pieces: Iterable[Piece]) -> None:
+        asked = self._asked
+        times: LineTimes | None = None
+        number = 1  # of the line at the beginning of the piece
+        is_first, was_found = True, False
+        for before, piece, after in pieces:
+            if is_first and (not asked.files or asked.since is not None or asked.until is not None):
+                times = self._times(file, piece)
+            is_first = False
+            if times is not None:
+                times.begin_piece(piece)
+            newlines = at = 0
+            # A line that is searched in parts counts once.
+            end = piece.find(b"\n") if was_found else -1
+            was_found = was_found and end < 0
+            for position in self._lines(piece) if not was_found else ():
+                if position <= end:
+                    continue
+                start = piece.rfind(b"\n", 0, position) + 1
+                end = piece.find(b"\n", position)
+                was_found = end < 0
+                end = len(piece) if was_found else end
+                moment = None if times is None else times.at(start)
+                if moment is not None and not self._is_in_window(moment):
+                    continue
+                self._count += 1
+                if asked.files:
+                    continue
+                newlines, at = newlines + piece.count(b"\n", at, start), start
+                is_long = end - start > _LONGEST_LINE
+                line = piece[max(start, position - _LEAD) if is_long else start : end]
+                found = FoundLine(
+                    NO_TIME if moment is None else moment,
+                    file.node,
+                    file.path,
+                    number + newlines,
+                    line[:_LONGEST_LINE].removesuffix(b"\r"),
+                    member,
+                    _lines_before(before, piece, start, asked.context),
+                    _lines_after(piece, end, after, asked.context),
+                )
+                self._found.append(found)
+                self._found_size += len(line) + 100 + sum(map(len, found.before + found.after))
+                if self._found_size >= _FRAME:
+                    self._send_if_due(self._mark(file, times))
+            number += newlines + piece.count(b"\n", at)
+            self._send_if_due(self._mark(file, times))
+
+    def _is_in_window(self, moment: int) -> bool:
+        since, until = self._asked.since, self._asked.until
+        return (since is None or moment >= since) and (until is None or moment <= until)
 
     def _mark(self, file: _File, times: LineTimes | None) -> int:
         """Returns the time before which nothing more will be found."""
         if file.begin in (_FIRST, NO_TIME) or times is None or times.latest is None:
             return min(file.begin, self._following)
         return min(times.latest, self._following)
+
+    def _note_damage(self, file: _File, member: str, error: NotWhole) -> None:
+        # The node still writes to a file whose name ends in .gzo (vos/NODES.md, section 5.6). The
+        # coverage says until when it has lines.
+        name = member.encode() or file.path
+        if not (isinstance(error, CutOff) and _WRITTEN.search(name)):
+            self._note_unread(file, f"{member}: {error}" if member else str(error))
 
     def _note_unread(self, file: _File, why: str) -> None:
         if not self._unread or self._unread[-1].path != file.path:
@@ -330,11 +365,13 @@ class FileSearch:
                 tuple(self._found),
                 tuple(self._counted),
                 tuple(self._unread),
+                tuple(self._ties),
                 too_long,
                 ended,
             )
         )
-        self._found, self._found_size, self._counted, self._unread = [], 0, [], []
+        self._found, self._counted, self._unread, self._ties = [], [], [], []
+        self._found_size = 0
         self._sent_at = time.monotonic()
 
 
@@ -372,20 +409,21 @@ def _whole_lines(content: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(parts)
 
 
-def _with_context(pieces: Iterable[bytes], most: int) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Yields each piece with at least so many lines before and after it, if there are so many."""
-    if not most:
-        for piece in pieces:
-            yield b"", piece, b""
-        return
+def _with_context(pieces: Iterable[bytes], most: int, *, of_call: bool) -> Iterator[Piece]:
+    """Yields each piece with at least so many lines before and after it, if there are so many.
+
+    of_call: the pieces have only whole signals, as `CallSearch` needs them.
+    """
     before = after = b""
     for piece in pieces:
         after += piece
-        end = _start_of_last(after, most)
+        end = _start_of_last(after, most) if most else len(after)
+        if of_call:
+            end = begin_of_last_signal(after[:end])
         if end or len(after) > 2 * _LONGEST_SEARCHED:
             piece, after = after[: end or None], after[end or len(after) :]  # noqa: PLW2901
             yield before, piece, after
-            before = (before + piece)[-most * _LONGEST_AROUND :]
+            before = (before + piece)[-most * _LONGEST_AROUND :] if most else b""
     yield before, after, b""
 
 

@@ -8,7 +8,7 @@ bytes, at most `MAX_FRAME`. `receiver/messages.py` has the messages of workers t
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeAlias, TypeVar
 
 import msgspec
 
@@ -226,6 +226,10 @@ class FileChecked(msgspec.Struct, frozen=True, tag=True):
 NO_TIME = 2**62
 
 
+# A part of an identifier of a call.
+Word: TypeAlias = Annotated[str, msgspec.Meta(max_length=256)]
+
+
 class FindIn(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """Begins a search. Answered by `FindBegun`. Pages of files follow.
 
@@ -234,6 +238,8 @@ class FindIn(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     since, until: milliseconds since 1970.
     context: the number of lines to send before and after a line that was found.
     files: only count the lines of each file.
+    call, too_common: kind and value of each identifier of a call, as in `reading/call_search.py`.
+    ties: find only what ties other identifiers to these.
     """
 
     directory: bytes
@@ -245,6 +251,9 @@ class FindIn(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     until: int | None
     context: int
     files: bool
+    call: tuple[tuple[str, str], ...] = ()
+    too_common: tuple[tuple[str, str], ...] = ()
+    ties: bool = False
 
 
 class FindBegun(msgspec.Struct, frozen=True, tag=True):
@@ -299,6 +308,17 @@ class UnsearchedFile(msgspec.Struct, frozen=True, array_like=True):
     why: Why
 
 
+class FoundTie(msgspec.Struct, frozen=True, array_like=True):
+    """Says that a file ties an identifier of a call to another one, `via`, that was known."""
+
+    node: int
+    path: bytes
+    kind: Word
+    value: Word
+    via_kind: Word
+    via_value: Word
+
+
 class LinesFound(msgspec.Struct, frozen=True, tag=True):
     """Gives what was found since the last such frame.
 
@@ -314,6 +334,7 @@ class LinesFound(msgspec.Struct, frozen=True, tag=True):
     lines: tuple[FoundLine, ...] = ()
     counted: tuple[CountedLines, ...] = ()
     unread: tuple[UnsearchedFile, ...] = ()
+    ties: tuple[FoundTie, ...] = ()
     too_long: bool = False
     ended: bool = False
 

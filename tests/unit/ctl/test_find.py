@@ -216,6 +216,11 @@ def test_followed_identifiers_are_named(find: Any) -> None:
     assert messages[1].endswith("Session-ID 5d3a (ccm-sub1, a.txt)")
 
 
+def test_what_is_not_followed_is_named(find: Any) -> None:
+    _, _, messages = find("--call-id a@b", matches(not_followed=("ci 123",)))
+    assert messages[0].endswith("not followed: ci 123")
+
+
 @pytest.mark.parametrize(
     ("search", "line", "found"),
     [
