@@ -133,6 +133,7 @@ class Traces:
     """Writes calls into the traces of two nodes.
 
     shown: the lines that belong to the call of `CALL_ID`, as (node, time, line)
+    call_ids: of its legs
     """
 
     def __init__(self, seed: int = 37) -> None:
@@ -144,6 +145,7 @@ class Traces:
         self.second = Node("cucm-sub1", 2, "192.0.2.6", timedelta(hours=1))
         self.nodes = (self.first, self.second)
         self.shown: set[tuple[str, datetime, str]] = set()
+        self.call_ids: set[str] = set()
         self._is_ours = False
         self.phones = [
             Phone(number, mac, f"192.0.2.{host}", node, connection)
@@ -183,7 +185,8 @@ class Traces:
 
     def _show(self, node: Node, at: datetime, line: str) -> None:
         if self._is_ours:
-            self.shown.add((node.name, at, line))
+            in_trace = at.replace(microsecond=at.microsecond // 1000 * 1000)
+            self.shown.add((node.name, in_trace, line))
 
     def _signal(
         self, node: Node, at: datetime, name: str, to: str, cause: str, text: str, *apps: str
@@ -196,6 +199,8 @@ class Traces:
     def _message(
         self, leg: Leg, at: datetime, cause: str, incoming: bool, first: str, *headers: str
     ) -> None:
+        if self._is_ours:
+            self.call_ids.add(leg.call_id)
         self._messages += 1
         body = "\n".join([first, *headers, "Content-Length: 0", ""])
         if incoming:

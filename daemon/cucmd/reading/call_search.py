@@ -28,7 +28,8 @@ ties the legs is read from the lines in which a known identifier stands:
     ci, ci                    lines about both legs, as MediaConnectRequest(1,2), CI(1,2),
                               lParties=(1,2), aCi[1], bCi[2], CI: 1 ASSOC 2, refCI=1, CI=2,
                               fateShareId=Cluster:1, and |CC|SETUP|1|2| of a call log
-    call_id, signal, call_id  an INVITE or a REFER from outside, and the INVITE that it causes
+    call_id, signal, call_id  an INVITE or a REFER from outside, and the INVITE that it causes to
+                              another party
 
 Only messages of calls tie: not REGISTER, OPTIONS, SUBSCRIBE, NOTIFY and the like, whose dialogs can
 live for days. Identifiers of zeros tie nothing (RFC 7989 has them while the other end is unknown).
@@ -233,27 +234,27 @@ class CallSearch:
     def ties(self, piece: bytes) -> Iterator[Tie]:
         """Yields what the piece ties to what is known, and follows it from there on."""
         read: set[int] = set()  # where the signals begin that were read
-        facts: dict[Identifier, list[_Fact]] = {}  # by what has to be known
+        tied: dict[Identifier, list[tuple[Identifier, ...]]] = {}
         unsearched = list(self._known)
         while unsearched:
             one = unsearched.pop(0)
-            new = list(facts.get(one, ()))
+            new = list(tied.get(one, ()))
             for start, end in self._signals(piece, one, read):
                 read.add(start)
-                for fact in _facts(piece, start, end):
-                    for source in fact.sources:
-                        facts.setdefault(source, []).append(fact)
-                    new.append(fact)
-            for fact in new:
-                via = next((source for source in fact.sources if source in self._known), None)
+                for group in _tied_in(piece, start, end):
+                    for each in group:
+                        tied.setdefault(each, []).append(group)
+                    new.append(group)
+            for group in new:
+                via = next((each for each in group if each in self._known), None)
                 if via is None:
                     continue
-                for target in fact.targets:
-                    is_new = target not in self._known and target not in self._too_common
+                for each in group:
+                    is_new = each not in self._known and each not in self._too_common
                     if is_new and len(self._known) < 2 * MOST_IDENTIFIERS:
-                        self._known[target] = _needles(target)
-                        unsearched.append(target)
-                        yield Tie(target, via)
+                        self._known[each] = _needles(each)
+                        unsearched.append(each)
+                        yield Tie(each, via)
 
     def _signals(self, piece: bytes, one: Identifier, read: set[int]) -> Iterator[tuple[int, int]]:
         """Yields the signals with the identifier that are not among those that were read."""
@@ -277,15 +278,8 @@ class CallSearch:
                 at = piece.find(needle, end)
 
 
-class _Fact(msgspec.Struct, frozen=True):
-    """Says that the targets belong to the call if any of the sources does."""
-
-    sources: tuple[Identifier, ...]
-    targets: tuple[Identifier, ...]
-
-
-def _facts(piece: bytes, start: int, end: int) -> Iterator[_Fact]:
-    """Yields what a signal ties."""
+def _tied_in(piece: bytes, start: int, end: int) -> Iterator[tuple[Identifier, ...]]:
+    """Yields identifiers that a signal ties together."""
     cause = _SIGNAL.search(piece, start, min(end, start + _LONGEST_LINE))
     signal = () if cause is None else (Identifier("signal", cause[1].decode()),)
     for begin, following in _records(piece, start, end):
@@ -295,13 +289,10 @@ def _facts(piece: bytes, start: int, end: int) -> Iterator[_Fact]:
             message = _Message(piece, begin, match, last)
             own = message.identifiers
             if message.method in _CALL_METHODS:
-                is_caused = message.is_outgoing and match[1] == b"INVITE"
-                yield _Fact(
-                    own + signal if is_caused else own, own + signal if message.is_cause else own
-                )
+                own += signal if message.begins_leg else ()
+                yield own
         if not messages:
-            for pair in _pairs(piece[begin : min(following, begin + _LONGEST_LINE)]):
-                yield _Fact(pair, pair)
+            yield from _pairs(piece[begin : min(following, begin + _LONGEST_LINE)])
 
 
 def begin_of_last_signal(piece: bytes) -> int:
@@ -344,7 +335,11 @@ def _records(piece: bytes, start: int = 0, end: int | None = None) -> Iterator[t
 
 
 class _Message:
-    """Reads a SIP message. identifiers: of its dialog, and of dialogs that it names."""
+    """Reads a SIP message.
+
+    identifiers  of its dialog, and of dialogs that it names
+    begins_leg   an INVITE that begins a dialog, or a REFER to the node, which makes it send one
+    """
 
     def __init__(self, piece: bytes, begin: int, first: re.Match[bytes], end: int) -> None:
         above = piece[begin : first.start()]
@@ -353,7 +348,8 @@ class _Message:
         head, body = (text[: blank.start()], text[blank.end() :]) if blank else (text, b"")
         self.is_outgoing = b"Outgoing SIP" in above
         is_incoming = b"Incoming SIP" in above
-        self.is_cause = is_incoming and first[1] in (b"INVITE", b"REFER")
+        # Another INVITE that the node sends for the same signal is of the same call.
+        self.begins_leg = first[1] == b"INVITE" or (first[1] == b"REFER" and is_incoming)
         self.method = first[1] or b""
         found: list[tuple[Kind, bytes | None]] = []
         for header in _HEADER.finditer(head):
@@ -365,6 +361,8 @@ class _Message:
             # The other tag may be that of another cluster, whose numbers say nothing here. So only
             # the tag counts that this node has made.
             is_local = (self.is_outgoing == bool(first[1])) == (name == b"from")
+            if name == b"to" and first[1] == b"INVITE" and b";tag=" in value:
+                self.begins_leg = False  # it is within a dialog
             if name in (b"from", b"to") and is_local and (self.is_outgoing or is_incoming):
                 found += [("ci", ci) for ci in _CI_IN_TAG.findall(value)]
                 found += [("ci", ci) for ci in _RECORDED_CI.findall(value)]

@@ -171,7 +171,9 @@ def test_ties_of_call_log() -> None:
 def test_invite_is_tied_to_its_cause() -> None:
     outside = message(INVITE, f"Call-ID: {A}", cause=CAUSE)
     caused = message(INVITE, f"Call-ID: {B}", incoming=False, cause=CAUSE)
-    assert tied(outside + caused.replace("04241111", "04241178")) == {CAUSE, B}
+    text = outside + caused.replace("04241111", "04241178")
+    assert tied(text) == {CAUSE, B}
+    assert tied(text, Identifier("call_id", B)) == {CAUSE, A}
 
 
 @pytest.mark.parametrize(
@@ -188,6 +190,9 @@ def test_invite_is_tied_to_its_cause() -> None:
         pytest.param(message(INVITE, f"Call-ID: x{A}"), id="Call-ID within another"),
         pytest.param(
             message(INVITE, f"Call-ID: {B}", incoming=False, cause="1,100,150,1.1^*"), id="a timer"
+        ),
+        pytest.param(
+            message(INVITE, f"Call-ID: {A}", "To: <sip:1@h>;tag=1", cause=CAUSE), id="re-INVITE"
         ),
         pytest.param(
             "19301624.000 |11:27:43.630 |AppInfo  |CI(19301624,77)\n", id="a line's number"
