@@ -182,6 +182,9 @@ def _new_password() -> str:
     typed = _asked("Password of the encrypted file: ", "password", instead)
     if _asked("The same password again: ", "password", instead) != typed:
         raise UsageError("the two passwords differ; nothing was started")
+    # 7-Zip takes 99 bytes, and programs differ in how they encode other letters.
+    if not typed.isascii() or len(typed) > 99:
+        raise UsageError("the password of a zip may have at most 99 letters, all of them ASCII")
     return typed
 
 

@@ -77,7 +77,8 @@ class Encryption(NamedTuple):
 
 
 def _gpg(key: str) -> list[str]:
-    return ["gpg", "--batch", "--encrypt", "--recipient", key]
+    # Without --no-auto-key-locate, gpg asks the network for the key of an unknown e-mail address.
+    return ["gpg", "--batch", "--no-auto-key-locate", "--encrypt", "--recipient", key]
 
 
 def check(encryption: Encryption) -> None:

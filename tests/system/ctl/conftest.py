@@ -7,6 +7,7 @@ Frames are written as JSON, and not with the structs that are tested.
 import io
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from system.ctl.terminal import Terminal
 
 PATIENCE = 30
 JOB_ID = "3f2a00112233"
+GPG_KEY = "vendor@example.org"
+needs_gpg = pytest.mark.skipif(shutil.which("gpg") is None, reason="gpg is not installed")
 
 
 class Canned:
@@ -342,3 +345,13 @@ def terminal(canned, environ):
     yield _terminal
     for one in opened:
         one.close()
+
+
+@pytest.fixture(scope="module")
+def gpg(tmp_path_factory):
+    """A home of gpg with a key for GPG_KEY."""
+    home = tmp_path_factory.mktemp("gpg")
+    command = ["gpg", "--batch", "--passphrase", "", "--quick-gen-key", GPG_KEY, "future-default"]
+    subprocess.run(command, env={**os.environ, "GNUPGHOME": str(home)}, check=True)
+    yield home
+    subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=True)

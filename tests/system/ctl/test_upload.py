@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import threading
 import time
 from base64 import b64encode
@@ -23,9 +22,9 @@ from rig import upload_servers, written
 from rig.nginx import needs_nginx
 from rig.process import command_line
 from rig.upload_servers import CASE, TOKEN, ConnectProxy, OddServer, running, running_webdav
+from system.ctl.conftest import GPG_KEY, needs_gpg
 
 CONTENT = bytes(range(256)) * 4000
-KEY = "vendor@example.org"
 
 
 @pytest.fixture(scope="module")
@@ -55,16 +54,6 @@ def file(tmp_path) -> Path:
     path = tmp_path / f"case é% {tmp_path.name}.zip"
     path.write_bytes(CONTENT)
     return path
-
-
-@pytest.fixture(scope="module")
-def gpg(tmp_path_factory):
-    """A home of gpg with a key for KEY."""
-    home = tmp_path_factory.mktemp("gpg")
-    command = ["gpg", "--batch", "--passphrase", "", "--quick-gen-key", KEY, "future-default"]
-    subprocess.run(command, env={**os.environ, "GNUPGHOME": str(home)}, check=True)
-    yield home
-    subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=True)
 
 
 @pytest.fixture(autouse=True)
@@ -245,6 +234,7 @@ def trusting(environ: dict[str, str], **more: str) -> dict[str, str]:
     return {**environ, "SSL_CERT_FILE": os.environ["SSL_CERT_FILE"], **more}
 
 
+@needs_gpg
 def test_token_stays_in_the_process(process, odd, environ, gpg, file, tmp_path):
     written.PASSWORDS.add(TOKEN)
     programs = upload_servers.record_program(tmp_path, "gpg")
@@ -253,7 +243,7 @@ def test_token_stays_in_the_process(process, odd, environ, gpg, file, tmp_path):
     path = f"{programs}:{os.environ['PATH']}"
     more = {"CUCM_UPLOAD_TOKEN": TOKEN, "CUCM_CXD_HOST": odd.host, "PATH": path}
     running = process(
-        *("upload", str(file), "cxd", "--case", CASE, "--encrypt-to", KEY),
+        *("upload", str(file), "cxd", "--case", CASE, "--encrypt-to", GPG_KEY),
         env=trusting(environ, GNUPGHOME=str(gpg), **more),
     )
     assert odd.came.wait(30)
