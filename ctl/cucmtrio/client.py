@@ -19,7 +19,7 @@ from cucmctl.client.errors import ConnectionLost, DaemonUnavailable, ProtocolErr
 from cucmctl.client.method_call import MethodCall
 from cucmctl.client.methods import UNFINISHED
 from cucmctl.client.reconnect import DEFAULT
-from cucmd.protocol.cases import ExportReply
+from cucmd.protocol.cases import ExportReply, Search
 from cucmd.protocol.jobs import Job
 from cucmtrio.calls import CONNECTIONS, Calls, Items
 from cucmtrio.events import events
@@ -129,13 +129,19 @@ class Client(Calls):
         incomplete: bool = False,
         after: str | None = None,
         suspect: Sequence[str] | None = None,
+        found: Search | None = None,
     ) -> AsyncIterator[tuple[ExportReply, trio.abc.ReceiveStream]]:
         """Exports a job as a tar: yields the reply, which describes the tar, and a stream of it.
 
         The arguments and errors are those of `cucmctl.Client.export`.
         """
         call = methods.export(
-            job_id, nodes=nodes, incomplete=incomplete, after=after, suspect=suspect
+            job_id,
+            nodes=nodes,
+            incomplete=incomplete,
+            after=after,
+            suspect=suspect,
+            found=found,
         )
         async with self.upgraded(call.method, call.request, call.reply) as (answer, stream):
             reply = call.result_of(answer)

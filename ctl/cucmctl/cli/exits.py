@@ -85,6 +85,7 @@ _ARGUMENT_OF_FIELD = {
     "larger_than": "--larger-than",
     "labels": "KEY=VALUE",
     "search.text": "WORDS",
+    "found.text": "--found",
     "collection.paths": "--path",
     "added_paths": "--path",
     "login.username": "--user",
@@ -140,8 +141,8 @@ def _argument_name(parameter: str) -> str:
     section, _, name = path.rpartition(".")
     if path in _ARGUMENT_OF_FIELD:
         return _ARGUMENT_OF_FIELD[path]
-    known = ("", "timeouts", "collection", "login", "search", *work.REQUEST_MEMBERS.values())
-    if section not in known:
+    known = ("", "timeouts", "collection", "login", "search", "found")
+    if section not in (*known, *work.REQUEST_MEMBERS.values()):
         return path
     option = f"--{name.replace('_', '-')}"
     if section == "timeouts":

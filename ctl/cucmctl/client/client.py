@@ -194,6 +194,7 @@ class Client(Calls):
         incomplete: bool = False,
         after: str | None = None,
         suspect: Sequence[str] | None = None,
+        found: cases.Search | None = None,
     ) -> Export:
         """Returns everything of a job as one tar, as a stream of bytes.
 
@@ -203,11 +204,17 @@ class Client(Calls):
         after    the name of a file of this export: only what follows this file is sent
         suspect  names of files that `save` reported as `Damaged`: the daemon reads them again, and
                  leaves out those that are damaged; the summary names them
+        found    only files with a line that this finds; they are searched before this returns
 
         Raises `JobNotFound`, `NodeNotFound`, `JobBusy` and `StorageFailed`.
         """
         call = methods.export(
-            job_id, nodes=nodes, incomplete=incomplete, after=after, suspect=suspect
+            job_id,
+            nodes=nodes,
+            incomplete=incomplete,
+            after=after,
+            suspect=suspect,
+            found=found,
         )
         return Export(*self._upgrade(call))
 

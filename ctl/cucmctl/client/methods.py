@@ -226,6 +226,7 @@ def export(
     incomplete: bool = False,
     after: str | None = None,
     suspect: Sequence[str] | None = None,
+    found: cases.Search | None = None,
 ) -> MethodCall[cases.ExportReply]:
     request = cases.ExportRequest(
         job_id,
@@ -233,6 +234,7 @@ def export(
         incomplete or None,
         after,
         texts_or_none("suspect", suspect),
+        found,
     )
     return MethodCall("Export", request, cases.ExportReply, whole_reply)
 

@@ -13,7 +13,7 @@
     watch.py      `watch`, `wait` and `events`; also what `--wait` and `--watch` do
     show.py       `status` and `list`
     collected.py  `files` and `transcript`
-    find.py       `find`
+    find.py       `find`; also the search of `export --found`
     export.py     `export` and `verify`
     upload.py     `upload`; also what `export --upload` does
     change.py     `cancel`, `stop`, `label` and `reload`

@@ -15,6 +15,7 @@ from cucmctl.cli import exits, printer
 from cucmctl.cli.options import OnlyOnce, UsageError, Verb, VerbParser, add_job, add_nodes_of_job
 from cucmctl.client.client import Client
 from cucmctl.commands import upload
+from cucmctl.commands.find import add_search, search_of, with_times
 from cucmctl.commands.lookup import keeps_files
 from cucmctl.commands.upload import Handover
 from cucmctl.export.received import Export
@@ -22,7 +23,7 @@ from cucmctl.export.save import Damaged, Format, save
 from cucmctl.export.target import TargetExists, clean_up_at_signals, refuse_existing, target
 from cucmctl.text import render
 from cucmctl.text.progress_line import ProgressLine
-from cucmd.protocol.cases import VerifyReply
+from cucmd.protocol.cases import Search, VerifyReply
 
 # End of a file name -> format. The first end of each format is added to a name that has no such
 # end.
@@ -52,6 +53,25 @@ def _export_arguments(parser: VerbParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace an existing file or folder")
     upload.add_destination(parser, "--upload")
     upload.add_upload_options(parser)
+    parser.add_argument(
+        "--found",
+        metavar="WORDS",
+        nargs="?",
+        const="",
+        action=OnlyOnce,
+        help="only files with a line that cucmctl find finds: --found WORDS, or --found --number N",
+    )
+    add_search(parser.add_argument_group("with --found"))
+
+
+def _search(arguments: argparse.Namespace) -> Search | None:
+    """Returns the search of --found, or None if all files are exported. Raises `UsageError`."""
+    if arguments.found is not None:
+        return search_of(arguments, arguments.found or None)
+    for option in ("regex", "number", "call_id", "ignore_case", "path", "since", "until"):
+        if getattr(arguments, option):
+            raise UsageError(f"--{option.replace('_', '-')}: needs --found")
+    return None
 
 
 def _form_of(arguments: argparse.Namespace) -> Format:
@@ -73,11 +93,13 @@ def _form_of(arguments: argparse.Namespace) -> Format:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    form = _form_of(arguments)
+    form, search = _form_of(arguments), _search(arguments)
     with Client(arguments.socket) as client:
         handover = _handover(client, arguments, form)
+        if search is not None:
+            search = with_times(search, arguments, client.status(arguments.job))
         try:
-            export, path = _make_export(client, arguments, form)
+            export, path = _make_export(client, arguments, form, search)
         except TargetExists as error:
             raise UsageError(str(error)) from None
         except _NoFile as error:
@@ -126,7 +148,7 @@ class _NoFile(Exception):
 
 
 def _make_export(
-    client: Client, arguments: argparse.Namespace, form: Format
+    client: Client, arguments: argparse.Namespace, form: Format, search: Search | None
 ) -> tuple[Export, Path | None]:
     """Makes the export, and returns it with the path of the file.
 
@@ -141,13 +163,18 @@ def _make_export(
     suspect: tuple[str, ...] | None = None
     while True:
         with client.export(
-            arguments.job, nodes=arguments.node, incomplete=arguments.incomplete, suspect=suspect
+            arguments.job,
+            nodes=arguments.node,
+            incomplete=arguments.incomplete,
+            suspect=suspect,
+            found=search,
         ) as export:
             reply = export.reply
             if not reply.files and not reply.damaged:
-                raise _NoFile(
-                    _left_out(reply.left_out) or "no file came; cucmctl transcript tells why"
-                )
+                why = "no file came; cucmctl transcript tells why"
+                if search is not None:
+                    why = "no file has a match; cucmctl find tells what is missing"
+                raise _NoFile(_left_out(reply.left_out) or why)
             path = _path(arguments.output, reply.name, form)
             if path is not None and (encryption := upload.encryption_of(arguments)) is not None:
                 refuse_existing(encryption.name_of(path), force=arguments.force)

@@ -46,6 +46,7 @@ def test_dry_run_that_does_not_fit(job, node, fits, compress, size, code):
         ("commands.lines[0]", "COMMAND"),
         ("search.text", "WORDS"),
         ("search.call_id", "--call-id"),
+        ("found.regex", "--regex"),
         ("$.timeouts.stall", "--stall-timeout"),
         ("", "the request"),
         ("some.thing.new", "some.thing.new"),

@@ -16,7 +16,8 @@ import pytest
 from cucmctl import Client
 from cucmctl.export.received import Export
 from cucmctl.main import main
-from cucmd.protocol.cases import ExportReply
+from cucmd.protocol.cases import ExportReply, Search
+from unit.ctl.conftest import make_job
 
 JOB_ID = "3f2a00112233"
 ODD = os.fsdecode(b"caf\xe9")
@@ -95,6 +96,29 @@ def test_local_names_may_be_any_bytes(
     assert names_in(made) == ["a"]
     said = json.loads(capsys.readouterr().out)["path"]
     assert said == str(made.absolute()).replace("\udce9", "\\xe9")
+
+
+@pytest.mark.parametrize(
+    ("words", "search"),
+    [
+        ("--found INVITE", Search(text="INVITE")),
+        ("--found --number 7021004 --path sdl", Search(number="7021004", path="sdl")),
+    ],
+)
+def test_found_takes_a_search(
+    daemon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, search: Search
+) -> None:
+    asked: dict[str, Any] = {}
+    export = Export(daemon, ExportReply(JOB_ID, "x", daemon.length, 1, 0, 0))
+    monkeypatch.setattr(Client, "export", lambda *_, **given: asked.update(given) or export)
+    monkeypatch.setattr(Client, "status", lambda *_: make_job())
+    assert main(["export", "3f2a", "-o", str(tmp_path / "x.zip"), *words.split()]) == 0
+    assert asked["found"] == search
+
+
+@pytest.mark.parametrize("words", ["--number 7021004", "-i", "--found", "--found a --number 1"])
+def test_found_needs_one_search(words: str) -> None:
+    assert main(["export", "3f2a", *words.split()]) == 2
 
 
 @pytest.mark.parametrize(("left_out", "said"), [(0, "no file came"), (2, "--incomplete")])
