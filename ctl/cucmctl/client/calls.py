@@ -40,13 +40,16 @@ PAUSE = 0.1
 
 
 class Calls:
-    """Calls the daemon over one connection, which the first call opens."""
+    """Calls the daemon over one connection, which the first call opens.
+
+    chosen  whether a person chose the socket
+    """
 
     def __init__(
         self, socket: str | os.PathLike[str] | None = None, *, timeout: float | None = CALL_TIMEOUT
     ) -> None:
         found = socket_to_call(os.environ, os.getuid()) if socket is None else socket
-        self._chosen = socket is not None or bool(os.environ.get("CUCMD_SOCKET"))
+        self.chosen = socket is not None or bool(os.environ.get("CUCMD_SOCKET"))
         self.socket = os.fspath(found)
         self.timeout = timeout
         self._connection: Wire | None = None
@@ -128,14 +131,14 @@ class Calls:
                 return Wire(self.socket, deadline)
             except DaemonUnavailable as error:
                 now = time.monotonic()
-                unit = ask_systemd(self.socket, chosen=self._chosen)
+                unit = ask_systemd(self.socket, chosen=self.chosen)
                 comes = (now < give_up and is_starting(unit)) or own_daemon_starts(self.socket)
                 if not comes or (deadline is not None and now >= deadline):
                     if why := why_no_socket(unit):
                         raise DaemonUnavailable(why) from error
                     raise
             time.sleep(PAUSE)
-            if not self._chosen:  # the service has another path than the daemon of a user
+            if not self.chosen:  # the service has another path than the daemon of a user
                 self.socket = socket_to_call(os.environ, os.getuid())
 
     def _first_reply(self, connection: Wire, deadline: float | None) -> ReplyFrame:
@@ -154,7 +157,7 @@ class Calls:
                 raise
 
     def _raise_if_service_failed(self, error: Exception) -> None:
-        if why := failure(ask_systemd(self.socket, chosen=self._chosen)):
+        if why := failure(ask_systemd(self.socket, chosen=self.chosen)):
             lost = isinstance(error, ConnectionLost)
             raise (ConnectionLost if lost else DaemonUnavailable)(why) from error
 

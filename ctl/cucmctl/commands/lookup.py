@@ -31,6 +31,7 @@ from cucmctl.client.errors import (
 from cucmctl.text import job_list
 from cucmctl.text.kind_text import text_of
 from cucmd.job.work import KINDS, kind_of
+from cucmd.paths import SYSTEM_SOCKET
 from cucmd.protocol.jobs import JobSummary
 from cucmd.protocol.knowledge import Cluster, Credential, Profile
 from cucmd.protocol.requests import ListRequest
@@ -136,6 +137,16 @@ def offer(client: Client, text: str) -> str:
     operators = status.st_gid if status.st_mode & stat.S_IWGRP else 0
     known = operators and os.geteuid() not in (0, status.st_uid)
     return "" if known and operators not in {os.getegid(), *os.getgroups()} else text
+
+
+def note_own_daemon(client: Client, service: str = SYSTEM_SOCKET) -> None:
+    """Prints that the answers are those of the user's own daemon, if the service is there too.
+
+    A person who once typed `cucmd &` may look for the jobs of the service. service: its socket.
+    """
+    if not client.chosen and client.socket != service and os.path.exists(service):
+        own = f"this is your own daemon, at {client.socket}"
+        printer.note(f"{own}; the service cucmd is at --socket {service}")
 
 
 def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:

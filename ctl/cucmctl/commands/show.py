@@ -27,7 +27,7 @@ from cucmctl.cli.options import (
 from cucmctl.cli.typed_times import moment, rfc3339
 from cucmctl.client.client import Client
 from cucmctl.client.methods import MOST_LISTED, UNFINISHED
-from cucmctl.commands.lookup import offer
+from cucmctl.commands.lookup import note_own_daemon, offer
 from cucmctl.text import job_list, long_text, render
 from cucmctl.text.kind_text import text_of
 from cucmctl.text.window import window
@@ -178,6 +178,7 @@ def _show_list(
     as_json: bool,
     request: ListRequest = _EVERY_JOB,
 ) -> int:
+    note_own_daemon(client)
     lines = job_list.jobs(found, datetime.now(UTC), **printer.layout(sys.stdout))
     none = f"no jobs{offer(client, '; to start one: cucmctl start --help')}"
     if request.labels or request.target or request.since:

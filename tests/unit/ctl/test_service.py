@@ -2,11 +2,13 @@
 
 import os
 import socket
+from types import SimpleNamespace
 
 import pytest
 
 from cucmctl import Client
 from cucmctl.client import calls, unit_state
+from cucmctl.commands.lookup import note_own_daemon
 from rig.varlink_peer import short_path
 
 SERVICE = "/run/cucmd/cucmd.sock"
@@ -110,3 +112,13 @@ def test_missing_own_socket_means_the_service(failed, tmp_path):
 
 def test_systemd_may_be_missing(failed):
     assert unit_state.ask_systemd(SERVICE, chosen=False, booted="/no/such/folder") == {}
+
+
+@pytest.mark.parametrize(("chosen", "both", "said"), [(False, True, 1), (True, True, 0), (0, 0, 0)])
+def test_own_daemon_beside_the_service(tmp_path, capsys, chosen, both, said):
+    service = tmp_path / "service.sock"
+    if both:
+        service.touch()
+    client = SimpleNamespace(chosen=chosen, socket=str(tmp_path / "own.sock"))
+    note_own_daemon(client, str(service))
+    assert capsys.readouterr().err.count(f"--socket {service}") == said
