@@ -7,7 +7,6 @@ Frames are written as JSON, and not with the structs that are tested.
 import io
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -22,12 +21,11 @@ from typing import NamedTuple
 import pytest
 
 from cucmctl.main import main
+from rig.gpg_home import gpg_home
 from system.ctl.terminal import Terminal
 
 PATIENCE = 30
 JOB_ID = "3f2a00112233"
-GPG_KEY = "vendor@example.org"
-needs_gpg = pytest.mark.skipif(shutil.which("gpg") is None, reason="gpg is not installed")
 
 
 class Canned:
@@ -349,9 +347,5 @@ def terminal(canned, environ):
 
 @pytest.fixture(scope="module")
 def gpg(tmp_path_factory):
-    """A home of gpg with a key for GPG_KEY."""
-    home = tmp_path_factory.mktemp("gpg")
-    command = ["gpg", "--batch", "--passphrase", "", "--quick-gen-key", GPG_KEY, "future-default"]
-    subprocess.run(command, env={**os.environ, "GNUPGHOME": str(home)}, check=True)
-    yield home
-    subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=True)
+    with gpg_home(tmp_path_factory.mktemp("gpg") / "home") as home:
+        yield home

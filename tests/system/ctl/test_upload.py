@@ -19,10 +19,10 @@ from cucmctl.upload import https_put
 from cucmctl.upload.destination import destination_of
 from cucmctl.upload.https_put import put
 from rig import upload_servers, written
+from rig.gpg_home import KEY, needs_gpg
 from rig.nginx import needs_nginx
 from rig.process import command_line
 from rig.upload_servers import CASE, TOKEN, ConnectProxy, OddServer, running, running_webdav
-from system.ctl.conftest import GPG_KEY, needs_gpg
 
 CONTENT = bytes(range(256)) * 4000
 
@@ -243,7 +243,7 @@ def test_token_stays_in_the_process(process, odd, environ, gpg, file, tmp_path):
     path = f"{programs}:{os.environ['PATH']}"
     more = {"CUCM_UPLOAD_TOKEN": TOKEN, "CUCM_CXD_HOST": odd.host, "PATH": path}
     running = process(
-        *("upload", str(file), "cxd", "--case", CASE, "--encrypt-to", GPG_KEY),
+        *("upload", str(file), "cxd", "--case", CASE, "--encrypt-to", KEY),
         env=trusting(environ, GNUPGHOME=str(gpg), **more),
     )
     assert odd.came.wait(30)

@@ -11,9 +11,9 @@ import pytest
 from cucmctl.cli import exits
 from cucmctl.upload.encryption import Encryption
 from rig import written
+from rig.gpg_home import KEY, needs_gpg
 from rig.small_disk import fill, small_disk
 from rig.upload_servers import TOKEN, running_sshd
-from system.ctl.conftest import GPG_KEY, needs_gpg
 
 # stream-zip does not name the hash that the format of zips asks for.
 pytestmark = pytest.mark.filterwarnings("ignore:PBKDF2 without:DeprecationWarning")
@@ -99,7 +99,7 @@ def test_words_of_programs_are_escaped(ctl, tmp_path, file):
 @needs_gpg
 def test_gpg_decrypts(gpg, file, monkeypatch):
     monkeypatch.setenv("GNUPGHOME", str(gpg))
-    path = Encryption(GPG_KEY).encrypt(file, force=False)
+    path = Encryption(KEY).encrypt(file, force=False)
     assert path == file.with_name(f"{file.name}.gpg")
     assert path.stat().st_mode & 0o777 == 0o600
     plain = subprocess.run(["gpg", "--batch", "-d", path], check=True, capture_output=True).stdout
@@ -146,7 +146,7 @@ def test_passwords_that_zips_cannot_have(terminal, file, first, again):
 
 @pytest.mark.parametrize(
     ("encryption", "code"),
-    [(Encryption(None, PASSWORD), 74), pytest.param(Encryption(GPG_KEY), 1, marks=needs_gpg)],
+    [(Encryption(None, PASSWORD), 74), pytest.param(Encryption(KEY), 1, marks=needs_gpg)],
 )
 def test_full_disk_leaves_nothing(gpg, tmp_path, monkeypatch, encryption, code):
     monkeypatch.setenv("GNUPGHOME", str(gpg))
