@@ -1,4 +1,4 @@
-"""The page with a keyboard, for assistive technology, on a phone, and with hostile texts."""
+"""The page with a keyboard, for assistive technology, and on a phone."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +28,6 @@ VIEWS = (
     "/ui/clusters",
     "/ui/clusters/{node}",
 )
-HOSTILE = "<script>document.title='hacked'</script>"
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ def job(page_daemon: Daemon, lab: Lab) -> str:
     with Client(page_daemon.socket) as client:
         found = client.discover(lab.nodes[0], login=Login(lab.username, lab.password))
         client.wait(found.job_id)
-        labels = How(labels={"case": HOSTILE})
+        labels = How(labels={"case": "698123456"})
         wanted = Collection(paths=("cm/trace/ccm/sdl",), last="2h")
         started = client.collect(lab.nodes[:1], wanted, login=login, how=labels)
         client.wait(started.job_id)
@@ -66,14 +65,6 @@ def test_no_view_excludes_anybody(
             assert tab.evaluate("document.documentElement.scrollWidth") <= width, address
             tab.screenshot(path=PICTURES / f"{number}-{scheme}-{width}.png", full_page=True)
         tab.close()
-
-
-def test_hostile_text_is_only_text(sign_in: Callable[..., Tabs], job: str) -> None:
-    tab = sign_in().open(f"/ui/jobs/{job}")
-    tab.get_by_role("link", name=HOSTILE).wait_for()
-    assert "hacked" not in tab.title()
-    tab.goto("/ui/?label=case=<b>&target=%22%3E%3Cscript%3E")
-    assert tab.locator("b").count() == 0
 
 
 def press_until(tab: Any, name: str, key: str = "Tab") -> None:
