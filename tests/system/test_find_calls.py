@@ -53,9 +53,9 @@ def test_transferred_call_is_found(followed: Followed) -> None:
 def test_what_was_followed_is_named(followed: Followed) -> None:
     _, total = followed.find("--call-id", CALL_ID)
     named = total["followed"]
-    call_ids = {one["value"] for one in named if one["kind"] == "call_id"}
+    call_ids = {one["value"] for one in named if one["kind"] == "Call-ID"}
     assert call_ids == followed.traces.call_ids
-    assert {one["kind"] for one in named} == {"call_id", "session", "guid", "ci", "signal"}
+    assert {one["kind"] for one in named} == {"Call-ID", "Session-ID", "Cisco-Guid", "CI", "signal"}
     assert [one["value"] for one in named if one.get("node") is None] == [CALL_ID]
 
 

@@ -199,6 +199,8 @@ class Followed(Struct, frozen=True):
     and path are absent for the Call-ID that was asked for.
     """
 
+    # Call-ID, Session-ID (one UUID of it), Cisco-Guid, CI (a call reference of CUCM), or signal
+    # (which message has caused the lines SdlSig that have it).
     kind: str
     value: str
     node: str | None = None

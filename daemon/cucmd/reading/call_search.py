@@ -7,29 +7,30 @@ ties the legs is read from the lines in which a known identifier stands:
         -> Call.add(), in one place -> the next round, until nothing new is found
         -> CallSearch(piece) yields the lines to show
 
-    kind      what it is, and how precise                            source
-    call_id   names a dialog of SIP in all the world                 RFC 3261, 8.1.1.4
-    session   a UUID of Session-ID, of an endpoint in this call; it  RFC 7989; Cisco document 200788
-              stays the same on all legs, and over a transfer
-    guid      Cisco-Guid, of a call through gateways and trunks      211385
-    ci        a call reference, of one leg. One cluster numbers its  200788, 211385; "CDR
-              legs without repeating a number for a long time; two   Administration Guide",
-              clusters may have the same one                         origLegCallIdentifier
-    signal    the 6th field of an SdlSig line: which message of      200764, 200788
-              which connection has caused the signal
+    kind        what it is, and how precise                          source
+    Call-ID     names a dialog of SIP in all the world               RFC 3261, 8.1.1.4
+    Session-ID  a UUID of an endpoint in this call. It stays the     RFC 7989; Cisco document 200788
+                same on all legs, and over a transfer
+    Cisco-Guid  of a call through gateways and trunks                211385
+    CI          a call reference, of one leg. One cluster numbers    200788, 211385; "CDR
+                its legs without repeating a number for a long       Administration Guide",
+                time; two clusters may have the same one             origLegCallIdentifier
+    signal      the 6th field of an SdlSig line: which message of    200764, 200788
+                which connection has caused the signal
 
-    ties these                where
-    call_id, session, guid    they stand in one SIP message
-    call_id, ci               the tag that the node itself has put into From or To ends with the
-                              reference of the leg: tag=104952~e650e088-...-19301625 (200788)
-    call_id, call_id          Replaces (RFC 3891), Join (RFC 3911), Refer-To with Replaces (RFC
-                              3515), <callid> in a REFER of a telephone (Cisco's document on secure
-                              ad hoc conferences)
-    ci, ci                    lines about both legs, as MediaConnectRequest(1,2), CI(1,2),
-                              lParties=(1,2), aCi[1], bCi[2], CI: 1 ASSOC 2, refCI=1, CI=2,
-                              fateShareId=Cluster:1, and |CC|SETUP|1|2| of a call log
-    call_id, signal, call_id  an INVITE or a REFER from outside, and the INVITE that it causes to
-                              another party
+    ties these                   where
+    Call-ID, Session-ID,         they stand in one SIP message
+      Cisco-Guid
+    Call-ID, CI                  the tag that the node itself has put into From or To ends with the
+                                 reference of the leg: tag=104952~e650e088-...-19301625 (200788)
+    Call-ID, Call-ID             Replaces (RFC 3891), Join (RFC 3911), Refer-To with Replaces (RFC
+                                 3515), <callid> in a REFER of a telephone (Cisco's document on
+                                 secure ad hoc conferences)
+    CI, CI                       lines about both legs, as MediaConnectRequest(1,2), CI(1,2),
+                                 lParties=(1,2), aCi[1], bCi[2], CI: 1 ASSOC 2, refCI=1, CI=2,
+                                 fateShareId=Cluster:1, and |CC|SETUP|1|2| of a call log
+    Call-ID, signal, Call-ID     an INVITE or a REFER from outside, and the INVITE that it causes to
+                                 another party
 
 Only messages of calls tie: not REGISTER, OPTIONS, SUBSCRIBE, NOTIFY and the like, whose dialogs can
 live for days. Identifiers of zeros tie nothing (RFC 7989 has them while the other end is unknown).
@@ -46,7 +47,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-Kind: TypeAlias = Literal["call_id", "session", "guid", "ci", "signal"]
+Kind: TypeAlias = Literal["Call-ID", "Session-ID", "Cisco-Guid", "CI", "signal"]
 
 # Each further one costs a search through all files in each round. A call with a transfer has about
 # 20, a hunt group that rings at once has 3 for each member.
@@ -144,10 +145,9 @@ class Call:
         call_id = re.sub(r"^(?:call-id|i)\s*:\s*", "", call_id.strip(), flags=re.IGNORECASE)
         if not 4 <= len(call_id) <= _LONGEST_CALL_ID or re.search(r"[^\x21-\x7e]", call_id):
             raise ValueError(
-                f"{call_id!r} is not a Call-ID: 4 to {_LONGEST_CALL_ID} visible ASCII characters "
-                "without blanks are expected"
+                f"is not a Call-ID: expected 4 to {_LONGEST_CALL_ID} visible ASCII characters"
             )
-        self._via: dict[Identifier, Identifier | None] = {Identifier("call_id", call_id): None}
+        self._via: dict[Identifier, Identifier | None] = {Identifier("Call-ID", call_id): None}
         self.too_common: list[Identifier] = []
         self.is_cut = False
 
@@ -364,10 +364,10 @@ class _Message:
             if name == b"to" and first[1] == b"INVITE" and b";tag=" in value:
                 self.begins_leg = False  # it is within a dialog
             if name in (b"from", b"to") and is_local and (self.is_outgoing or is_incoming):
-                found += [("ci", ci) for ci in _CI_IN_TAG.findall(value)]
-                found += [("ci", ci) for ci in _RECORDED_CI.findall(value)]
+                found += [("CI", ci) for ci in _CI_IN_TAG.findall(value)]
+                found += [("CI", ci) for ci in _RECORDED_CI.findall(value)]
         if self.method == b"REFER":
-            found += [("call_id", dialog) for dialog in _CALL_ID_IN_XML.findall(body)]
+            found += [("Call-ID", dialog) for dialog in _CALL_ID_IN_XML.findall(body)]
         self.identifiers = tuple(
             dict.fromkeys(
                 Identifier(kind, value.decode("ascii", "replace"))
@@ -379,26 +379,26 @@ class _Message:
 
 def _named_in_header(name: bytes, value: bytes) -> list[tuple[Kind, bytes | None]]:
     if name == b"call-id" and _CALL_ID.fullmatch(value):
-        return [("call_id", value)]
+        return [("Call-ID", value)]
     if name == b"session-id" and (session := _SESSION.match(value)):
-        return [("session", session[1]), ("session", session[2])]
+        return [("Session-ID", session[1]), ("Session-ID", session[2])]
     if name == b"cisco-guid" and _GUID.fullmatch(value):
-        return [("guid", value)]
+        return [("Cisco-Guid", value)]
     if name == b"refer-to":
         referred = _REFERRED.search(value)
         value = unquote_to_bytes(referred[1]) if referred else b""
     if name in (b"replaces", b"join", b"refer-to") and (dialog := _DIALOG.match(value)):
-        return [("call_id", dialog[0])]
+        return [("Call-ID", dialog[0])]
     return []
 
 
 def _pairs(record: bytes) -> Iterator[tuple[Identifier, Identifier]]:
     for pair in _PAIRS.finditer(record):
         first, second = (one for one in pair.groups() if one is not None)
-        yield Identifier("ci", first.decode()), Identifier("ci", second.decode())
+        yield Identifier("CI", first.decode()), Identifier("CI", second.decode())
     fate = _SHARED_FATE.search(record)
     if fate and (own := _OWN_CI.search(record, 0, fate.start())):
-        yield Identifier("ci", own[1].decode()), Identifier("ci", fate[1].decode())
+        yield Identifier("CI", own[1].decode()), Identifier("CI", fate[1].decode())
 
 
 _Needle: TypeAlias = tuple[bytes, Callable[[bytes, int, int], bool]]
@@ -408,10 +408,10 @@ def _needles(one: Identifier) -> list[_Needle]:
     """Returns the bytes to search for, and what says whether they are the whole identifier."""
     value = one.value.encode()
     match one.kind:
-        case "call_id":
+        case "Call-ID":
             forms = dict.fromkeys((value, value.replace(b"@", b"%40")))
             return [(form, _is_whole_call_id) for form in forms]
-        case "ci":
+        case "CI":
             return [(value, _is_ci)]
         case "signal":
             return [(b"|" + value + b"^", lambda _piece, _at, _end: True)]

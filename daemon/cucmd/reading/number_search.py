@@ -69,8 +69,7 @@ class NumberSearch:
         digits = digits.removeprefix("+")
         if not _SHORTEST <= len(digits) <= _LONGEST or not re.fullmatch(r"[0-9*#]+", digits):
             raise ValueError(
-                f"{number!r} is not a number: {_SHORTEST} to {_LONGEST} digits are expected, "
-                "perhaps behind a +"
+                f"is not a number: expected {_SHORTEST} to {_LONGEST} digits, perhaps behind a +"
             )
         if len(digits) > _FOUND_WITHOUT_PREFIX:
             digits = digits.lstrip("0").rjust(_FOUND_WITHOUT_PREFIX, "0")

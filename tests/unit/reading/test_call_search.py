@@ -24,8 +24,8 @@ UUID = "1001532000105000a00038ed18552a12"
 OTHER_UUID = "4313758700105000a0006c416a369525"
 NIL = "0" * 32
 TAG = "104952~e650e088-60ba-4195-8387-3dcc0127efdc-"
-KNOWN = Identifier("call_id", A)
-FIRST, SECOND = Identifier("ci", "19301624"), Identifier("ci", "19301625")
+KNOWN = Identifier("Call-ID", A)
+FIRST, SECOND = Identifier("CI", "19301624"), Identifier("CI", "19301625")
 CAUSE = "1,100,14,83.39^10.48.38.102"
 
 
@@ -173,7 +173,7 @@ def test_invite_is_tied_to_its_cause() -> None:
     caused = message(INVITE, f"Call-ID: {B}", incoming=False, cause=CAUSE)
     text = outside + caused.replace("04241111", "04241178")
     assert tied(text) == {CAUSE, B}
-    assert tied(text, Identifier("call_id", B)) == {CAUSE, A}
+    assert tied(text, Identifier("Call-ID", B)) == {CAUSE, A}
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_invite_is_tied_to_its_cause() -> None:
     ],
 )
 def test_what_ties_nothing(text: str) -> None:
-    known = (KNOWN, FIRST, Identifier("session", NIL), Identifier("signal", "1,100,150,1.1^*"))
+    known = (KNOWN, FIRST, Identifier("Session-ID", NIL), Identifier("signal", "1,100,150,1.1^*"))
     assert tied(text, *known) == set()
 
 
@@ -238,9 +238,9 @@ def test_pieces_end_between_signals(data: st.DataObject) -> None:
 
 def test_shared_identifier_is_taken_back() -> None:
     call = Call(A)
-    shared = Identifier("session", UUID)
-    strangers = [Identifier("call_id", f"{n}@host") for n in range(MOST_TIED_BY_ONE + 1)]
-    behind = Identifier("ci", "19301699")
+    shared = Identifier("Session-ID", UUID)
+    strangers = [Identifier("Call-ID", f"{n}@host") for n in range(MOST_TIED_BY_ONE + 1)]
+    behind = Identifier("CI", "19301699")
     call.add([Tie(shared, KNOWN), Tie(FIRST, KNOWN), Tie(strangers[0], shared)])
     call.add([Tie(behind, strangers[0]), *(Tie(one, shared) for one in strangers)])
     assert call.identifiers == (KNOWN, FIRST)
@@ -250,11 +250,11 @@ def test_shared_identifier_is_taken_back() -> None:
 
 def test_taken_back_is_not_learnt_again() -> None:
     text = message(INVITE, f"Call-ID: {A}", f"Session-ID: {UUID}").encode()
-    assert list(CallSearch([KNOWN], [Identifier("session", UUID)]).ties(text)) == []
+    assert list(CallSearch([KNOWN], [Identifier("Session-ID", UUID)]).ties(text)) == []
 
 
 def test_endless_chain_is_cut() -> None:
-    chain = [Identifier("call_id", f"{n}@host") for n in range(10 * MOST_IDENTIFIERS)]
+    chain = [Identifier("Call-ID", f"{n}@host") for n in range(10 * MOST_IDENTIFIERS)]
     call = Call("0@host")
     call.add(Tie(one, before) for before, one in pairwise(chain))
     assert call.is_cut
@@ -268,7 +268,7 @@ def test_hostile_file_ends_at_limit() -> None:
         )
         for n in range(1, 1000)
     )
-    found = list(CallSearch([Identifier("call_id", "0@host")]).ties(text.encode()))
+    found = list(CallSearch([Identifier("Call-ID", "0@host")]).ties(text.encode()))
     assert MOST_IDENTIFIERS <= len(found) <= 2 * MOST_IDENTIFIERS
 
 
