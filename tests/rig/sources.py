@@ -16,7 +16,8 @@ CLIENT = Path(cucmctl.__file__).parent
 TRIO_CLIENT = Path(cucmtrio.__file__).parent
 WEB = CLIENT.parent / "cucmweb"
 MASK = Path(cucmmask.__file__).parent
-ALL = (DAEMON, LAB, CLIENT, TRIO_CLIENT, WEB, MASK)
+ASSISTANT = CLIENT.parent / "cucmmcp"
+ALL = (DAEMON, LAB, CLIENT, TRIO_CLIENT, WEB, MASK, ASSISTANT)
 # The parts of the daemon that know asyncio.
 OF_ASYNCIO = {"ssh", "receiver"}
 

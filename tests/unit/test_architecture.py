@@ -16,6 +16,7 @@ import pytest
 from cucmd.job.work import KINDS, kind_of
 from rig.sources import (
     ALL,
+    ASSISTANT,
     CLIENT,
     DAEMON,
     LAB,
@@ -211,7 +212,10 @@ SERVING = (
 )
 
 
-@pytest.mark.parametrize(("package", "more"), [(CLIENT, ()), (TRIO_CLIENT, ()), (WEB, SERVING)])
+@pytest.mark.parametrize(
+    ("package", "more"),
+    [(CLIENT, ()), (TRIO_CLIENT, ()), (WEB, SERVING), (ASSISTANT, ("cucmd.toml_file",))],
+)
 def test_clients_import_little_of_daemon(package: Path, more: tuple[str, ...]) -> None:
     for file in files_of(package):
         for _, module in ours(file):
@@ -248,7 +252,7 @@ def test_lab_imports_little_of_daemon(file: Path) -> None:
 
 
 def test_daemon_imports_no_client() -> None:
-    clients = {folder.name for folder in (CLIENT, TRIO_CLIENT, WEB, MASK)}
+    clients = {folder.name for folder in (CLIENT, TRIO_CLIENT, WEB, MASK, ASSISTANT)}
     assert [file for file in files_of(DAEMON) if roots(file) & clients] == []
 
 
