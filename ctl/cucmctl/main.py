@@ -48,6 +48,8 @@ GROUPS = {
         "transcript": ("collected", "dialogue with a node"),
         "verify": ("export", "compare checksums"),
         "delete": ("delete", "delete jobs"),
+        "mask": ("mask", "mask what is private"),
+        "unmask": ("mask", "reverse masks in text"),
     },
     "daemon": {
         "clusters": ("known", "known clusters"),
@@ -88,8 +90,7 @@ usage: cucmctl [--socket PATH] [--json] VERB ...       (cucmctl VERB --help)
 Collects logs of Cisco Unified CM nodes, with the daemon cucmd. See cucmctl(1).
 
 {verbs}
-  --socket PATH   where the daemon listens (default: $CUCMD_SOCKET, else the
-                  user's own socket, else /run/cucmd/cucmd.sock)
+  --socket PATH   where the daemon listens (default: see cucmctl(1))
   --json          print data as JSON on standard output
   -h, --help      print this, or the help of a verb; --version: the version
 JOB is an id, its first 4 characters or more, or @last, your last job that fits.

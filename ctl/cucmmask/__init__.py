@@ -8,4 +8,6 @@ that are marked as a number, a name and so on, and then to mask them there and e
     places.py     where traces hold what is to be masked, in which disguises
     originals.py  what was collected
     text.py       collects the originals of a text, or masks them
+    search.py     searches masked text for originals that are left
+    unmask.py     mask -> original, with the map that was kept
 """

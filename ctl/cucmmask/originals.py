@@ -18,6 +18,9 @@ _ATOM = re.compile(r"[^._-]+")
 # The kinds of which vocabulary is masked too: a call can be followed without it.
 EVERY_WORD = (Kind.PARTITION, Kind.CLUSTER, Kind.WORD)
 
+# Fewer letters are enough for what is known to be of the user's: nodes, labels, own words.
+_LEAST = {Kind.HOST: 3, Kind.LABEL: 4, Kind.WORD: 1}
+
 
 class Originals:
     """Holds the originals by kind, and those that are masked wherever they are found.
@@ -30,7 +33,14 @@ class Originals:
     hex       addresses as 8 hexadecimal digits -> the address, also with reversed bytes
     """
 
-    def __init__(self, originals: Mapping[Kind, Iterable[str]] | None = None) -> None:
+    def __init__(
+        self,
+        originals: Mapping[Kind, Iterable[str]] | None = None,
+        *,
+        least_digits: int = LEAST_DIGITS,
+        least_letters: int = LEAST_LETTERS,
+    ) -> None:
+        self._least_digits, self._least_letters = least_digits, least_letters
         self.by_kind: dict[Kind, set[str]] = {kind: set() for kind in Kind}
         self.numbers: set[str] = set()
         self.words: dict[str, Kind] = {}
@@ -58,29 +68,32 @@ class Originals:
             self._add_name(kind, original)
 
     def _add_number(self, digits: str) -> None:
-        if len(digits) >= LEAST_DIGITS:
+        if len(digits) >= self._least_digits:
             self.numbers.add(digits)
 
     def _add_name(self, kind: Kind, name: str) -> None:
         pieces: list[str] = PIECE.findall(name)
         words = [piece.lower() for piece in pieces if not piece.isdecimal()]
         secret = [word for word in words if kind == Kind.WORD or word not in VOCABULARY]
-        lasting = [word for word in secret if len(word) >= LEAST_LETTERS or kind == Kind.WORD]
-        if kind != Kind.LABEL:  # a label is a sentence of the user's, with any words
+        least = self._least_letters
+        if len(pieces) == 1 or kind == Kind.WORD:
+            least = min(_LEAST.get(kind, least), least)
+        lasting = [word for word in secret if len(word) >= least]
+        if kind == Kind.LABEL and len(pieces) > 1:
+            lasting = []  # a sentence of the user's, with any words
+        else:
             for piece in pieces:
                 if piece.isdecimal():
                     self._add_number(piece)
             for word in lasting:
                 self.words.setdefault(word, kind)
-        if sum(map(len, words)) < LEAST_LETTERS and kind != Kind.WORD:
-            return
         if not secret and (kind not in EVERY_WORD or len(pieces) < 2):
             return
-        if " " in name:
-            if not lasting or kind == Kind.LABEL:
+        if len(pieces) > 1 and (sum(map(len, words)) >= self._least_letters or kind in _LEAST):
+            if " " not in name:
+                self.wholes.setdefault(name.lower(), kind)
+            elif not lasting:
                 self.phrases.setdefault(name, kind)
-        elif len(pieces) > 1:
-            self.wholes.setdefault(name.lower(), kind)
 
     def update(self, other: Originals) -> None:
         """Adds all originals of another one."""

@@ -123,13 +123,18 @@ class Span:
         self.kind = kind
 
 
+# A value with blanks, up to the end of the column or the next field.
+_TO_NEXT = r"([^|\r\n,;=\]]* [^|\r\n,;=\]]*?)\s*(?:[|,;\]]|$)"
 _VALUE = r" ?[:=] ?([^\s,;|]+)"
 SPANS = (
     Span("sip", r'"([^"\r\n]{1,200})" ?<sips?:', Kind.NAME),
     Span('ss="', r'ss="([^"\r\n]* [^"\r\n]*)"', Kind.PARTITION),
-    Span("Partition=", r"Partition=([^|\r\n,;\]]* [^|\r\n,;\]]*?)\s*(?:[|,;\]]|$)", Kind.PARTITION),
-    Span("SearchSpace=", r"SearchSpace=([^|\r\n]* [^|\r\n]*?)\s*(?:\||$)", Kind.PARTITION),
-    Span("Name=", r"(?:[yrg]|Display)Name=([^|\r\n,;=]* [^|\r\n,;=]*?)\s*(?:[|,;]|$)", Kind.NAME),
+    Span("Partition=", r"Partition=" + _TO_NEXT, Kind.PARTITION),
+    Span("SearchSpace=", r"SearchSpace=" + _TO_NEXT, Kind.PARTITION),
+    Span("PartyName=", r"PartyName=" + _TO_NEXT, Kind.NAME),
+    Span("isplayName=", r"isplayName=" + _TO_NEXT, Kind.NAME),
+    Span("lertingName=", r"lertingName=" + _TO_NEXT, Kind.NAME),
+    Span("allerName=", r"allerName=" + _TO_NEXT, Kind.NAME),
     Span("UserID", r"UserI[Dd]" + _VALUE, Kind.NAME),
     Span("User ID", r"User I[Dd]" + _VALUE, Kind.NAME),
     Span("Node ID", r"Node ID ?: ?([\w.-]+)", Kind.HOST),

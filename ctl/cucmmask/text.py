@@ -1,8 +1,9 @@
 """Reads text of traces: collects the originals, and replaces them by their masks.
 
-The text is cut into words at blanks and a few signs. The same word always gives the same result, so
-each is worked on once, and the result is remembered; most words of a trace are repetitions. What a
-word alone does not show (names with blanks, hex dumps) is looked for before the text is cut.
+The text is cut into lines and their columns, and these into words, at blanks and a few signs. The
+same column, line or word always gives the same result, so each is worked on once, and the result is
+remembered: most of a trace is repetition. Hex dumps are looked for first, because a value can go on
+in the next row. What a word alone does not show, as a name with blanks, is looked for in lines.
 """
 
 from __future__ import annotations
@@ -27,18 +28,20 @@ from cucmmask.places import (
     Kind,
 )
 
-# The beginning of a line in SDL traces changes with each line, and holds only a number and a time.
 # Signs and blanks behind a word are taken with it, so that there are fewer parts to look up.
-_CUT = re.compile(
-    r"(?:\d{8}\.\d{3} \|\d\d:\d\d:\d\d\.\d{3} \||[^ \t\r\n,;|^]+)[ \t\r\n,;|^]*|[ \t\r\n,;|^]+"
-)
-# Words of these signs only are not worth a closer look: times, counters, and numbers that may be
-# anything. Numbers with six digits may be known, and addresses have three dots.
+_CUT = re.compile(r"[^ \t,;^]+[ \t,;^]*|[ \t,;^]+")
+# Words that hold nothing are not worth a closer look: times, counters, short numbers, the call
+# identifiers of CUCM, and what SIP makes at random. Numbers with six digits may be known.
 _HARMLESS = re.compile(
-    r"(?:\d{8}\.\d{3} \|\d\d:\d\d:\d\d\.\d{3} |\d\d?:\d\d:\d\d(?:\.\d+)?|\W+|\d{1,5}(?:\.\d{1,5})?)"
-    r"[ \t\r\n,;|^]*+"
+    r"(?:\d{8}\.\d{3}|\d\d?:\d\d:\d\d(?:\.\d+)?|\W+|[\[(]?0{0,6}\d{1,5}[\])]?(?:\.\d{1,5})?"
+    r"|[Cc][Ii]=\[?\d+\]?|branch=z9hG4bK[0-9a-f]+|[A-Za-z]+\(\d{1,5})[ \t\r,;^]*+"
 )
-_REMEMBERED = 200_000
+# In SDL traces, the first columns of a line are its number and its time.
+_HEAD = 28
+# Characters of a hex dump that are kept together.
+_LONGEST_DUMP = 1 << 16
+# Columns, lines and words of which the results are remembered.
+_REMEMBERED = 1 << 16
 _NUMBER = re.compile(r"[()\[\]\\^?.,+*#XxTtPpABCDabcd!\d-]*\d[()\[\]\\^?.,+*#XxTtPp!\d-]*")
 _GUID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32}")
 _OF_MAC = re.compile(r"(?i)((?:SEP|ATA|VGC|BAT)?)([0-9a-f]{12})")
@@ -50,22 +53,26 @@ _WORD_IN_DUMP = re.compile(rb"[A-Za-z\x80-\xff]{3,}")
 class Replaces(Protocol):
     """What `Masks` does, and `Unmasks` reverses."""
 
-    number: Callable[[str], str]
-    address: Callable[[bytes], bytes]
-    mac: Callable[[str], str]
-    name: Callable[[str], str]
+    @property
+    def number(self) -> Callable[[str], str]: ...
+    @property
+    def address(self) -> Callable[[bytes], bytes]: ...
+    @property
+    def mac(self) -> Callable[[str], str]: ...
+    @property
+    def name(self) -> Callable[[str], str]: ...
 
 
 class _Memo(dict[str, str]):
-    """Remembers the result for each word."""
+    """Remembers the result for each text, up to a number of texts."""
 
     def __init__(self, work: Callable[[str], str]) -> None:
         self._work = work
 
-    def __missing__(self, word: str) -> str:
-        if _HARMLESS.fullmatch(word):
-            return word
-        result = self[word] = self._work(word)
+    def __missing__(self, text: str) -> str:
+        if len(self) > _REMEMBERED:
+            self.clear()
+        result = self[text] = self._work(text)
         return result
 
 
@@ -90,8 +97,10 @@ class Text:
         self._known = known
         self._masks = masks
         self._blank = blank
-        self._memo = _Memo(self._word)
-        self._seen: set[str] = set()
+        self._columns = _Memo(self._mask_column)
+        self._words = _Memo(self.word)
+        self._seen_columns: set[str] = set()
+        self._seen_words: set[str] = set()
         self._own = sorted(own, key=len, reverse=True)
         joined = "|".join(re.escape(word) for word in self._own if word.isalnum())
         self._own_in_word = re.compile(joined, re.IGNORECASE) if joined else None
@@ -100,39 +109,70 @@ class Text:
                 self.found.add(Kind.WORD, word)
 
     def mask(self, text: str) -> str:
-        """Returns the text with masks. Text that belongs together, as a hex dump, must be whole."""
-        memo = self._memo
-        if len(memo) > _REMEMBERED:
-            memo.clear()
+        """Returns the text with masks. A line must be whole, and so must a hex dump."""
+        parts: list[str] = []
+        position = 0
+        for start, end, replacement in self._dumps(text):
+            parts += (self._mask_lines(text[position:start]), replacement)
+            position = end
+        return "".join([*parts, self._mask_lines(text[position:])])
+
+    def _mask_lines(self, text: str) -> str:
+        columns = self._columns
+        return "\n".join(
+            line[:_HEAD] + "|".join([columns[column] for column in line[_HEAD:].split("|")])
+            if line[27:28] == "|" == line[13]
+            else columns[line]
+            for line in text.split("\n")
+        )
+
+    def _mask_column(self, text: str) -> str:
+        words = self._words
         parts: list[str] = []
         position = 0
         for start, end, replacement in self._spans(text):
-            if start < position:
-                continue
-            parts += map(memo.__getitem__, _CUT.findall(text, position, start))
-            parts.append(replacement())
-            position = end
-        parts += map(memo.__getitem__, _CUT.findall(text, position))
+            if start >= position:
+                parts += [words[word] for word in _CUT.findall(text, position, start)]
+                parts.append(replacement())
+                position = end
+        parts += [words[word] for word in _CUT.findall(text, position)]
         return "".join(parts)
 
     def collect(self, text: str) -> None:
         """Adds the originals in the text to `found`."""
-        seen = self._seen
-        if len(seen) > _REMEMBERED:
-            seen.clear()
+        for word in self.new_words(text):
+            self.word(word)
+
+    def new_words(self, text: str) -> list[str]:
+        """Returns the words that were not seen before, and collects from places with blanks."""
+        for _ in self._dumps(text):
+            pass
+        columns: set[str] = set()
+        for line in text.split("\n"):
+            if line[27:28] == "|" == line[13]:
+                columns.update(line[_HEAD:].split("|"))
+            else:
+                columns.add(line)
         words: set[str] = set()
-        position = 0
-        for start, end, replacement in self._spans(text):
-            if start >= position:
-                words.update(_CUT.findall(text, position, start))
-                replacement()
-                position = end
-        words.update(_CUT.findall(text, position))
-        words -= seen
-        seen |= words
-        for word in words:
-            if not _HARMLESS.fullmatch(word):
-                self._word(word)
+        for column in _new(columns, self._seen_columns):
+            position = 0
+            for start, end, replacement in self._spans(column):
+                if start >= position:
+                    words.update(_CUT.findall(column, position, start))
+                    replacement()
+                    position = end
+            words.update(_CUT.findall(column, position))
+        return [word for word in _new(words, self._seen_words) if not _HARMLESS.fullmatch(word)]
+
+    def mask_of(self, kind: Kind, original: str) -> str:
+        """Returns the mask of an original, in the form in which `found` has it."""
+        if kind == Kind.ADDRESS:
+            return str(ip_address(self._masks.address(ip_address(original).packed)))
+        if kind == Kind.MAC:
+            return self._masks.mac(original)
+        if kind == Kind.NUMBER:
+            return self._masks.number(original)
+        return self._field(kind, original)
 
     # places with blanks
 
@@ -150,8 +190,6 @@ class Text:
                 (*match.span(1), partial(self._reversed, match[1]))
                 for match in REVERSED_ADDRESS.finditer(text)
             )
-        if DUMP_TRIGGER.search(text):
-            found += self._dumps(text)
         for phrase, kind in self._phrases():
             start = text.find(phrase)
             while start >= 0:
@@ -170,7 +208,10 @@ class Text:
 
     # words
 
-    def _word(self, word: str) -> str:
+    def word(self, word: str) -> str:
+        """Masks one word, or collects its originals."""
+        if _HARMLESS.fullmatch(word) and not self._is_short_number(word):
+            return word
         parts: list[str] = []
         position = 0
         while match := PARTS.search(word, position):
@@ -194,6 +235,10 @@ class Text:
             position = match.end()
         parts.append(word[position:])
         return "".join(parts)
+
+    def _is_short_number(self, word: str) -> bool:
+        known = self._known
+        return known is not None and word.strip(" \t\r,;^()[].") in known.numbers
 
     def _field(self, kind: Kind, value: str) -> str:
         """Masks the value of a field, which may be quoted, or a list."""
@@ -448,8 +493,13 @@ class Text:
 
     # hex dumps
 
-    def _dumps(self, text: str) -> Iterator[tuple[int, int, Callable[[], str]]]:
-        """Finds dumps. The rows of one dump are read as one, because values go on in the next."""
+    def _dumps(self, text: str) -> Iterator[tuple[int, int, str]]:
+        """Yields (start, end, what replaces it) for rows of hex dumps.
+
+        The rows of one dump are read as one, because a value can go on in the next row.
+        """
+        if not DUMP_TRIGGER.search(text):
+            return
         rows: list[re.Match[str]] = []
         for match in DUMP.finditer(text):
             if rows and not DUMP_GAP.fullmatch(text, rows[-1].end(), match.start()):
@@ -458,9 +508,7 @@ class Text:
             rows.append(match)
         yield from self._masked_rows(rows)
 
-    def _masked_rows(
-        self, rows: list[re.Match[str]]
-    ) -> Iterator[tuple[int, int, Callable[[], str]]]:
+    def _masked_rows(self, rows: list[re.Match[str]]) -> Iterator[tuple[int, int, str]]:
         contents = [bytes.fromhex(row["bytes"]) for row in rows]
         before = b"".join(contents)
         after = self._mask_bytes(before)
@@ -470,19 +518,17 @@ class Text:
         for row, content in zip(rows, contents, strict=True):
             masked = after[position : position + len(content)]
             position += len(content)
-            if masked == content:
-                continue
             digits = iter(_like(masked.hex(), row["bytes"]))
             new = "".join(sign if sign == " " else next(digits) for sign in row["bytes"])
-            yield (*row.span("bytes"), lambda new=new: new)  # type: ignore[misc]
+            yield (*row.span("bytes"), new)
             shown = row["text"] or ""
-            if len(shown.rstrip("| \t")) and len(content) <= len(shown):
+            if len(content) <= len(shown):
                 column = "".join(
                     chr(now) if was != now else sign
                     for was, now, sign in zip(content, masked, shown, strict=False)
                 )
                 start = row.start("text")
-                yield start, start + len(column), lambda column=column: column  # type: ignore[misc]
+                yield start, start + len(column), column
 
     def _mask_bytes(self, content: bytes) -> bytes:
         """Masks digits and known names in bytes, and known addresses of four bytes."""
@@ -504,6 +550,27 @@ class Text:
                     masked = b"\0\0\0\0"
                 content = content.replace(raw, masked if raw == packed else masked[::-1])
         return content
+
+
+def whole_lines(text: str) -> int:
+    """Returns where a text can be cut: behind a line, and not within a hex dump."""
+    end = text.rfind("\n") + 1
+    cut = end
+    while cut and end - cut < _LONGEST_DUMP:
+        before = text.rfind("\n", 0, cut - 1) + 1
+        if not DUMP.search(text, before, cut):
+            return cut
+        cut = before
+    return end
+
+
+def _new(texts: set[str], seen: set[str]) -> set[str]:
+    """Returns the texts that were not seen before, and remembers them."""
+    if len(seen) > _REMEMBERED:
+        seen.clear()
+    texts -= seen
+    seen |= texts
+    return texts
 
 
 def _is_address(text: str) -> bool:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -39,18 +39,20 @@ def child_pids(pid: int) -> list[int]:
 
 
 def make_job(
-    state: Path, sizes: dict[str, int], job_id: str = JOB_ID, *, sparse: bool = False
+    state: Path, sizes: Mapping[str, int | bytes], job_id: str = JOB_ID, *, sparse: bool = False
 ) -> Path:
-    """Makes a closed job with files of these sizes, and returns its folder.
+    """Makes a closed job with files of these sizes or contents, and returns its folder.
 
     sparse: the files are zeros and take no space on the disk, so that large ones cost no time.
     """
     dice, files = random.Random(17), []
     folder = state / "jobs" / job_id
-    for name, size in sizes.items():
+    for name, given in sizes.items():
         path = f"a/files/{name}"
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        size = given if isinstance(given, int) else len(given)
         data = bytes(size) if sparse else dice.randbytes(size)
+        data = data if isinstance(given, int) else given
         (folder / path).write_bytes(b"" if sparse else data)
         os.truncate(folder / path, size)
         digest = hashlib.sha256(data).hexdigest()
@@ -62,7 +64,7 @@ def make_job(
 
 
 @contextmanager
-def running_case(folder: Path, sizes: dict[str, int]) -> Iterator[Case]:
+def running_case(folder: Path, sizes: Mapping[str, int | bytes]) -> Iterator[Case]:
     environ = {"CUCMD_TEST_UNREAD": str(UNREAD)}
     job = make_job(folder / "cucmd/state", sizes)
     with running_daemon(folder / "cucmd", CONFIG, environ, module="rig.odd_daemon") as daemon:

@@ -50,6 +50,9 @@ COMMANDS: dict[str, dict[str, str]] = {
     "files {job}": {"": "File"},
     "find {job} 00000010|10:": {"missing": "[]MissingLog", "unread": "[]WrongFile"},
     "export {job} -o {folder}/case.zip --force": {},
+    "export {job} -o {folder}/masked.zip --mask --force": {},
+    "mask {folder}/reply.txt -o {folder}/masked.zip --force": {},
+    "unmask {folder}/reply.txt": {},
     "verify {job}": {"": "WrongFile"},
     "transcript {job} {node}": {"": "Transcript"},
     "output {run}": {"output": "CommandOutput"},
@@ -130,7 +133,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with running_lab(2) as lab:
         config = named_credential(folder / "given", "lab", lab.username, lab.password)
         config += f'[clusters.berlin]\npublisher = "{lab.nodes[0]}"\nnodes = ["{lab.nodes[1]}"]\n'
-        with running_daemon(folder / "cucmd", config) as daemon:
+        (folder / "reply.txt").write_text("")
+        with running_daemon(folder / "cucmd", config) as daemon, pytest.MonkeyPatch.context() as to:
+            to.setenv("XDG_DATA_HOME", str(folder / "data"))  # of `mask`
             yield Place(daemon, lab, folder)
 
 

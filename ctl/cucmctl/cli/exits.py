@@ -16,12 +16,13 @@ from cucmd.protocol.jobs import Job
 DONE = 0
 # the job failed; `find` found nothing, and nothing is missing; `export` had no file; `verify` found
 # files that differ; `reload` failed, or a host key could not be fetched; `delete` or `prune` was
-# answered no; an upload was refused or not confirmed
+# answered no; an upload was refused or not confirmed; originals are left after masking
 FAILED = 1
 # wrong usage
 USAGE = 2
 # the job ended partial, or with --strict has a gap; `find` found nothing, but something is missing;
-# `export` left out files that are damaged or missing; a dry run has found that the files do not fit
+# `export` left out files that are damaged or missing; `mask` left out files; a dry run has found
+# that the files do not fit
 PARTIAL = 3
 # the job was cancelled
 CANCELLED = 4

@@ -16,6 +16,7 @@
     find.py       `find`; also the search of `export --found`
     export.py     `export` and `verify`
     upload.py     `upload`; also what `export --upload` does
+    mask.py       `mask` and `unmask`; also what `export --mask` does
     change.py     `cancel`, `stop`, `label` and `reload`
     delete.py     `delete` and `prune`
     known.py      `clusters`, `profiles`, `credentials` and `hostkeys`

@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 from cucmctl.cli import exits, printer
 from cucmctl.cli.options import OnlyOnce, UsageError, Verb, VerbParser, add_job, add_nodes_of_job
 from cucmctl.client.client import Client
-from cucmctl.commands import upload
+from cucmctl.commands import mask, upload
 from cucmctl.commands.find import add_search, search_of, with_times
 from cucmctl.commands.lookup import keeps_files
 from cucmctl.commands.upload import Handover
@@ -51,6 +52,11 @@ def _export_arguments(parser: VerbParser) -> None:
     add_nodes_of_job(parser)
     parser.add_argument("--incomplete", action="store_true", help="include incomplete files")
     parser.add_argument("--force", action="store_true", help="replace an existing file or folder")
+    parser.add_argument(
+        "--mask", action="store_true", help="mask numbers, names, addresses and devices"
+    )
+    mask.add_mask_options(parser)
+    parser.set_defaults(partial=False)  # whether masking left out files, or left originals
     upload.add_destination(parser, "--upload")
     upload.add_upload_options(parser)
     parser.add_argument(
@@ -94,12 +100,17 @@ def _form_of(arguments: argparse.Namespace) -> Format:
 
 def _export(arguments: argparse.Namespace) -> int:
     form, search = _form_of(arguments), _search(arguments)
+    if not arguments.mask and (arguments.word or arguments.word_file or arguments.allow_rest):
+        raise UsageError("--word, --word-file and --allow-rest: are only for --mask")
+    if arguments.mask and (arguments.output == "-" or form in ("tar", "tgz")):
+        raise UsageError("--mask: writes a zip or a folder; expected -o FILE.zip or --format dir")
     with Client(arguments.socket) as client:
         handover = _handover(client, arguments, form)
         if search is not None:
             search = with_times(search, arguments, client.status(arguments.job))
         try:
-            export, path = _make_export(client, arguments, form, search)
+            make = _make_masked if arguments.mask else _make_export
+            export, path = make(client, arguments, form, search)
         except TargetExists as error:
             raise UsageError(str(error)) from None
         except _NoFile as error:
@@ -133,7 +144,7 @@ def _finish(
     _report(export, path, as_json=arguments.json)
     if handover is not None and path is not None:
         handover.upload(path, as_json=arguments.json)
-    return exits.PARTIAL if export.reply.damaged else exits.DONE
+    return exits.PARTIAL if export.reply.damaged or arguments.partial else exits.DONE
 
 
 def _handover(client: Client, arguments: argparse.Namespace, form: Format) -> Handover | None:
@@ -189,6 +200,27 @@ def _make_export(
         if path is None:
             client.export(arguments.job, nodes=arguments.node, suspect=suspect).close()
             raise damaged
+
+
+def _make_masked(
+    client: Client, arguments: argparse.Namespace, form: Format, search: Search | None
+) -> tuple[Export, Path]:
+    """Makes the export, and from it the masked one. Returns the path of the masked one.
+
+    The export that is not masked is removed. Raises what `_make_export` and `write_masked` raise.
+    """
+    beside = Path(arguments.output or ".")
+    beside = beside if beside.is_dir() else beside.parent
+    with tempfile.TemporaryDirectory(".part", ".cucmctl-", beside) as folder:
+        whole = Path(folder) / "export.zip"
+        inner = argparse.Namespace(**vars(arguments) | {"output": str(whole), "force": False})
+        export, _ = _make_export(client, inner, "zip", search)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # see _ignore_ctrl_c
+        path = _path(arguments.output, export.reply.name, form)
+        assert path is not None
+        report = mask.write_masked(whole, path, form, arguments, mask.known_hosts(client))
+    arguments.partial = mask.code_of(report) == exits.PARTIAL
+    return export, path
 
 
 def _save(export: Export, path: Path | None, form: Format, *, force: bool) -> None:

@@ -1,0 +1,7 @@
+"""Masks archives and folders with the package `cucmmask`, for which they must be opened twice.
+
+bundle.py     the passes over all files: collect, mask, search; the new archive
+content.py    what one file is: text, a packed file, an archive, or what cannot be masked
+processes.py  works on several files at once
+key.py        the key and the map of the masks, in files of the user
+"""

@@ -1,0 +1,386 @@
+"""Masks all files of an archive or a folder.
+
+First every file is read to collect the originals, then every file is read again and written with
+masks, and what was written is searched for the originals. The manifest and the checksums are made
+new, because the files have changed. What was done is written to MASKED.txt.
+
+An original that the search finds may be the mask of another one by chance. Then the file is read
+once more, and instead of masks NUL characters are put: what is found then was really left.
+"""
+
+from __future__ import annotations
+
+import calendar
+import hashlib
+import io
+import json
+import os
+import tarfile
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import IO, Any, NamedTuple, Protocol
+
+from cucmctl.export.save import CHECKSUMS, Sink
+from cucmctl.mask.content import Content, LeftOut
+from cucmctl.mask.processes import results
+from cucmmask.masks import Masks
+from cucmmask.originals import Originals
+from cucmmask.places import Kind
+from cucmmask.search import Left, Search
+from cucmmask.text import Text
+
+MANIFEST, REPORT = "manifest.json", "MASKED.txt"
+_PIECE = 128 * 1024
+
+
+class Source(Protocol):
+    """Has files, by name."""
+
+    def names(self) -> list[str]: ...
+    def open(self, name: str) -> IO[bytes]: ...
+    def modified(self, name: str) -> int: ...
+    def size(self, name: str) -> int: ...
+
+
+class FolderSource:
+    """A folder, or one file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def names(self) -> list[str]:
+        if self._path.is_file():
+            return [self._path.name]
+        files = (file for file in self._path.rglob("*") if not file.is_dir() or file.is_symlink())
+        return sorted(str(file.relative_to(self._path)) for file in files)
+
+    def open(self, name: str) -> IO[bytes]:
+        file = self._of(name)
+        if file.is_symlink() or not file.is_file():
+            raise LeftOut("is no regular file")
+        return file.open("rb")
+
+    def modified(self, name: str) -> int:
+        return int(self._of(name).lstat().st_mtime)
+
+    def size(self, name: str) -> int:
+        return self._of(name).lstat().st_size
+
+    def _of(self, name: str) -> Path:
+        return self._path if self._path.is_file() else self._path / name
+
+
+class ZipSource:
+    """A zip. Each process opens it for itself, because they would share the position."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._opened: tuple[int, zipfile.ZipFile] | None = None
+
+    @property
+    def _zip(self) -> zipfile.ZipFile:
+        if self._opened is None or self._opened[0] != os.getpid():
+            self._opened = os.getpid(), zipfile.ZipFile(self._path)
+        return self._opened[1]
+
+    def names(self) -> list[str]:
+        return [info.filename for info in self._zip.infolist() if not info.is_dir()]
+
+    def open(self, name: str) -> IO[bytes]:
+        try:
+            return self._zip.open(name)
+        except RuntimeError as error:  # encrypted, or packed in an unknown way
+            raise LeftOut(str(error)) from None
+
+    def modified(self, name: str) -> int:
+        return calendar.timegm(self._zip.getinfo(name).date_time)
+
+    def size(self, name: str) -> int:
+        return self._zip.getinfo(name).file_size
+
+
+class Masked(NamedTuple):
+    """One file with masks: where it is, and what is left in it."""
+
+    checksum: str
+    size: int
+    left: dict[Kind, int]
+    left_out: list[tuple[str, str]]
+
+
+class Report(NamedTuple):
+    """What was done.
+
+    masked    how many different originals of each kind have masks
+    left      file -> kind -> how many different originals are left
+    left_out  (name of the file with masks, why it was left out)
+    files     how many files were written
+    """
+
+    masked: dict[Kind, int]
+    left: dict[str, dict[Kind, int]]
+    left_out: list[tuple[str, str]]
+    files: int
+
+    def lines(self) -> Iterator[str]:
+        """Yields the report for people."""
+        left = Counter[Kind]()
+        for kinds in self.left.values():
+            left.update(kinds)
+        for kind in Kind:
+            if self.masked.get(kind) or left[kind]:
+                yield f"{kind + ':':<28}{self.masked.get(kind, 0)} masked, {left[kind]} left"
+        for name, kinds in self.left.items():
+            yield f"left in {name}: " + ", ".join(f"{n} {kind}" for kind, n in kinds.items())
+        for name, why in self.left_out:
+            yield f"left out: {name}: {why}"
+
+
+class Bundle:
+    """Masks the files of `source`.
+
+    own    words of the user's
+    hosts  names and addresses of nodes that are known already
+    tell   is called with the number of bytes that were read; all files are read twice
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        masks: Masks,
+        *,
+        own: Sequence[str] = (),
+        hosts: Iterable[str] = (),
+        tell: Callable[[int], None] = lambda done: None,
+    ) -> None:
+        self._source = source
+        self._masks = masks
+        self._own = own
+        self._tell = tell
+        self._done = 0
+        self._not_masked: dict[str, str] = {}
+        self.known = Originals({Kind.WORD: own})
+        for host in hosts:
+            self._add_node(host)
+
+    # first pass
+
+    def collect(self) -> None:
+        """Reads all files, and collects the originals."""
+        names = self._source.names()
+        if MANIFEST in names:
+            self._read_manifest()
+        large_first = sorted(names, key=self._source.size, reverse=True)
+        for name, result in results(self._collect_file, large_first):
+            found, why = result
+            self.known.update(found)
+            if why is not None:
+                self._not_masked[name] = why
+            self._count(name)
+
+    def _collect_file(self, name: str) -> tuple[Originals, str | None]:
+        """Returns the originals that are new to this process, and why the file is left out."""
+        text = self._collector
+        why = None
+        text.found = Originals()
+
+        def collect(piece: str) -> str:
+            text.collect(piece)
+            return ""
+
+        def rename(inner: str) -> str:
+            text.collect(inner)
+            return inner
+
+        try:
+            with self._source.open(name) as file:
+                Content(collect, rename).copy(file, io.BytesIO())
+        except LeftOut as error:
+            why = str(error)
+        text.collect(name)
+        return text.found, why
+
+    def _read_manifest(self) -> None:
+        """Collects the nodes, which are known to be nodes even if their names are short."""
+        with self._source.open(MANIFEST) as file:
+            first = file.readline()
+        try:
+            job = json.loads(first.removesuffix(b"\n") + b"]}")["job"]
+            nodes = [node for node in job["nodes"] if isinstance(node, dict)]
+            labels = dict(job["labels"])
+        except (ValueError, KeyError, TypeError):
+            return  # another program's manifest
+        for node in nodes:
+            for field in ("node", "name"):
+                self._add_node(node.get(field))
+        for target in job.get("targets") or ():
+            self._add_node(str(target).partition(":")[0])
+        for label, value in labels.items():
+            if label != "case" and isinstance(value, str):
+                self.known.add(Kind.LABEL, value)
+                self.known.add(Kind.LABEL, json.dumps(value, ensure_ascii=False)[1:-1])
+
+    def _add_node(self, name: object) -> None:
+        if not isinstance(name, str) or not name:
+            return
+        text = Text(self._masks)
+        text.collect(f"HostName={name}")
+        self.known.update(text.found)
+
+    # second pass
+
+    def write(self, sink: Sink, work: Path) -> Report:
+        """Writes all files with masks into `sink`, by way of the folder `work`."""
+        names = [name for name in self._source.names() if name not in self._not_masked]
+        new_names = {name: self._rename(name) for name in names}
+        last = {MANIFEST, CHECKSUMS}
+        numbers = {name: at for at, name in enumerate(names)}
+        large_first = sorted(
+            (name for name in names if name not in last), key=self._source.size, reverse=True
+        )
+        masked: dict[str, Masked] = {}
+
+        def mask(name: str) -> Masked:
+            return self._mask_file(name, work / str(numbers[name]))
+
+        for name, result in results(mask, large_first):
+            masked[name] = result
+            self._count(name)
+        if MANIFEST in names:
+            with (work / str(numbers[MANIFEST])).open("wb") as out:
+                out.writelines(self._manifest(masked))
+            masked[MANIFEST] = self._searched(work / str(numbers[MANIFEST]), MANIFEST)
+        left_out = [(self._rename(name), why) for name, why in sorted(self._not_masked.items())]
+        for name, result in sorted(masked.items()):
+            left_out += [
+                (f"{new_names[name]}/{self._rename(i)}", why) for i, why in result.left_out
+            ]
+        report = Report(
+            {kind: len(found) for kind, found in self.known.by_kind.items()},
+            {new_names[name]: result.left for name, result in masked.items() if result.left},
+            left_out,
+            len(masked),
+        )
+        about = "\n".join([*_ABOUT, *report.lines(), ""]).encode("utf-8", "surrogateescape")
+        self._add(sink, REPORT, io.BytesIO(about), len(about), 0)
+        if CHECKSUMS in names:
+            with self._source.open(CHECKSUMS) as file:
+                listed = [line.decode("utf-8", "surrogateescape") for line in file]
+            sums = "".join(
+                f"{masked[name].checksum}  {new_names[name]}\n"
+                for name in (line.rstrip("\n").partition("  ")[2] for line in listed)
+                if name in masked
+            ).encode("utf-8", "surrogateescape")
+            self._add(sink, CHECKSUMS, io.BytesIO(sums), len(sums), 0)
+        for name in names:
+            if name in masked:
+                path = work / str(numbers[name])
+                with path.open("rb") as content:
+                    size, modified = masked[name].size, self._source.modified(name)
+                    self._add(sink, new_names[name], content, size, modified)
+                path.unlink()
+        return report
+
+    def map(self) -> dict[str, dict[str, str]]:
+        """Returns kind -> mask -> original, for `unmask`."""
+        made: dict[str, dict[str, str]] = {}
+        for kind, originals in self.known.by_kind.items():
+            masked = Text(self._masks, self.known, own=self._own)
+            made[kind.name] = {masked.mask_of(kind, original): original for original in originals}
+        return made
+
+    def _mask_file(self, name: str, path: Path) -> Masked:
+        content = Content(self._masker.mask, self._rename)
+        with self._source.open(name) as file, path.open("wb") as out:
+            content.copy(file, out)
+        return self._searched(path, name)._replace(left_out=content.left_out)
+
+    def _searched(self, path: Path, name: str) -> Masked:
+        """Searches a file that was written, and returns what is left in it."""
+        found = self._search(path.open("rb"), self._rename(name), lambda text: text)
+        if found:
+            blank = Text(self._masks, self.known, own=self._own, blank=True).mask
+            found &= self._search(self._source.open(name), name, blank)
+        with path.open("rb") as file:
+            checksum = hashlib.file_digest(file, "sha256").hexdigest()
+        return Masked(checksum, path.stat().st_size, Counter(kind for kind, _ in found), [])
+
+    def _search(self, file: IO[bytes], name: str, change: Callable[[str], str]) -> set[Left]:
+        search = self._searcher
+        search.begin()
+        found = search.look(change(name))
+
+        def look(text: str) -> str:
+            found.update(search.look(change(text)))
+            return ""
+
+        def look_at_name(name: str) -> str:
+            look(name)
+            return name
+
+        with file:
+            Content(look, look_at_name).copy(file, io.BytesIO())
+        return found
+
+    def _manifest(self, masked: Mapping[str, Masked]) -> Iterator[bytes]:
+        """Yields the manifest with masks, and with the sizes and checksums of the new files."""
+        with self._source.open(MANIFEST) as file:
+            for line in file:
+                text = line.decode("utf-8", "surrogateescape").rstrip("\n")
+                entry, comma = text.removesuffix(","), text.endswith(",")
+                try:
+                    about: dict[str, Any] = json.loads(entry)
+                    name = about.get("exported_as") or about["path"]
+                except (ValueError, KeyError, TypeError, AttributeError):
+                    yield (self._masker.mask(text) + "\n").encode("utf-8", "surrogateescape")
+                    continue
+                about |= {"size": None, "sha256": None, "masked": name in masked}
+                if name in masked:
+                    about |= {"size": masked[name].size, "sha256": masked[name].checksum}
+                for field in ("node", "path", "exported_as"):
+                    if isinstance(about.get(field), str):
+                        about[field] = self._rename(about[field])
+                yield (
+                    json.dumps(about, ensure_ascii=False, separators=(",", ":"))
+                    + comma * ","
+                    + "\n"
+                ).encode("utf-8", "surrogateescape")
+
+    def _rename(self, name: str) -> str:
+        """Returns the name of a file with masks. Folders are named after nodes, for example."""
+        return self._masker.mask(name)
+
+    def _add(self, sink: Sink, name: str, content: IO[bytes], size: int, modified: int) -> None:
+        member = tarfile.TarInfo(name)
+        member.size, member.mtime = size, modified
+        sink.add(member, iter(partial(content.read, _PIECE), b""))
+
+    def _count(self, name: str) -> None:
+        self._done += self._source.size(name)
+        self._tell(self._done)
+
+    # Text remembers what it has read, which is for the process in which it is made.
+
+    @cached_property
+    def _collector(self) -> Text:
+        return Text(self._masks, own=self._own)
+
+    @cached_property
+    def _masker(self) -> Text:
+        return Text(self._masks, self.known, own=self._own)
+
+    @cached_property
+    def _searcher(self) -> Search:
+        return Search(self.known, self._masks, self._own)
+
+
+_ABOUT = (
+    "Numbers, names, addresses and devices in these files are masked: they are not the real ones.",
+    "The same original has the same mask in all files. cucmctl(1) says which relations are kept.",
+    "The files were searched for every original in its known forms; numbers with fewer than six",
+    "digits and names with fewer than five letters only where the trace marks them.",
+    "",
+)

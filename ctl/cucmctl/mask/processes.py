@@ -1,0 +1,79 @@
+"""Works on several tasks at once, each in a process, because Python uses one core in a process."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+class WorkerDied(Exception):
+    """A process ended without a result. The kernel may have killed it for its memory."""
+
+
+def results(
+    work: Callable[[Task], Result], tasks: Sequence[Task], processes: int | None = None
+) -> Iterator[tuple[Task, Result]]:
+    """Yields each task with its result, in the order in which they end.
+
+    processes  how many processes there are; by default as many as this one may use cores
+
+    Raises `WorkerDied`, and what `work` raises. The processes are forked, so `work` may use
+    everything that this process knows. They end with the iteration.
+    """
+    count = min(processes or len(os.sched_getaffinity(0)), len(tasks))
+    if count < 2:
+        yield from ((task, work(task)) for task in tasks)
+        return
+    context = multiprocessing.get_context("fork")
+    left = iter(enumerate(tasks))
+    idle: dict[Connection, int] = {}
+    workers = []
+    try:
+        for _ in range(count):
+            ours, theirs = context.Pipe()
+            worker = context.Process(target=_serve, args=(work, tasks, theirs), daemon=True)
+            worker.start()
+            theirs.close()
+            workers.append(worker)
+            at, _task = next(left)
+            idle[ours] = at
+            ours.send(at)
+        while idle:
+            for ready in wait(list(idle)):
+                assert isinstance(ready, Connection)
+                at = idle.pop(ready)
+                try:
+                    result = ready.recv()
+                except EOFError:
+                    raise WorkerDied(f"a process that masked {tasks[at]} has died") from None
+                if isinstance(result, BaseException):
+                    raise result
+                for following, _task in left:
+                    idle[ready] = following
+                    ready.send(following)
+                    break
+                yield tasks[at], result
+    finally:
+        for worker in workers:
+            worker.kill()
+        for worker in workers:
+            worker.join()
+
+
+def _serve(work: Callable[[Task], Result], tasks: Sequence[Task], connection: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends this one
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    while True:
+        task = tasks[connection.recv()]
+        try:
+            result: Result | Exception = work(task)
+        except Exception as error:
+            result = error
+        connection.send(result)

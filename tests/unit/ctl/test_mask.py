@@ -1,0 +1,300 @@
+"""The verbs `mask` and `unmask`, on archives and folders."""
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import re
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cucmctl.cli import exits
+from cucmctl.main import main
+from cucmctl.mask.processes import WorkerDied, results
+
+HEAD = "04241138.007 |11:27:41.238 |AppInfo  |"
+TRACE = f"""\
+{HEAD}SIPTcp - wait_SdlReadRsp: Incoming SIP TCP message from 10.20.30.102 on port 50147 index 32
+INVITE sip:2001@10.20.30.5;user=phone SIP/2.0
+From: "Miller, Mary" <sip:2000@10.20.30.5>;tag=38ed18552a12296c00ff41e8-5fb7856e
+Call-ID: 38ed1855-2a120006-78c34baf-1b81d864@10.20.30.102
+Session-ID: 1001532000105000a00038ed18552a12;remote=00000000000000000000000000000000
+Contact: <sip:x@10.20.30.102>;+u.sip!devicename.ccm.cisco.com="SEP38ED18552A12"
+{HEAD}Digit analysis: match(pi="2", fqcn="+14085252000", cn="2000", pss="Acme-PT", dd="2001")
+Call-ID: 34241a00-d6514bed-327f-51e140a@10.20.30.5
+"""
+ORIGINALS = re.compile(
+    rb"10\.20\.30\.|51e140a|38ed1855|38ED18552A12|\b200[01]\b|4085252000|(?i:miller|\bmary|acme)|ucm1"
+)
+LABELS = {"case": "698123456", "customer": "ACME", "about": "calls of Acme Corp"}
+
+
+def checksum(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def tgz(files: dict[str, bytes]) -> bytes:
+    with tarfile.open(fileobj=(packed := io.BytesIO()), mode="w:gz") as tar:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return packed.getvalue()
+
+
+def case(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Adds the documents of an export."""
+    nodes = [{"node": "10.20.30.5", "name": "ucm1"}]
+    job = {"job_id": "57f3", "targets": ["10.20.30.5"], "labels": LABELS, "nodes": nodes}
+    entries = [
+        json.dumps(
+            {"node": "10.20.30.5", "path": name, "size": len(data), "sha256": checksum(data)}
+        )
+        for name, data in files.items()
+    ]
+    sums = "".join(f"{checksum(data)}  {name}\n" for name, data in files.items())
+    summary = "".join(f"{name + ':':<12}{value}\n" for name, value in LABELS.items())
+    manifest = '{"job":' + json.dumps(job) + ',"files":[\n' + ",\n".join(entries) + "\n]}\n"
+    return {
+        "summary.txt": f"{summary}\nNODE  ADDRESS\nucm1  10.20.30.5\n".encode(),
+        "SHA256SUMS": sums.encode(),
+        "manifest.json": manifest.encode(),
+        "transcripts/ucm1.log": b"Welcome to ucm1\nSFTP server IP: 10.20.30.9\n",
+        **files,
+    }
+
+
+def write_zip(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def read_zip(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def plain(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yields the texts of a file, which may be packed."""
+    if name.endswith(".tgz"):
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            for member in tar:
+                yield member.name, tar.extractfile(member).read()  # type: ignore[union-attr]
+    else:
+        yield name, gzip.decompress(data) if name.endswith(".gz") else data
+
+
+@pytest.fixture(autouse=True)
+def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("CUCMD_SOCKET", str(tmp_path / "none"))
+    folder = tmp_path / "data/cucmctl/mask"
+    folder.mkdir(parents=True)
+    (folder / "key").write_text("5a" * 32)  # so that masks are not originals by chance
+    return folder
+
+
+@pytest.fixture
+def mask(tmp_path: Path) -> Callable[..., dict[str, bytes]]:
+    """Masks files in a zip, and returns the files of the new one."""
+
+    def _mask(files: dict[str, bytes], *options: str, code: int = exits.DONE) -> dict[str, bytes]:
+        source, to = write_zip(tmp_path / "in.zip", files), tmp_path / "out.zip"
+        assert main(["mask", str(source), "-o", str(to), "--force", *options]) == code
+        return read_zip(to) if to.exists() else {}
+
+    return _mask
+
+
+FILES = {
+    "ucm1/sdl/SDL1.txt.gz": gzip.compress(TRACE.encode()),
+    "ucm1/plain.txt": TRACE.encode(),
+    "ucm1/active_1.tgz": tgz({"ucm1/SDL2.txt": TRACE.encode()}),
+}
+
+
+def test_no_original_is_left(mask: Callable[..., dict[str, bytes]]) -> None:
+    masked = mask(case(FILES))
+    assert len(masked) == len(case(FILES)) + 1
+    for name, data in masked.items():
+        for inner, text in plain(name, data):
+            assert not ORIGINALS.search(inner.encode() + b"\n" + text), inner
+
+
+def test_same_mask_in_all_files(mask: Callable[..., dict[str, bytes]]) -> None:
+    texts = [
+        text
+        for name, data in mask(case(FILES)).items()
+        if name.endswith(("z", "plain.txt"))
+        for _, text in plain(name, data)
+    ]
+    assert len(texts) == 3
+    assert len(set(texts)) == 1
+    assert mask({"another.txt": TRACE.encode()})["another.txt"] == texts[0]
+
+
+def test_call_can_be_followed(mask: Callable[..., dict[str, bytes]]) -> None:
+    """Lines, methods, times and lengths stay; equal identifiers are equal afterwards."""
+    after = mask({"a.txt": TRACE.encode()})["a.txt"].decode()
+    assert [line.split(":")[0] for line in after.splitlines()] == [
+        re.sub("2001@10.20.30.5", after.splitlines()[1].split()[1][4:].split(";")[0], line).split(
+            ":"
+        )[0]
+        for line in TRACE.splitlines()
+    ]
+    mac = re.search("SEP(.{12})", after)[1].lower()  # type: ignore[index]
+    assert after.lower().count(mac) == TRACE.lower().count("38ed18552a12")
+    assert f"Call-ID: {mac[:8]}-{mac[8:]}0006-78c34baf-1b81d864@" in after
+
+
+def test_documents_fit_the_new_files(mask: Callable[..., dict[str, bytes]]) -> None:
+    masked = mask(case(FILES))
+    sums = dict(line.split("  ")[::-1] for line in masked["SHA256SUMS"].decode().splitlines())
+    manifest = json.loads(masked["manifest.json"])
+    assert len(sums) == len(manifest["files"]) == len(FILES)
+    for file in manifest["files"]:
+        data = masked[file["path"]]
+        assert (file["size"], file["sha256"]) == (len(data), checksum(data))
+        assert sums[file["path"]] == checksum(data)
+    assert manifest["job"]["labels"]["case"] == LABELS["case"]
+
+
+def test_what_cannot_be_masked_is_left_out(mask: Callable[..., dict[str, bytes]]) -> None:
+    files = {
+        "a/core": b"text\n\0\1",
+        "a/x.cap": b"\xd4\xc3\xb2\xa1" + b"x" * 50,
+        "a/cut.gz": gzip.compress(TRACE.encode())[:-20],
+        "a/in.tgz": tgz({"bin": b"\0", "good.txt": b"good"}),
+        "a/trace.txt": TRACE.encode(),
+    }
+    masked = mask(files, code=exits.PARTIAL)
+    assert masked.keys() == {"MASKED.txt", "a/in.tgz", "a/trace.txt"}
+    assert dict(plain("in.tgz", masked["a/in.tgz"])) == {"good.txt": b"good"}
+    listed = masked["MASKED.txt"].decode()
+    assert [name for name in ("core", "x.cap", "cut.gz", "bin") if f"{name}: " not in listed] == []
+
+
+def test_originals_of_left_out_files_count(mask: Callable[..., dict[str, bytes]]) -> None:
+    """What is marked only in a file that is left out can be in another one, too."""
+    files = {"a": b'cn="9110001"\n\0', "b": b'cn="9110001"\n', "c": b"saw 9110001\n"}
+    assert b"9110001" not in b"".join(mask(files, code=exits.PARTIAL).values())
+
+
+REST = {"a.txt": f"{HEAD}call of AB|CD Corp\n".encode()}
+
+
+@pytest.fixture
+def with_rest(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """A label stands where two columns meet, in which it is not looked for to be masked."""
+    monkeypatch.setitem(LABELS, "about", "AB|CD Corp")
+    return case(REST)
+
+
+def test_nothing_is_written_if_originals_are_left(
+    mask: Callable[..., dict[str, bytes]],
+    with_rest: dict[str, bytes],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    assert mask(with_rest, code=exits.FAILED) == {}
+    assert re.search("labels: +. masked, 1 left", capsys.readouterr().err)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "in.zip"]
+
+
+def test_rest_can_be_allowed(
+    mask: Callable[..., dict[str, bytes]], with_rest: dict[str, bytes]
+) -> None:
+    masked = mask(with_rest, "--allow-rest", code=exits.PARTIAL)
+    assert masked["a.txt"] == REST["a.txt"]
+    assert b"left in a.txt: 1 labels" in masked["MASKED.txt"]
+
+
+def test_own_words(mask: Callable[..., dict[str, bytes]], tmp_path: Path) -> None:
+    (tmp_path / "words").write_text("Zeta\n\n")
+    options = ("--word", "Top Secret", "--word-file", str(tmp_path / "words"))
+    masked = mask({"a.txt": b"a Top Secret of ZetaTrunk-1\n"}, *options)["a.txt"]
+    assert re.fullmatch(rb"a (?!Top)\w{3} (?!Secret)\w{6} of (?!Zeta)\w{4}Trunk-1\n", masked)
+
+
+def test_unmask(
+    mask: Callable[..., dict[str, bytes]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "reply.txt").write_bytes(mask({"a.txt": TRACE.encode()})["a.txt"])
+    capsys.readouterr()
+    assert main(["unmask", str(tmp_path / "reply.txt")]) == 0
+    assert capsys.readouterr().out == TRACE
+
+
+def test_unmask_of_a_letter(
+    mask: Callable[..., dict[str, bytes]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    masked = mask({"a.txt": TRACE.encode()})["a.txt"].decode()
+    number, address = re.search(r"sip:(\d+)@([\d.]+)>;tag", masked).groups()  # type: ignore[union-attr]
+    (tmp_path / "reply.txt").write_text(f"{number} at {address} is wrong.\n")
+    capsys.readouterr()
+    main(["unmask", str(tmp_path / "reply.txt")])
+    assert capsys.readouterr().out == "2000 at 10.20.30.5 is wrong.\n"
+
+
+def test_unmask_before_any_mask(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "reply.txt").write_text("x")
+    assert main(["unmask", str(tmp_path / "reply.txt")]) == exits.FAILED
+
+
+def test_key_and_map_are_private(mask: Callable[..., dict[str, bytes]], data_home: Path) -> None:
+    (data_home / "key").unlink()
+    mask({"a.txt": TRACE.encode()})
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in data_home.iterdir()}
+    assert modes == {"key": 0o600, "map.json": 0o600}
+
+
+def test_another_key_makes_other_masks(
+    mask: Callable[..., dict[str, bytes]], data_home: Path
+) -> None:
+    first = mask({"a.txt": TRACE.encode()})
+    (data_home / "key").unlink()
+    assert mask({"a.txt": TRACE.encode()}) != first
+
+
+def test_damaged_key_is_not_replaced(
+    mask: Callable[..., dict[str, bytes]], data_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data_home / "key").write_text("x")
+    mask({"a.txt": b""}, code=exits.FAILED)
+    assert (data_home / "key").read_text() == "x"
+
+
+def test_folder_and_tar(tmp_path: Path, mask: Callable[..., dict[str, bytes]]) -> None:
+    expected = mask({"a/b.txt": TRACE.encode()})["a/b.txt"]
+    (tmp_path / "in/a").mkdir(parents=True)
+    (tmp_path / "in/a/b.txt").write_text(TRACE)
+    os.symlink("/etc/passwd", tmp_path / "in/link")
+    (tmp_path / "in.tgz").write_bytes(tgz({"a/b.txt": TRACE.encode()}))
+    assert main(["mask", str(tmp_path / "in"), "-o", str(tmp_path / "out")]) == exits.PARTIAL
+    assert main(["mask", str(tmp_path / "in.tgz"), "-o", str(tmp_path / "of.zip")]) == 0
+    assert (tmp_path / "out/a/b.txt").read_bytes() == expected
+    assert not (tmp_path / "out/link").exists()
+    assert read_zip(tmp_path / "of.zip")["a/b.txt"] == expected
+
+
+def test_several_processes_give_all_results() -> None:
+    numbers = list(range(20))
+    assert sorted(results(lambda n: n * n, numbers, 3)) == [(n, n * n) for n in numbers]
+
+
+def test_error_in_a_process_is_raised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(results(lambda n: 1 / n, [0, 0], 2))
+
+
+def test_killed_process_is_noticed() -> None:
+    with pytest.raises(WorkerDied):
+        list(results(lambda n: os.kill(os.getpid(), 9), [1, 2], 2))
