@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # for `rig`
 
 import client
 import export
+import find
 import logins
 import page
 import pushes
@@ -58,8 +59,9 @@ FROM_OUTSIDE = {
     "web": web,
     "page": page,
     "export": export,
+    "find": find,
 }
-IN_SHORT = [name for name in FROM_OUTSIDE if name not in ("pushes", "page", "export")]
+IN_SHORT = [name for name in FROM_OUTSIDE if name not in ("pushes", "page", "export", "find")]
 ALL = [*FROM_OUTSIDE, "starvation"]
 
 SHORT = {"nodes": [200], "size": 256, "rounds": 3, "seconds": 1.5, "calls": 5}

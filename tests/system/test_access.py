@@ -111,6 +111,13 @@ def test_viewers_get_no_commands_of_operators(daemon: Daemon, lab: Lab) -> None:
         assert "cucmctl retry" not in done.stdout
 
 
+def test_viewers_may_not_search(daemon: Daemon, lab: Lab) -> None:
+    """In a daemon whose viewers may not read files."""
+    job = start_as(daemon, lab, 0).stdout.strip()
+    done = ctl_as(daemon, SOMEBODY, "find", job, "x", groups=[VIEW.gr_gid])
+    assert (done.returncode, done.stdout) == (77, "")
+
+
 def test_others_exit_77(daemon: Daemon, lab: Lab) -> None:
     refused = [ctl_as(daemon, SOMEBODY, *verb) for verb in (("list",), UNKNOWN, *OPERATIONS)]
     for done in (*refused, start_as(daemon, lab, SOMEBODY)):

@@ -1,11 +1,11 @@
-"""Tests what a search of the files of a job finds, beside zgrep."""
+"""Tests what a search finds in the files of a job, beside zgrep, and what it leaves behind."""
 
-import json
-import socket
+import gzip
 import subprocess
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,158 +13,185 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from cucmd.job.node import Node
-from rig.call_traces import CALL_ID, Traces
+from cucmctl import InvalidRequest, JobBusy, JobNotFound
+from cucmd.job.collect import Collect
+from cucmd.protocol.cases import FindReply, Match, Search
 from rig.collected import JOB_ID
 from rig.daemon import CONFIG, Daemon, running_daemon
-from rig.searched import make_job, traces
+from rig.quiet import wait_until
+from rig.searched import SDL, ZONES, make_job, sdl_lines, traces
 
 BEGIN = datetime(2026, 3, 8, 5, 0, tzinfo=UTC)  # two hours before New York changes its clock
+SECOND = timedelta(seconds=1)
+# Jobs with more matches than a client gets that does not read.
+MANY = ("57f30a1b2c3d", "57f40a1b2c3d")
 
 
 class Searched(NamedTuple):
     daemon: Daemon
     folder: Path  # of the job
 
-    def replies(self, search: dict[str, Any], **more: Any) -> Iterator[dict[str, Any]]:
-        call = {
-            "method": "io.cucmd.Jobs.Find",
-            "parameters": {"job_id": JOB_ID, "search": search, **more},
-            "more": True,
-        }
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(self.daemon.socket))
-            connection.sendall(json.dumps(call).encode() + b"\0")
-            with connection.makefile("rb") as stream:
-                buffer = b""
-                while piece := stream.read1():
-                    *frames, buffer = (buffer + piece).split(b"\0")
-                    for frame in map(json.loads, frames):
-                        if "error" in frame:
-                            raise Refused(frame["error"], frame["parameters"])
-                        yield frame["parameters"]
-                        if not frame.get("continues"):
-                            return
+    def replies(self, search: Search, job_id: str = JOB_ID, **more: Any) -> list[FindReply]:
+        with self.daemon.client() as client:
+            return list(client.find(job_id, search, **more))
 
-    def matches(self, search: dict[str, Any], **more: Any) -> list[dict[str, Any]]:
-        return [m for reply in self.replies(search, **more) for m in reply.get("matches") or ()]
-
-    def exported(self, found: dict[str, Any], **more: Any) -> list[str]:
-        """Returns the names of the files in an export."""
-        parameters = {"job_id": JOB_ID, "found": found, **more}
-        call = {"method": "io.cucmd.Jobs.Export", "parameters": parameters, "upgrade": True}
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(self.daemon.socket))
-            connection.sendall(json.dumps(call).encode() + b"\0")
-            with connection.makefile("rb") as stream:
-                reply = b""
-                while not reply.endswith(b"\0"):
-                    reply += stream.read(1)
-                assert b"error" not in reply, reply
-                with tarfile.open(fileobj=stream, mode="r|") as tar:
-                    return [member.name for member in tar]
+    def matches(self, search: Search, **more: Any) -> list[Match]:
+        return [match for reply in self.replies(search, **more) for match in reply.matches or ()]
 
     def zgrep(self, *arguments: str) -> list[str]:
         files = sorted(map(str, self.folder.glob("*/files/**/*.gz")))
-        done = subprocess.run(["zgrep", "-h", *arguments, *files], check=False, capture_output=True)
+        done = subprocess.run(
+            ["zgrep", "-h", *arguments, *files], check=False, stdout=subprocess.PIPE
+        )
         return done.stdout.decode().replace("\r\n", "\n").splitlines()
-
-
-class Refused(Exception):
-    pass
 
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searched]:
     folder = tmp_path_factory.mktemp("find") / "cucmd"
-    job = make_job(folder / "state", traces(BEGIN, 4, 5000, timedelta(seconds=1)))
+    job = make_job(folder / "state", traces(BEGIN, 4, 5000, SECOND))
+    text = gzip.compress(b"".join(sdl_lines(BEGIN, "UTC", 20_000, SECOND, 1)), 3)
+    for job_id in MANY:
+        files = {f"pub/{SDL.format(number)}": text for number in range(20)}
+        make_job(folder / "state", files, job_id)
     with running_daemon(folder, CONFIG) as daemon:
         yield Searched(daemon, job)
 
 
 @pytest.mark.parametrize("text", ["SIP/2.0 503", "CcDisconnInd |wait |00", "no such text"])
 def test_text_finds_lines_of_zgrep(searched: Searched, text: str) -> None:
-    found = [match["line"] for match in searched.matches({"text": text})]
+    found = [match.line for match in searched.matches(Search(text=text))]
     assert sorted(found) == sorted(searched.zgrep("-F", text))
-
-
-def test_matches_are_in_order(searched: Searched) -> None:
-    found = searched.matches({"text": "SIP/2.0 503"})
-    times = [match["time"] for match in found]
-    assert len({match["node"] for match in found}) == 3
-    assert times == sorted(times)
-
-
-def test_matches_have_true_times(searched: Searched) -> None:
-    """The number of a line is that of the second in which it was written."""
-    found = searched.matches({"text": "SdlSig"}, nodes=["sub1"])
-    seconds = [int(match["line"].rpartition("|")[2]) for match in found]
-    begins = [BEGIN + timedelta(seconds=5000 * file) for file in range(4) for _ in range(5000)]
-    expected = [
-        begin + timedelta(seconds=second) for begin, second in zip(begins, seconds, strict=True)
-    ]
-    assert [datetime.fromisoformat(match["time"]) for match in found] == expected
 
 
 @pytest.mark.parametrize("pattern", ["SIP/2.0 (5|6)", "^Call-ID: [0-9a-f]*7@", r"\d+\|[^x]*$"])
 def test_regex_finds_lines_of_zgrep(searched: Searched, pattern: str) -> None:
-    found = [match["line"] for match in searched.matches({"regex": pattern})]
+    found = [match.line for match in searched.matches(Search(regex=pattern))]
     assert sorted(found) == sorted(searched.zgrep("-P", pattern))
     assert found
 
 
 def test_context_is_that_of_zgrep(searched: Searched) -> None:
-    found = searched.matches({"text": "SIP/2.0 503"}, context=3)
-    lines = sorted(
+    found = searched.matches(Search(text="SIP/2.0 503"), context=3)
+    lines = {
         line
         for match in found
-        for line in (*match.get("before", ()), match["line"], *match.get("after", ()))
-    )
-    assert sorted(set(lines)) == sorted(set(searched.zgrep("-F", "-C3", "SIP/2.0 503")) - {"--"})
+        for line in (*(match.before or ()), match.line, *(match.after or ()))
+    }
+    assert lines == set(searched.zgrep("-F", "-C3", "SIP/2.0 503")) - {"--"}
 
 
-def test_never_ending_pattern_is_named(searched: Searched) -> None:
-    with pytest.raises(Refused) as refused:
-        searched.matches({"regex": "(SdlSig|.|[a-z|]+ ?)+\0"})
-    name, fields = refused.value.args
-    assert name == "io.cucmd.Jobs.InvalidRequest"
-    assert fields["parameter"] == "search.regex"
-    assert "SDL001_100_" in fields["reason"]
+def test_matches_of_all_zones_are_in_order(searched: Searched) -> None:
+    replies = searched.replies(Search(text="SIP/2.0 503"))
+    found = [match for reply in replies for match in reply.matches or ()]
+    times = [match.time for match in found]
+    assert {match.node for match in found} == set(ZONES)
+    assert times == sorted(times)
+    assert not any(reply.unordered for reply in replies)
 
 
-def test_export_has_only_found_files(searched: Searched) -> None:
-    [first, *_] = searched.matches({"text": "SIP/2.0 503"}, nodes=["sub1"])
-    names = searched.exported({"text": "SIP/2.0 503", "until": first["time"]}, nodes=["sub1"])
-    assert [name for name in names if "SDL001" in name] == [f"sub1/{first['path']}"]
-    assert "manifest.json" in names
+@pytest.mark.parametrize("node", ZONES)
+def test_matches_have_true_times(searched: Searched, node: str) -> None:
+    """The last number of a line is the second of its file in which it was written."""
+    found = searched.matches(Search(text="SdlSig"), nodes=[node])
+    begins = [BEGIN + 5000 * SECOND * file for file in range(4) for _ in range(5000)]
+    seconds = [int(match.line.rpartition("|")[2]) for match in found]
+    expected = [begin + at * SECOND for begin, at in zip(begins, seconds, strict=True)]
+    assert [match.time for match in found] == expected
 
 
 def test_found_files_have_counts(searched: Searched) -> None:
-    matches = Counter((m["node"], m["path"]) for m in searched.matches({"text": "CcSetupReq"}))
-    replies = searched.replies({"text": "CcSetupReq"}, files=True)
-    found = [one for reply in replies for one in reply.get("found") or ()]
-    assert {(one["node"], one["path"]): one["matches"] for one in found} == matches
+    search = Search(text="CcSetupReq")
+    matches = Counter((match.node, match.path) for match in searched.matches(search))
+    found = [each for reply in searched.replies(search, files=True) for each in reply.found or ()]
+    assert {(each.node, each.path): each.matches for each in found} == matches
 
 
-def test_call_is_followed_across_nodes(tmp_path: Path) -> None:
-    """The call crosses two nodes and is transferred twice, among others."""
-    calls = Traces().write(20)
+def test_export_has_only_found_files(searched: Searched) -> None:
+    search = Search(text="SIP/2.0 503")
+    [first, *_] = searched.matches(search, nodes=["sub1"])
+    found = msgspec.structs.replace(search, until=first.time.isoformat())
+    with (
+        searched.daemon.client() as client,
+        client.export(JOB_ID, nodes=["sub1"], found=found) as export,
+        tarfile.open(fileobj=export, mode="r|") as tar,
+    ):
+        names = [member.name for member in tar]
+    assert [name for name in names if "SDL001" in name] == [f"sub1/{first.path}"]
+    assert "manifest.json" in names
+
+
+def test_never_ending_pattern_is_named(searched: Searched) -> None:
+    with pytest.raises(InvalidRequest, match="SDL001_100_") as refused:
+        searched.matches(Search(regex="(SdlSig|.|[a-z|]+ ?)+\0"))
+    assert refused.value.parameters.parameter == "search.regex"
+
+
+@pytest.mark.parametrize(
+    ("search", "parameter"),
+    [
+        (Search(), "search"),
+        (Search(text="a", regex="b"), "search"),
+        (Search(text="a\nb"), "search.text"),
+        (Search(regex="("), "search.regex"),
+        (Search(number="abc"), "search.number"),
+        (Search(call_id="a b"), "search.call_id"),
+        (Search(text="a", since="yesterday"), "search.since"),
+    ],
+)
+def test_wrong_search_names_its_field(searched: Searched, search: Search, parameter: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        searched.replies(search)
+    assert refused.value.parameters.parameter == parameter
+
+
+def test_closing_client_ends_processes(searched: Searched) -> None:
+    before = set(searched.daemon.tree())
+    with searched.daemon.client() as client:
+        with closing(client.find(MANY[0], Search(text="SdlSig"))) as replies:
+            next(replies)
+            assert set(searched.daemon.tree()) > before
+        wait_until(lambda: set(searched.daemon.tree()) == before)
+
+
+def test_deletion_ends_search(searched: Searched) -> None:
+    with (
+        searched.daemon.client() as client,
+        searched.daemon.client() as operator,
+        closing(client.find(MANY[1], Search(text="SdlSig"))) as replies,
+    ):
+        next(replies)
+        operator.delete(MANY[1])
+        with pytest.raises((JobBusy, JobNotFound)):
+            list(replies)
+
+
+@pytest.mark.parametrize("count", [30, pytest.param(1000, marks=pytest.mark.long)])
+def test_searches_leave_nothing(tmp_path: Path, count: int) -> None:
+    """`running_daemon` compares the descriptors and processes of the daemon."""
+    make_job(tmp_path / "cucmd/state", traces(BEGIN, 1, 100, SECOND))
+    searches = [Search(text="SdlSig"), Search(text="no"), Search(regex="("), Search()]
+    with running_daemon(tmp_path / "cucmd", CONFIG) as daemon, daemon.client() as client:
+        for number in range(count):
+            found = client.find(JOB_ID, searches[number % len(searches)])
+            with closing(found) as replies, suppress(InvalidRequest):
+                next(replies)
+
+
+def test_missing_time_is_named(tmp_path: Path) -> None:
+    """The log has nothing from its 1000th to its 5000th second, in a window of 6000."""
+    work = Collect(("cm/trace/ccm/sdl",), since=BEGIN, until=BEGIN + 6000 * SECOND)
     files = {
-        f"{n}/{path}": text
-        for n, made in calls.files(packed=True).items()
-        for path, text in made.items()
+        f"pub/{SDL.format(number)[:-3]}": b"".join(
+            sdl_lines(BEGIN + second * SECOND, ZONES["pub"], 1000, SECOND, number)
+        )
+        for number, second in ((1, 0), (9, 5000))
     }
-    zones = {"cucm-pub": "Etc/GMT+5", "cucm-sub1": "Etc/GMT-1"}
-    nodes = [msgspec.structs.replace(Node(name), zone=zone) for name, zone in zones.items()]
-    make_job(tmp_path / "cucmd/state", files, nodes=nodes)
+    make_job(tmp_path / "cucmd/state", files, work=work)
     with running_daemon(tmp_path / "cucmd", CONFIG) as daemon:
-        replies = list(Searched(daemon, tmp_path).replies({"call_id": CALL_ID}))
-    found = [match for reply in replies for match in reply.get("matches") or ()]
-    shown = {(m["node"], datetime.fromisoformat(m["time"]), m["line"]) for m in found}
-    assert shown == {
-        (node, at.replace(microsecond=at.microsecond // 1000 * 1000), line)
-        for node, at, line in calls.shown
-    }
-    followed = [one for reply in replies for one in reply.get("followed") or ()]
-    assert followed[0] == {"kind": "call_id", "value": CALL_ID, "node": None, "path": None}
-    assert {one["node"] for one in followed[1:]} == set(zones)
+        searched = Searched(daemon, tmp_path)
+        [missing] = searched.replies(Search(text="no such text"))[-2].missing
+        inside = Search(text="x", until=(BEGIN + 900 * SECOND).isoformat())
+        assert not any(reply.missing for reply in searched.replies(inside))
+    assert (missing.node, missing.log) == ("pub", "cm/trace/ccm/sdl/SDL*.txt")
+    assert (missing.since, missing.until) == (BEGIN + 999 * SECOND, BEGIN + 5000 * SECOND)

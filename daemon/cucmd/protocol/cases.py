@@ -229,7 +229,7 @@ class FindRequest(Request, frozen=True):
     bytes (as stored) that were searched so far. Matches come in the order of time across all nodes,
     those without a time last. With files, no matches come but the files with a match, in no order.
     context is the number of lines before and after a match, at most 20. A deletion or a retry of
-    the job ends the call with JobBusy.
+    the job ends the call with JobBusy or JobNotFound.
     """
 
     job_id: str

@@ -164,10 +164,13 @@ class _File(msgspec.Struct):
 class FileSearch:
     """Searches the files, and sends what it finds."""
 
-    def __init__(self, channel: Channel, asked: FindIn, lines: Lines) -> None:
+    def __init__(
+        self, channel: Channel, asked: FindIn, lines: Lines, seconds: float = _SECONDS
+    ) -> None:
         self._channel = channel
         self._asked = asked
         self._lines = lines
+        self._seconds = seconds
         self._directory = Path(asked.directory.decode(errors="surrogateescape"))
         self._zones: dict[str, tzinfo | None] = {}
         self._files: list[_File] = []
@@ -218,7 +221,7 @@ class FileSearch:
             self._count = 0
             try:
                 with opened(self._path(file)) as (descriptor, size):
-                    seconds = _SECONDS + size / _BYTES_A_SECOND
+                    seconds = self._seconds + size / _BYTES_A_SECOND
                     seconds *= 1 + len(self._asked.call)
                     self._deadline = time.process_time() + seconds
                     content = unpack(self._chunks(descriptor, size))
