@@ -99,6 +99,7 @@ class OddServer:
     requests  the head of each request
     most      a connection is closed after so many bytes of a body
     came      is set when a whole request has come, or `most` bytes of it
+    hold      is waited for then
     """
 
     host: str
@@ -107,6 +108,8 @@ class OddServer:
         self.requests: list[str] = []
         self.most = 1 << 60
         self.came = threading.Event()
+        self.hold = threading.Event()
+        self.hold.set()
         self.answer: Callable[[str], bytes] = lambda head: b"HTTP/1.1 201 Created\r\n\r\n"
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(folder / "server.crt", folder / "server.key")
@@ -123,6 +126,7 @@ class OddServer:
             while left > 0 and (data := stream.recv(65536)):
                 left -= len(data)
             self.came.set()
+            self.hold.wait(30)
             if length <= self.most:
                 stream.sendall(self.answer(text))
 

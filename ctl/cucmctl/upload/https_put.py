@@ -90,13 +90,13 @@ def put(
             )
         except (HTTPError, OSError) as error:
             reason = _reason(error)
-            if not body.sent:
+            if not body.began:
                 text = f"cannot reach {to.host}: {reason}; nothing was sent"
                 raise exits.Failed(text, exits.UNAVAILABLE) from None
             there = _what_is_there(pool, to, login, ask)
             raise exits.Failed(_broken_off(body, to, reason, there)) from None
         except KeyboardInterrupt:
-            there = "nothing was sent" if not body.sent else _UNKNOWN
+            there = _UNKNOWN if body.began else "nothing was sent"
             text = _broken_off(body, to, "interrupted", there)
             raise exits.Failed(text, exits.INTERRUPTED) from None
         reply.close()
@@ -111,10 +111,12 @@ class _Body:
         self._file = file
         self._tell = tell
         self.size = size
+        self.began = False  # the head of the request was sent
         self.sent = 0
         self.digest = hashlib.sha256()
 
     def __iter__(self) -> Iterator[bytes]:
+        self.began = True
         while self.sent < self.size:
             data = self._file.read(min(_PIECE, self.size - self.sent))
             if not data:
@@ -196,7 +198,9 @@ def _check(reply: BaseHTTPResponse, to: Https) -> None:
         other = urlsplit(reply.headers.get("Location", ""))
         where = f"{other.scheme}://{other.netloc.rpartition('@')[2]}{other.path}"[:200]
         raise exits.Failed(f"{to.host} answered {status}, to {where}; the file was not sent there")
-    if reply.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        raise exits.Failed(f"the file is too large for {to.host} ({status})")
+    if 400 <= reply.status < 500:
+        too_large = reply.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        why = "; the file is too large for the server" if too_large else ""
+        raise exits.Failed(f"{to.host} refused the file ({status}){why}")
     expected = "201" if to.created else "200, 201 or 204"
     raise exits.Failed(f"{to.host} answered {status}; expected {expected}: look there for the file")

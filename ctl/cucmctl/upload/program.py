@@ -43,5 +43,5 @@ def run_program(
         said.seek(max(0, said.seek(0, os.SEEK_END) - _MOST_SAID))
         lines = said.read().decode(errors="backslashreplace").splitlines()
     for line in lines[-_MOST_LINES:]:
-        printer.note(f"{command[0]}: {line}")
+        printer.note(f"{command[0]}: {line.removeprefix(f'{command[0]}: ')}")
     return done.returncode

@@ -175,13 +175,12 @@ def test_redirect_is_not_followed(ctl, odd, store, file):
 
 def test_missing_answer_is_not_success(odd, file):
     """A server may take minutes for its answer, but not for ever."""
-    gone = threading.Event()
-    odd.answer = lambda request: bytes(not gone.wait(30))
+    odd.hold.clear()
     to = destination_of(f"https://{odd.host}/", file.name, case=None)
     with file.open("rb") as content:
         with pytest.raises(exits.Failed, match=r"all 1\.0 MB were sent") as failed:
             put(content, len(CONTENT), to, None, lambda done: None, answer=0.2, ask=0.2)
-        gone.set()
+        odd.hold.set()
     assert failed.value.code == 1
 
 
@@ -215,19 +214,32 @@ def test_refused_connection_is_tried_again(store, file):
     assert len(odd.requests) == 1
 
 
-def test_ctrl_c_says_what_was_sent(process, odd, environ, file):
+@pytest.fixture
+def holding(odd, file):
+    """A server that takes a part of a large file, and then nothing more."""
     os.truncate(file, 50_000_000)
     odd.most = 1_000_000
-    held = threading.Event()
-    odd.came.set = lambda: (threading.Event.set(odd.came), held.wait(30))
-    running = process("upload", str(file), f"https://{odd.host}/", env=trusting(environ))
-    assert odd.came.wait(30)
+    odd.hold = threading.Event()
+    yield odd
+    odd.hold.set()
+
+
+def test_ctrl_c_says_what_was_sent(process, holding, environ, file):
+    running = process("upload", str(file), f"https://{holding.host}/", env=trusting(environ))
+    assert holding.came.wait(30)
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=30)
-    held.set()
     assert running.returncode == 130
-    assert "interrupted" in said
+    assert re.search(r"interrupted; .*\(\d+%\)", said)
     assert "Traceback" not in said
+
+
+def test_terminal_shows_rate_and_time(terminal, holding, file):
+    trusted = os.environ["SSL_CERT_FILE"]
+    screen = terminal("upload", str(file), f"https://{holding.host}/", SSL_CERT_FILE=trusted)
+    screen.until("/50.0 MB")
+    screen.until("MB/s")
+    screen.until(" left")
 
 
 def trusting(environ: dict[str, str], **more: str) -> dict[str, str]:
@@ -238,8 +250,7 @@ def trusting(environ: dict[str, str], **more: str) -> dict[str, str]:
 def test_token_stays_in_the_process(process, odd, environ, gpg, file, tmp_path):
     written.PASSWORDS.add(TOKEN)
     programs = upload_servers.record_program(tmp_path, "gpg")
-    held = threading.Event()
-    odd.answer = lambda request: b"HTTP/1.1 201 Created\r\n\r\n" if held.wait(30) else b""
+    odd.hold.clear()
     path = f"{programs}:{os.environ['PATH']}"
     more = {"CUCM_UPLOAD_TOKEN": TOKEN, "CUCM_CXD_HOST": odd.host, "PATH": path}
     running = process(
@@ -248,7 +259,7 @@ def test_token_stays_in_the_process(process, odd, environ, gpg, file, tmp_path):
     )
     assert odd.came.wait(30)
     lines = [command_line(int(pid)) for pid in os.listdir("/proc") if pid.isdigit()]
-    held.set()
+    odd.hold.set()
     assert running.communicate(timeout=30)[0]
     assert f"basic {b64encode(f'{CASE}:{TOKEN}'.encode()).decode()}".lower() in (
         odd.requests[0].lower()

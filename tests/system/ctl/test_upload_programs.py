@@ -157,3 +157,19 @@ def test_full_disk_leaves_nothing(gpg, tmp_path, monkeypatch, encryption, code):
             encryption.encrypt(file, force=False)
         assert failed.value.code == code
         assert {path.name for path in disk.iterdir()} == {file.name, filler.name}
+
+
+def test_sigterm_leaves_nothing(process, environ, file, tmp_path):
+    (programs := tmp_path / "programs").mkdir()
+    os.mkfifo(began := tmp_path / "began")
+    # The first call only asks whether there is such a key.
+    script = f"[ $(readlink /proc/self/fd/0) = /dev/null ] || {{ : >{began}; exec sleep 60; }}"
+    (programs / "gpg").write_text(f"#!/bin/sh\n{script}\n")
+    (programs / "gpg").chmod(0o755)
+    arguments = ("upload", str(file), "https://localhost:1/", "--encrypt-to", KEY)
+    running = process(*arguments, env={**environ, "PATH": path_with(tmp_path)})
+    began.read_bytes()
+    running.terminate()
+    assert running.wait(30) == 143
+    running.communicate()
+    assert {path.name for path in tmp_path.iterdir()} == {file.name, "programs", "began"}
