@@ -195,7 +195,7 @@ def test_late_answer_is_success(odd, file):
 def test_refused_connection_is_tried_again(store, file):
     """Nothing was stored yet."""
     odd = OddServer(store)
-    thread = threading.Thread(target=lambda: odd.serve(server.accept()[0]))
+    thread = threading.Thread(target=lambda: odd.serve(server.accept()[0]), daemon=True)
 
     class ListenAtRetry(Retry):
         def increment(self, *arguments, **options):
@@ -206,6 +206,7 @@ def test_refused_connection_is_tried_again(store, file):
     retries = copy(https_put.RETRIES)
     retries.__class__ = ListenAtRetry
     with socket.socket() as server:
+        server.settimeout(10)
         server.bind(("127.0.0.1", 0))
         to = destination_of(f"https://localhost:{server.getsockname()[1]}/", "x", case=None)
         with file.open("rb") as content:
