@@ -316,7 +316,7 @@ async def find(
         ended = True
     kept = nsmallest(skipped + _MOST_MATCHES, kept, _key)[skipped:]
     shown = fitting(kept)
-    missing = [found_text.missing_text(one, names) for one in total.missing] or _gaps(whole, nodes)
+    missing = [*found_text.missing_texts(total.missing, names)] or _gaps(whole, nodes)
     missing += [f"{one.path} of {one.name or one.node} {one.reason}" for one in total.unread]
     if not ended:
         missing.insert(0, f"the search was stopped after {_MOST_SEARCH} s; narrow it")

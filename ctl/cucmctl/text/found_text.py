@@ -15,6 +15,7 @@ from datetime import date, datetime
 
 from cucmctl.cli.printer import visible
 from cucmctl.text.listing import short_path
+from cucmctl.text.remarks import join_names
 from cucmctl.text.render import count_of, size
 from cucmctl.text.window import minute, window
 from cucmd.protocol.cases import (
@@ -147,7 +148,7 @@ def pattern_of(search: Search, followed: Iterable[Followed] = ()) -> re.Pattern[
             return None
     texts = [search.text, search.call_id, *(one.value for one in followed)]
     if search.number is not None:
-        texts.append(search.number.lstrip("+"))
+        texts.append(re.sub(r"[\s().\-/+]", "", search.number))
     # The longest first, since one can be the beginning of another.
     known = sorted({text for text in texts if text}, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, known)), flags)
@@ -192,7 +193,7 @@ class Total:
     @property
     def is_incomplete(self) -> bool:
         """Returns whether there may be a match that was not found."""
-        return bool(self.missing or self.unread)
+        return bool(self.missing or self.unread or not self.files)
 
 
 def result(total: Total, names: Mapping[str, str]) -> Iterator[str]:
@@ -204,7 +205,9 @@ def result(total: Total, names: Mapping[str, str]) -> Iterator[str]:
         text = f"{matches} in {len(total.with_match)} of {searched}"
     if total.unordered:
         text += "; some are not in the order of time, because too many were found at once"
-    wrong = [missing_text(one, names) for one in total.missing]
+    wrong = [*missing_texts(total.missing, names)]
+    if not total.files:
+        wrong.insert(0, "no file was searched; cucmctl files lists those that there are")
     wrong += [
         f"{short_path(file.path)} of {names.get(file.node, file.node)} {file.reason}"
         for file in total.unread
@@ -218,19 +221,26 @@ def result(total: Total, names: Mapping[str, str]) -> Iterator[str]:
         yield f"  and {len(wrong) - _MOST_LINES} more; --json has all"
 
 
-def missing_text(missing: MissingLog, names: Mapping[str, str]) -> str:
-    """Returns `cm/trace/ccm/sdl of cucm-sub1 has nothing from Fri 27 Nov 23:10 to 23:42 CET`."""
-    name = names.get(missing.node, missing.node)
-    if missing.log is None:
-        text = f"{name} {'may not have' if missing.unclear else 'has not'} sent everything"
-    else:
-        text = f"{missing.log} of {name} {'may have' if missing.unclear else 'has'} nothing"
-    if missing.since is not None:
-        until = None if missing.until is None else missing.until.isoformat()
-        text += f" from {window(missing.since.isoformat(), until)}"
-    elif missing.until is not None:
-        text += f" up to {minute(missing.until)}"
-    return f"{text}: {missing.reason}" if missing.reason else text
+def missing_texts(missing: Iterable[MissingLog], names: Mapping[str, str]) -> Iterator[str]:
+    """Yields such as `cm/trace/ccm/sdl of cucm-sub1 has nothing from 23:10 to 23:42 CET`, with the
+    day. What several nodes miss is one text.
+    """
+    nodes: dict[tuple[str, str], list[str]] = {}
+    for one in missing:
+        span = ""
+        since, until = (at and at.replace(second=0, microsecond=0) for at in (one.since, one.until))
+        if since is not None:
+            span = f" from {window(since.isoformat(), until.isoformat() if until else None)}"
+        elif until is not None:
+            span = f" up to {minute(until)}"
+        if one.log is None:
+            parts = "", f" {'may not have' if one.unclear else 'has not'} sent everything{span}"
+        else:
+            parts = f"{one.log} of ", f" {'may have' if one.unclear else 'has'} nothing{span}"
+        after = f"{parts[1]}: {one.reason}" if one.reason else parts[1]
+        nodes.setdefault((parts[0], after), []).append(names.get(one.node, one.node))
+    for (before, after), found in nodes.items():
+        yield f"{before}{join_names(found, all_names=False)}{after}"
 
 
 def followed_text(followed: Sequence[Followed], names: Mapping[str, str]) -> Iterator[str]:

@@ -6,6 +6,7 @@ import trio
 
 from cucmctl.cli.printer import visible
 from cucmctl.client.errors import InvalidRequest
+from cucmctl.text import found_text
 from cucmctl.text.found_text import Total, marked, pattern_of
 from cucmctl.text.remarks import short_names
 from cucmd.protocol import cases
@@ -73,8 +74,11 @@ async def _find(visit: Visit, job: Job, found: _Found) -> None:
 async def _show(
     visit: Visit, job: Job, found: _Found | None = None, *, wrong: forms.WrongForm | None = None
 ) -> None:
-    rows = []
+    names = short_names(job.nodes)
+    rows, followed = [], list[str]()
     if found is not None:
+        followed += found_text.followed_text(found.total.followed, names)
+        followed += (f"not followed: {line}" for line in found.total.not_followed)
         # A regular expression can take long, and here everybody would wait for it.
         is_safe = found.search.regex is None
         pattern = pattern_of(found.search, found.total.followed) if is_safe else None
@@ -85,11 +89,12 @@ async def _show(
         "find.html",
         400 if wrong else 200,
         job=job,
-        names=short_names(job.nodes),
+        names=names,
         form=visit.query,
         narrow=True,
         found=found,
         rows=rows,
+        followed=followed,
         field=wrong.field if wrong else "",
         reason=str(wrong or ""),
     )

@@ -59,7 +59,8 @@ def _missing_of_node(
 ) -> Iterator[MissingLog]:
     if begin is not None and end is not None and begin >= end:
         return
-    if node.coverage is None or not (node.gaps or node.logs):
+    is_known = node.coverage is not None and (node.gaps or node.logs)
+    if isinstance(node.state, Succeeded) and not is_known:
         reason = node.coverage or "what its files cover is not known yet"
         yield MissingLog(node.node, unclear=True, reason=reason)
     for gap in node.gaps:

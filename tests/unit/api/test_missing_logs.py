@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 
-import msgspec
 import pytest
 
 from cucmd.api.missing_logs import missing_logs
@@ -96,8 +95,8 @@ def test_unclear_log_is_unclear() -> None:
 def test_failed_node_is_missing() -> None:
     why = failure(Code.HOST_UNREACHABLE, "no route to host")
     node = Node("a").begin(NOW, 1).fail(NOW, why)
-    found = missing(node=msgspec.structs.replace(node, coverage=""))
-    assert found[0].reason == "no route to host"
+    [found] = missing(node=node)
+    assert (found.reason, found.unclear) == ("no route to host", None)
 
 
 def test_unread_coverage_is_unclear() -> None:

@@ -28,6 +28,7 @@ WINDOW = Collection(since=SINCE.isoformat(), until=UNTIL.isoformat())
 PUB, SUB = "10.0.0.1", "10.0.0.2"
 FOLDERS = "10.0.0.1/2020-11-27_23-50-00/cm/trace/ccm/sdl/"
 GAP = MissingLog(SUB, "cm/trace/ccm/sdl", SINCE, UNTIL)
+GAP_OF_PUB = MissingLog(PUB, GAP.log, SINCE, UNTIL + timedelta(seconds=9))
 UNCLEAR = MissingLog(SUB, "syslog", unclear=True)
 FAILED = MissingLog(SUB, reason="it has failed")
 DAMAGED = WrongFile(SUB, f"{FOLDERS}b.gz", "is damaged")
@@ -260,19 +261,21 @@ def test_colours_are_around_the_match() -> None:
         ({"missing": (UNCLEAR,)}, 3),
         ({"missing": (FAILED,)}, 3),
         ({"unread": (DAMAGED,)}, 3),
+        ({"files": 0}, 3),
         ({"missing": (GAP,), "matches": (match(1),)}, 0),
     ],
 )
 def test_exit_codes(find: Any, last: dict[str, Any], code: int) -> None:
-    assert find("INVITE", FindReply(2, 1000), FindReply(4, 5000, **last))[0] == code
+    reply = FindReply(**{"files": 4, "bytes": 5000, **last})
+    assert find("INVITE", FindReply(2, 1000), reply)[0] == code
 
 
 def test_missing_parts_are_named(find: Any) -> None:
     _, _, messages = find(
-        "INVITE", FindReply(4, 5000, missing=(GAP, UNCLEAR, FAILED), unread=(DAMAGED,))
+        "INVITE", FindReply(4, 5000, missing=(GAP, GAP_OF_PUB, UNCLEAR, FAILED), unread=(DAMAGED,))
     )
     assert [text.removeprefix("cucmctl: ") for text in messages] == [
-        "no match in 4 files, 5.0 kB, but cm/trace/ccm/sdl of ccm-sub1 has nothing from "
+        "no match in 4 files, 5.0 kB, but cm/trace/ccm/sdl of ccm-sub1, ccm-pub has nothing from "
         "Fri 27 Nov 2020 23:00 to 23:45 CET",
         "  and syslog of ccm-sub1 may have nothing",
         "  and ccm-sub1 has not sent everything: it has failed",
