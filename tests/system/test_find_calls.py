@@ -14,14 +14,30 @@ from rig.collected import JOB_ID
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.searched import make_job
 
+SHARED = "7" + JOB_ID[1:]
+
+
+def shared() -> bytes:
+    """Returns a trace in which 200 calls have one Session-ID."""
+    head = "00000000.000 |07:00:00.000 |FileHead |UTC:+01:00,Date: 2026/11/30, AppName: CCM\n"
+    return head.encode() + b"".join(
+        f"{n:08}.001 |07:{n // 60:02}:{n % 60:02}.000 |AppInfo  |SIPTcp - wait_SdlReadRsp: Incoming"
+        f" SIP TCP message:\nINVITE sip:{n}@192.0.2.5 SIP/2.0\nCall-ID: call-{n}@192.0.2.9\n"
+        "Session-ID: 1001532000105000a00038ed18552a12;remote=00000000000000000000000000000000\n\n"
+        "".encode()
+        for n in range(1, 201)
+    )
+
 
 class Followed(NamedTuple):
     daemon: Daemon
     traces: Traces
 
-    def find(self, *arguments: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    def find(
+        self, *arguments: str, job: str = JOB_ID
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Returns what `find` prints, and its last object."""
-        done = self.daemon.ctl("find", JOB_ID, "--json", *arguments)
+        done = self.daemon.ctl("find", job, "--json", *arguments)
         assert done.returncode in (0, 1, 3), done.stderr
         *found, total = map(json.loads, done.stdout.splitlines())
         return found, total
@@ -37,6 +53,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Followed]:
         for path, content in files.items()
     }
     job = make_job(folder / "state", packed)
+    make_job(folder / "state", {"pub/cm/trace/ccm/sdl/SDL001_100_000001.txt": shared()}, SHARED)
     with running_daemon(folder, CONFIG) as daemon:
         yield Followed(daemon, traces)
     shutil.rmtree(job)
@@ -90,3 +107,15 @@ def test_number_is_found(followed: Followed) -> None:
         if NUMBER.encode() in line
     )
     assert Counter(one["line"] for one in found) == expected
+
+
+def test_shared_session_is_not_followed(followed: Followed) -> None:
+    """A device has the same UUID in all of its calls."""
+    found, total = followed.find("--call-id", "call-7@192.0.2.9", job=SHARED)
+    assert {one["line"] for one in found if "Call-ID" not in one["line"]} == {
+        f"{7:08}.001 |07:00:07.000 |AppInfo  |SIPTcp - wait_SdlReadRsp: Incoming SIP TCP message:",
+        "INVITE sip:7@192.0.2.5 SIP/2.0",
+    }
+    assert [one["value"] for one in total["followed"]] == ["call-7@192.0.2.9"]
+    [why] = total["not_followed"]
+    assert "Session-ID 1001532000105000a00038ed18552a12" in why

@@ -57,7 +57,8 @@ MOST_IDENTIFIERS = 128
 MOST_ROUNDS = 8
 # One that ties more is not the identifier of one call.
 MOST_TIED_BY_ONE = 48
-_LONGEST_CALL_ID = 256
+# A shorter Call-ID could be any word of a trace.
+_SHORTEST_CALL_ID, _LONGEST_CALL_ID = 8, 256
 # What one message can name. A REFER of a telephone names six dialogs and sessions.
 _MOST_IN_MESSAGE = 16
 # A SIP message in a trace, and a line; what is longer is not read to its end.
@@ -82,7 +83,7 @@ _COMPACT = {b"i": b"call-id", b"f": b"from", b"t": b"to", b"r": b"refer-to"}
 _CALL_METHODS = frozenset(
     (b"INVITE", b"ACK", b"BYE", b"CANCEL", b"PRACK", b"UPDATE", b"INFO", b"REFER")
 )
-_CALL_ID = re.compile(rb"[\x21-\x7e]{1,%d}" % _LONGEST_CALL_ID)
+_CALL_ID = re.compile(rb"[\x21-\x7e]{%d,%d}" % (_SHORTEST_CALL_ID, _LONGEST_CALL_ID))
 _DIALOG = re.compile(rb"[^\s;,<>]{1,%d}" % _LONGEST_CALL_ID)
 _REFERRED = re.compile(rb"[?&]Replaces=([^&>\s]{1,1024})", re.IGNORECASE)
 _CALL_ID_IN_XML = re.compile(rb"<callid>([^<\s]{1,%d})</callid>" % _LONGEST_CALL_ID)
@@ -143,9 +144,10 @@ class Call:
     def __init__(self, call_id: str) -> None:
         """Raises `ValueError` if the text cannot be a Call-ID."""
         call_id = re.sub(r"^(?:call-id|i)\s*:\s*", "", call_id.strip(), flags=re.IGNORECASE)
-        if not 4 <= len(call_id) <= _LONGEST_CALL_ID or re.search(r"[^\x21-\x7e]", call_id):
+        if not _CALL_ID.fullmatch(call_id.encode(errors="replace")):
             raise ValueError(
-                f"is not a Call-ID: expected 4 to {_LONGEST_CALL_ID} visible ASCII characters"
+                f"is not a Call-ID: expected {_SHORTEST_CALL_ID} to {_LONGEST_CALL_ID} visible "
+                "ASCII characters"
             )
         self._via: dict[Identifier, Identifier | None] = {Identifier("Call-ID", call_id): None}
         self.too_common: list[Identifier] = []
@@ -370,15 +372,15 @@ class _Message:
             found += [("Call-ID", dialog) for dialog in _CALL_ID_IN_XML.findall(body)]
         self.identifiers = tuple(
             dict.fromkeys(
-                Identifier(kind, value.decode("ascii", "replace"))
+                Identifier(kind, value.decode())
                 for kind, value in found[:_MOST_IN_MESSAGE]
-                if value and value.strip(b"0-")
+                if value and value.strip(b"0-") and (kind != "Call-ID" or _CALL_ID.fullmatch(value))
             )
         )
 
 
 def _named_in_header(name: bytes, value: bytes) -> list[tuple[Kind, bytes | None]]:
-    if name == b"call-id" and _CALL_ID.fullmatch(value):
+    if name == b"call-id":
         return [("Call-ID", value)]
     if name == b"session-id" and (session := _SESSION.match(value)):
         return [("Session-ID", session[1]), ("Session-ID", session[2])]
