@@ -96,7 +96,10 @@ def _nothing_deleted() -> int:
 def _prune_arguments(parser: VerbParser) -> None:
     parser.add_argument("--older-than", metavar="AGE", help="jobs that ended longer ago: 30d, 12h")
     parser.add_argument(
-        "--keep", metavar="N", type=whole_number, help="keep the newest N jobs with these labels"
+        "--keep",
+        metavar="N",
+        type=whole_number,
+        help="keep the newest N jobs of each kind with these labels",
     )
     parser.add_argument(
         "--larger-than",

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, zip_longest
+from typing import Unpack
 
 from cucmctl.cli import exits, printer
 from cucmctl.cli.options import UsageError, Verb, no_arguments
@@ -175,13 +176,13 @@ def _hostkeys_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def host_keys(keys: Iterable[HostKey], *, colour: bool = False) -> Iterator[str]:
+def host_keys(keys: Iterable[HostKey], **layout: Unpack[printer.Layout]) -> Iterator[str]:
     """Returns a table of host keys."""
     rows = (
         (f"{key.name} ({key.node})" if key.name else key.node, key.algorithm, key.fingerprint)
         for key in keys
     )
-    return table(("NODE", "KEY", "FINGERPRINT"), rows, right="", colour=colour)
+    return table(("NODE", "KEY", "FINGERPRINT"), rows, right="", **layout)
 
 
 def _hostkeys(arguments: argparse.Namespace) -> int:
@@ -216,7 +217,7 @@ def _hostkeys(arguments: argparse.Namespace) -> int:
 def _show(keys: Sequence[HostKey], client: Client, *, as_json: bool) -> int:
     # The daemon lists keys in the order in which they were added.
     found = sorted(keys, key=lambda key: (key.node, key.algorithm))
-    lines = host_keys(found, colour=printer.in_colour(sys.stdout))
+    lines = host_keys(found, **printer.layout(sys.stdout))
     none = f"no host keys{offer(client, '; to remember one: cucmctl hostkeys add NODE')}"
     return printer.show(found, lines, as_json=as_json, none=none)
 

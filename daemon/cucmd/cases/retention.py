@@ -14,7 +14,8 @@ The alternative was to notice a jump of the wall clock, and to delete nothing un
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -28,7 +29,8 @@ _DAY = 24 * 60 * 60  # seconds
 class Prune(msgspec.Struct, frozen=True):
     """Holds the conditions of a request, which deletes the jobs that fulfil all of them.
 
-    older_than: the job ended longer ago. keep: so many newer jobs with these labels stay.
+    older_than: the job ended longer ago. keep: so many newer jobs of its kind with these labels
+    stay.
     larger_than: its files take more bytes. labels: the job has all these labels.
     """
 
@@ -52,20 +54,20 @@ def jobs_beyond_limits(
 
     jobs: closed jobs, the newest first. elapsed: the seconds that the store has counted. is_held:
     returns whether a client is reading or changing the job with this id. days: the age at which a
-    job is deleted, by both clocks. most: how many jobs stay. most_bytes: how many bytes the files
-    of the remaining jobs may take together. The newest job may have any size, because its user
-    has not had time to export it.
+    job is deleted, by both clocks. most: how many jobs of each kind stay. most_bytes: how many
+    bytes the files of the remaining jobs may take together. The newest job may have any size,
+    because its user has not had time to export it.
     """
     found: list[ClosedJob] = []
     bytes_so_far = 0
-    for newer, job in enumerate(_deletable(jobs)):
+    for position, (newer, job) in enumerate(_counted(_deletable(jobs))):
         bytes_so_far += job.bytes
         if is_held(job.job_id):
             continue
         age = min((now - job.completed_at).total_seconds(), elapsed - job.ended_after)
         old = bool(days) and age > days * _DAY
         surplus = bool(most) and newer >= most
-        too_much = bool(most_bytes and job.bytes and newer) and bytes_so_far > most_bytes
+        too_much = bool(most_bytes and job.bytes and position) and bytes_so_far > most_bytes
         if old or surplus or too_much:
             found.append(job)
     return found
@@ -81,11 +83,23 @@ def jobs_to_prune(
     labelled = [job for job in _deletable(jobs) if request.labels.items() <= job.labels.items()]
     return [
         job
-        for job in labelled[request.keep or 0 :]
-        if (request.older_than is None or now - job.completed_at > request.older_than)
+        for newer, job in _counted(labelled)
+        if newer >= (request.keep or 0)
+        and (request.older_than is None or now - job.completed_at > request.older_than)
         and (request.larger_than is None or job.bytes > request.larger_than)
         and not is_held(job.job_id)
     ]
+
+
+def _counted(jobs: Iterable[ClosedJob]) -> Iterator[tuple[int, ClosedJob]]:
+    """Yields each job with the number of newer jobs of its kind.
+
+    Health checks that a timer starts must not push the collections out.
+    """
+    newer = Counter[str]()
+    for job in jobs:
+        yield newer[job.kind], job
+        newer[job.kind] += 1
 
 
 def _deletable(jobs: Iterable[ClosedJob]) -> Sequence[ClosedJob]:

@@ -76,7 +76,7 @@ class Retention(Struct, frozen=True):
 
     # At most a hundred years, so that no date is out of range.
     days: Annotated[int, whole(0, 36_500)] = 0  # since the job ended
-    jobs: Annotated[int, whole(0, 1_000_000)] = 0  # the number of the newest jobs that are kept
+    jobs: Annotated[int, whole(0, 1_000_000)] = 0  # the newest jobs of each kind that are kept
     bytes: _Count = 0  # of the files of all kept jobs together
 
 

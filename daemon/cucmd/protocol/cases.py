@@ -288,11 +288,12 @@ class DeleteReply(Struct, frozen=True):
 
 class PruneRequest(Request, frozen=True):
     """Delete the closed jobs that meet all conditions that are set; at least one has to be set.
-    They ended longer ago than older_than ("30d"). At least keep newer jobs with these labels
-    remain. Their files have more bytes than larger_than. They have all of the labels. Jobs with the
-    label keep are never deleted. With dry_run nothing is deleted, and the reply has the jobs that
-    would be deleted. Jobs that somebody reads are skipped, and are not in the reply. jobs has the
-    first 1000 deleted jobs, more is the number of the others, and bytes is the size of all.
+    They ended longer ago than older_than ("30d"). At least keep newer jobs of the same kind with
+    these labels remain. Their files have more bytes than larger_than. They have all of the labels.
+    Jobs with the label keep are never deleted. With dry_run nothing is deleted, and the reply has
+    the jobs that would be deleted. Jobs that somebody reads are skipped, and are not in the reply.
+    jobs has the first 1000 deleted jobs, more is the number of the others, and bytes is the size of
+    all.
     """
 
     older_than: str | None = None

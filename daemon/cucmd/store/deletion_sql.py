@@ -35,7 +35,8 @@ DELETE FROM file WHERE job = :job AND (node, path) IN (
 # stamp, because somebody may have set the clock between two ends.
 _CLOSED = """
 SELECT job_id, completed_at, bytes_kept,
-    (SELECT json_group_object(name, value) FROM label WHERE label.job = job.position), ended_after
+    (SELECT json_group_object(name, value) FROM label WHERE label.job = job.position), ended_after,
+    kind
 FROM job WHERE closed ORDER BY ended_after DESC, completed_at DESC, position DESC"""
 
 

@@ -76,6 +76,7 @@ class ClosedJob(msgspec.Struct, frozen=True):
     bytes: int
     labels: dict[str, str] = {}
     ended_after: float = 0.0
+    kind: str = ""
 
 
 class JobFilter(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cucmd.cases.retention import KEEP, Prune, jobs_beyond_limits, jobs_to_prune
 from cucmd.store import ClosedJob
@@ -106,6 +107,14 @@ def test_kept_jobs_do_not_count():
     jobs = [job(3, keep="yes", size=999), job(2), job(1)]
     assert ids(jobs_beyond_limits(jobs, NOW, ELAPSED, nobody, most=1)) == ["1"]
     assert ids(jobs_beyond_limits(jobs, NOW, ELAPSED, nobody, most_bytes=20)) == []
+
+
+def test_each_kind_is_counted_by_itself():
+    """Checks that a timer starts push no collection out."""
+    check, older_check = (replace(job(number), kind="check") for number in (3, 2))
+    jobs = [check, older_check, job(1)]
+    assert ids(jobs_beyond_limits(jobs, NOW, ELAPSED, nobody, most=1)) == ["2"]
+    assert ids(jobs_to_prune(Prune(keep=1), jobs, NOW, nobody)) == ["2"]
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,8 @@ async def test_closed_jobs_have_their_size(path: Path, make_job: MakeJob) -> Non
             await closed(store, make_job(f"00000000000{number}", labels={"keep": "yes"}), number)
         labels = {"keep": "yes"}
         assert await store.closed_jobs() == (
-            ClosedJob("000000000003", NOW, 30, labels),
-            ClosedJob("000000000002", NOW, 20, labels),
+            ClosedJob("000000000003", NOW, 30, labels, kind="collect"),
+            ClosedJob("000000000002", NOW, 20, labels, kind="collect"),
         )
 
 
