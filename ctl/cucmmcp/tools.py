@@ -64,7 +64,8 @@ Ctx: TypeAlias = Context[Session, Any]
 
 def session_of(ctx: Ctx) -> Session:
     """Returns the session of a call."""
-    return ctx.request_context.lifespan_context
+    session: Session = ctx.request_context.lifespan_context
+    return session
 
 
 async def clusters(ctx: Ctx, name: str = "", cursor: str = "") -> Page[Cluster]:
