@@ -200,14 +200,14 @@ def result(total: Total, names: Mapping[str, str]) -> Iterator[str]:
     """Yields what was found, and then what is missing."""
     searched = f"{count_of(total.files, 'file')}, {size(total.bytes)}"
     text = f"no match in {searched}"
+    if not total.files:
+        text = "no file was searched (cucmctl files lists the files of a job)"
     if total.matches:
         matches = "1 match" if total.matches == 1 else f"{total.matches} matches"
         text = f"{matches} in {len(total.with_match)} of {searched}"
     if total.unordered:
         text += "; some are not in the order of time, because too many were found at once"
     wrong = [*missing_texts(total.missing, names)]
-    if not total.files:
-        wrong.insert(0, "no file was searched; cucmctl files lists those that there are")
     wrong += [
         f"{short_path(file.path)} of {names.get(file.node, file.node)} {file.reason}"
         for file in total.unread
@@ -233,12 +233,12 @@ def missing_texts(missing: Iterable[MissingLog], names: Mapping[str, str]) -> It
             span = f" from {window(since.isoformat(), until.isoformat() if until else None)}"
         elif until is not None:
             span = f" up to {minute(until)}"
-        if one.log is None:
-            parts = "", f" {'may not have' if one.unclear else 'has not'} sent everything{span}"
-        else:
-            parts = f"{one.log} of ", f" {'may have' if one.unclear else 'has'} nothing{span}"
-        after = f"{parts[1]}: {one.reason}" if one.reason else parts[1]
-        nodes.setdefault((parts[0], after), []).append(names.get(one.node, one.node))
+        before = f"{'perhaps ' if one.unclear else ''}not everything has come of "
+        if one.log is not None:
+            before = f"{one.log} of "
+            span = f" {'may have' if one.unclear else 'has'} nothing{span}"
+        after = f"{span}: {one.reason}" if one.reason else span
+        nodes.setdefault((before, after), []).append(names.get(one.node, one.node))
     for (before, after), found in nodes.items():
         yield f"{before}{join_names(found, all_names=False)}{after}"
 

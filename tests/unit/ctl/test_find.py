@@ -278,6 +278,6 @@ def test_missing_parts_are_named(find: Any) -> None:
         "no match in 4 files, 5.0 kB, but cm/trace/ccm/sdl of ccm-sub1, ccm-pub has nothing from "
         "Fri 27 Nov 2020 23:00 to 23:45 CET",
         "  and syslog of ccm-sub1 may have nothing",
-        "  and ccm-sub1 has not sent everything: it has failed",
+        "  and not everything has come of ccm-sub1: it has failed",
         "  and cm/trace/ccm/sdl/b.gz of ccm-sub1 is damaged",
     ]

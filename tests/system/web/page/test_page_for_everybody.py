@@ -22,6 +22,7 @@ VIEWS = (
     "/ui/jobs/{job}",
     "/ui/jobs/{job}/retry",
     "/ui/jobs/{job}/files",
+    "/ui/jobs/{job}/find?what=x",
     "/ui/jobs/{job}/output",
     "/ui/jobs/{job}/transcript?node={node}",
     "/ui/start",
