@@ -188,8 +188,8 @@ def _next_start(job: Job) -> dict[str, str] | None:
 
 def _describe(job: Job) -> Iterator[str]:
     # The line about the window is in the zone of this machine. The page has its own.
-    yield from (line for line in text_of(job).describe(job) if not line.startswith("window "))
-    yield from (f"runs {command}" for command in job.commands or ())
+    lines = [line for line in text_of(job).describe(job) if not line.startswith("window ")]
+    yield from lines or (f"runs {command}" for command in job.commands or ())
 
 
 def _window(job: Job) -> tuple[datetime, datetime | None] | None:

@@ -20,6 +20,8 @@ PICTURES = Path(__file__).parents[4] / "build" / "pages"
 VIEWS = (
     "/ui/",
     "/ui/jobs/{job}",
+    "/ui/jobs/{health}",
+    "/ui/jobs/{collected}",
     "/ui/jobs/{job}/retry",
     "/ui/jobs/{job}/files",
     "/ui/jobs/{job}/find?what=x",
@@ -32,12 +34,26 @@ VIEWS = (
 
 
 @pytest.fixture
+def jobs(page_daemon: Daemon, lab: Lab) -> dict[str, str]:
+    """A health check and a collection, of a cluster that is known."""
+    login, wanted = (
+        Login(lab.username, lab.password),
+        Collection(paths=("cm/trace/ccm/sdl",), last="2h"),
+    )
+    with Client(page_daemon.socket) as client:
+        client.wait(client.discover(lab.nodes[0], login=login).job_id)
+        health = client.health(lab.nodes[:1], login=login).job_id
+        collected = client.collect(lab.nodes[:1], wanted, login=login).job_id
+        client.wait(health)
+        client.wait(collected)
+    return {"health": health, "collected": collected}
+
+
+@pytest.fixture
 def job(page_daemon: Daemon, lab: Lab) -> str:
-    """A job with a failed node, and the nodes of its cluster."""
+    """A job with a failed node."""
     login = Login(lab.username, "wrong")
     with Client(page_daemon.socket) as client:
-        found = client.discover(lab.nodes[0], login=Login(lab.username, lab.password))
-        client.wait(found.job_id)
         labels = How(labels={"case": "698123456"})
         wanted = Collection(paths=("cm/trace/ccm/sdl",), last="2h")
         started = client.collect(lab.nodes[:1], wanted, login=login, how=labels)
@@ -45,19 +61,16 @@ def job(page_daemon: Daemon, lab: Lab) -> str:
     return started.job_id
 
 
-def addresses(job: str, lab: Lab) -> list[str]:
-    return [view.format(job=job, node=lab.nodes[0]) for view in VIEWS]
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_view_excludes_anybody(
-    sign_in: Callable[..., Tabs], job: str, lab: Lab, scheme: str
+    sign_in: Callable[..., Tabs], jobs: dict[str, str], job: str, lab: Lab, scheme: str
 ) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     window = sign_in(color_scheme=scheme)
     PICTURES.mkdir(parents=True, exist_ok=True)
-    for number, address in enumerate(addresses(job, lab)):
+    for number, view in enumerate(VIEWS):
+        address = view.format(job=job, node=lab.nodes[0], **jobs)
         tab = window.open(address)
         found = Axe().run(tab).response["violations"]
         assert [(each["id"], each["nodes"][0]["html"]) for each in found] == [], address
