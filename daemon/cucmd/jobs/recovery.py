@@ -44,6 +44,12 @@ Replan: TypeAlias = Callable[[Job], Sequence[NodeTask | None] | None]
 
 # The failure of the unfinished nodes of a job that cannot go on.
 INTERRUPTED = failure(Code.INTERRUPTED, "the daemon was stopped before this node was done")
+# The failure of the nodes that cannot go on, if others can.
+NO_LOGIN = failure(
+    Code.INTERRUPTED,
+    "the daemon was stopped before this node was done, and has no login for this node any more",
+    hint="try again with --credential or --user; the configuration may have lost the node",
+)
 
 # Seconds before each further try to read the store, if a try has failed. The pauses are short,
 # because the socket opens only after the recovery.

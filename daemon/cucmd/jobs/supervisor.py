@@ -32,7 +32,7 @@ from cucmd.jobs.job_errors import (
 )
 from cucmd.jobs.job_run import JobRun
 from cucmd.jobs.manifest import write_manifest
-from cucmd.jobs.recovery import INTERRUPTED, RecoveredFiles, Replan, recover_jobs
+from cucmd.jobs.recovery import INTERRUPTED, NO_LOGIN, RecoveredFiles, Replan, recover_jobs
 from cucmd.jobs.services import JobServices
 from cucmd.node.ports import NodeTask
 from cucmd.store import EVERY_JOB, JobFilter, JobRow, StartKey, StoreFailed
@@ -388,7 +388,7 @@ class Supervisor:
             if tasks is None:
                 run.fail_all(INTERRUPTED)
             else:
-                run.resume(INTERRUPTED)
+                run.resume(NO_LOGIN)
         except BaseException:
             # The run never begins, so nothing else would set the event for which `drain` waits.
             self._live.pop(job.job_id).finished.set()

@@ -60,7 +60,7 @@ async def test_other_nodes_go_on(tmp_path: Path) -> None:
         await harness.supervisor.recover(lambda job: [None, harness.task(job, job.nodes[1])])
         job = await harness.ended(job.job_id)
         assert (statuses(job), harness.contacted) == (["failed", "succeeded"], ["b"])
-        assert job.nodes[0].state.failure.code == Code.INTERRUPTED
+        assert job.nodes[0].state.failure == recovery.NO_LOGIN
 
 
 async def test_only_complete_files_are_counted(tmp_path: Path) -> None:
