@@ -78,6 +78,16 @@ def tied(text: str, *known: Identifier) -> set[str]:
             id="own tag of request sent",
         ),
         pytest.param(
+            message(
+                INVITE,
+                f"From: <sip:1@h;x-nearend;x-refci=19301625;x-farendrefci=7>;tag={TAG}19301628",
+                f"Call-ID: {A}",
+                incoming=False,
+            ),
+            {"19301625", "19301628"},
+            id="recorded leg of request sent",
+        ),
+        pytest.param(
             message(ANSWER, f"To: <sip:1@h>;tag={TAG}19301624", f"Call-ID: {A}", OF_INVITE),
             set(),
             id="foreign tag of response received",
