@@ -8,7 +8,7 @@ answer is its structured content as JSON, so the two always say the same.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -21,6 +21,13 @@ PAGE, MOST = 12_000, 16_000
 # Characters of a text within an item, and entries of a list. If an answer is too long all the same,
 # the next pair counts.
 _CUTS = ((2000, 40), (400, 10), (80, 3), (20, 1))
+
+# Members that hold no text of nodes or people.
+_PLAIN = {"job_id", "kind", "status", "state", "phase", "next", "file"} | {
+    f"{name}_at" for name in ("created", "started", "completed", "discovered")
+}
+# Members that name nodes or clusters.
+_HOSTS = {"node", "name", "first_node", "first_name", "targets", "publisher", "asked", "fqdn"}
 
 T = TypeVar("T")
 
@@ -50,19 +57,31 @@ def fitting(items: Sequence[T]) -> Sequence[T]:
     """Returns the first items that fit on a page, at least one."""
     size = 0
     for at, item in enumerate(items):
-        size += len(_json(_cut(msgspec.to_builtins(item), *_CUTS[0])).encode())
+        size += len(
+            _json(
+                _cut(_changed(msgspec.to_builtins(item), lambda _, text: _line(text)), *_CUTS[0])
+            ).encode()
+        )
         if at and size > PAGE:
             return items[:at]
     return items
 
 
-def fit(answer: Struct) -> tuple[str, dict[str, Any]]:
-    """Returns an answer as text and as structured content, without what is absent."""
-    whole: dict[str, Any] = msgspec.to_builtins(answer)
+def fit(answer: Struct, mask: Callable[[str], str]) -> tuple[str, dict[str, Any]]:
+    """Returns an answer as text and as structured content, without what is absent.
+
+    mask  masks a text; lines stay lines
+    """
+    # All texts are masked at once, since a number in one of them may be known from another one.
+    # What the daemon has said to be a node is marked as one.
+    whole = msgspec.to_builtins(answer)
+    texts: list[tuple[str, str]] = []
+    _changed(whole, lambda name, text: texts.append((name, _line(text))))
+    hosts = [f"HostName={text}" for name, text in texts if name in _HOSTS]
+    masked = iter(mask("\n".join([*(text for _, text in texts), *hosts])).split("\n"))
+    whole = _changed(whole, lambda _, __: next(masked))
     for longest, entries in _CUTS:
-        content = {
-            name: _cut(part, longest, entries) for name, part in whole.items() if part is not None
-        }
+        content = _cut(whole, longest, entries)
         if "items" in whole:  # `page` has chosen them
             content["items"] = [_cut(item, longest, entries) for item in whole["items"]]
         text = _json(content)
@@ -75,19 +94,30 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+def _line(text: str) -> str:
+    """Makes control characters visible. A tab, as traces have it, becomes a blank."""
+    return visible(text.replace("\t", " "))
+
+
+def _changed(value: Any, change: Callable[[str, str], Any], name: str = "") -> Any:
+    """Changes all texts, of which it gives the member. Those that only the daemon makes stay."""
+    if isinstance(value, dict):
+        return {key: _changed(part, change, key) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_changed(part, change, name) for part in value]
+    return change(name, value) if isinstance(value, str) and name not in _PLAIN else value
+
+
 def _cut(value: Any, longest: int, entries: int) -> Any:
-    """Makes control characters visible, and cuts long texts and lists."""
+    """Leaves out what is absent, and cuts long texts and lists."""
     if isinstance(value, dict):
         shown = {name: _cut(part, longest, entries) for name, part in value.items()}
-        return {visible(name): part for name, part in shown.items() if part is not None}
+        return {name: part for name, part in shown.items() if part is not None}
     if isinstance(value, list | tuple):
         few = [_cut(part, longest, entries) for part in value[:entries]]
         more = len(value) - len(few)
         # Only lists of texts can be longer: lists of structs are items, or bounded by the daemon.
         return [*few, f"... and {more:,} more"] if more and isinstance(value[0], str) else few
-    if isinstance(value, str):
-        text = visible(value[: longest + 1])
-        if len(text) <= longest and len(value) <= longest:
-            return text
-        return f"{text[:longest]}... (cut; it has {len(value):,} characters)"
+    if isinstance(value, str) and len(value) > longest:
+        return f"{value[:longest]}... (cut; it has {len(value):,} characters)"
     return value

@@ -24,14 +24,21 @@ _QUESTION_IN_REPLY = "2026-07-28"
 Consent: Any = create_model("Consent", allow=(bool, Field(description="Let the assistant do this")))
 
 
-def asking(fn: Callable[..., Any], command_of: Callable[..., Sequence[str]]) -> Resolve:
-    """Makes the question for calls of a tool. `command_of` gets the arguments of the call."""
+def asking(
+    fn: Callable[..., Any], command_of: Callable[..., Sequence[str]], *, asks: bool
+) -> Resolve:
+    """Makes what the SDK calls before a tool: it refuses, or asks the person if `asks`.
 
-    async def ask(**arguments: Any) -> Elicit[Any]:
+    command_of  gets the arguments of the call, and returns those of `cucmctl`
+    """
+
+    async def ask(**arguments: Any) -> Any:
         ctx: Ctx = arguments.pop("ctx")
         command = visible(shlex.join(["cucmctl", *command_of(**arguments)]))
         if not session_of(ctx).may_operate:
             why = "nothing may be changed here, without --operate or with the role view"
+        elif not asks:
+            return Consent(allow=True)
         elif not _can_ask(ctx):
             why = "a person has to allow this, and this client cannot ask for it (elicitation)"
         else:

@@ -36,6 +36,9 @@ _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _STARTS = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
 )
+_WRITES = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
+)
 _CANCELS = ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True
 )
@@ -51,9 +54,15 @@ _TOOLS: tuple[tuple[Callable[..., Awaitable[Any]], str, ToolAnnotations], ...] =
     (tools.find, "Find lines", _READS),
     (tools.read, "Read lines", _READS),
     (tools.health, "Health of nodes", _READS),
+    (tools.export, "Export a job", _WRITES),
 )
-# The tools for which a person has to be asked, with the function that makes the command.
-_ASKING = {tools.start: tools.start_command, tools.cancel: tools.cancel_command}
+# The tools that change something, with the command that does the same. A person is asked before all
+# but `export`, which only writes a file here.
+_CHANGES = {
+    tools.start: tools.start_command,
+    tools.cancel: tools.cancel_command,
+    tools.export: tools.export_command,
+}
 
 
 def make_server(
@@ -76,17 +85,25 @@ def _tool(fn: Callable[..., Awaitable[Any]], title: str, annotations: ToolAnnota
     async def call(**arguments: Any) -> CallToolResult:
         if "consent" in arguments:
             consent.check(arguments.pop("consent"))
+        masking = tools.session_of(arguments["ctx"]).masking
+        # Profiles come from the configuration, and have names that no mask may hide.
+        mask = masking.hide if masking and fn is not tools.profiles else str
+        if masking:
+            arguments = masking.reveal(arguments)
         try:
-            text, content = fit(await fn(**arguments))
-        except (ClientError, TypeError) as error:
-            raise ToolError(visible(str(error))) from error
+            answer = await fn(**arguments)
+        except (ClientError, TypeError, ToolError) as error:
+            raise ToolError(mask(visible(str(error)))) from error
+        text, content = fit(answer, mask)
         return CallToolResult(content=[TextContent(text=text)], structured_content=content)
 
     signature = inspect.signature(fn, eval_str=True)
     parameters = dict(signature.parameters)
-    if (command_of := _ASKING.get(fn)) is not None:
+    if (command_of := _CHANGES.get(fn)) is not None:
         result: Any = ElicitationResult
-        asked = Annotated[result[consent.Consent], consent.asking(fn, command_of)]
+        asked = Annotated[
+            result[consent.Consent], consent.asking(fn, command_of, asks=fn is not tools.export)
+        ]
         kind = inspect.Parameter.KEYWORD_ONLY
         parameters["consent"] = inspect.Parameter("consent", kind, annotation=asked)
     # The SDK makes the arguments of a tool from its signature and its annotations.
@@ -95,7 +112,11 @@ def _tool(fn: Callable[..., Awaitable[Any]], title: str, annotations: ToolAnnota
     made = Tool.from_function(
         call, fn.__name__, title, annotations=annotations, structured_output=False
     )
-    made.parameters = _short(made.parameters)
+    # An argument that is not known, such as a password, is refused instead of ignored.
+    arguments = made.fn_metadata.arg_model
+    arguments.model_config["extra"] = "forbid"
+    arguments.model_rebuild(force=True)
+    made.parameters = _short(arguments.model_json_schema(by_alias=True))
     annotation = signature.return_annotation
     (output,), definitions = msgspec.json.schema_components(
         [annotation], ref_template="#/$defs/{name}"

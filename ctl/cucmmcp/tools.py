@@ -1,10 +1,13 @@
 """The tools, one function each. Their docstrings are written for the assistant."""
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
+from itertools import count
 from math import inf
+from subprocess import DEVNULL
 from typing import Annotated, Any, Literal, TypeAlias
 
 import trio
@@ -14,6 +17,7 @@ from msgspec import Struct, convert
 from msgspec.structs import asdict, replace
 from pydantic import Field
 
+from cucmctl.cli import exits
 from cucmctl.text import found_text, health_text
 from cucmctl.text.remarks import short_names
 from cucmd.job.failure import Failure
@@ -35,6 +39,7 @@ from cucmd.protocol.jobs import Job, JobSummary
 from cucmd.protocol.knowledge import Cluster, Profile
 from cucmd.protocol.requests import CancelReply, ListRequest
 from cucmmcp.answers import Page, fitting, page
+from cucmmcp.masking import Masking
 from cucmtrio import Client
 from cucmtrio.events import events
 
@@ -44,18 +49,22 @@ Kind = Literal["collect", "estimate", "check", "health", "commands", "discover",
 # Seconds that `wait` may take, and a search. Clients of the protocol often give up after 60 s.
 _MOST_WAIT, _MOST_SEARCH = 50, 45
 # The most matches of a page, the most lines, and the most nodes of a cluster in one item.
-_MOST_MATCHES, _MOST_LINES, _MOST_NODES = 300, 1000, 30
+_MOST_MATCHES, _MOST_LINES, _MOST_NODES = 100, 1000, 30
 
 
 @dataclass(frozen=True)
 class Session:
     """Says for whom the tools are called.
 
-    may_operate  whether tools that change something may be called
+    may_operate    whether tools that change something may be called
+    masking        masks all answers; None if they are not masked
+    export_folder  where exports are written; "" for nowhere
     """
 
     client: Client
     may_operate: bool = False
+    masking: Masking | None = None
+    export_folder: str = ""
 
 
 # What the SDK gives a tool.
@@ -135,24 +144,6 @@ def _state(job: Job, cursor: str = "") -> JobState:
     return JobState(*head, **items)
 
 
-def _gaps(job: Job, nodes: Sequence[str] = ()) -> list[str]:
-    """Says what is missing of the logs of a job: nodes that failed, and gaps of the coverage."""
-    missing = []
-    if job.coverage_pending:
-        missing.append("what the files cover is not known yet; ask again in a minute")
-    for node in job.nodes:
-        why = None
-        if node.status != "succeeded":
-            why = f"{node.status}: {node.error or node.phase or 'no files yet'}"
-        elif node.gaps:
-            why = node.coverage
-        elif node.coverage is None and job.kind == "collect" and not job.coverage_pending:
-            why = "what its files cover is not known"
-        if why and (not nodes or {node.node, node.name} & {*nodes}):
-            missing.append(f"{node.full_name}: {why}")
-    return missing
-
-
 async def job(ctx: Ctx, job: str, cursor: str = "") -> JobState:
     """The state of a job and its nodes, with errors, advice and results."""
     return _state(await session_of(ctx).client.status(job), cursor)
@@ -204,12 +195,7 @@ def start_command(kind: Kind, nodes: Texts, **given: Any) -> Sequence[str]:
         if name not in f"{wanted} credential".split():
             raise ToolError(f"{name}: is not for kind {kind}; leave it out")
         option = {"paths": "--path", "seconds": "--duration"}.get(name, f"--{name}")
-        values = (
-            value
-            if isinstance(value, tuple)
-            else (f"{value}s" if name == "seconds" else str(value),)
-        )
-        words += [option, *values]
+        words += [option, *value] if name == "paths" else [option, str(value)]
     if bool(commands) != (kind == "commands"):
         raise ToolError("commands: are for kind commands, which needs them")
     lines = [word for line in commands for word in ("--then", *line.split())]
@@ -301,24 +287,22 @@ async def find(
     kept: list[Match] = []
     earlier, ended = skipped, False
     with trio.move_on_after(_MOST_SEARCH):
-        async with client.find(
-            whole.job_id, search, nodes=nodes or None, context=context
-        ) as replies:
+        found = client.find(whole.job_id, search, nodes=nodes or None, context=context)
+        async with found as replies:
             async for reply in replies:
                 total.add(reply)
-                for match in reply.matches or ():
-                    if _time(match) >= begin:
-                        kept.append(match)
-                    else:
-                        earlier += 1
+                later = [match for match in reply.matches or () if _time(match) >= begin]
+                earlier += len(reply.matches or ()) - len(later)
+                kept += later
                 if len(kept) > 2 * (skipped + _MOST_MATCHES):
                     kept = nsmallest(skipped + _MOST_MATCHES, kept, _key)
                 await ctx.report_progress(total.files, message="files searched")
         ended = True
     kept = nsmallest(skipped + _MOST_MATCHES, kept, _key)[skipped:]
     shown = fitting(kept)
-    missing = [*found_text.missing_texts(total.missing, names)] or _gaps(whole, nodes)
+    missing = [*found_text.missing_texts(total.missing, names)]
     missing += [f"{one.path} of {one.name or one.node} {one.reason}" for one in total.unread]
+    missing += total.not_followed
     if not ended:
         missing.insert(0, f"the search was stopped after {_MOST_SEARCH} s; narrow it")
     left_out = following = None
@@ -377,39 +361,48 @@ async def read(
     client = session_of(ctx).client
     found: dict[int, str] = {}
     wanted = range(first, first + lines)
-    count, ended = 0, False
+    number, more = 0, "more than "
     with trio.move_on_after(_MOST_SEARCH):
         if path == "transcript":
             async with client.transcript(job, node) as pieces:
-                text = "".join([piece async for piece in pieces])
-            every = text.splitlines()
-            count, found = len(every), dict(enumerate(every[first - 1 : wanted.stop - 1], first))
+                every = "".join([piece async for piece in pieces]).splitlines()
+            number, found = len(every), dict(enumerate(every[first - 1 : wanted.stop - 1], first))
         else:
-            # The daemon reads files, because only the daemon may open what strangers have made. A
+            # The daemon reads files, in a confined process, because strangers have made them. A
             # path that is shown with escapes cannot be searched for, so all paths are compared.
             search = Search(regex="^", path=None if "\\" in path else path)
             async with client.find(job, search, nodes=[node]) as replies:
                 async for reply in replies:
-                    for match in reply.matches or ():
-                        if match.path == path and (match.member or "") == member:
-                            count = max(count, match.number)
-                            if match.number in wanted:
-                                found[match.number] = match.line
-        ended = True
+                    here = (m for m in reply.matches or () if m.path == path)
+                    for match in (m for m in here if (m.member or "") == member):
+                        number = max(number, match.number)
+                        if match.number in wanted:
+                            found[match.number] = match.line
+        more = ""
     if not found:
-        says = (
-            f"has {count:,} lines" if count else "is no file of this node, or is empty; see files"
-        )
-        raise ToolError(f"{path}: {says}" if ended else f"{path}: not reached in {_MOST_SEARCH} s")
-    every_line = [Line(number, found[number]) for number in sorted(found)]
-    shown = fitting(every_line)
-    last, many = shown[-1].number, f"{count:,}" if ended else f"more than {count:,}"
-    left_out = None
-    if len(shown) < count:
-        left_out = f"lines {shown[0].number:,} to {last:,} of {many}"
-        if last < count:
+        says = f"{more}{number:,} lines" if number else "no lines, or is no file of this node"
+        raise ToolError(f"{path}: has {says}; see files")
+    shown = fitting([Line(*line) for line in sorted(found.items())])
+    last, left_out = shown[-1].number, None
+    if len(shown) < number:
+        left_out = f"lines {shown[0].number:,} to {last:,} of {more}{number:,}"
+        if last < number:
             left_out += f"; go on with first={last + 1}, or narrow with find"
     return Page(items=shown, left_out=left_out)
+
+
+def _gaps(job: Job) -> list[str]:
+    """Says what is missing of the logs of a job: nodes that failed, and gaps of the coverage."""
+    missing = []
+    if job.coverage_pending:
+        missing.append("what the files cover is not known yet; ask again in a minute")
+    for node in job.nodes:
+        if node.status != "succeeded":
+            why = node.error or node.phase or "nothing came yet"
+            missing.append(f"{node.full_name}: {node.status}: {why}")
+        elif node.gaps:
+            missing.append(f"{node.full_name}: {node.coverage}")
+    return missing
 
 
 class NodeFinding(Finding, kw_only=True, frozen=True):
@@ -451,6 +444,46 @@ async def health(ctx: Ctx, job: str = "", target: str = "", cursor: str = "") ->
     verdict = health_text.verdict(whole)
     items = page(findings, cursor, "target")
     return Findings(whole.job_id, whole.status, verdict, good, missing, **items)
+
+
+class Exported(Struct):
+    """A file that was written here, and what was masked."""
+
+    file: str
+    says: Sequence[str]
+
+
+async def export(ctx: Ctx, job: str, nodes: Texts = ()) -> Exported:
+    """Write a masked zip of a job into the folder for exports, for the person to hand over."""
+    session = session_of(ctx)
+    if not session.export_folder:
+        raise ToolError("no export_folder is configured; see cucmmcp(1)")
+    job = (await session.client.status(job)).job_id
+    file = f"{session.export_folder}/{job}.zip"
+    verb = [word.replace(f"{job}.zip", file) for word in export_command(job, nodes)]
+    command = [sys.executable, "-m", "cucmctl", "--socket", session.client.socket, *verb]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_report_seconds, ctx)
+        done = await trio.run_process(
+            command, stdin=DEVNULL, capture_stdout=True, capture_stderr=True, check=False
+        )
+        nursery.cancel_scope.cancel()
+    says = done.stderr.decode(errors="replace").splitlines()
+    if done.returncode not in (exits.DONE, exits.PARTIAL):
+        raise ToolError("; ".join(says))
+    return Exported(file, says)
+
+
+def export_command(job: str, nodes: Texts) -> Sequence[str]:
+    chosen = [word for node in nodes for word in ("--node", node)]
+    return ["export", job, "--mask", "-o", f"{job}.zip", *chosen]
+
+
+async def _report_seconds(ctx: Ctx) -> None:
+    """Reports progress, so that the client goes on to wait."""
+    for seconds in count(step=5):
+        await ctx.report_progress(seconds, message="seconds")
+        await trio.sleep(5)
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -1,46 +1,44 @@
-"""Runs `cucmmcp` over standard input and output, and asks it with the SDK's own client."""
+"""Runs `cucmmcp` over standard input and output for the client of the official SDK."""
 
+import json
+import os
 import sys
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("mcp", reason="needs the extra mcp")
 
 from mcp import Client, StdioServerParameters
-from mcp_types import ElicitResult
 
+from rig.assistant import Assistant, Person
+from rig.credentials import named_credential
 from rig.daemon import Daemon
-
-# The handshake of the versions up to 2025-11-25, and the first version without one.
-GENERATIONS = ("legacy", "2026-07-28")
+from rig.lab import Lab
 
 
-class Person:
-    """Answers the questions of the client, and keeps them."""
-
-    def __init__(self, action: str = "accept", *, allow: bool = True) -> None:
-        self.asked: list[str] = []
-        self._answer = ElicitResult(action=action, content={"allow": allow})
-
-    async def answer(self, _context: object, question: object) -> ElicitResult:
-        self.asked.append(question.message)
-        return self._answer
-
-
-Assistant = Callable[..., AbstractAsyncContextManager[Client]]
+@pytest.fixture
+def daemon(
+    make_daemon: Callable[..., Daemon], make_lab: Callable[..., Lab], tmp_path: Path
+) -> Daemon:
+    """Knows a cluster of two simulated nodes, and a credential for them."""
+    lab = make_lab(2)
+    credential = named_credential(tmp_path / "keys", "lab", lab.username, lab.password)
+    nodes = json.dumps(lab.nodes)
+    return make_daemon(f'{credential}[clusters.berlin]\nnodes = {nodes}\ncredential = "lab"\n')
 
 
 @pytest.fixture
 def assistant(daemon: Daemon) -> Assistant:
     """Connects a client: `async with assistant("--operate", person=person) as client`."""
+    return lambda *options, **client: connected(daemon.socket, *options, **client)
 
-    def connect(
-        *options: str, person: Person | None = None, mode: str = "2026-07-28", to: Daemon = daemon
-    ) -> Client:
-        arguments = ["-m", "cucmmcp", "--socket", str(to.socket), *options]
-        server = StdioServerParameters(command=sys.executable, args=arguments)
-        return Client(server, mode=mode, elicitation_callback=person and person.answer)
 
-    return connect
+def connected(
+    socket: Path, *options: str, person: Person | None = None, mode: str = "2026-07-28"
+) -> Client:
+    arguments = ["-m", "cucmmcp", "--socket", str(socket), *options]
+    # The SDK gives a server only a few variables of its own environment.
+    server = StdioServerParameters(command=sys.executable, args=arguments, env=dict(os.environ))
+    return Client(server, mode=mode, elicitation_callback=person and person.answer)

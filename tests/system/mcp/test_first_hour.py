@@ -1,39 +1,11 @@
 """Tests the first hour of an assistant with a real daemon and simulated nodes."""
 
-import json
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
-from mcp import Client
+import trio
 
-from rig.credentials import named_credential
-from rig.daemon import Daemon
-from rig.lab import Lab
-from system.mcp.conftest import GENERATIONS, Assistant, Person
+from rig.assistant import GENERATIONS, Assistant, Person, ask, refusal
 
 pytestmark = pytest.mark.long
-
-
-async def ask(client: Client, tool: str, **arguments: object) -> dict:
-    """Returns the structured content of an answer, which its text has to repeat."""
-    result = await client.call_tool(tool, arguments)
-    assert not result.is_error, result.content
-    assert json.loads(result.content[0].text) == result.structured_content
-    return result.structured_content
-
-
-@pytest.fixture
-def lab(make_lab: Callable[..., Lab]) -> Lab:
-    return make_lab(2)
-
-
-@pytest.fixture
-def daemon(make_daemon: Callable[..., Daemon], lab: Lab, tmp_path: Path) -> Daemon:
-    """Knows a cluster, and a credential for it."""
-    credential = named_credential(tmp_path / "keys", "lab", lab.username, lab.password)
-    nodes = json.dumps(lab.nodes)
-    return make_daemon(f'{credential}[clusters.berlin]\nnodes = {nodes}\ncredential = "lab"\n')
 
 
 @pytest.mark.parametrize("mode", GENERATIONS)
@@ -46,16 +18,103 @@ async def test_first_hour(assistant: Assistant, mode: str) -> None:
         await ask(client, "wait", job=checked["job_id"])
         health = await ask(client, "health", target="berlin")
         assert (health["job_id"], health["status"]) == (checked["job_id"], "succeeded")
-        collected = await ask(
-            client, "start", kind="collect", nodes=["berlin"], paths=["cm/trace/ccm/sdl"], last="2h"
-        )
-        assert person.asked[-1].endswith("cucmctl start berlin --path cm/trace/ccm/sdl --last 2h")
-        state = await ask(client, "wait", job=collected["job_id"])
-        assert state["status"] == "succeeded"
-        files = await ask(client, "files", job=collected["job_id"], path="sdl")
-        found = await ask(client, "find", job=collected["job_id"], regex=".", path="sdl")
-        [first, *_] = found["items"]
+        collection = {"paths": ["cm/trace/ccm/sdl"], "last": "2h"}
+        job = (await ask(client, "start", kind="collect", nodes=["berlin"], **collection))["job_id"]
+        command = "cucmctl start berlin --path cm/trace/ccm/sdl --last 2h"
+        assert person.asked[-1].endswith(command)
+        assert (await ask(client, "wait", job=job))["status"] == "succeeded"
+        files = await ask(client, "files", job=job, path="sdl")
+        found = await ask(client, "find", job=job, regex=".", path="sdl")
+        first = found["items"][0]
         assert first["path"] in [file["path"] for file in files["items"]]
         where = {"node": first["node"], "path": first["path"], "first": first["number"]}
-        lines = await ask(client, "read", job=collected["job_id"], lines=1, **where)
+        lines = await ask(client, "read", job=job, lines=1, **where)
         assert lines["items"] == [{"number": first["number"], "text": first["line"]}]
+        dialogue = await ask(client, "read", job=job, node=first["node"], path="transcript")
+        assert any("file get" in line["text"] for line in dialogue["items"])
+        jobs = (await ask(client, "jobs", target="berlin"))["items"]
+        assert [each["kind"] for each in jobs] == ["collect", "health"]
+
+
+async def test_output_of_a_command_is_read(assistant: Assistant) -> None:
+    async with assistant("--operate", person=Person()) as client:
+        started = await ask(
+            client, "start", kind="commands", nodes=["berlin"], commands=["show status"]
+        )
+        await ask(client, "wait", job=started["job_id"])
+        [file, _] = (await ask(client, "files", job=started["job_id"]))["items"]
+        where = {"job": started["job_id"], "node": file["node"], "path": file["path"]}
+        assert (await ask(client, "read", **where))["items"][0]["number"] == 1
+
+
+START = {"kind": "check", "nodes": ["berlin"]}
+
+
+@pytest.mark.parametrize("mode", GENERATIONS)
+@pytest.mark.parametrize(
+    ("options", "person", "expected"),
+    [
+        ((), Person(), "--operate"),
+        (("--operate",), None, "cannot ask"),
+        (("--operate",), Person(allow=False), "did not allow"),
+        (("--operate",), Person("decline"), "did not allow"),
+        (("--operate",), Person("cancel"), "did not allow"),
+    ],
+)
+async def test_nothing_starts_without_consent(
+    assistant: Assistant,
+    mode: str,
+    options: tuple[str, ...],
+    person: Person | None,
+    expected: str,
+) -> None:
+    async with assistant(*options, person=person, mode=mode) as client:
+        text = await refusal(client, "start", **START)
+        assert expected in text
+        if "did not" not in expected:
+            assert text.endswith("a person can type: cucmctl check berlin")
+        assert (await ask(client, "jobs"))["items"] == []
+
+
+async def test_cancel_needs_consent(assistant: Assistant) -> None:
+    async with assistant() as client:
+        text = await refusal(client, "cancel", job="0a1b2c", nodes=["a b"])
+        assert text.endswith("a person can type: cucmctl cancel 0a1b2c 'a b'")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"kind": "health", "last": "2h"},
+        {"kind": "collect", "commands": ["show status"]},
+        {"kind": "commands"},
+        {"kind": "check", "seconds": 5},
+        {"kind": "check", "password": "secret"},
+    ],
+)
+async def test_arguments_of_other_kinds_are_refused(
+    assistant: Assistant, arguments: dict[str, object]
+) -> None:
+    async with assistant("--operate", person=(person := Person())) as client:
+        await refusal(client, "start", nodes=["berlin"], **arguments)
+        assert person.asked == []
+
+
+async def test_wait_reports_progress(assistant: Assistant) -> None:
+    reports = []
+
+    async def report(progress: float, total: float | None, message: str | None) -> None:
+        reports.append((progress, total))
+
+    async with assistant("--operate", person=Person()) as client:
+        started = await ask(client, "start", **START)
+        where = {"job": started["job_id"]}
+        result = await client.call_tool("wait", where, progress_callback=report)
+        assert result.structured_content["status"] == "succeeded"
+    assert reports[-1] == (2, 2)
+
+
+async def test_many_calls_at_once(assistant: Assistant) -> None:
+    async with assistant() as client, trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(ask, client, "jobs")
