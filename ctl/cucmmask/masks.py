@@ -8,7 +8,7 @@ the length of its original.
                 masks with a common prefix. No digit is ever mapped to itself.
     address     As Crypto-PAn: two addresses share as many leading bits as their masks do. A private
                 address stays private, and a special one (loopback, multicast, a netmask) stays.
-    MAC         As numbers, with 16 digits. So devices of one vendor have a common prefix.
+    MAC         The masks of devices of one vendor have the same first half.
     name        Each word is mapped as a whole: similar words have unrelated masks. Upper and lower
                 case does not matter for the mask, and is kept.
 """
@@ -111,11 +111,20 @@ class Masks:
         return bytes.fromhex(masked)
 
     def _make_mac(self, mac: str) -> str:
-        """Returns the mask of a MAC address, given as 12 hexadecimal digits in lower case."""
-        return "".join(
+        """Returns the mask of a MAC address, given as 12 hexadecimal digits in lower case.
+
+        The first half, which is of the vendor, is masked like a number; the other by a Feistel
+        network.
+        """
+        vendor = "".join(
             _HEX[self._permutation("mac " + mac[:at], 16)[int(digit, 16)]]
-            for at, digit in enumerate(mac)
+            for at, digit in enumerate(mac[:6])
         )
+        left, right = int(mac[6:9], 16), int(mac[9:], 16)
+        for turn in range(4):
+            changed = left ^ self._digest(f"mac {mac[:6]} {turn} {right}") & 0xFFF
+            left, right = right, changed
+        return f"{vendor}{left:03x}{right:03x}"
 
     def _make_name(self, name: str) -> str:
         """Returns the mask of a name. Its words and numbers are masked, and the rest stays."""

@@ -45,6 +45,7 @@ class Originals:
         self.numbers: set[str] = set()
         self.words: dict[str, Kind] = {}
         self.wholes: dict[str, Kind] = {}
+        self._firsts: set[str] = set()  # the beginnings of `wholes`
         self.phrases: dict[str, Kind] = {}
         self.macs = self.by_kind[Kind.MAC]
         self.hex: dict[str, bytes] = {}
@@ -92,6 +93,7 @@ class Originals:
         if len(pieces) > 1 and (sum(map(len, words)) >= self._least_letters or kind in _LEAST):
             if " " not in name:
                 self.wholes.setdefault(name.lower(), kind)
+                self._firsts.update(_ATOM.findall(name.lower())[:1])
             elif not lasting:
                 self.phrases.setdefault(name, kind)
 
@@ -111,6 +113,8 @@ class Originals:
             return [(0, len(run), self.wholes[small])]
         atoms = [match.span() for match in _ATOM.finditer(small)]
         found: list[tuple[int, int, Kind]] = []
+        if not any(small[start:end] in self._firsts for start, end in atoms):
+            return found
         first = 0
         while first < len(atoms):
             for last in range(min(len(atoms), first + 12) - 1, first - 1, -1):

@@ -98,12 +98,12 @@ PARTS = re.compile(
     | (?<![0-9A-Za-z:.])(?P<colons>[0-9A-Fa-f]{{0,4}}:(?:[0-9A-Fa-f]{{0,4}}:){{1,6}}
         (?:\d{{1,3}}(?:\.\d{{1,3}}){{3}}|[0-9A-Fa-f]{{0,4}}))(?![0-9A-Za-z:])
     | (?i:(?<!\w)(?:sips?|tel|h323):)(?P<user>[^@:<>"\s/]++)(?=@|:[^@:]*@)
-    | (?i:(?<!\w)tel:)(?P<tel>[^@:<>"\s/]+)
+    | (?i:(?<!\w)tel:)(?P<tel>[^@:<>"\s\1\2/]+)
     | (?<![\w.+-])(?P<mail>[\w+][\w.+-]*+)(?=@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{{2,}})
     | (?i:@|(?<!\w)sips?:)(?P<host>(?!\d+\.\d+\.\d+\.\d+(?![\w.-]))[A-Za-z0-9][\w-]*(?:\.[\w-]+)*)
     # devices of Jabber are named after their users; CSF and the like stay
     | (?<![A-Za-z0-9])(?:TCT|BOT|CSF|TAB)(?!LES?\b|LET|H\b|TOM)(?P<of_user>[A-Z0-9][A-Z0-9._-]*)
-    | (?P<field>[A-Za-z+][\w.!-]*+)(?:=|:(?=["\[(]))(?P<value>"[^"]*"?|[^\s"'<>&,;|^]*)
+    | (?P<field>[A-Za-z+][\w.!-]*+)(?:=|:(?=["\[(]))(?P<value>"[^"]*"?|[^\s\1\2"'<>&,;|^]*)
     | (?P<run>\w++(?:[.-]\w++)*+)
     """,
     re.VERBOSE,
@@ -113,7 +113,8 @@ PARTS = re.compile(
 class Span:
     """A place that a word alone does not show.
 
-    trigger  a text without which the place is not there; looking for it is fast
+    trigger  a text without which the place is not there; looking for it is fast, and faster if many
+             spans have the same trigger
     pattern  its group 1 is what is masked, of this kind
     """
 
@@ -125,33 +126,26 @@ class Span:
 
 # A value with blanks, up to the end of the column or the next field.
 _TO_NEXT = r"([^|\r\n,;=\]]* [^|\r\n,;=\]]*?)\s*(?:[|,;\]]|$)"
-_VALUE = r" ?[:=] ?([^\s,;|]+)"
 SPANS = (
     Span("sip", r'"([^"\r\n]{1,200})" ?<sips?:', Kind.NAME),
     Span('ss="', r'ss="([^"\r\n]* [^"\r\n]*)"', Kind.PARTITION),
     Span("Partition=", r"Partition=" + _TO_NEXT, Kind.PARTITION),
     Span("SearchSpace=", r"SearchSpace=" + _TO_NEXT, Kind.PARTITION),
-    Span("PartyName=", r"PartyName=" + _TO_NEXT, Kind.NAME),
-    Span("isplayName=", r"isplayName=" + _TO_NEXT, Kind.NAME),
-    Span("lertingName=", r"lertingName=" + _TO_NEXT, Kind.NAME),
-    Span("allerName=", r"allerName=" + _TO_NEXT, Kind.NAME),
-    Span("UserID", r"UserI[Dd]" + _VALUE, Kind.NAME),
-    Span("User ID", r"User I[Dd]" + _VALUE, Kind.NAME),
-    Span("Node ID", r"Node ID ?: ?([\w.-]+)", Kind.HOST),
+    Span("Name=", r"Name=(?<=(?:rty|lay|ing|ler)Name=)" + _TO_NEXT, Kind.NAME),
+    Span("User", r"User ?I[Dd] ?[:=] ?([^\s,;|]+)", Kind.NAME),
+    Span("Cluster ID", r"Node ID ?: ?([\w.-]+)", Kind.HOST),
     Span("Cluster ID", r"Cluster ID ?: ?(?!Node)([\w.-]+)", Kind.CLUSTER),
-    Span("HostName", r"HostName" + _VALUE, Kind.HOST),
-    Span("Host Name", r"Host Name" + r" *: *([\w.-]+)", Kind.HOST),
+    Span("Host", r"Host ?Name *[:=] *([^\s,;|]+)", Kind.HOST),
     Span(" local7 ", r"^[A-Z][a-z]{2} [ \d]\d [\d:]{8} ([\w.-]+) ", Kind.HOST),
     Span(" local7 ", r" : \d+: ([A-Za-z][\w.-]+)[: ]", Kind.HOST),
+    Span(" DB", r"^\S+ ([\w.-]+) [\w.-]+ (?:Pub|Sub)[a-z]+ (?:callmanager|cups) DB", Kind.HOST),
+    Span(" DB", r"^\S+ [\w.-]+ ([\w.-]+) (?:Pub|Sub)[a-z]+ (?:callmanager|cups) DB", Kind.HOST),
     Span(
-        " DB", r"^\S+ ([\w.-]+) [\w.-]+ (?:Publisher|Subscriber) (?:callmanager|cups) DB", Kind.HOST
+        "est",
+        r"est(?:(?<=remdest)|ination(?<=Remote Destination)) \[?(\+?\d+)",
+        Kind.NUMBER,
     ),
-    Span(
-        " DB", r"^\S+ [\w.-]+ ([\w.-]+) (?:Publisher|Subscriber) (?:callmanager|cups) DB", Kind.HOST
-    ),
-    Span("estination [", r"Remote Destination \[(\+?\d+)", Kind.NUMBER),
-    Span("remdest ", r"remdest \[?(\+?\d+)", Kind.NUMBER),
-    Span("cnumber =", r"cnumber = (\+?\d+)", Kind.NUMBER),
+    Span("remdest", r"cnumber = (\+?\d+)", Kind.NUMBER),
     Span("kpButton", r"kpButton[:=] ?([0-9])(?!\d)", Kind.NUMBER),
     Span("ignal=", r"^Signal= ?([0-9])(?!\d)", Kind.NUMBER),
     Span("Display=", r"\bDisplay= ?(\+?\d+)", Kind.NUMBER),

@@ -16,6 +16,7 @@ from cucmmask.text import Replaces, Text
 
 _DOTTED = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _HEX = re.compile(r"[0-9a-f]{6,}")
+_ALNUM = re.compile(r"[^\W_]+")
 _COLONS = re.compile(r"[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}")
 _MAC = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}|(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}"
@@ -37,17 +38,25 @@ class Search:
         self._own = [word.lower() for word in own]
         self._masks = masks
         self._marked = Text(masks)
-        self._pieces: dict[str, Left] = {number: (Kind.NUMBER, number) for number in known.numbers}
-        self._pieces |= {word: (kind, word) for word, kind in known.words.items()}
-        self._hex: dict[str, Left] = {}
+        # Letters and digits in lower case -> the original of which they are a form.
+        self._exact: dict[str, Left] = {mac: (Kind.MAC, mac) for mac in known.macs}
         for address in known.by_kind[Kind.ADDRESS]:
             packed = ip_address(address).packed
+            left = Kind.ADDRESS, address
             reverse = packed[::-1].hex()
-            for form in (packed.hex(), reverse, reverse.lstrip("0")):
-                self._hex[form] = (Kind.ADDRESS, address)
+            self._exact |= dict.fromkeys((packed.hex(), reverse, reverse.lstrip("0")), left)
             if len(packed) == 4:
-                decimal = f"{int.from_bytes(packed, 'little'):010}"
-                self._pieces[decimal] = (Kind.ADDRESS, address)
+                self._exact[f"{int.from_bytes(packed, 'little'):010}"] = left
+        self._exact |= {word: (kind, word) for word, kind in known.words.items()}
+        self._exact |= {number: (Kind.NUMBER, number) for number in known.numbers}
+        # What the pieces of originals are that are looked for only where they are marked.
+        self._short = {
+            piece.lower()
+            for kind, originals in known.by_kind.items()
+            for original in originals
+            if _is_short(kind, original)
+            for piece in PIECE.findall(original)
+        } - self._exact.keys()
 
     def begin(self) -> None:
         """Forgets what was seen. `look` looks at each word once."""
@@ -55,47 +64,67 @@ class Search:
 
     def look(self, text: str) -> set[Left]:
         """Returns the originals that are in the text."""
-        found: set[Left] = set()
+        found = set(self.look_around(text))
         for word in self._marked.new_words(text):
-            self._marked.word(word)
-            found.update(self._look_at(word))
-        for phrase, kind in self._known.phrases.items():
-            if phrase in text:
-                found.add((kind, phrase))
-        if DUMP_TRIGGER.search(text):
-            for dump in DUMP.finditer(text):
-                found.update(self._look_at(bytes.fromhex(dump["bytes"]).decode("latin-1")))
-        found.update(self._marked_in())
+            found.update(self.look_at(word))
+        found.update(self.marked())
         return found
 
-    def _marked_in(self) -> Iterator[Left]:
-        """Yields the short originals that are still marked as such."""
+    def look_around(self, text: str) -> Iterator[Left]:
+        """Yields the originals that no word shows: phrases, and what is in hex dumps."""
+        yield from ((kind, one) for one, kind in self._known.phrases.items() if one in text)
+        if DUMP_TRIGGER.search(text):
+            for dump in DUMP.finditer(text):
+                yield from self.look_at(bytes.fromhex(dump["bytes"]).decode("latin-1"))
+
+    def marked(self) -> Iterator[Left]:
+        """Yields the short originals in what was looked at that are marked as such."""
         marked, self._marked.found = self._marked.found, Originals()
         for kind, originals in marked.by_kind.items():
             for original in originals & self._known.by_kind[kind]:
-                signs = sum(map(str.isalnum, original))
-                if signs < (LEAST_DIGITS if kind == Kind.NUMBER else LEAST_LETTERS):
+                if _is_short(kind, original):
                     yield kind, original
 
-    def _look_at(self, word: str) -> Iterator[Left]:
+    def look_at(self, word: str) -> Iterator[Left]:
+        """Yields the originals in a word. `marked` yields those that must be marked."""
         small = word.lower()
-        for piece in PIECE.findall(small):
-            if piece in self._pieces:
-                yield self._pieces[piece]
-        yield from self._addresses_in(small)
-        yield from ((Kind.MAC, mac) for mac in _macs_in(small) if mac in self._known.macs)
-        for match in _RUN.finditer(small):
+        marked = False
+        for run in _ALNUM.findall(small):
+            if run in self._exact:
+                yield self._exact[run]
+            marked = marked or run in self._short
+            if len(run) >= LEAST_LETTERS and not (run.isalpha() or run.isdecimal()):
+                yield from self._mixed(run)
+        if marked:
+            self._marked.word(word)  # finds out whether a short original is marked as one
+        if "." in word or ":" in word or "-" in word:
+            yield from self._with_signs(small)
+        for match in _RUN.finditer(small) if self._known.wholes else ():
             for start, end, kind in self._known.wholes_in(match[0]):
                 yield kind, match[0][start:end]
         yield from ((Kind.WORD, own) for own in self._own if own in small)
 
-    def _addresses_in(self, text: str) -> Iterator[Left]:
-        known = self._known.by_kind[Kind.ADDRESS]
-        yield from ((Kind.ADDRESS, dotted) for dotted in _DOTTED.findall(text) if dotted in known)
-        for digits in _HEX.findall(text):
+    def _mixed(self, run: str) -> Iterator[Left]:
+        """Looks at letters and digits without a sign between them."""
+        for piece in PIECE.findall(run):
+            if piece in self._exact:
+                yield self._exact[piece]
+        for digits in _HEX.findall(run):
             first = digits if digits[8:].strip("0") else digits[:8]
-            yield from (self._hex[form] for form in {digits, first} if form in self._hex)
-        for colons in _COLONS.findall(text):
+            parts = {digits, first}
+            if len(digits) >= 12:
+                parts.update(digits[start : start + 12] for start in range(len(digits) - 11))
+            yield from (self._exact[part] for part in parts if part in self._exact)
+
+    def _with_signs(self, text: str) -> Iterator[Left]:
+        known = self._known.by_kind[Kind.ADDRESS]
+        if text.count(".") > 2:
+            yield from ((Kind.ADDRESS, found) for found in _DOTTED.findall(text) if found in known)
+        for signs in _MAC.findall(text):
+            mac = re.sub("[^0-9a-f]", "", signs)
+            if mac in self._known.macs:
+                yield Kind.MAC, mac
+        for colons in _COLONS.findall(text) if ":" in text else ():
             if colons.count(":") == 7 or "::" in colons:
                 try:
                     address = str(ip_address(colons))
@@ -105,9 +134,6 @@ class Search:
                     yield Kind.ADDRESS, address
 
 
-def _macs_in(text: str) -> Iterator[str]:
-    """Yields what may be MAC addresses."""
-    for digits in _HEX.findall(text):
-        yield from (digits[start : start + 12] for start in range(len(digits) - 11))
-    for signs in _MAC.findall(text):
-        yield re.sub("[^0-9a-f]", "", signs)
+def _is_short(kind: Kind, original: str) -> bool:
+    signs = sum(map(str.isalnum, original))
+    return signs < (LEAST_DIGITS if kind == Kind.NUMBER else LEAST_LETTERS)

@@ -1,17 +1,17 @@
 """Reads text of traces: collects the originals, and replaces them by their masks.
 
-The text is cut into lines and their columns, and these into words, at blanks and a few signs. The
-same column, line or word always gives the same result, so each is worked on once, and the result is
-remembered: most of a trace is repetition. Hex dumps are looked for first, because a value can go on
-in the next row. What a word alone does not show, as a name with blanks, is looked for in lines.
+The text is cut into words at blanks, and these at a few signs. The same word always gives the same
+result, so each is worked on once, and the result is remembered: most of a trace is repetition. What
+a word alone does not show is looked for first: names with blanks, and hex dumps, in which a value
+can go on in the next row.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from functools import lru_cache, partial
+from ipaddress import IPv6Address, ip_address
 from typing import Protocol
 
 from cucmmask.originals import EVERY_WORD, PIECE, WORD, Originals
@@ -28,26 +28,28 @@ from cucmmask.places import (
     Kind,
 )
 
-# Signs and blanks behind a word are taken with it, so that there are fewer parts to look up.
-_CUT = re.compile(r"[^ \t,;^]+[ \t,;^]*|[ \t,;^]+")
-# Words that hold nothing are not worth a closer look: times, counters, short numbers, the call
-# identifiers of CUCM, and what SIP makes at random. Numbers with six digits may be known.
+# Cuts a word further. Signs behind a part are taken with it, so that there is less to look up.
+_CUT = re.compile(r"[^\t\r\n\1\2,;^|]+[\t\r\n\1\2,;^|]*|[\t\r\n\1\2,;^|]+")
+# Words that hold nothing are not worth a closer look: times, counters, short numbers, and the call
+# identifiers of CUCM. Numbers with six digits may be known.
 _HARMLESS = re.compile(
-    r"(?:\d{8}\.\d{3}|\d\d?:\d\d:\d\d(?:\.\d+)?|\W+|[\[(]?0{0,6}\d{1,5}[\])]?(?:\.\d{1,5})?"
-    r"|[Cc][Ii]=\[?\d+\]?|branch=z9hG4bK[0-9a-f]+|[A-Za-z]+\(\d{1,5})[ \t\r,;^]*+"
+    r"(?:\|?(?:\d+,)+\d+\.\d+|\d{8}\.\d{3}|\d\d?:\d\d:\d\d(?:\.\d+)?|\W+|[\[(]?0{0,6}\d{1,5}[\])]?(?:\.\d{1,5})?"
+    r"|[Cc][Ii]=\[?\d+\]?|[A-Za-z]+\(\d{1,5})[ \t\r\n\1\2,;^|]*+"
 )
-# In SDL traces, the first columns of a line are its number and its time.
-_HEAD = 28
 # Characters of a hex dump that are kept together.
 _LONGEST_DUMP = 1 << 16
-# Columns, lines and words of which the results are remembered.
+# Words, and parts of words, of which the results are remembered.
 _REMEMBERED = 1 << 16
 _NUMBER = re.compile(r"[()\[\]\\^?.,+*#XxTtPpABCDabcd!\d-]*\d[()\[\]\\^?.,+*#XxTtPp!\d-]*")
 _GUID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32}")
 _OF_MAC = re.compile(r"(?i)((?:SEP|ATA|VGC|BAT)?)([0-9a-f]{12})")
 _OF_USER = re.compile(r"((?i:TCT|BOT|CSF|TAB))([A-Za-z0-9._-]+)")
+_DOTTED = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\d)")
 _DIGITS_IN_DUMP = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}|\d{3,}")
 _WORD_IN_DUMP = re.compile(rb"[A-Za-z\x80-\xff]{3,}")
+
+
+_TRIGGERS = frozenset(span.trigger for span in SPANS)
 
 
 class Replaces(Protocol):
@@ -83,6 +85,7 @@ class Text:
     known    the originals; None if they are still to be collected
     own      words of the user's, which are masked even as parts of words
     blank    replaces originals by NUL characters instead of masks, to see what is left
+    check    is called with each new part of a text, and what it has become
     """
 
     def __init__(
@@ -92,15 +95,34 @@ class Text:
         *,
         own: Iterable[str] = (),
         blank: bool = False,
+        check: Callable[[str, str], None] = lambda before, after: None,
     ) -> None:
         self.found = Originals()
         self._known = known
         self._masks = masks
         self._blank = blank
-        self._columns = _Memo(self._mask_column)
-        self._words = _Memo(self.word)
-        self._seen_columns: set[str] = set()
+        self._check = check
+        self._mac = lru_cache(_REMEMBERED)(self._mask_mac)
+        self._dotted = lru_cache(_REMEMBERED)(self._mask_dotted)
+        # What is done with a group of PARTS.
+        self._work: dict[str, Callable[[str], str]] = {
+            "guid_address": self._guid_address,
+            "call": self._reversed,
+            "reversed": self._reversed,
+            "hex": self._hex,
+            "dotted": self._dotted,
+            "colons": self._colons,
+            "user": self._party,
+            "tel": self._party,
+            "mail": self._mail,
+            "host": self._host,
+            "of_user": partial(self._named, Kind.NAME),
+            **dict.fromkeys(("phone", "tag", "session", "sep", "mac"), self._mac),
+        }
+        self._words = _Memo(self._mask_word)
+        self._parts = _Memo(self._mask_part)
         self._seen_words: set[str] = set()
+        self._seen_parts: set[str] = set()
         self._own = sorted(own, key=len, reverse=True)
         joined = "|".join(re.escape(word) for word in self._own if word.isalnum())
         self._own_in_word = re.compile(joined, re.IGNORECASE) if joined else None
@@ -112,31 +134,31 @@ class Text:
         """Returns the text with masks. A line must be whole, and so must a hex dump."""
         parts: list[str] = []
         position = 0
-        for start, end, replacement in self._dumps(text):
-            parts += (self._mask_lines(text[position:start]), replacement)
-            position = end
-        return "".join([*parts, self._mask_lines(text[position:])])
-
-    def _mask_lines(self, text: str) -> str:
-        columns = self._columns
-        return "\n".join(
-            line[:_HEAD] + "|".join([columns[column] for column in line[_HEAD:].split("|")])
-            if line[27:28] == "|" == line[13]
-            else columns[line]
-            for line in text.split("\n")
-        )
-
-    def _mask_column(self, text: str) -> str:
-        words = self._words
-        parts: list[str] = []
-        position = 0
-        for start, end, replacement in self._spans(text):
+        for start, end, replacement in self._places(text):
             if start >= position:
-                parts += [words[word] for word in _CUT.findall(text, position, start)]
-                parts.append(replacement())
+                new = replacement()
+                self._check(text[start:end], new)
+                parts += (self._mask_words(text[position:start]), new)
                 position = end
-        parts += [words[word] for word in _CUT.findall(text, position)]
-        return "".join(parts)
+        return "".join([*parts, self._mask_words(text[position:])])
+
+    def _mask_words(self, text: str) -> str:
+        glued = _can_be_glued(text)
+        masked = " ".join(map(self._words.__getitem__, _words_of(text, glued=glued)))
+        return masked.replace("\2 ", "").replace("\1", " ") if glued else masked
+
+    def _mask_word(self, word: str) -> str:
+        if self._is_harmless(word):
+            return word
+        parts = _CUT.findall(word)
+        return "".join([self._parts[part] for part in parts])
+
+    def _mask_part(self, part: str) -> str:
+        if self._is_harmless(part):
+            return part
+        masked = self.word(part)
+        self._check(part, masked)
+        return masked
 
     def collect(self, text: str) -> None:
         """Adds the originals in the text to `found`."""
@@ -145,24 +167,19 @@ class Text:
 
     def new_words(self, text: str) -> list[str]:
         """Returns the words that were not seen before, and collects from places with blanks."""
-        for _ in self._dumps(text):
-            pass
-        columns: set[str] = set()
-        for line in text.split("\n"):
-            if line[27:28] == "|" == line[13]:
-                columns.update(line[_HEAD:].split("|"))
-            else:
-                columns.add(line)
         words: set[str] = set()
-        for column in _new(columns, self._seen_columns):
-            position = 0
-            for start, end, replacement in self._spans(column):
-                if start >= position:
-                    words.update(_CUT.findall(column, position, start))
-                    replacement()
-                    position = end
-            words.update(_CUT.findall(column, position))
-        return [word for word in _new(words, self._seen_words) if not _HARMLESS.fullmatch(word)]
+        glued = _can_be_glued(text)
+        position = 0
+        for start, end, replacement in self._places(text):
+            if start >= position:
+                words.update(_words_of(text[position:start], glued=glued))
+                replacement()
+                position = end
+        words.update(_words_of(text[position:], glued=glued))
+        parts: set[str] = set()
+        for word in _new(words, self._seen_words):
+            parts.update(_CUT.findall(word))
+        return [part for part in _new(parts, self._seen_parts) if not _HARMLESS.fullmatch(part)]
 
     def mask_of(self, kind: Kind, original: str) -> str:
         """Returns the mask of an original, in the form in which `found` has it."""
@@ -176,11 +193,12 @@ class Text:
 
     # places with blanks
 
-    def _spans(self, text: str) -> list[tuple[int, int, Callable[[], str]]]:
+    def _places(self, text: str) -> list[tuple[int, int, Callable[[], str]]]:
         """Finds the places that a word alone does not show: (start, end, what replaces it)."""
         found: list[tuple[int, int, Callable[[], str]]] = []
+        here = {trigger for trigger in _TRIGGERS if trigger in text}
         for span in SPANS:
-            if span.trigger in text:
+            if span.trigger in here:
                 found += (
                     (*match.span(1), partial(self._field, span.kind, match[1]))
                     for match in span.pattern.finditer(text)
@@ -196,6 +214,7 @@ class Text:
                 end = start + len(phrase)
                 found.append((start, end, partial(self._field, kind, phrase)))
                 start = text.find(phrase, end)
+        found += ((start, end, partial(str, new)) for start, end, new in self._dumps(text))
         found.sort(key=lambda place: (place[0], -place[1]))
         return found
 
@@ -210,35 +229,27 @@ class Text:
 
     def word(self, word: str) -> str:
         """Masks one word, or collects its originals."""
-        if _HARMLESS.fullmatch(word) and not self._is_short_number(word):
-            return word
-        parts: list[str] = []
-        position = 0
-        while match := PARTS.search(word, position):
-            parts.append(word[position : match.start()])
-            group = match.lastgroup
-            assert group is not None
-            start, end = match.span(group)
-            parts.append(word[match.start() : start])
-            if group == "value":
-                kind = FIELDS.get(match["field"].lower())
-                if kind is None:
-                    position = start
-                    continue
-                parts.append(self._field(kind, match["value"]))
-            else:
-                work: Callable[[str], str] = getattr(self, f"_{group}")
-                if group == "guid_address" and match["guid"] != "0000065536":
-                    work = self._other_guid
-                parts.append(work(match[group]))
-            parts.append(word[end : match.end()])
-            position = match.end()
-        parts.append(word[position:])
-        return "".join(parts)
+        return PARTS.sub(self._replace, word)
 
-    def _is_short_number(self, word: str) -> bool:
-        known = self._known
-        return known is not None and word.strip(" \t\r,;^()[].") in known.numbers
+    def _replace(self, match: re.Match[str]) -> str:
+        group = match.lastgroup
+        if group == "run":
+            return self._run(match[0])
+        assert group is not None
+        text, value, start = match[0], match[group], match.start(group) - match.start()
+        if group == "value":
+            kind = FIELDS.get(match["field"].lower())
+            new = self.word(value) if kind is None else self._field(kind, value)
+        elif group == "guid_address" and match["guid"] != "0000065536":
+            new = self._other_guid(value)
+        else:
+            new = self._work[group](value)
+        return self._run(text[:start]) + new + self._run(text[start + len(value) :])
+
+    def _is_harmless(self, word: str) -> bool:
+        if not _HARMLESS.fullmatch(word):
+            return False
+        return self._known is None or word.strip(" \t\r\n\1\2,;^|()[].") not in self._known.numbers
 
     def _field(self, kind: Kind, value: str) -> str:
         """Masks the value of a field, which may be quoted, or a list."""
@@ -264,7 +275,7 @@ class Text:
         if at:
             return self._party(user) + at + self._host(host)
         if _GUID.fullmatch(party):
-            return party
+            return self._run(party)
         if not _NUMBER.fullmatch(party):
             return self._named(Kind.NAME, party)
         return self._number(party)
@@ -278,7 +289,7 @@ class Text:
     def _named(self, kind: Kind, name: str) -> str:
         """Masks the name of a person, a device, a partition and so on."""
         if not name or _GUID.fullmatch(name):
-            return name
+            return self._run(name)
         if match := _OF_MAC.fullmatch(name):
             return match[1] + self._mac(match[2])
         if kind in (Kind.DEVICE, Kind.NAME) and (match := _OF_USER.fullmatch(name)):
@@ -310,7 +321,7 @@ class Text:
             return self._dotted(name) + colon + port
         small = name.lower()
         if small.endswith(PUBLIC_DOMAINS) or _GUID.fullmatch(name):
-            return host
+            return self._run(host)
         labels, dot, last = name.rpartition(".")
         if not dot:
             return self._named(Kind.HOST, name) + colon + port
@@ -328,14 +339,9 @@ class Text:
             + port
         )
 
-    _user = _tel = _party
-
     def _mail(self, user: str) -> str:
         if re.fullmatch(r"[0-9a-fA-F]+(?:-[0-9a-fA-F]+)+", user):  # of a Call-ID
-            return user
-        return self._named(Kind.NAME, user)
-
-    def _of_user(self, user: str) -> str:
+            return self._run(user)
         return self._named(Kind.NAME, user)
 
     # addresses
@@ -349,12 +355,12 @@ class Text:
             self.found.add(Kind.ADDRESS, original)
         return masked
 
-    def _dotted(self, address: str) -> str:
+    def _mask_dotted(self, address: str) -> str:
         try:
-            packed = IPv4Address(address).packed
-        except ValueError:
+            packed = bytes(map(int, address.split(".")))
+        except ValueError:  # a number above 255
             return address
-        return self._shown(packed, address, lambda masked: str(IPv4Address(masked)))
+        return self._shown(packed, address, lambda masked: ".".join(map(str, masked)))
 
     def _colons(self, address: str) -> str:
         try:
@@ -401,8 +407,6 @@ class Text:
         packed = bytes.fromhex(digits.zfill(8))[::-1]
         return self._shown(packed, digits, lambda masked: masked[::-1].hex()[8 - len(digits) :])
 
-    _call = _reversed
-
     def _guid_address(self, decimal: str) -> str:
         if int(decimal) >> 32:
             return decimal
@@ -418,7 +422,7 @@ class Text:
             return self._guid_address(decimal)
         return decimal
 
-    def _mac(self, text: str) -> str:
+    def _mask_mac(self, text: str) -> str:
         """Masks a MAC address, in which there may be signs between the digits."""
         digits = re.sub("[^0-9A-Fa-f]", "", text)
         if not digits.strip("0"):
@@ -431,12 +435,12 @@ class Text:
         masked = iter(_like(self._masks.mac(digits.lower()), text))
         return "".join(next(masked) if sign.isalnum() else sign for sign in text)
 
-    _phone = _tag = _session = _sep = _mac
-
     # all other text
 
     def _run(self, run: str) -> str:
         """Masks what is known in a run of words, wherever that stands."""
+        if run.count(".") > 2:
+            run = _DOTTED.sub(lambda match: self._dotted(match[0]), run)
         known = self._known
         if known is None:
             return run
@@ -562,6 +566,21 @@ def whole_lines(text: str) -> int:
             return cut
         cut = before
     return end
+
+
+def _words_of(text: str, *, glued: bool) -> list[str]:
+    """Cuts a text at blanks, and if `glued` also behind ends of lines.
+
+    For that, these get the character 2 and a blank, and several blanks become 1 characters that
+    stay with the word before. Most words are repetitions then. `_mask_words` joins them again.
+    """
+    if glued:
+        text = text.replace("  ", "\1\1").replace("\n", "\n\2 ")
+    return text.split(" ")
+
+
+def _can_be_glued(text: str) -> bool:
+    return "\1" not in text and "\2" not in text
 
 
 def _new(texts: set[str], seen: set[str]) -> set[str]:

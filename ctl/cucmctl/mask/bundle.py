@@ -1,11 +1,13 @@
 """Masks all files of an archive or a folder.
 
 First every file is read to collect the originals, then every file is read again and written with
-masks, and what was written is searched for the originals. The manifest and the checksums are made
+masks. All that is written is searched for the originals. The manifest and the checksums are made
 new, because the files have changed. What was done is written to MASKED.txt.
 
-An original that the search finds may be the mask of another one by chance. Then the file is read
-once more, and instead of masks NUL characters are put: what is found then was really left.
+Each word is searched when it is written for the first time, which costs less than another pass over
+the files. If a word holds an original, it may be by chance the mask of another one. So the word is
+masked once more with NUL characters instead of masks: what is found then was really left. Then the
+files are searched again, file by file, to say where it is left.
 """
 
 from __future__ import annotations
@@ -103,11 +105,14 @@ class ZipSource:
 
 
 class Masked(NamedTuple):
-    """One file with masks: where it is, and what is left in it."""
+    """Describes one file with masks.
+
+    suspicious  whether something may be left in this file or in one before
+    """
 
     checksum: str
     size: int
-    left: dict[Kind, int]
+    suspicious: bool
     left_out: list[tuple[str, str]]
 
 
@@ -121,7 +126,7 @@ class Report(NamedTuple):
     """
 
     masked: dict[Kind, int]
-    left: dict[str, dict[Kind, int]]
+    left: Mapping[str, Mapping[Kind, int]]
     left_out: list[tuple[str, str]]
     files: int
 
@@ -162,6 +167,7 @@ class Bundle:
         self._tell = tell
         self._done = 0
         self._not_masked: dict[str, str] = {}
+        self._suspicious = False
         self.known = Originals({Kind.WORD: own})
         for host in hosts:
             self._add_node(host)
@@ -252,7 +258,10 @@ class Bundle:
         if MANIFEST in names:
             with (work / str(numbers[MANIFEST])).open("wb") as out:
                 out.writelines(self._manifest(masked))
-            masked[MANIFEST] = self._searched(work / str(numbers[MANIFEST]), MANIFEST)
+            masked[MANIFEST] = self._written(work / str(numbers[MANIFEST]), [])
+        left: dict[str, Counter[Kind]] = {}
+        if any(result.suspicious for result in masked.values()):
+            left = dict(results(lambda n: self._searched(work / str(numbers[n]), n), [*masked]))
         left_out = [(self._rename(name), why) for name, why in sorted(self._not_masked.items())]
         for name, result in sorted(masked.items()):
             left_out += [
@@ -260,7 +269,7 @@ class Bundle:
             ]
         report = Report(
             {kind: len(found) for kind, found in self.known.by_kind.items()},
-            {new_names[name]: result.left for name, result in masked.items() if result.left},
+            {new_names[name]: kinds for name, kinds in sorted(left.items()) if kinds},
             left_out,
             len(masked),
         )
@@ -293,20 +302,37 @@ class Bundle:
         return made
 
     def _mask_file(self, name: str, path: Path) -> Masked:
-        content = Content(self._masker.mask, self._rename)
+        content = Content(self._mask_text, self._rename)
         with self._source.open(name) as file, path.open("wb") as out:
             content.copy(file, out)
-        return self._searched(path, name)._replace(left_out=content.left_out)
+        return self._written(path, content.left_out)
 
-    def _searched(self, path: Path, name: str) -> Masked:
-        """Searches a file that was written, and returns what is left in it."""
-        found = self._search(path.open("rb"), self._rename(name), lambda text: text)
-        if found:
-            blank = Text(self._masks, self.known, own=self._own, blank=True).mask
-            found &= self._search(self._source.open(name), name, blank)
+    def _written(self, path: Path, left_out: list[tuple[str, str]]) -> Masked:
         with path.open("rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
-        return Masked(checksum, path.stat().st_size, Counter(kind for kind, _ in found), [])
+        return Masked(checksum, path.stat().st_size, self._suspicious, left_out)
+
+    def _mask_text(self, text: str) -> str:
+        masked = self._masker.mask(text)
+        if set(self._searcher.look_around(masked)):
+            self._suspicious = True
+        return masked
+
+    def _check(self, before: str, after: str) -> None:
+        """Searches a part of a text that was masked."""
+        search = self._searcher
+        if {*search.look_at(after), *search.marked()}:
+            blank = self._blank.word(before)
+            if {*search.look_at(blank), *search.marked()}:
+                self._suspicious = True
+
+    def _searched(self, path: Path, name: str) -> Counter[Kind]:
+        """Returns which originals are left in a file that was written."""
+        found = self._search(path.open("rb"), self._rename(name), lambda text: text)
+        if found:
+            blank = self._blank.mask
+            found &= self._search(self._source.open(name), name, blank)
+        return Counter(kind for kind, _ in found)
 
     def _search(self, file: IO[bytes], name: str, change: Callable[[str], str]) -> set[Left]:
         search = self._searcher
@@ -335,7 +361,7 @@ class Bundle:
                     about: dict[str, Any] = json.loads(entry)
                     name = about.get("exported_as") or about["path"]
                 except (ValueError, KeyError, TypeError, AttributeError):
-                    yield (self._masker.mask(text) + "\n").encode("utf-8", "surrogateescape")
+                    yield (self._mask_text(text) + "\n").encode("utf-8", "surrogateescape")
                     continue
                 about |= {"size": None, "sha256": None, "masked": name in masked}
                 if name in masked:
@@ -370,7 +396,11 @@ class Bundle:
 
     @cached_property
     def _masker(self) -> Text:
-        return Text(self._masks, self.known, own=self._own)
+        return Text(self._masks, self.known, own=self._own, check=self._check)
+
+    @cached_property
+    def _blank(self) -> Text:
+        return Text(self._masks, self.known, own=self._own, blank=True)
 
     @cached_property
     def _searcher(self) -> Search:

@@ -122,6 +122,20 @@ def test_known_number_is_found_anywhere() -> None:
     assert NUMBER not in mask(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<sip:a{NUMBER}-414f-0720-5f53-a18ee978c4d8@10.1.2.3:50147",
+        f"Call-ID: a{NUMBER}-d6514bed-327f-51e140a@10.20.30.5",
+        f"branch=z9hG4bK{NUMBER}ab",
+        f"DeviceName=a{NUMBER}-414f-0720-5f53-a18ee978c4d8",
+    ],
+)
+def test_number_within_an_identifier_is_masked(text: str) -> None:
+    """It is there by chance, but cannot be told from others. Else the search would find it."""
+    assert NUMBER not in mask(f'cn="{NUMBER}" {text}')
+
+
 def test_short_number_stays_where_unmarked() -> None:
     assert (
         mask('cn="5060"\non port 5060 index 32')
@@ -153,6 +167,10 @@ def test_known_mac_is_found_in_other_ids() -> None:
 def test_known_address_is_found_as_hex() -> None:
     text = f"{NODE}\naddress 5a20300e and 0e30205a"
     assert mask(text) == f"{NODE_MASK}\naddress {REVERSED} and {HEX}"
+
+
+def test_address_within_a_file_name() -> None:
+    assert mask(f"log_{NODE}.txt v{NODE}") == f"log_{NODE_MASK}.txt v{NODE_MASK}"
 
 
 def test_number_goes_on_in_next_row_of_dump() -> None:

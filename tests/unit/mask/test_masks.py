@@ -91,8 +91,11 @@ def test_mapped_address_has_mask_of_ipv4() -> None:
 
 
 @given(MAC, MAC)
-def test_macs_keep_common_prefix(one: str, other: str) -> None:
-    assert common(MASKS.mac(one), MASKS.mac(other)) == common(one, other)
+def test_macs_keep_vendor(one: str, other: str) -> None:
+    masks = MASKS.mac(one), MASKS.mac(other)
+    assert (masks[0][:6] == masks[1][:6]) == (one[:6] == other[:6])
+    assert (masks[0] == masks[1]) == (one == other)
+    assert re.fullmatch("[0-9a-f]{12}", masks[0])
 
 
 @given(WORDS)
