@@ -12,6 +12,7 @@ from mcp import Client
 from rig.assistant import Assistant, ask, refusal
 from rig.collected import JOB_ID
 from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.pages import ROOT
 from rig.searched import make_job, traces
 from system.mcp.conftest import connected
 
@@ -54,6 +55,13 @@ async def test_list_of_tools_is_short(assistant: Assistant) -> None:
         tools = await client.list_tools()
     assert len(tools.tools) <= 12
     assert len(tools.model_dump_json(by_alias=True, exclude_none=True).encode()) <= 16_000
+
+
+async def test_page_names_each_tool(assistant: Assistant) -> None:
+    page = (ROOT / "ctl/man/cucmmcp.1.md").read_text()
+    async with assistant() as client:
+        tools = (await client.list_tools()).tools
+    assert [tool.name for tool in tools if f"`{tool.name}`" not in page] == []
 
 
 async def test_annotations_say_what_changes(assistant: Assistant) -> None:
