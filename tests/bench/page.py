@@ -107,7 +107,8 @@ def _open_pages(web: Web, calls: Wire, slow: Lab) -> Iterator[None]:
         asked = request(f"/ui/jobs/{job_id}/stream", "connection: close")
         readers = [stack.enter_context(web.raw(asked)) for _ in range(PAGES)]
         assert {reader.recv(12) for reader in readers} == {b"HTTP/1.1 200"}
-        reading = get_context("fork").Process(target=read_all, args=(readers,))
+        # daemon: if the measurement fails, Python must not wait for this process before it exits.
+        reading = get_context("fork").Process(target=read_all, args=(readers,), daemon=True)
         reading.start()
         yield
         wire.call("Cancel", job_id=job_id)

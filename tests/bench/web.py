@@ -133,7 +133,8 @@ def _open_streams(web: Web, wire: Wire, slow: Lab) -> Iterator[str]:
     with ExitStack() as stack:
         readers = [stack.enter_context(web.raw(asked)) for _ in range(STREAMS)]
         assert {reader.recv(12) for reader in readers} == {b"HTTP/1.1 200"}
-        reading = get_context("fork").Process(target=read_all, args=(readers[1:],))
+        # daemon: if the measurement fails, Python must not wait for this process before it exits.
+        reading = get_context("fork").Process(target=read_all, args=(readers[1:],), daemon=True)
         reading.start()
         yield job_id
         wire.call("Cancel", job_id=job_id)
