@@ -4,7 +4,7 @@ import gzip
 import subprocess
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,8 @@ from cucmd.job.collect import Collect
 from cucmd.protocol.cases import FindReply, Match, Search
 from rig.collected import JOB_ID
 from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.jobs import start, until
+from rig.lab import Lab
 from rig.quiet import wait_until
 from rig.searched import SDL, ZONES, make_job, sdl_lines, traces
 
@@ -195,3 +197,17 @@ def test_missing_time_is_named(tmp_path: Path) -> None:
         assert not any(reply.missing for reply in searched.replies(inside))
     assert (missing.node, missing.log) == ("pub", "cm/trace/ccm/sdl/SDL*.txt")
     assert (missing.since, missing.until) == (BEGIN + 999 * SECOND, BEGIN + 5000 * SECOND)
+
+
+def test_running_job_is_searched(tmp_path: Path, make_lab: Callable[..., Lab]) -> None:
+    """The first node has sent its files; the second one does not answer."""
+    lab = make_lab(2, "--fault", "2=hang:command")
+    with running_daemon(tmp_path / "cucmd", CONFIG) as daemon, daemon.client() as client:
+        job = start(client, lab)
+        until(client, job.job_id, lambda job: job.nodes[0].status == "succeeded")
+        replies = Searched(daemon, tmp_path).replies(Search(text="|"), job.job_id)
+        client.cancel(job.job_id)
+    found = {match.node for reply in replies for match in reply.matches or ()}
+    missing = [each for reply in replies for each in reply.missing or ()]
+    assert found == {job.nodes[0].node}
+    assert (job.nodes[1].node, "it is running") in {(one.node, one.reason) for one in missing}

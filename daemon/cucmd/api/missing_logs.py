@@ -35,7 +35,7 @@ def missing_logs(
             failure = job.failure_of(node)
             reason = f"it is {node.status}" if failure is None else failure.message
             yield MissingLog(node.node, reason=reason)
-        if not isinstance(work, Collect):
+        if not isinstance(work, Collect) or not node.settled:
             continue
         for begin, end in _not_collected(work, since, until):
             yield MissingLog(node.node, None, begin, end, reason=_NOT_COLLECTED)

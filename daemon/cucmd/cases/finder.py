@@ -166,7 +166,7 @@ class Finder:
                 if (wrong := (await worker.receive(_BEGUN)).wrong) is not None:
                     raise SearchRefused(wrong)
             await self._deal(files, workers)
-            async with aclosing(_merged(workers, files.nodes)) as all_found:
+            async with aclosing(merged(workers, files.nodes)) as all_found:
                 async for found in all_found:
                     yield found
 
@@ -230,7 +230,7 @@ def _not_followed(call: Call, *, goes_on: bool) -> list[str]:
     return texts
 
 
-async def _merged(workers: Sequence[Worker], nodes: Sequence[Node]) -> AsyncGenerator[Found, None]:
+async def merged(workers: Sequence[Worker], nodes: Sequence[Node]) -> AsyncGenerator[Found, None]:
     """Yields what the processes find, in the order of time. Raises `SearchRefused`."""
     running = dict(enumerate(workers))
     last = {number: LinesFound(-1, 0, 0) for number in running}

@@ -99,6 +99,11 @@ def test_failed_node_is_missing() -> None:
     assert (found.reason, found.unclear) == ("no route to host", None)
 
 
+def test_running_node_is_missing() -> None:
+    [found] = missing(node=Node("a").begin(NOW, 1))
+    assert (found.log, found.unclear, found.reason) == (None, None, "it is running")
+
+
 def test_unread_coverage_is_unclear() -> None:
     [found] = missing(node=Node("a").begin(NOW, 1).succeed(NOW))
     assert found.unclear
