@@ -188,7 +188,7 @@ def _what_is_there(pool: PoolManager, to: Https, login: dict[str, str], ask: flo
 def _check(reply: BaseHTTPResponse, to: Https) -> None:
     """Raises `Failed` unless the answer says that the file is stored."""
     status = f"{reply.status} {(reply.reason or '')[:100]}".strip()
-    if reply.status in (_STORED):
+    if reply.status in ((HTTPStatus.CREATED,) if to.created else _STORED):
         return
     if reply.status in _NO_LOGIN:
         what = "are the case and its token right?" if to.created else "are name and token right?"

@@ -161,6 +161,13 @@ def test_one_request_for_every_answer(ctl, odd, file, answer, code):
     assert all(line.isprintable() for line in done.stderr.splitlines())
 
 
+def test_case_needs_status_201(ctl, odd, file):
+    odd.answer = lambda request: b"HTTP/1.1 200 OK\r\n\r\n"
+    arguments = ("upload", str(file), "cxd", "--case", CASE)
+    done = ctl(*arguments, CUCM_CXD_HOST=odd.host, CUCM_UPLOAD_TOKEN=TOKEN)
+    assert done.returncode == 1
+
+
 def test_redirect_is_not_followed(ctl, odd, store, file):
     other = OddServer(store)
     with running(other.serve) as host:
