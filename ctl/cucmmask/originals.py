@@ -111,10 +111,10 @@ class Originals:
         small = run.lower()
         if small in self.wholes:
             return [(0, len(run), self.wholes[small])]
-        atoms = [match.span() for match in _ATOM.finditer(small)]
         found: list[tuple[int, int, Kind]] = []
-        if not any(small[start:end] in self._firsts for start, end in atoms):
+        if self._firsts.isdisjoint(_ATOM.findall(small)):
             return found
+        atoms = [match.span() for match in _ATOM.finditer(small)]
         first = 0
         while first < len(atoms):
             for last in range(min(len(atoms), first + 12) - 1, first - 1, -1):

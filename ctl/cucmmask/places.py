@@ -83,8 +83,8 @@ PARTS = re.compile(
     # CUCM's Call-ID: the last group is the address, its bytes reversed
     | (?<![0-9a-f-]){_HEX}{{5,8}}-{_HEX}{{6,8}}-{_HEX}{{1,7}}-(?P<call>{_HEX}{{6,8}})(?![0-9a-f-])
     # the Call-ID of a phone begins with its MAC, and so does its tag
-    | (?<![0-9a-f-])(?P<phone>{_HEX}{{8}}-{_HEX}{{4}}){_HEX}{{4}}-{_HEX}{{8}}-{_HEX}{{8}}(?=@)
-    | (?<![0-9a-f])(?P<tag>{_HEX}{{12}}){_HEX}{{12}}-{_HEX}{{8}}(?![0-9a-f-])
+    | (?<![0-9a-f-])(?P<phone>{_HEX}{{8}}-{_HEX}{{4}}){_HEX}{{4}}-{_HEX}{{8}}-{_HEX}{{8}}(?=@|$)
+    | (?<![0-9a-f])(?P<tag>{_HEX}{{12}}){_HEX}{{12}}(?:-{_HEX}{{8}})?(?![0-9a-f-])
     # the Session-ID of a phone ends with its MAC
     | (?<![0-9a-f]){_HEX}{{8}}00105000a000(?P<session>{_HEX}{{12}})(?![0-9a-f])
     | (?<![A-Za-z0-9])(?i:SEP|ATA|VGC|BAT)(?P<sep>[0-9A-Fa-f]{{12}})(?![0-9A-Za-z])
@@ -152,6 +152,8 @@ SPANS = (
 )
 # "myIP: e74610ac (172.16.70.231)": the bytes are reversed.
 REVERSED_ADDRESS = re.compile(r"myIP: ([0-9a-f]{7,8}) \(")
+# A sign in a parameter of a URI, as in `Refer-To: <sip:1@h?Replaces=1%40192.0.2.1%3Bto-tag%3D2>`.
+ESCAPED = re.compile(r"(%[0-9A-Fa-f]{2})")
 # Bytes in hexadecimal, and behind two blanks, in a dump, the same bytes as text.
 DUMP_TRIGGER = re.compile(r" [0-9A-Fa-f]{2} [0-9A-Fa-f]{2} [0-9A-Fa-f]{2}(?![0-9A-Fa-f])")
 DUMP = re.compile(

@@ -79,6 +79,8 @@ class Search:
 
     def marked(self) -> Iterator[Left]:
         """Yields the short originals in what was looked at that are marked as such."""
+        if not any(self._marked.found.by_kind.values()):
+            return
         marked, self._marked.found = self._marked.found, Originals()
         for kind, originals in marked.by_kind.items():
             for original in originals & self._known.by_kind[kind]:

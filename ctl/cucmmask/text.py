@@ -19,6 +19,7 @@ from cucmmask.places import (
     DUMP,
     DUMP_GAP,
     DUMP_TRIGGER,
+    ESCAPED,
     FIELDS,
     PARTS,
     PUBLIC_DOMAINS,
@@ -151,11 +152,14 @@ class Text:
         if self._is_harmless(word):
             return word
         parts = _CUT.findall(word)
+        if len(parts) == 1:
+            return self._mask_harmful(word)
         return "".join([self._parts[part] for part in parts])
 
     def _mask_part(self, part: str) -> str:
-        if self._is_harmless(part):
-            return part
+        return part if self._is_harmless(part) else self._mask_harmful(part)
+
+    def _mask_harmful(self, part: str) -> str:
         masked = self.word(part)
         self._check(part, masked)
         return masked
@@ -229,6 +233,8 @@ class Text:
 
     def word(self, word: str) -> str:
         """Masks one word, or collects its originals."""
+        if "%" in word:
+            return "".join(PARTS.sub(self._replace, part) for part in ESCAPED.split(word))
         return PARTS.sub(self._replace, word)
 
     def _replace(self, match: re.Match[str]) -> str:
@@ -439,6 +445,8 @@ class Text:
 
     def _run(self, run: str) -> str:
         """Masks what is known in a run of words, wherever that stands."""
+        if len(run) < 2:  # no word of the user's is shorter
+            return run
         if run.count(".") > 2:
             run = _DOTTED.sub(lambda match: self._dotted(match[0]), run)
         known = self._known

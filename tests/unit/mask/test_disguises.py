@@ -40,6 +40,7 @@ def mask(text: str) -> str:
         ("HostIPAddress: ::ffff:", NODE, NODE_MASK, ", AppStartTime"),
         ("myIP: IpAddr.type:0 ipv4Addr:0x", "0e30205a", HEX, "(0.0.0.0)"),
         ("ipAddr:0x", "0e30205a", HEX, "000000000000000000000000 Port=17996"),
+        ("Refer-To: <sip:localhost?Replaces=1%40", NODE, NODE_MASK, "%3Bto-tag%3D1>"),
         ("Call-ID: abbb8e00-4291f775-204c-", "5a20300e", REVERSED, "@localhost"),
         ("Join: abbb8e00-4291f775-100267-", "5a20300e", REVERSED, "@localhost;from-tag=1"),
         (
@@ -65,6 +66,7 @@ def mask(text: str) -> str:
             "0006-78c34baf-1b81d864@localhost",
         ),
         ("tag=", MAC, MAC_MASK, "296c00ff41e8-5fb7856e"),
+        ("Replaces=1%40localhost%3Bfrom-tag%3D", MAC, MAC_MASK, "296c02268510>"),
         ('devicename.ccm.cisco.com="SEP', MAC.upper(), MAC_MASK.upper(), '"'),
         ("arp ", "38:ed:18:55:2a:12", bytes.fromhex(MAC_MASK).hex(":"), ""),
         # a number
