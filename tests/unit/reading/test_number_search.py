@@ -57,6 +57,7 @@ def test_number_in_marked_place(line: bytes) -> None:
         b"INVITE sip:170210045@10.48.38.5 SIP/2.0",
         b"2018/04/28_15:22:30.912|CCM|7021004|",
         b"To: <sip:10.70.210.04>",
+        b'alias "7021004" pkid="7021004"',
     ],
 )
 def test_digits_without_mark(line: bytes) -> None:
@@ -74,6 +75,8 @@ def test_digits_without_mark(line: bytes) -> None:
         ("+49307021004", "0049307021004", True),
         ("0049307021004", "+49307021004", True),
         ("+49307021004", "+437021004", False),
+        ("+7021004", "+49307021004", False),
+        ("49307021004", "+307021004", False),
         ("+49307021004", "1004", False),
         ("+49307021004", "+7021004", False),
         ("1000", "+14085251000", True),
