@@ -100,7 +100,8 @@ class Application:
                 channel, lambda path: self._exchange(channel, path, self._check(channel))
             )
             return
-        if channel.path == "/" and "text/html" in _accepted(channel):
+        accepted = b",".join(value for name, value in channel.headers if name == b"accept")
+        if channel.path in ("/", "/ui") and b"text/html" in accepted:
             await redirect(channel, UI)
             return
         identify = (lambda: None) if channel.path in FOR_ANYBODY else self._check(channel)
@@ -168,10 +169,6 @@ class Application:
         if not await self._readiness.check(exchange.daemon):
             raise HttpProblem(503, "DaemonUnavailable", "the daemon does not answer")
         await exchange.whole(b'{"status":"ready"}')
-
-
-def _accepted(channel: HttpChannel) -> str:
-    return b",".join(v for n, v in channel.headers if n == b"accept").decode("latin-1")
 
 
 def _without_default_port(origin: str) -> str:

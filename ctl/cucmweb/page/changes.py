@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from msgspec import Struct
-
 from cucmctl.client.errors import InvalidRequest
 from cucmctl.text.render import count_of, size
 from cucmd.job.work_request import Login
@@ -14,42 +12,7 @@ from cucmweb.page import forms
 from cucmweb.page.views import what
 from cucmweb.page.visit import Visit
 
-
-class Question(Struct, frozen=True):
-    """Describes a change of a job: the question, and the button that agrees."""
-
-    title: str
-    says: str
-    yes: str
-
-
-QUESTIONS = {
-    "cancel": Question(
-        "Cancel job",
-        "Ends the job on all of its nodes now. Files that are complete stay.",
-        "Yes, cancel it",
-    ),
-    "stop": Question(
-        "Stop",
-        "Ends the capture, or the following of a file, and keeps the files.",
-        "Yes, stop it",
-    ),
-    "retry": Question(
-        "Retry",
-        "Tries the nodes again that failed or were cancelled, for the same window.",
-        "Yes, try again",
-    ),
-    "labels": Question(
-        "Labels",
-        "Jobs can be found by their labels. NAME=VALUE adds or changes a label, NAME= removes it.",
-        "Change labels",
-    ),
-    "delete": Question(
-        "Delete",
-        "Deletes the job with all of its files. They cannot be brought back.",
-        "Yes, delete it",
-    ),
-}
+ACTIONS = ("cancel", "stop", "retry", "labels", "delete")
 
 
 async def ask(visit: Visit) -> None:
@@ -58,14 +21,13 @@ async def ask(visit: Visit) -> None:
 
 
 async def _show_question(visit: Visit, node: str, wrong: str = "") -> None:
-    job, action = await visit.job(), visit.path["action"]
+    job = await visit.job()
     files = count_of(sum(each.files_received for each in job.nodes), "file")
     received = size(sum(each.bytes_received for each in job.nodes))
     await visit.show(
         "ask.html",
         400 if wrong else 200,
-        action=action,
-        question=QUESTIONS[action],
+        action=visit.path["action"],
         job=job,
         node=node,
         what=what(job),

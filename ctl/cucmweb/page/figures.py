@@ -13,7 +13,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cucmctl.text import health_text
-from cucmd.job.health import Finding
 from cucmd.protocol.jobs import Job
 
 # Check -> the heading of its column, and the figure at the upper edge of its plot. A greater figure
@@ -91,9 +90,19 @@ def curves(checked: Sequence[Job]) -> dict[str, dict[str, Curve]]:
         for node in job.nodes:
             findings = node.health.findings if node.health else ()
             for check in CHECKS:
-                if found := [finding for finding in findings if finding.check == check]:
-                    of_node = readings.setdefault(node.node, {}).setdefault(check, [])
-                    of_node.append(_reading(job.created_at, found))
+                found = [finding for finding in findings if finding.check == check]
+                if not found:
+                    continue
+                # The certificate that ends first, or the first finding: the bad ones are first.
+                with_figure = [finding for finding in found if finding.figure is not None]
+                if check == "certificates":
+                    with_figure.sort(key=lambda finding: finding.figure or 0)
+                chosen = with_figure[0] if with_figure else found[0]
+                readings.setdefault(node.node, {}).setdefault(check, []).append(
+                    Reading(
+                        job.created_at, chosen.figure, chosen.unit or "", *health_text.worst(found)
+                    )
+                )
     return {
         node: {
             check: Curve(tuple(of_check), checked[-1].created_at, checked[0].created_at, top)
@@ -102,17 +111,6 @@ def curves(checked: Sequence[Job]) -> dict[str, dict[str, Curve]]:
         }
         for node, of_node in readings.items()
     }
-
-
-def _reading(at: datetime, found: Sequence[Finding]) -> Reading:
-    """Reads the findings of one check: the certificate that ends first, or the first finding, since
-    the daemon begins with the bad ones.
-    """
-    with_figure = [finding for finding in found if finding.figure is not None]
-    if found[0].check == "certificates":
-        with_figure.sort(key=lambda finding: finding.figure or 0)
-    chosen = with_figure[0] if with_figure else found[0]
-    return Reading(at, chosen.figure, chosen.unit or "", *health_text.worst(found))
 
 
 def verdict(job: Job, nodes: Container[str]) -> str:

@@ -55,7 +55,9 @@ def start_request(form: Mapping[str, str], zone: tzinfo | None) -> StartRequest:
     targets = tuple(re.findall(r"[^\s,]+", form.get("nodes", "")))
     if not targets:
         raise WrongForm("nodes", "expected at least one node, or the name of a cluster")
-    return make_start_request(targets, login(form), _work(form, zone), _how(form))
+    # The key is made with each form, so that a form that is sent twice starts one job.
+    how = How(labels=labels(form.get("labels", "")) or None, start_key=form.get("key") or None)
+    return make_start_request(targets, login(form), _work(form, zone), how)
 
 
 def login(form: Mapping[str, str]) -> Login:
@@ -129,11 +131,6 @@ def moment(form: Mapping[str, str], name: str, zone: tzinfo | None) -> datetime 
         return at.astimezone(UTC)
     except (ValueError, OverflowError):  # the second in the years 1 and 9999
         raise WrongForm(name, f"{typed!r}: expected a time such as 2026-03-01 14:30") from None
-
-
-def _how(form: Mapping[str, str]) -> How:
-    # The key is made with each form, so that a form that is sent twice starts one job.
-    return How(labels=labels(form.get("labels", "")) or None, start_key=form.get("key") or None)
 
 
 def labels(typed: str) -> dict[str, str]:

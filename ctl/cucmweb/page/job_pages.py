@@ -93,7 +93,8 @@ async def stream_job(visit: Visit) -> None:
         values = _job_values(visit, state, topic.rates, at)
         return render("job_live.html", visit.common | values)
 
-    await _stream(visit, f"{visit.path['job_id']}?{visit.query.get('nodes')}", visit.job, draw)
+    all_nodes = visit.query.get("nodes") == "all"
+    await _stream(visit, f"{visit.path['job_id']}?{all_nodes}", visit.job, draw)
 
 
 async def _stream(

@@ -44,7 +44,7 @@ async def _send_static(visit: Visit) -> None:
     await visit.exchange.whole(file.read_bytes(), 200, headers)
 
 
-_ACTION = f"/ui/jobs/{{job_id}}/(?P<action>{'|'.join(changes.QUESTIONS)})"
+_ACTION = f"/ui/jobs/{{job_id}}/(?P<action>{'|'.join(changes.ACTIONS)})"
 _ROUTES: dict[str, Handler] = {
     "GET /ui/": job_pages.show_jobs,
     "GET /ui/stream": job_pages.stream_jobs,

@@ -8,13 +8,12 @@ allows no inline styles.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
-from itertools import pairwise, zip_longest
+from datetime import datetime
+from itertools import chain, pairwise, zip_longest
 from typing import Literal, TypeAlias, cast
 
 from msgspec import Struct
 
-from cucmd.job.coverage import LogCoverage, Span
 from cucmd.protocol.jobs import Job, Node
 
 # The words of the page for the phases of the daemon.
@@ -26,7 +25,6 @@ PHASES = {
     "transfer": "sending",
     "close": "closing",
 }
-_ZERO = timedelta()
 WIDTH = 1000
 # The width that a bar has at least, so that it can be seen.
 _THINNEST = 4
@@ -133,45 +131,35 @@ def coverage(job: Job, most_bars: int | None = MOST_BARS) -> Picture | None:
     """Returns which parts of the window each log covers, or None if that is not known."""
     logs = [(node.short_name, log) for node in job.nodes for log in node.logs or ()]
     spans = [span for _, log in logs for span in log.spans]
-    wanted = job.collection
-    if not spans and not (wanted.since and wanted.until):
+    since, until = job.collection.since, job.collection.until
+    if not logs or not (spans or (since and until)):
         return None
-    begin = _moment(wanted.since) or min(span.begin for span in spans)
-    end = _moment(wanted.until) or max(span.end for span in spans)
-    if not logs or end <= begin:
+    begin = datetime.fromisoformat(since) if since else min(span.begin for span in spans)
+    end = datetime.fromisoformat(until) if until else max(span.end for span in spans)
+    if end <= begin:
         return None
+    covered: list[list[tuple[datetime, datetime]]] = []  # of each log: its parts of the window
+    weights = []
+    for _, log in logs:
+        cut = [(max(span.begin, begin), min(span.end, end)) for span in log.spans]
+        covered.append([part for part in cut if part[0] <= part[1]])
+        # The log that covers least comes first; one of which not all is known comes last.
+        parts = [(begin, end)] if log.unclear else covered[-1]
+        weights.append(-sum((last - first).total_seconds() for first, last in parts))
 
     def row(at: int) -> PictureRow:
         node, log = logs[at]
-        return PictureRow(node, tuple(_covered_by(log, begin, end)), log.log)
+        bars = []
+        for place, (first, last) in enumerate(pairwise([begin, *chain(*covered[at]), end])):
+            if place % 2:
+                bars.append(Bar("covered", "covered", first, last))
+            # Less than a minute beside a span is the distance between two lines, and no gap.
+            elif (last - first).total_seconds() >= 60:
+                unclear = Bar("unclear", "not known", first, last)
+                bars.append(unclear if log.unclear else Bar("missing", "missing", first, last))
+        return PictureRow(node, tuple(bars), log.log)
 
-    weights = [0.0 if log.unclear else _missing(log, begin, end) for _, log in logs]
     return _picture(begin, end, weights, row, most_bars)
-
-
-def _missing(log: LogCoverage, begin: datetime, end: datetime) -> float:
-    """Returns the seconds of the window that no span of a log covers."""
-    covered = (min(span.end, end) - max(span.begin, begin) for span in log.spans)
-    return (end - begin - sum((each for each in covered if each > _ZERO), _ZERO)).total_seconds()
-
-
-def _covered_by(log: LogCoverage, begin: datetime, end: datetime) -> Iterator[Bar]:
-    """Yields the parts of the window that a log covers, and those between them."""
-    spans = _within(log.spans, begin, end)
-    other: BarKind = "unclear" if log.unclear else "missing"
-    edges = [begin, *(moment for span in spans for moment in (span.begin, span.end)), end]
-    for place, (first, last) in enumerate(pairwise(edges)):
-        is_covered = place % 2 == 1
-        # Less than a minute beside a span is the distance between two lines, and no gap.
-        if is_covered:
-            yield Bar("covered", "covered", first, last)
-        elif (last - first).total_seconds() >= 60:
-            yield Bar(other, "not known" if log.unclear else "missing", first, last)
-
-
-def _within(spans: Sequence[Span], begin: datetime, end: datetime) -> list[Span]:
-    cut = [Span(max(span.begin, begin), min(span.end, end)) for span in spans]
-    return [span for span in cut if span.begin <= span.end]
 
 
 def _picture(
@@ -198,7 +186,3 @@ def _picture(
             del kept[at]
             break
     return Picture(begin, end, tuple(kept[at] for at in sorted(kept)), len(weights) - len(kept))
-
-
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)

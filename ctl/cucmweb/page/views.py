@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -145,13 +145,17 @@ def job_values(
     most_bars = None if all_nodes else pictures.MOST_BARS
     coverage = pictures.coverage(job, most_bars)
     # The picture of the coverage has the missing parts of the window.
+    # The line about the window is in the zone of this machine. The page has its own.
+    described = [line for line in text.describe(job) if not line.startswith("window ")]
+    since, until = job.collection.since, job.collection.until
     lines = list(remarks(job, may_operate=may_change, gaps=coverage is None))
     return {
         "job": job,
         "what": what(job),
         "who": who(job),
-        "describes": list(_describe(job)),
-        "window": _window(job),
+        "describes": described or [f"runs {command}" for command in job.commands or ()],
+        "since": since and datetime.fromisoformat(since),
+        "until": until and datetime.fromisoformat(until),
         "node_zone": zones.pop() if len(zones) == 1 else "",
         "tally": render.tally(job),
         "rows": rows[:most],
@@ -184,20 +188,6 @@ def _next_start(job: Job) -> dict[str, str] | None:
     if wanted.last:
         return fields | {"last": wanted.last}
     return fields | {"last": "", "since": wanted.since or "", "until": wanted.until or ""}
-
-
-def _describe(job: Job) -> Iterator[str]:
-    # The line about the window is in the zone of this machine. The page has its own.
-    lines = [line for line in text_of(job).describe(job) if not line.startswith("window ")]
-    yield from lines or (f"runs {command}" for command in job.commands or ())
-
-
-def _window(job: Job) -> tuple[datetime, datetime | None] | None:
-    wanted = job.collection
-    if wanted.since is None:
-        return None
-    until = None if wanted.until is None else datetime.fromisoformat(wanted.until)
-    return datetime.fromisoformat(wanted.since), until
 
 
 def what(job: Job | JobSummary) -> str:

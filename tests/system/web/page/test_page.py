@@ -178,6 +178,12 @@ def test_start_shows_the_zone_of_the_nodes(
     tab.get_by_text("2026-01-02 07:30:00 to now in Europe/Berlin").wait_for()
 
 
+@pytest.mark.parametrize("path", ["/", "/ui"])
+def test_short_address_leads_to_the_jobs(page_web: Web, path: str) -> None:
+    answer = page_web.ask("GET", path, None, {"accept": "text/html"})
+    assert (answer.status, answer.headers["location"]) == (303, "/ui/")
+
+
 @pytest.mark.parametrize("origin", ["https://evil.example", None])
 def test_form_of_another_site_is_refused(page_web: Web, origin: str | None) -> None:
     headers = {"content-type": "application/x-www-form-urlencoded"}
