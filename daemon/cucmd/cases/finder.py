@@ -51,6 +51,8 @@ _IN_A_FRAME = 200
 _MUCH, _TOO_MUCH = 4 * 1024**2, 16 * 1024**2
 # Lines that are given out at once.
 _MOST_LINES = 500
+# Milliseconds from 1970 to the end of the century, which no time stamp is later than.
+_LATEST = 4_102_444_800_000 + 86_400_000
 # Bytes that a line takes beside its text.
 _OVERHEAD = 300
 # Seconds between two reports of a search that finds nothing.
@@ -248,6 +250,8 @@ async def merged(workers: Sequence[Worker], nodes: Sequence[Node]) -> AsyncGener
         ties: list[frames.FoundTie] = []
         for number, worker in read.items():
             for frame in worker.receive_arrived(_FOUND):
+                if not _is_plausible(frame, len(nodes)):
+                    raise WorkerEnded(Cause.WRONG, "its answer names a node or time that is none")
                 last[number] = frame
                 for line in frame.lines:
                     heappush(heap, (line.time, next(numbers), line))
@@ -255,7 +259,7 @@ async def merged(workers: Sequence[Worker], nodes: Sequence[Node]) -> AsyncGener
                 counted += frame.counted
                 unread += frame.unread
                 ties += frame.ties
-                if frame.too_long:
+                if frame.too_long and frame.unread:
                     stopped = frame.unread[-1]
                     name = name_on_node(os.fsdecode(stopped.path), nodes[stopped.node])
                     raise SearchRefused(f"{stopped.why} of {printable_path(name)}")
@@ -284,6 +288,23 @@ async def merged(workers: Sequence[Worker], nodes: Sequence[Node]) -> AsyncGener
             counted, unread, ties, is_due = [], [], [], False
             reported_at = trio.current_time()
     yield Found(files, size)
+
+
+def _is_plausible(frame: LinesFound, nodes: int) -> bool:
+    """Returns whether a frame can come from a process that works as it should.
+
+    Hostile bytes may have taken over the process.
+    """
+    numbers = [
+        *(line.node for line in frame.lines),
+        *(file.node for file in frame.counted),
+        *(file.node for file in frame.unread),
+        *(tie.node for tie in frame.ties),
+    ]
+    times = (line.time for line in frame.lines)
+    return all(0 <= number < nodes for number in numbers) and all(
+        0 <= time <= _LATEST or time == NO_TIME for time in times
+    )
 
 
 async def _wait_any(workers: Sequence[Worker]) -> None:

@@ -16,16 +16,17 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, tzinfo
 from itertools import accumulate
 from pathlib import Path
 from types import FrameType
 from typing import TypeAlias
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from cucmd.reading.call_search import CallSearch, Identifier, begin_of_last_signal
+from cucmd.reading.node_traces import find_zone
 from cucmd.reading.number_search import NumberSearch
 from cucmd.reading.stamps import LineTimes, first_stamp
 from cucmd.reading.traces import BEGINNING, chunks, opened, unpacked_beginning
@@ -73,7 +74,7 @@ def find(channel: Channel) -> None:
         lines = compile_search(asked)
     except (ValueError, re.error, OverflowError, RecursionError, _TooLong) as error:
         channel.send(frames.FindBegun(str(error)[:200]))
-        raise SystemExit from error
+        return
     channel.send(frames.FindBegun())
     search = FileSearch(channel, asked, lines)
     while (page := channel.receive(_PAGE)).files:
@@ -133,22 +134,22 @@ class _TooLong(Exception):
         return f"it needs more than {REGEX_SECONDS:g} s for {_PIECE // 1024} KiB"
 
 
-class _time_limit:  # noqa: N801  used as a function
+@contextmanager
+def _time_limit() -> Iterator[None]:
     """Limits the processor time of the block. Raises `_TooLong`.
 
     The module `re` looks for signals while it searches, so that a handler can end it.
     """
-
-    def __enter__(self) -> None:
-        signal.signal(signal.SIGVTALRM, self._end)
-        signal.setitimer(signal.ITIMER_VIRTUAL, REGEX_SECONDS)
-
-    def __exit__(self, *_: object) -> None:
+    signal.signal(signal.SIGVTALRM, _stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, REGEX_SECONDS)
+    try:
+        yield
+    finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
-    @staticmethod
-    def _end(_signal: int, _frame: FrameType | None) -> None:
-        raise _TooLong
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise _TooLong
 
 
 class _File(msgspec.Struct):
@@ -172,7 +173,6 @@ class FileSearch:
         self._lines = lines
         self._seconds = seconds
         self._directory = Path(asked.directory.decode(errors="surrogateescape"))
-        self._zones: dict[str, tzinfo | None] = {}
         self._files: list[_File] = []
         # What was searched, and what was found since the last frame.
         self._searched = self._size = 0
@@ -190,12 +190,7 @@ class FileSearch:
 
     def add(self, page: frames.FindPage) -> None:
         """Adds files, of which it reads the beginnings."""
-        if page.zone is not None and page.zone not in self._zones:
-            try:
-                self._zones[page.zone] = ZoneInfo(page.zone)
-            except (ZoneInfoNotFoundError, ValueError, OSError):
-                self._zones[page.zone] = None
-        zone = self._zones.get(page.zone or "")
+        zone = find_zone(page.zone)
         for path in page.files:
             file = _File(NO_TIME, page.node, path, page.by, zone)
             try:

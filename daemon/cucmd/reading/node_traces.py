@@ -90,13 +90,7 @@ class NodeReading:
             limit = None if following is None else following.first
             file.end = last_stamp(self._directory / file.path, file.first, asked.by, limit)
         window = RequestedWindow(asked.since, asked.until)
-        zone: tzinfo | None = UTC if asked.zone == "UTC" else None
-        if asked.zone is not None and zone is None:
-            # The zone database of this machine may lack the zone. OSError: the name is a folder of
-            # the database, such as America/Indiana.
-            with suppress(ZoneInfoNotFoundError, ValueError, OSError):
-                zone = ZoneInfo(asked.zone)
-        clock = Clock(zone, timedelta(seconds=asked.ahead))
+        clock = Clock(find_zone(asked.zone), timedelta(seconds=asked.ahead))
         traces = self._files.sorted_traces()
         by_path = []
         for position, path in enumerate(asked.paths):
@@ -110,6 +104,17 @@ class NodeReading:
         if len(gaps) > MOST_GAPS:
             gaps = tuple(sorted(gaps, key=_shortness)[:MOST_GAPS])
         return Covered(text, gaps, cover_logs(traces, window, clock))
+
+
+def find_zone(name: str | None) -> tzinfo | None:
+    """Returns the time zone of a node, or None if the name is None, or not known here."""
+    if name is None or name == "UTC":
+        return None if name is None else UTC
+    # The zone database of this machine may lack the zone. OSError: the name is a folder of the
+    # database, such as America/Indiana.
+    with suppress(ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo(name)
+    return None
 
 
 def _shortness(gap: Gap) -> float:

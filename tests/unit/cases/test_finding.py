@@ -93,3 +93,11 @@ async def test_stopped_pattern_is_named() -> None:
 async def test_lost_process_is_an_error() -> None:
     with pytest.raises(WorkerEnded):
         await all_of(Process(frame(1, 0)), Process(end()))
+
+
+@pytest.mark.parametrize(
+    "line", [FoundLine(1, 1, b"x", 1, b"x"), FoundLine(2**61, 0, b"x", 1, b"x")]
+)
+async def test_impossible_line_is_an_error(line: FoundLine) -> None:
+    with pytest.raises(WorkerEnded):
+        await all_of(Process(LinesFound(0, 1, 100, (line,))))
