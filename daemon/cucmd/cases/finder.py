@@ -2,7 +2,8 @@
 
 Each process gets every n-th file, and searches its files in the order of time. With what it finds
 it sends a mark: the time before which it will find nothing more. A line is given out once the marks
-of all processes are later than the line.
+of all processes are later than the line. Lines of the same time are in the order of their nodes,
+files and numbers.
 
 A process that is ahead of the others is not read while many lines wait here, so it waits too. If
 the process that is behind finds too many lines with later times, the lines are given out anyway.
@@ -236,8 +237,8 @@ async def merged(workers: Sequence[Worker], nodes: Sequence[Node]) -> AsyncGener
     """Yields what the processes find, in the order of time. Raises `SearchRefused`."""
     running = dict(enumerate(workers))
     last = {number: LinesFound(-1, 0, 0) for number in running}
-    heap: list[tuple[int, int, FoundLine]] = []
-    numbers = count()  # lines of the same time are given out in the order in which they came
+    heap: list[tuple[int, int, bytes, str, int, int, FoundLine]] = []
+    numbers = count()  # two files in an archive may have the same name
     held = 0
     latest = -1
     reported_at = trio.current_time()
@@ -254,7 +255,8 @@ async def merged(workers: Sequence[Worker], nodes: Sequence[Node]) -> AsyncGener
                     raise WorkerEnded(Cause.WRONG, "its answer names a node or time that is none")
                 last[number] = frame
                 for line in frame.lines:
-                    heappush(heap, (line.time, next(numbers), line))
+                    place = (line.node, line.path, line.member, line.number)
+                    heappush(heap, (line.time, *place, next(numbers), line))
                     held += len(line.line) + _OVERHEAD
                 counted += frame.counted
                 unread += frame.unread
@@ -265,7 +267,7 @@ async def merged(workers: Sequence[Worker], nodes: Sequence[Node]) -> AsyncGener
                     raise SearchRefused(f"{stopped.why} of {printable_path(name)}")
                 if frame.ended:
                     del running[number]
-        lowest = min((last[number].mark for number in running), default=NO_TIME)
+        lowest = min((last[number].mark for number in running), default=NO_TIME + 1)
         files = sum(frame.files for frame in last.values())
         size = sum(frame.size for frame in last.values())
         is_due = trio.current_time() - reported_at > _REPORT_EVERY
@@ -274,15 +276,15 @@ async def merged(workers: Sequence[Worker], nodes: Sequence[Node]) -> AsyncGener
             or unread
             or ties
             or is_due
-            or (heap and (heap[0][0] <= lowest or held > _TOO_MUCH))
+            or (heap and (heap[0][0] < lowest or held > _TOO_MUCH))
         ):
             lines: list[FoundLine] = []
             unordered = False
-            while heap and len(lines) < _MOST_LINES and (heap[0][0] <= lowest or held > _TOO_MUCH):
-                moment, _, line = heappop(heap)
+            while heap and len(lines) < _MOST_LINES and (heap[0][0] < lowest or held > _TOO_MUCH):
+                line = heappop(heap)[-1]
                 held -= len(line.line) + _OVERHEAD
-                unordered = unordered or moment < latest
-                latest = max(latest, moment)
+                unordered = unordered or line.time < latest
+                latest = max(latest, line.time)
                 lines.append(line)
             yield Found(files, size, lines, counted, unread, unordered, ties)
             counted, unread, ties, is_due = [], [], [], False

@@ -53,6 +53,22 @@ async def test_lines_come_in_order_of_time() -> None:
     assert (found[-1].files, found[-1].size) == (2, 200)
 
 
+@pytest.mark.parametrize("time", [7, NO_TIME])
+async def test_lines_of_same_time_have_order(time: int) -> None:
+    """Their order does not depend on which process is quicker."""
+    expected = [
+        FoundLine(time, node, path, number, b"", member)
+        for node in (0, 1)
+        for path in (b"a/x", b"a/y")
+        for member in ("", "one")
+        for number in (9, 10)
+    ]
+    first = Process(*(LinesFound(time, 1, 9, (line,)) for line in expected[1::2]), end())
+    second = Process(LinesFound(time, 1, 9, tuple(expected[::2])), end())
+    found = await all_of(first, second)
+    assert [line for each in found for line in each.lines] == expected
+
+
 async def test_line_waits_for_other_process() -> None:
     first = Process(frame(50, 10), end())
     second = Process(frame(5), frame(8), end(9))
