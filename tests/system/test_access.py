@@ -96,7 +96,7 @@ def test_viewers_may_only_look(daemon: Daemon, lab: Lab, groups: dict) -> None:
     refused += [ctl_as(daemon, SOMEBODY, *operation, **groups) for operation in OPERATIONS]
     for done in refused:
         assert (done.returncode, done.stdout) == (77, "")
-        assert f"only the group {OPERATE.gr_name!r} may" in done.stderr
+        assert f"the group {OPERATE.gr_name!r} may do everything" in done.stderr
         assert repr(VIEW.gr_name) in done.stderr
         assert "log in again" in done.stderr
     assert len(list((daemon.state / "jobs").iterdir())) == before

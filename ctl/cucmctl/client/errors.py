@@ -268,7 +268,7 @@ def _who_has_access(path: str) -> str:
                 own.append(str(gid))
     except (OSError, KeyError):  # the folder cannot be read, or the group has no name
         return ""
-    who = f"only the group {needed!r} may, and this user is in {', '.join(own)}"
+    who = f"the group {needed!r} may do everything, and this user is in {', '.join(own)}"
     return f"; {who}; a new member has to log in again: see cucmd(8)"
 
 
