@@ -100,6 +100,7 @@ class OddServer:
     most      a connection is closed after so many bytes of a body
     came      is set when a whole request has come, or `most` bytes of it
     hold      is waited for then
+    no_tls    whether the answer is sent without encryption, which TLS takes for an attack
     """
 
     host: str
@@ -108,6 +109,7 @@ class OddServer:
         self.requests: list[str] = []
         self.most = 1 << 60
         self.came = threading.Event()
+        self.no_tls = False
         self.hold = threading.Event()
         self.hold.set()
         self.answer: Callable[[str], bytes] = lambda head: b"HTTP/1.1 201 Created\r\n\r\n"
@@ -127,7 +129,9 @@ class OddServer:
                 left -= len(data)
             self.came.set()
             self.hold.wait(30)
-            if length <= self.most:
+            if self.no_tls:
+                os.write(stream.fileno(), self.answer(text))
+            elif length <= self.most:
                 stream.sendall(self.answer(text))
 
 

@@ -62,6 +62,16 @@ def test_json_has_both_results(case, server, here):
     assert upload["bytes"] == (here / CASE_ZIP).stat().st_size
 
 
+def test_masked_export_is_uploaded(case, server, here, tmp_path):
+    server.environ["XDG_DATA_HOME"] = str(tmp_path)
+    arguments = ("export", JOB_ID, "--mask", "--upload", "cxd", "-o", "masked.zip")
+    done = case.daemon.ctl(*arguments, cwd=here, env=server.environ)
+    assert done.returncode in (0, 3), done.stderr
+    (request,) = server.requests
+    assert request.startswith("PUT /home/masked.zip ")
+    assert f"Content-Length: {(here / 'masked.zip').stat().st_size}\r\n" in request
+
+
 def test_export_stays_after_failed_upload(case, server, here):
     server.answer = lambda request: b"HTTP/1.1 500 No\r\n\r\n"
     done = case.daemon.ctl("export", JOB_ID, "--upload", "cxd", cwd=here, env=server.environ)

@@ -161,6 +161,13 @@ def test_one_request_for_every_answer(ctl, odd, file, answer, code):
     assert all(line.isprintable() for line in done.stderr.splitlines())
 
 
+def test_attacked_connection_is_not_tried_again(ctl, odd, file):
+    odd.no_tls = True
+    done = ctl("upload", str(file), f"https://{odd.host}/")
+    assert done.returncode == 1
+    assert [request.split()[0] for request in odd.requests] == ["PUT", "HEAD"]
+
+
 def test_case_needs_status_201(ctl, odd, file):
     odd.answer = lambda request: b"HTTP/1.1 200 OK\r\n\r\n"
     arguments = ("upload", str(file), "cxd", "--case", CASE)
