@@ -125,10 +125,10 @@ class Span:
 
 
 # A value with blanks, up to the end of the column or the next field.
-_TO_NEXT = r"([^|\r\n,;=\]]* [^|\r\n,;=\]]*?)\s*(?:[|,;\]]|$)"
+_TO_NEXT = r"([^|\r\n,;=\]]{0,200} [^|\r\n,;=\]]{0,200}?)\s{0,99}(?:[|,;\]]|$)"
 SPANS = (
     Span("sip", r'"([^"\r\n]{1,200})" ?<sips?:', Kind.NAME),
-    Span('ss="', r'ss="([^"\r\n]* [^"\r\n]*)"', Kind.PARTITION),
+    Span('ss="', r'ss="([^"\r\n]{0,4000} [^"\r\n]{0,4000})"', Kind.PARTITION),
     Span("Partition=", r"Partition=" + _TO_NEXT, Kind.PARTITION),
     Span("SearchSpace=", r"SearchSpace=" + _TO_NEXT, Kind.PARTITION),
     Span("Name=", r"Name=(?<=(?:rty|lay|ing|ler)Name=)" + _TO_NEXT, Kind.NAME),

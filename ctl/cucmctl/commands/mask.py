@@ -159,13 +159,15 @@ def _mask_arguments(parser: VerbParser) -> None:
         type=Path,
         action=OnlyOnce,
         required=True,
-        help="the new zip, or a new folder if the name ends with /",
+        help="the new zip; a name without .zip is a new folder",
     )
     parser.add_argument("--force", action="store_true", help="replace an existing file or folder")
     add_mask_options(parser)
 
 
 def _mask(arguments: argparse.Namespace) -> int:
+    if arguments.output.name.lower().endswith((".tar", ".tgz", ".gz")):
+        raise UsageError(f"-o: {arguments.output} is no zip; expected OUT.zip, or a new folder")
     hosts: list[str] = []
     with suppress(ClientError), Client(arguments.socket) as client:
         hosts = known_hosts(client)

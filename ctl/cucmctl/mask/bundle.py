@@ -25,7 +25,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 
-from cucmctl.export.save import CHECKSUMS, Sink
+from cucmctl.client.errors import ProtocolError
+from cucmctl.export.save import CHECKSUMS, Sink, checked_name
 from cucmctl.mask.content import Content, LeftOut
 from cucmctl.mask.processes import results
 from cucmmask.masks import Masks
@@ -202,10 +203,13 @@ class Bundle:
             return inner
 
         try:
+            checked_name(name)
             with self._source.open(name) as file:
                 Content(collect, rename).copy(file, io.BytesIO())
         except LeftOut as error:
             why = str(error)
+        except ProtocolError:
+            why = "its name leads out of the folder"
         text.collect(name)
         return text.found, why
 

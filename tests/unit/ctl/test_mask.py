@@ -274,6 +274,20 @@ def test_folder_and_tar(tmp_path: Path, mask: Callable[..., dict[str, bytes]]) -
     assert read_zip(tmp_path / "of.zip")["a/b.txt"] == expected
 
 
+def test_name_that_leads_out_is_left_out(tmp_path: Path) -> None:
+    source = write_zip(tmp_path / "in.zip", {"../x": b"", "/y": b"", "a/z": b""})
+    assert main(["mask", str(source), "-o", str(tmp_path / "to/out")]) == exits.CANNOT_WRITE
+    (tmp_path / "to").mkdir()
+    assert main(["mask", str(source), "-o", str(tmp_path / "to/out")]) == exits.PARTIAL
+    assert [path.name for path in (tmp_path / "to").iterdir()] == ["out"]
+    assert sorted(path.name for path in (tmp_path / "to/out").iterdir()) == ["MASKED.txt", "a"]
+
+
+def test_tar_is_not_written(tmp_path: Path) -> None:
+    source = write_zip(tmp_path / "in.zip", {"a": b""})
+    assert main(["mask", str(source), "-o", str(tmp_path / "out.tgz")]) == exits.USAGE
+
+
 def test_several_processes_give_all_results() -> None:
     numbers = list(range(20))
     assert sorted(results(lambda n: n * n, numbers, 3)) == [(n, n * n) for n in numbers]
