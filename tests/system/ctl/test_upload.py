@@ -9,6 +9,7 @@ import threading
 import time
 from base64 import b64encode
 from copy import copy
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -204,6 +205,18 @@ def test_late_answer_is_success(odd, file):
     with file.open("rb") as content:
         checksum = put(content, len(CONTENT), to, TOKEN, lambda done: None, answer=30)
     assert checksum == hashlib.sha256(CONTENT).hexdigest()
+
+
+def test_growing_file_is_sent_as_it_was(odd):
+    to = destination_of(f"https://{odd.host}/", "x", case=None)
+    checksum = put(BytesIO(CONTENT + b"later"), len(CONTENT), to, None, lambda done: None)
+    assert checksum == hashlib.sha256(CONTENT).hexdigest()
+
+
+def test_shrinking_file_is_not_success(odd):
+    to = destination_of(f"https://{odd.host}/", "x", case=None)
+    with pytest.raises(exits.Failed):
+        put(BytesIO(CONTENT[:-1]), len(CONTENT), to, None, lambda done: None)
 
 
 def test_refused_connection_is_tried_again(store, file):
