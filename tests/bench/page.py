@@ -61,9 +61,11 @@ def _measure(daemon: DaemonProcess, web: Web, job_id: str, slow: Lab, seconds: f
     daemon.wait_until_idle()
     views = {f"job of {NODES} nodes": f"/ui/jobs/{job_id}", f"list of {JOBS} jobs": "/ui/"}
     for name, path in views.items():
-        used, of_daemon = web.cpu(), daemon.cpu()
-        size = _view(web, path)  # in the first round the first of its kind since the start
-        first = web.cpu() - used + daemon.cpu() - of_daemon
+        used = web.cpu()
+        size = _view(web, path)
+        # In the first round this is the first view of its kind since the start. The daemon is left
+        # out, because it still closes the jobs that it has found.
+        first = web.cpu() - used
         used, of_daemon = web.cpu(), daemon.cpu()
         for _ in range(VIEWS):
             _view(web, path)
@@ -71,7 +73,7 @@ def _measure(daemon: DaemonProcess, web: Web, job_id: str, slow: Lab, seconds: f
         sample |= {
             Figure(f"view of a {name}", "kB", aim="< 300 kB"): size,
             Figure(
-                f"    processor time of both for the first, {name}", "ms", aim="< 300 ms"
+                f"    processor time of cucmweb for the first, {name}", "ms", aim="< 300 ms"
             ): first,
             Figure(f"    processor time of cucmweb, {name}", "ms", decides=True): each,
             Figure(f"    processor time of both, {name}", "ms", aim="< 300 ms"): each
