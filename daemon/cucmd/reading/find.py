@@ -187,6 +187,7 @@ class FileSearch:
         self._count = 0
         self._following = NO_TIME
         self._deadline = 0.0
+        self._damage: NotWhole | None = None
 
     def add(self, page: frames.FindPage) -> None:
         """Adds files, of which it reads the beginnings."""
@@ -249,27 +250,34 @@ class FileSearch:
             self._size += len(chunk)
             yield chunk
 
-    def _in_time(self, content: Iterator[bytes]) -> Iterator[bytes]:
-        """Yields the content. Raises `NotWhole` if the search of the file takes too long."""
-        for piece in content:
-            if time.process_time() > self._deadline:
-                raise NotWhole("takes far longer to search than logs of its size")
-            yield piece
-
     def _search(self, file: _File, member: str, content: Iterator[bytes]) -> None:
         """Searches a file, or one in an archive."""
-        asked, pieces = self._asked, _whole_lines(self._in_time(content))
+        asked, pieces = self._asked, _whole_lines(self._to_damage(content))
+        if asked.context or asked.call:
+            around = _with_context(pieces, asked.context, of_call=bool(asked.call))
+        else:
+            around = ((b"", piece, b"") for piece in pieces)
+        if asked.ties:
+            self._find_ties(file, around)
+        else:
+            self._find_lines(file, member, around)
+        if self._damage is not None:
+            self._note_damage(file, member, self._damage)
+            self._damage = None
+
+    def _to_damage(self, content: Iterator[bytes]) -> Iterator[bytes]:
+        """Yields the content. If there is damage, or the time is up, keeps it in `_damage`.
+
+        An exception would end the generators that read this before they yield their last lines.
+        """
         try:
-            if asked.context or asked.call:
-                around = _with_context(pieces, asked.context, of_call=bool(asked.call))
-            else:
-                around = ((b"", piece, b"") for piece in pieces)
-            if asked.ties:
-                self._find_ties(file, around)
-            else:
-                self._find_lines(file, member, around)
+            for piece in content:
+                if time.process_time() > self._deadline:
+                    self._damage = NotWhole("takes far longer to search than logs of its size")
+                    return
+                yield piece
         except NotWhole as error:
-            self._note_damage(file, member, error)
+            self._damage = error
 
     def _find_ties(self, file: _File, pieces: Iterable[Piece]) -> None:
         assert isinstance(self._lines, CallSearch)
