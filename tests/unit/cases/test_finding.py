@@ -37,7 +37,7 @@ def end(*times: int) -> LinesFound:
 
 
 async def all_of(*processes: Process) -> list[Found]:
-    return [found async for found in finder.merged(processes, [Node("a")])]
+    return [found async for found in finder.merged(processes, [Node("a"), Node("b")])]
 
 
 def times(all_found: Sequence[Found]) -> list[int]:
