@@ -50,11 +50,11 @@ _IN_A_FRAME = 200
 # Bytes of lines that wait here: above the first number, only the process that is behind is read;
 # above the second one, the earliest lines are given out although earlier ones may follow.
 _MUCH, _TOO_MUCH = 4 * 1024**2, 16 * 1024**2
-# Lines that are given out at once.
-_MOST_LINES = 500
+# Lines that are given out at once, and their bytes, of which each can need six in a reply.
+_MOST_LINES, _MOST_BYTES = 500, 1024**2
 # Milliseconds from 1970 to the end of the century, which no time stamp is later than.
 _LATEST = 4_102_444_800_000 + 86_400_000
-# Bytes that a line takes beside its text.
+# Bytes that a line takes beside its text and the lines around.
 _OVERHEAD = 300
 # Seconds between two reports of a search that finds nothing.
 _REPORT_EVERY = 1.0
@@ -257,7 +257,7 @@ async def merged(workers: Sequence[Worker], nodes: Sequence[Node]) -> AsyncGener
                 for line in frame.lines:
                     place = (line.node, line.path, line.member, line.number)
                     heappush(heap, (line.time, *place, next(numbers), line))
-                    held += len(line.line) + _OVERHEAD
+                    held += _size(line)
                 counted += frame.counted
                 unread += frame.unread
                 ties += frame.ties
@@ -280,9 +280,16 @@ async def merged(workers: Sequence[Worker], nodes: Sequence[Node]) -> AsyncGener
         ):
             lines: list[FoundLine] = []
             unordered = False
-            while heap and len(lines) < _MOST_LINES and (heap[0][0] < lowest or held > _TOO_MUCH):
+            given = 0
+            while (
+                heap
+                and len(lines) < _MOST_LINES
+                and given < _MOST_BYTES
+                and (heap[0][0] < lowest or held > _TOO_MUCH)
+            ):
                 line = heappop(heap)[-1]
-                held -= len(line.line) + _OVERHEAD
+                held -= _size(line)
+                given += _size(line)
                 unordered = unordered or line.time < latest
                 latest = max(latest, line.time)
                 lines.append(line)
@@ -290,6 +297,11 @@ async def merged(workers: Sequence[Worker], nodes: Sequence[Node]) -> AsyncGener
             counted, unread, ties, is_due = [], [], [], False
             reported_at = trio.current_time()
     yield Found(files, size)
+
+
+def _size(line: FoundLine) -> int:
+    around = sum(map(len, line.before + line.after))
+    return len(line.line) + around + len(line.member) + _OVERHEAD
 
 
 def _is_plausible(frame: LinesFound, nodes: int) -> bool:

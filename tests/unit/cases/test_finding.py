@@ -91,12 +91,29 @@ async def test_process_that_is_ahead_waits() -> None:
     assert times(found) == list(range(100, 112))
 
 
+async def test_context_counts_as_waiting() -> None:
+    around = (b"x" * 4096,) * 20
+    line = FoundLine(500, 0, b"a/files/x", 1, b"x", "", around, around)
+    many = [LinesFound(1, 1, 9, (line,) * 4) for _ in range(100)]
+    found = await all_of(Process(*many, end(2)))
+    assert any(each.unordered for each in found)
+
+
 async def test_too_many_early_lines_are_given_out() -> None:
     """One process finds late lines without end while it may still find early ones."""
     late = [frame(1, 500 - n, size=1_000_000) for n in range(40)]
     found = await all_of(Process(*late, end(2)))
     assert sorted(times(found)) == [2, *range(461, 501)]
     assert any(each.unordered for each in found)
+
+
+async def test_large_lines_are_given_in_parts() -> None:
+    """A client takes no reply of more than 64 MiB, and a byte can need six in a reply."""
+    around = (b"x" * 4096,) * 20
+    line = FoundLine(1, 0, b"a/files/x", 1, b"x" * 32 * 1024, "", around, around)
+    found = await all_of(*(Process(LinesFound(1, 1, 9, (line,) * 10), end()) for _ in range(4)))
+    assert sum(len(each.lines) for each in found) == 40
+    assert max(len(each.lines) for each in found) < 10
 
 
 async def test_stopped_pattern_is_named() -> None:
