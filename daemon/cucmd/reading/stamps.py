@@ -27,6 +27,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 import msgspec
 
 _DAY = timedelta(days=1)
+_CENTURY = range(2000, 2100)  # the years that a stamp can have
 _LARGEST_OFFSET = timedelta(hours=14)  # the largest offset of a local clock from UTC
 # A time of day can be earlier than that of the line before. Threads write out of order by seconds,
 # and a clock is set back by an hour at most. If the difference is larger, the line is of the next
@@ -222,7 +223,7 @@ class LineTimes:
                 hour, minute, second = map(int, groups[:3])
                 time = timedelta(hours=hour, minutes=minute, seconds=second)
                 found = Stamp(_next_at(self._local, time)) if time < _DAY else None
-            if found is None:
+            if found is None or found.local.year >= _CENTURY.stop:
                 return
             self._groups, self._local = groups, found.local
             self._second = self._moment(found)
@@ -302,7 +303,7 @@ def _moment(date: Iterable[bytes | int], time: Iterable[bytes]) -> datetime:
     """Returns the time. Raises `ValueError` if it does not exist, or is not in this century."""
     year, month, day = map(int, date)
     hour, minute, second = map(int, time)
-    if not 2000 <= year < 2100:
+    if year not in _CENTURY:
         raise ValueError(year)
     return datetime(year, month, day, hour, minute, min(second, 59))  # 60 is a leap second
 

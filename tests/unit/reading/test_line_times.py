@@ -76,6 +76,12 @@ def test_midnights_are_counted_between_matches() -> None:
     assert found.at(len(text) - 1) == utc(2026, 11, 26, 14)
 
 
+def test_hostile_midnights_end_with_century() -> None:
+    begin = datetime(2099, 12, 31, 12)
+    text = head(begin) + "".join(sdl(begin + timedelta(hours=12 * n)) for n in range(5))
+    assert max(times(text, None)) < utc(2100, 1, 1)
+
+
 def test_clock_that_is_set_back_keeps_order() -> None:
     """In Berlin the hour from 2 to 3 comes twice on 25 October."""
     begin = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
