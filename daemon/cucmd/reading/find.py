@@ -330,7 +330,8 @@ class FileSearch:
                     _lines_after(piece, end, after, asked.context),
                 )
                 self._found.append(found)
-                self._found_size += len(line) + 100 + sum(map(len, found.before + found.after))
+                self._found_size += len(line) + 100 + len(file.path) + 4 * len(member)
+                self._found_size += sum(map(len, found.before + found.after))
                 if self._found_size >= _FRAME:
                     self._send_if_due(self._mark(file, times))
             number += newlines + piece.count(b"\n", at)

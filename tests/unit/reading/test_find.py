@@ -117,6 +117,11 @@ def test_files_in_archives_are_searched(tmp_path: Path) -> None:
     ]
 
 
+def test_long_member_names_fit_in_frames(tmp_path: Path) -> None:
+    packed = archive({"\u20ac" * 1300: b"needle\n" * 2000})
+    assert len(search(tmp_path, {"a.tar.gz": packed}).lines) == 2000
+
+
 def test_damage_in_archive_spares_others(tmp_path: Path) -> None:
     broken = bytearray(gzip.compress(incompressible(5000)))
     broken[len(broken) // 2] ^= 0xFF
