@@ -49,6 +49,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def no_mask_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keeps the tests away from the key and the map in the home of whoever runs them."""
+    os.environ["XDG_DATA_HOME"] = str(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session", autouse=True)
 def no_signal_is_ignored() -> Iterator[None]:
     """Sets the signals in the processes that run tests, and not in the one that starts them."""
     with not_ignored_by_children():
