@@ -47,6 +47,7 @@ def members(operation: Operation) -> dict[str, Any]:
     return found
 
 
+@cache
 def objects_in_query(operation: Operation) -> dict[str, type[msgspec.Struct]]:
     """Returns the members of a request that are objects, if they come from a query."""
     kinds = {
