@@ -141,7 +141,7 @@ def _compare(args: argparse.Namespace, results: dict[str, Any]) -> int:
             for figure, base in compared.base.items()
         }
         if args.short:
-            again = partial(_announce, f"{name}, once more", measure)
+            again = partial(_announce, f"{name}, once more", partial(measure, last_first=True))
             slower += [figure.label for figure in find_slower(compared, again)]
     print(*align_columns(rows), sep="\n")
     for label in slower:
@@ -151,13 +151,17 @@ def _compare(args: argparse.Namespace, results: dict[str, Any]) -> int:
 
 
 def _measure_versions(
-    name: str, versions: Sequence[Version], args: argparse.Namespace
+    name: str,
+    versions: Sequence[Version],
+    args: argparse.Namespace,
+    *,
+    last_first: bool = False,
 ) -> list[Values] | str:
     """Measures the versions; returns the values of each, or why there are none."""
     if reason := FROM_OUTSIDE[name].reason_to_skip(versions):
         return reason
     with FROM_OUTSIDE[name].prepared(versions, args) as measures:
-        return measure_in_turns(measures, args.rounds)
+        return measure_in_turns(measures, args.rounds, last_first=last_first)
 
 
 def _announce(name: str, measure: Callable[[], Any]) -> Any:

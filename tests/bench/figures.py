@@ -73,11 +73,19 @@ def _ratio(present: float, base: float) -> float:
     return present / base
 
 
-def measure_in_turns(measures: Sequence[Callable[[], Sample]], rounds: int) -> list[Values]:
-    """Calls each function in turn, for so many rounds; returns the values of each."""
+def measure_in_turns(
+    measures: Sequence[Callable[[], Sample]], rounds: int, *, last_first: bool = False
+) -> list[Values]:
+    """Calls each function in turn, for so many rounds; returns the values of each.
+
+    A shared machine is faster for some seconds after it was idle, so the first in a round has an
+    advantage. The order is therefore reversed in each second round, or, with `last_first`, in the
+    first round and each second one after it.
+    """
     found: list[Values] = [{} for _ in measures]
-    for _ in range(rounds):
-        for values, measure in zip(found, measures, strict=True):
+    for number in range(rounds):
+        turns = list(zip(found, measures, strict=True))
+        for values, measure in turns[::-1] if number % 2 != last_first else turns:
             for figure, value in measure().items():
                 values.setdefault(figure, []).append(value)
     return found
@@ -86,8 +94,9 @@ def measure_in_turns(measures: Sequence[Callable[[], Sample]], rounds: int) -> l
 def find_slower(first: Compared, again: Callable[[], Sequence[Values]]) -> list[Figure]:
     """Returns the figures for which the present is slower in three measurements.
 
-    again: measures both versions, as `measure_in_turns` does. It is called only while a figure is
-    slower in all measurements so far: on a shared machine one measurement in twenty may be wrong.
+    again: measures both versions, as `measure_in_turns` does with `last_first`, so that neither
+    version always has the advantage. It is called only while a figure is slower in all measurements
+    so far: on a shared machine one measurement in twenty may be wrong.
     """
     suspects = first.slower()
     for _ in range(2):
