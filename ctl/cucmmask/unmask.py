@@ -26,7 +26,7 @@ def unmask(text: str, made: Mapping[str, Mapping[str, str]]) -> str:
 
 
 class Unmasks:
-    """Does the opposite of `Masks`. What is not in the map stays."""
+    """Turns masks back into originals. A mask that is not in the map stays as it is."""
 
     def __init__(self, made: Mapping[str, Mapping[str, str]]) -> None:
         self._numbers = dict(made.get("NUMBER", {}))

@@ -77,7 +77,7 @@ def search_of(arguments: argparse.Namespace, words: str | None) -> Search:
 def with_times(search: Search, arguments: argparse.Namespace, job: Job) -> Search:
     """Returns the search with its times, and prints them. Raises `UsageError`.
 
-    Of a time of day, the last before the end of the job's window is meant.
+    A time of day means the last one before the end of the job's window.
     """
     begin, end = job.collection.since, job.collection.until
     last = job.created_at if end is None else datetime.fromisoformat(end)

@@ -68,9 +68,9 @@ def write_masked(
 
     Raises `Failed` if originals are left, `UsageError`, `TargetExists` and `OSError`.
     """
-    from cucmctl.mask.bundle import Bundle  # noqa: PLC0415
-    from cucmctl.mask.processes import WorkerDied  # noqa: PLC0415
-    from cucmmask.masks import Masks  # noqa: PLC0415
+    from cucmctl.mask.bundle import Bundle  # noqa: PLC0415  # for these verbs only
+    from cucmctl.mask.processes import WorkerDied  # noqa: PLC0415  # for these verbs only
+    from cucmmask.masks import Masks  # noqa: PLC0415  # for these verbs only
 
     words = _words(arguments)
     folder = key_folder(os.environ)
@@ -128,7 +128,7 @@ def _words(arguments: argparse.Namespace) -> list[str]:
 @contextmanager
 def _opened(source: Path, work: Path) -> Iterator[Source]:
     """Yields the files of an archive or a folder. A tar is unpacked below `work` first."""
-    from cucmctl.mask.bundle import FolderSource, ZipSource  # noqa: PLC0415
+    from cucmctl.mask.bundle import FolderSource, ZipSource  # noqa: PLC0415  # for these verbs only
 
     try:
         if not source.is_dir() and zipfile.is_zipfile(source):
@@ -210,7 +210,7 @@ def _unmask_arguments(parser: VerbParser) -> None:
 
 
 def _unmask(arguments: argparse.Namespace) -> int:
-    from cucmmask.unmask import unmask  # noqa: PLC0415
+    from cucmmask.unmask import unmask  # noqa: PLC0415  # for these verbs only
 
     try:
         if arguments.file == "-":

@@ -31,7 +31,7 @@ class KeyFolder:
         self.path = path
 
     def key(self) -> bytes:
-        """Returns the key, and makes one first if there is none. Raises `BadKey` and `OSError`."""
+        """Returns the key, and makes one if the folder has no key. Raises `BadKey`, `OSError`."""
         with self._locked():
             file = self.path / "key"
             try:
