@@ -27,7 +27,8 @@ from cucmctl.mask.key import key_folder
 from cucmctl.text.progress_line import ProgressLine
 
 if TYPE_CHECKING:
-    from cucmctl.mask.bundle import Report, Source
+    from cucmctl.mask.bundle import Report
+    from cucmctl.mask.sources import Source
 
 # The functions below import what compiles many patterns, so that no other verb waits for that.
 
@@ -128,7 +129,7 @@ def _words(arguments: argparse.Namespace) -> list[str]:
 @contextmanager
 def _opened(source: Path, work: Path) -> Iterator[Source]:
     """Yields the files of an archive or a folder. A tar is unpacked below `work` first."""
-    from cucmctl.mask.bundle import FolderSource, ZipSource  # noqa: PLC0415  # for these verbs only
+    from cucmctl.mask.sources import FolderSource, ZipSource  # noqa: PLC0415  # for these verbs only
 
     try:
         if not source.is_dir() and zipfile.is_zipfile(source):
