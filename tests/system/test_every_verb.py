@@ -142,7 +142,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def code_of(command: str) -> int:
     if command.startswith("retry"):
         return 1
-    return 3 if "--mask" in command else 0  # a trace still being written cannot be masked
+    return 3 if "--mask" in command else 0  # the end of a trace still being written
 
 
 def test_no_verb_is_left_out() -> None:

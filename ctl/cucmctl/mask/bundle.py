@@ -70,7 +70,7 @@ class Report(NamedTuple):
             left.update(kinds)
         for kind in Kind:
             if self.masked.get(kind) or left[kind]:
-                yield f"{kind + ':':<28}{self.masked.get(kind, 0)} masked, {left[kind]} left"
+                yield f"{kind + ':':<30}{self.masked.get(kind, 0)} masked, {left[kind]} left"
         for name, kinds in self.left.items():
             yield f"left in {name}: " + ", ".join(f"{n} {kind}" for kind, n in kinds.items())
         for name, why in self.left_out:
@@ -201,7 +201,8 @@ class Bundle:
         left_out = [(self._rename(name), why) for name, why in sorted(self._not_masked.items())]
         for name, result in sorted(masked.items()):
             left_out += [
-                (f"{new_names[name]}/{self._rename(i)}", why) for i, why in result.left_out
+                (f"{new_names[name]}/{self._rename(inner)}".rstrip("/"), why)
+                for inner, why in result.left_out
             ]
         report = Report(
             {kind: len(found) for kind, found in self.known.by_kind.items()},

@@ -2,29 +2,40 @@
 
 A file can be text, a packed file, or an archive with files. All of this is read in pieces, so that
 the memory does not grow with the file. What is nothing of this raises `LeftOut`.
+
+A packed file can be cut: nodes write traces whose names end in `.gzo`, and which have no end yet.
+Such a file is masked up to its last whole line, and the new file has an end. In the last line,
+which is not whole, a number or a name could not be recognized.
 """
 
 from __future__ import annotations
 
 import gzip
 import io
+import shutil
 import tarfile
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from cucmmask.text import whole_lines
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 # Bytes that are masked at a time, and the longest line.
 _PIECE = 1024 * 1024
 _LONGEST_LINE = 16 * _PIECE
-# How many archives may be inside each other.
-_DEEPEST = 4
+# How many archives may be inside each other. A packed tar counts as two.
+_DEEPEST = 8
 # Bytes by which a file is recognized.
 _HEAD = 512
 _CAPTURES = (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\x0a\x0d\x0d\x0a")
+_CUT = "its end, because it is cut"
+# What is read at a time of what may be cut. `tarfile` loses the last read.
+_SMALL_PIECE = 4096
 _DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, zipfile.BadZipFile)
 # Level 6 would take twice as long as masking.
 _GZIP_LEVEL = 1
@@ -39,7 +50,7 @@ class Content:
 
     change    gets some lines of text, and returns what is written for them
     rename    gets the name of a file in an archive, and returns the new name
-    left_out  the files in archives that were left out: (name, reason)
+    left_out  what was left out: (path in the archive, or "" for the file itself; reason)
     """
 
     def __init__(self, change: Callable[[str], str], rename: Callable[[str], str]) -> None:
@@ -50,54 +61,66 @@ class Content:
     def copy(self, source: IO[bytes], out: IO[bytes]) -> None:
         """Copies one file. Raises `LeftOut` and `OSError`."""
         try:
-            self._copy(source, out, 0)
+            self._copy(source, out, 0, "")
         except _DAMAGED as error:
             raise LeftOut(f"damaged: {error}") from None
 
-    def _copy(self, source: IO[bytes], out: IO[bytes], depth: int) -> None:
+    def _copy(self, source: IO[bytes], out: IO[bytes], depth: int, name: str) -> None:
         stream = cast(io.BufferedReader, source)  # all that is opened here can be peeked at
         head = stream.peek(_HEAD)[:_HEAD]
         if depth > _DEEPEST:
             raise LeftOut(f"more than {_DEEPEST} archives inside each other")
         if head.startswith(b"\x1f\x8b"):
             with (
-                gzip.GzipFile(fileobj=stream) as unpacked,
+                _UpToCut(gzip.GzipFile(fileobj=stream)) as unpacked,
                 gzip.GzipFile("", "wb", _GZIP_LEVEL, out, 0) as packed,
             ):
-                self._copy(cast(IO[bytes], unpacked), cast(IO[bytes], packed), depth + 1)
+                self._copy(io.BufferedReader(unpacked), cast(IO[bytes], packed), depth + 1, name)
+                if unpacked.cut:
+                    self._is_cut(name)
         elif head[257:262] == b"ustar":
-            self._copy_tar(stream, out, depth)
+            self._copy_tar(stream, out, depth, name)
         elif head.startswith(b"PK\x03\x04"):
-            self._copy_zip(stream, out, depth)
+            self._copy_zip(stream, out, depth, name)
         elif head.startswith(_CAPTURES):
             raise LeftOut("a packet capture")
         else:
             for piece in text_pieces(stream):
                 out.write(self._change(piece).encode("utf-8", "surrogateescape"))
 
-    def _copy_tar(self, stream: IO[bytes], out: IO[bytes], depth: int) -> None:
+    def _copy_tar(self, stream: IO[bytes], out: IO[bytes], depth: int, name: str) -> None:
         with (
             tarfile.open(fileobj=stream, mode="r|") as old,
             tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as new,
         ):
-            for member in old:
+            while True:
+                try:
+                    member = old.next()
+                except tarfile.ReadError:  # of a tar that is cut: the first header was read
+                    self._is_cut(name)
+                    break
+                if member is None:
+                    break
                 old.members = []  # type: ignore[attr-defined]  # else it keeps all headers
+                path = f"{name}/{member.name}".lstrip("/")
                 content = old.extractfile(member) if member.isfile() else None
                 if content is None:
                     if not member.isdir():
-                        self.left_out.append((member.name, "is no regular file"))
+                        self.left_out.append((path, "is no regular file"))
                     continue
-                with tempfile.TemporaryFile() as masked:
-                    if self._copied(content, masked, member.name, depth):
+                file = cast(io.BufferedReader, content)
+                with _UpToCut(file) as whole, tempfile.TemporaryFile() as masked:
+                    if self._copied(io.BufferedReader(whole), masked, depth, path):
                         info = tarfile.TarInfo(self._rename(member.name))
                         info.size, info.mtime = masked.tell(), member.mtime
                         masked.seek(0)
                         new.addfile(info, masked)
+                    if whole.cut:
+                        self._is_cut(path)
 
-    def _copy_zip(self, stream: IO[bytes], out: IO[bytes], depth: int) -> None:
+    def _copy_zip(self, stream: IO[bytes], out: IO[bytes], depth: int, name: str) -> None:
         with tempfile.TemporaryFile() as seekable:
-            while piece := stream.read(_PIECE):
-                seekable.write(piece)
+            shutil.copyfileobj(stream, seekable)
             with (
                 zipfile.ZipFile(seekable) as old,
                 zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new,
@@ -105,26 +128,69 @@ class Content:
                 for member in old.infolist():
                     if member.is_dir():
                         continue
-                    with old.open(member) as content, tempfile.TemporaryFile() as masked:
-                        if self._copied(content, masked, member.filename, depth):
+                    path = f"{name}/{member.filename}".lstrip("/")
+                    try:
+                        content = old.open(member)
+                    except RuntimeError as error:  # encrypted, or packed in an unknown way
+                        self.left_out.append((path, str(error)))
+                        continue
+                    with content, tempfile.TemporaryFile() as masked:
+                        if self._copied(content, masked, depth, path):
                             masked.seek(0)
                             info = zipfile.ZipInfo(self._rename(member.filename), member.date_time)
                             with new.open(info, "w", force_zip64=True) as target:
-                                while piece := masked.read(_PIECE):
-                                    target.write(piece)
+                                shutil.copyfileobj(masked, target)
 
-    def _copied(self, content: IO[bytes], out: IO[bytes], name: str, depth: int) -> bool:
+    def _is_cut(self, path: str) -> None:
+        if (path, _CUT) not in self.left_out:  # as a tar, and as a packed file
+            self.left_out.append((path, _CUT))
+
+    def _copied(self, content: IO[bytes], out: IO[bytes], depth: int, path: str) -> bool:
         """Copies a file of an archive. Returns False if it is left out."""
         try:
-            self._copy(content, out, depth + 1)
+            self._copy(content, out, depth + 1, path)
         except LeftOut as error:
-            self.left_out.append((name, str(error)))
+            self.left_out.append((path, str(error)))
+            return False
+        except _DAMAGED as error:
+            self.left_out.append((path, f"damaged: {error}"))
             return False
         return True
 
 
+class _UpToCut(io.RawIOBase):
+    """Ends where a packed file or a tar is cut, instead of raising an error.
+
+    cut  whether the end was missing
+    """
+
+    def __init__(self, file: io.BufferedIOBase) -> None:
+        self._file = file
+        self.cut = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        read, view = 0, memoryview(buffer)
+        while read < len(view) and not self.cut:
+            try:
+                data = self._file.read1(min(len(view) - read, _SMALL_PIECE))
+            except (EOFError, tarfile.ReadError):
+                self.cut = True
+                break
+            if not data:
+                break
+            view[read : read + len(data)] = data
+            read += len(data)
+        return read
+
+
 def text_pieces(stream: IO[bytes]) -> Iterator[str]:
-    """Yields text in pieces of whole lines. Raises `LeftOut` if the file is no text."""
+    """Yields text in pieces of whole lines. Raises `LeftOut` if the file is no text.
+
+    If the text is cut, its last line is left out.
+    """
     rest = b""
     while data := stream.read(_PIECE):
         if b"\0" in data:
@@ -135,4 +201,5 @@ def text_pieces(stream: IO[bytes]) -> Iterator[str]:
         rest = text[end:].encode("utf-8", "surrogateescape")
         if len(rest) > _LONGEST_LINE:
             raise LeftOut(f"a line of more than {_LONGEST_LINE >> 20} MB")
-    yield rest.decode("utf-8", "surrogateescape")
+    if not (isinstance(raw := getattr(stream, "raw", None), _UpToCut) and raw.cut):
+        yield rest.decode("utf-8", "surrogateescape")
