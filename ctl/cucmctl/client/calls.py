@@ -13,7 +13,7 @@ from typing import Self, TypeVar
 import msgspec
 
 from cucmctl.client.errors import ClientError, ConnectionLost, DaemonUnavailable
-from cucmctl.client.frames import ReplyFrame, call_frame, decode_reply
+from cucmctl.client.frames import CallFrame, ReplyFrame, call_frame, decode_reply
 from cucmctl.client.method_call import MethodCall
 from cucmctl.client.repeatable_call import RepeatableCall
 from cucmctl.client.unit_state import (
@@ -42,7 +42,9 @@ PAUSE = 0.1
 class Calls:
     """Calls the daemon over one connection, which the first call opens.
 
-    chosen  whether a person chose the socket
+    chosen     whether a person chose the socket
+    on_behalf  the person for whom a program runs this one, from $CUCMD_ON_BEHALF_OF, or None. The
+               daemon refuses this field to users who may not speak for others
     """
 
     def __init__(
@@ -52,6 +54,8 @@ class Calls:
         self.chosen = socket is not None or bool(os.environ.get("CUCMD_SOCKET"))
         self.socket = os.fspath(found)
         self.timeout = timeout
+        role, _, name = os.environ.get("CUCMD_ON_BEHALF_OF", "").partition(" ")
+        self.on_behalf = {"name": name, "role": role} if role else None
         self._connection: Wire | None = None
 
     def __enter__(self) -> Self:
@@ -103,7 +107,7 @@ class Calls:
     def _call(self, method: str, request: object, reply: type[R], deadline: float | None) -> R:
         try:
             connection = self._get_connection(deadline)
-            connection.send(call_frame(method, request), deadline)
+            connection.send(self._frame(method, request), deadline)
             answer = self._first_reply(connection, deadline)
         except BaseException as error:  # the next call must not read the late reply of this one
             self.close()
@@ -112,6 +116,11 @@ class Calls:
                 raise DaemonUnavailable(text) from error
             raise
         return decode_reply(answer, reply, self.socket)
+
+    def _frame(self, method: str, request: object, **how: bool) -> CallFrame:
+        if self.on_behalf is not None:
+            request = {**msgspec.to_builtins(request), "on_behalf_of": self.on_behalf}
+        return call_frame(method, request, **how)
 
     def _deadline(self) -> float | None:
         return None if self.timeout is None else time.monotonic() + self.timeout
@@ -167,7 +176,7 @@ class Calls:
         """
         connection = self._open_connection(self._deadline())
         try:
-            frame = call_frame(call.method, call.request, upgrade=True)
+            frame = self._frame(call.method, call.request, upgrade=True)
             connection.send(frame, self._deadline())
             reply = decode_reply(connection.receive(None), call.reply, self.socket)
             return connection, call.result_of(reply)
@@ -190,7 +199,7 @@ class Calls:
         try:
             try:
                 connection = self._open_connection(first_deadline)
-                connection.send(call_frame(call.method, call.request, more=True), first_deadline)
+                connection.send(self._frame(call.method, call.request, more=True), first_deadline)
                 answer = self._first_reply(connection, first_deadline)
             except TimeoutError as error:
                 # The caller has set `deadline`, and expects `TimeoutError` for it. The earlier one

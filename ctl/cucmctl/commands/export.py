@@ -227,7 +227,7 @@ def _save(export: Export, path: Path | None, form: Format, *, force: bool) -> No
     clean_up_at_signals()
     with (
         target(path, form, force=force, when_whole=_ignore_ctrl_c) as sink,
-        ProgressLine(whole := export.reply.length) as progress,
+        ProgressLine("exporting", whole := export.reply.length) as progress,
     ):
         save(export, sink, lambda: progress.tell(whole - export.left))
 

@@ -82,7 +82,7 @@ def write_masked(
             tempfile.TemporaryDirectory(".part", ".cucmctl-", to.parent) as work,
             target(to, form, force=arguments.force) as sink,
             _opened(source, Path(work)) as opened,
-            ProgressLine(2 * sum(map(opened.size, opened.names()))) as progress,
+            ProgressLine("masking", 2 * sum(map(opened.size, opened.names()))) as progress,
         ):
             bundle = Bundle(opened, masks, own=words, hosts=hosts, tell=progress.tell)
             bundle.collect()

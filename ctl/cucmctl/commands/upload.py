@@ -106,7 +106,7 @@ class Handover(NamedTuple):
 def _put(file: IO[bytes], size: int, to: Https, token: str | None) -> str:
     from cucmctl.upload import https_put  # noqa: PLC0415  # loads urllib3, which is not for sftp
 
-    with ProgressLine(size) as progress:
+    with ProgressLine("uploading", size) as progress:
         return https_put.put(file, size, to, token, progress.tell)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -14,24 +15,30 @@ if TYPE_CHECKING:
 
 # Seconds between two updates of the line.
 _EVERY = 0.2
+# Set by a program that runs cucmctl and shows its progress: each update is a line of its own then.
+LINES = "CUCMCTL_PROGRESS_LINES"
 
 
 class ProgressLine:
     """Shows bytes, rate and remaining time while its block runs, if standard error is a terminal.
 
+    doing  what is done with the bytes, such as "masking"
     whole  how many bytes there are
     """
 
-    def __init__(self, whole: int) -> None:
+    def __init__(self, doing: str, whole: int) -> None:
+        self._doing = doing
         self._whole = whole
-        self._shown = printer.on_terminal(sys.stderr)
+        self._lines = bool(os.environ.get(LINES))
+        self._shown = self._lines or printer.on_terminal(sys.stderr)
         self._began = self._next = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *details: object) -> None:
-        self._print("")
+        if not self._lines:
+            self._print("")
 
     def tell(self, done: int) -> None:
         """Updates the line, but not too often. `done` is the number of bytes so far."""
@@ -42,13 +49,14 @@ class ProgressLine:
     def _text(self, done: int, now: float) -> str:
         rate = done / max(now - self._began, 0.001)
         left = render.duration((self._whole - done) / rate) if rate else "-"
-        text = f"{render.progress(done, self._whole)}  {100 * done // (self._whole or 1)}%"
-        text += f"  {render.size(int(rate))}/s  {left} left"
+        text = f"{self._doing} {render.progress(done, self._whole)}"
+        text += f"  {100 * done // (self._whole or 1)}%  {render.size(int(rate))}/s  {left} left"
         return text[:79]
 
     def _print(self, text: str) -> None:
         if self._shown:
             try:
-                print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+                begin, end = ("", "\n") if self._lines else ("\r\x1b[K", "")
+                print(f"{begin}{text}", end=end, file=sys.stderr, flush=True)
             except OSError:
                 self._shown = False  # the terminal was closed, but the transfer goes on

@@ -41,6 +41,23 @@ def test_short_form_starts_its_work(canned, client, job, name, arguments, asked)
     assert (sent["nodes"], sent.get(asked[0])) == (["a"], asked[1])
 
 
+@pytest.mark.parametrize(
+    ("method", "call"),
+    [
+        ("List", Client.list),
+        ("Files", lambda client: list(client.files(JOB_ID))),
+        ("Export", lambda client: client.export(JOB_ID)),
+    ],
+)
+def test_program_speaks_for_a_person(canned, monkeypatch, method, call):
+    monkeypatch.setenv("CUCMD_ON_BEHALF_OF", "view night shift")
+    canned.on(method, canned.error("NotPermitted"))
+    with Client(canned.path) as client, pytest.raises(cucmctl.NotPermitted):
+        call(client)
+    [(_, sent)] = canned.calls
+    assert sent["on_behalf_of"] == {"name": "night shift", "role": "view"}
+
+
 ONE_TEXT = r"{}: 'berlin' is a single text; expected several, as in \['berlin'\]"
 
 
