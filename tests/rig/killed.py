@@ -1,7 +1,7 @@
 """Kills daemons and clients at random moments.
 
-Each test kills `CUCMD_KILLS` times: 3 times unless the environment says otherwise, 20 times with
-`pytest --long`. `CUCMD_SEED` decides the moments; a failure prints the seed.
+Each test kills at least `CUCMD_KILLS` times: 3 times unless the environment says otherwise, 20
+times with `pytest --long`. `CUCMD_SEED` decides the moments; a failure prints the seed.
 """
 
 import os
@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from cucmctl import Client
@@ -38,6 +39,18 @@ def make_dice() -> random.Random:
     """
     print(f"CUCMD_SEED={_SEED}")
     return random.Random(_SEED)
+
+
+def kills(enough: Callable[[], bool], least: int = KILLS) -> Iterator[int]:
+    """Yields the number of each kill: `least` times, and then until there is enough.
+
+    Since the moments are random, the first kills may all come before or after what a test is about.
+    The timeout of the test ends the kills if there is never enough.
+    """
+    number = 0
+    while number < least or not enough():
+        yield number
+        number += 1
 
 
 def retry_until_succeeded(client: Client, lab: Lab, job_id: str) -> Job:

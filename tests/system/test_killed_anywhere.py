@@ -8,6 +8,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from rig import killed
 from rig.forked import Installation
 from rig.inspection import check_database, check_files, manifest
 from rig.jobs import SDL
-from rig.killed import finish_most_jobs, list_all
+from rig.killed import finish_most_jobs, kills, list_all
 from rig.lab import Lab, running_lab
 from rig.small_disk import fill, small_disk
 
@@ -39,8 +40,9 @@ SETTLED = ("succeeded", "failed", "cancelled")
 class Answered(Installation):
     """Keeps the replies that a client has got."""
 
-    def __init__(self, folder: Path, lab: Lab) -> None:
+    def __init__(self, folder: Path, lab: Lab, dice: random.Random) -> None:
         super().__init__(folder, lab)
+        self.dice = dice
         self.answered: set[str] = set()
         self.settled: dict[tuple[str, str], Node] = {}
 
@@ -51,19 +53,19 @@ class Answered(Installation):
             with suppress(*tolerated):
                 if len(own) < 3:
                     own.append(self.start(client))
-                elif random.random() < 0.15:
-                    client.cancel(random.choice(own))
+                elif self.dice.random() < 0.15:
+                    client.cancel(self.dice.choice(own))
             if own:
-                self.look(client.status(random.choice(own)))
+                self.look(client.status(self.dice.choice(own)))
 
     def start(self, client: Client) -> str:
-        named = random.random() < 0.5
+        named = self.dice.random() < 0.5
         login = Login(
             username=None if named else self.lab.username,
             password=None if named else self.lab.password,
             credential="lab" if named else None,
         )
-        nodes = random.sample(self.lab.nodes, 2)
+        nodes = self.dice.sample(self.lab.nodes, 2)
         collection = Collection(paths=(SDL,), last="2h")
         timeouts = Timeouts(connect=1, command=1, stall=1, grace=0.2)
         request = StartRequest(tuple(nodes), login, collection, timeouts=timeouts)
@@ -102,21 +104,22 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture
-def installation(tmp_path: Path, lab: Lab) -> Answered:
-    return Answered(tmp_path, lab)
+def installation(tmp_path: Path, lab: Lab, dice: random.Random) -> Answered:
+    return Answered(tmp_path, lab, dice)
 
 
-def test_kill_loses_nothing(installation: Answered) -> None:
-    for kill in range(KILLS):
+def test_kill_loses_nothing(installation: Answered, dice: random.Random) -> None:
+    """On average the daemon answers more than one call before each kill."""
+    for kill in kills(lambda: len(installation.answered) > KILLS, KILLS):
         with installation.daemon() as process, Client(installation.socket) as client:
             if kill % 10 == 0:
                 installation.examine(client)
             else:
-                for job_id in random.sample(
+                for job_id in dice.sample(
                     sorted(installation.answered), min(5, len(installation.answered))
                 ):
                     installation.look(client.status(job_id))
-            killer = threading.Timer(random.random() * 0.6, process.kill)
+            killer = threading.Timer(dice.random() * 0.6, process.kill)
             killer.start()
             with pytest.raises(DaemonUnavailable):
                 installation.work(client)
@@ -129,23 +132,23 @@ def test_kill_loses_nothing(installation: Answered) -> None:
         ended = {job.job_id: job.status for job in list_all(client)}
         # A start without a reply may have made a job or not.
         assert installation.answered <= set(ended)
-        assert len(installation.answered) > KILLS
 
 
-def fill_up(folder: Path) -> None:
+def fill_up(folder: Path, leave: int) -> None:
     with suppress(OSError):  # the daemon has written meanwhile
-        fill(folder, leave=random.randrange(9000))
+        fill(folder, leave=leave)
 
 
-def test_kill_on_full_disk_loses_nothing(tmp_path: Path, lab: Lab) -> None:
+def test_kill_on_full_disk_loses_nothing(tmp_path: Path, lab: Lab, dice: random.Random) -> None:
     """The disk fills at a random moment, and is free again before the next start."""
     with small_disk(tmp_path / "disk", 64) as folder:
-        installation = Answered(folder, lab)
+        installation = Answered(folder, lab, dice)
         for _ in range(max(KILLS // 10, 2)):
             with installation.daemon() as process, Client(installation.socket) as client:
                 installation.examine(client)
-                fills = threading.Timer(random.random() * 0.4, fill_up, (folder,))
-                killer = threading.Timer(0.3 + random.random() * 0.5, process.kill)
+                fill_it = partial(fill_up, folder, dice.randrange(9000))
+                fills = threading.Timer(dice.random() * 0.4, fill_it)
+                killer = threading.Timer(0.3 + dice.random() * 0.5, process.kill)
                 fills.start()
                 killer.start()
                 with pytest.raises(DaemonUnavailable):
