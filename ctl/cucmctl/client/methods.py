@@ -307,8 +307,8 @@ def profiles(name: str | None = None) -> MethodCall[tuple[knowledge.Profile, ...
 
 def credentials() -> MethodCall[tuple[knowledge.Credential, ...]]:
     """Returns the credentials that the daemon was given, by name. Only operators may ask."""
-    reply = knowledge.CredentialsReply
-    return MethodCall("Credentials", {}, reply, lambda reply: reply.credentials)
+    request, reply = knowledge.CredentialsRequest(), knowledge.CredentialsReply
+    return MethodCall("Credentials", request, reply, lambda reply: reply.credentials)
 
 
 def all_logins() -> MethodCall[knowledge.CredentialsReply]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from cucmctl.client import methods
 from cucmctl.client.errors import InvalidRequest
 from cucmctl.text.render import count_of, size
 from cucmd.job.work_request import Login
-from cucmd.protocol import cases, jobs, requests
 from cucmweb.page import forms
 from cucmweb.page.views import what
 from cucmweb.page.visit import Visit
@@ -46,19 +46,18 @@ async def change(visit: Visit) -> None:
     try:
         match visit.path["action"]:
             case "cancel":
-                await visit.call(requests.CancelRequest(job_id, nodes), requests.CancelReply)
+                await visit.ask(methods.cancel(job_id, nodes))
             case "stop":
-                await visit.call(requests.StopRequest(job_id), jobs.StopReply)
+                await visit.ask(methods.stop(job_id))
             case "retry":
                 login = forms.login(form)
                 given = None if login == Login(login.username) else login
-                await visit.call(jobs.RetryRequest(job_id, nodes, given), jobs.StartReply)
+                await visit.ask(methods.retry(job_id, nodes, login=given))
             case "labels":
-                labels = forms.labels(form.get("labels", ""))
-                await visit.call(requests.LabelRequest(job_id, labels), jobs.JobReply)
+                await visit.ask(methods.label(job_id, forms.labels(form.get("labels", ""))))
             case "delete":
-                files_only = form.get("files_only") == "yes" or None
-                await visit.call(cases.DeleteRequest(job_id, files_only), cases.DeleteReply)
+                files_only = form.get("files_only") == "yes"
+                await visit.ask(methods.delete(job_id, files_only=files_only))
                 target = target if files_only else "/ui/"
     except (InvalidRequest, forms.WrongForm) as error:
         await _show_question(visit, form.get("node", ""), str(error))

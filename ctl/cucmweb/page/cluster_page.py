@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from cucmctl.client import methods
 from cucmctl.client.errors import JobNotFound
-from cucmd.protocol import jobs, knowledge, requests
-from cucmd.protocol.jobs import Job
+from cucmd.protocol.jobs import Job, JobSummary
 from cucmd.protocol.knowledge import Cluster
 from cucmweb.page import figures
 from cucmweb.page.figures import Curve
@@ -35,7 +35,7 @@ class ClusterView(Struct, frozen=True):
     """
 
     cluster: Cluster
-    last: dict[str, jobs.JobSummary]
+    last: dict[str, JobSummary]
     checked: list[Job]
     verdict: str
     curves: dict[str, dict[str, Curve]]
@@ -51,9 +51,9 @@ def _name(cluster: Cluster) -> str:
 
 async def show_clusters(visit: Visit) -> None:
     """Shows each cluster with its nodes, with the last job of each kind, and its last figures."""
-    known = await visit.call(knowledge.ClustersRequest(), knowledge.ClustersReply)
+    known = await visit.ask(methods.clusters())
     shown = []
-    for place, cluster in enumerate(known.clusters):
+    for place, cluster in enumerate(known):
         checks = 1 if place < _MOST_CLUSTERS else 0
         shown += await _clusters(visit, _name(cluster), checks)
     await visit.show("clusters.html", clusters=shown, one=False, checks=figures.CHECKS)
@@ -72,12 +72,10 @@ async def _clusters(visit: Visit, name: str, checks: int) -> list[ClusterView]:
 
     checks  the most jobs that are read
     """
-    reply = await visit.call(knowledge.ClustersRequest(name), knowledge.ClustersReply)
-    last: dict[str, jobs.JobSummary] = {}
-    may_be_checks: list[jobs.JobSummary] = []
+    last: dict[str, JobSummary] = {}
+    may_be_checks: list[JobSummary] = []
     for kind in _KINDS:
-        wanted = requests.ListRequest(target=name, kind=kind, limit=max(1, checks))
-        listed = (await visit.call(wanted, jobs.ListReply)).jobs
+        listed = await visit.ask(methods.list(target=name, kind=kind, limit=max(1, checks)))
         if listed:
             last[kind] = listed[0]
         # The commands of a collection are those of its snapshot, which may be a health check.
@@ -86,15 +84,14 @@ async def _clusters(visit: Visit, name: str, checks: int) -> list[ClusterView]:
     checked: list[Job] = []
     for job in may_be_checks[:checks]:
         try:
-            status = requests.StatusRequest(job.job_id)
-            whole = (await visit.call(status, jobs.JobReply)).job
+            whole = await visit.ask(methods.status(job.job_id))
         except JobNotFound:
             continue  # it was deleted meanwhile
         if any(node.health for node in whole.nodes):
             checked.append(whole)
     curves = figures.curves(checked)
     shown = []
-    for cluster in reply.clusters:
+    for cluster in await visit.ask(methods.clusters(name)):
         names = {node.node for node in cluster.nodes or ()}
         verdict = figures.verdict(checked[0], names) if checked else ""
         shown.append(ClusterView(cluster, last, checked, verdict, curves))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import trio
 
 from cucmctl.cli.printer import visible
+from cucmctl.client import methods
 from cucmctl.client.errors import InvalidRequest
 from cucmctl.text import found_text
 from cucmctl.text.found_text import Total, marked, pattern_of
@@ -52,12 +53,8 @@ async def show_find(visit: Visit) -> None:
 async def _find(visit: Visit, job: Job, found: _Found) -> None:
     """Searches until there is enough for a page."""
     nodes = (visit.query["node"],) if visit.query.get("node") else None
-    request = visit.parameters(cases.FindRequest(job.job_id, found.search, nodes))
     length = 0
-    async with (
-        visit.exchange.download() as daemon,
-        daemon.replies("Find", request, cases.FindReply) as replies,
-    ):
+    async with visit.items(methods.find(job.job_id, found.search, nodes=nodes)) as replies:
         with trio.move_on_after(_LONGEST) as limit:
             async for reply in replies:
                 found.total.add(reply)

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 
+from cucmctl.client import methods
+from cucmctl.client.method_call import MethodCall
 from cucmd.job.kind import WorkRequest
-from cucmd.job.work import StartRequest, make_start_request
 from cucmd.job.work_request import (
     Checks,
     Collection,
@@ -20,6 +21,7 @@ from cucmd.job.work_request import (
     Login,
 )
 from cucmd.protocol.cases import Search
+from cucmd.protocol.jobs import Job
 
 # The kinds of work that the page can start, with the words of its form.
 KINDS = {
@@ -47,8 +49,8 @@ class WrongForm(Exception):
         self.field = field
 
 
-def start_request(form: Mapping[str, str], zone: tzinfo | None) -> StartRequest:
-    """Makes a request from the fields of the form. Raises `WrongForm`.
+def start_call(form: Mapping[str, str], zone: tzinfo | None) -> MethodCall[Job]:
+    """Makes a call from the fields of the form. Raises `WrongForm`.
 
     zone  the zone of the viewer, in which the form has the times
     """
@@ -57,7 +59,7 @@ def start_request(form: Mapping[str, str], zone: tzinfo | None) -> StartRequest:
         raise WrongForm("nodes", "expected at least one node, or the name of a cluster")
     # The key is made with each form, so that a form that is sent twice starts one job.
     how = How(labels=labels(form.get("labels", "")) or None, start_key=form.get("key") or None)
-    return make_start_request(targets, login(form), _work(form, zone), how)
+    return methods.start(targets, _work(form, zone), login=login(form), how=how)
 
 
 def login(form: Mapping[str, str]) -> Login:

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 import trio
 
+from cucmctl.client import methods
 from cucmctl.client.errors import ClientError
 from cucmctl.text.pace import NODE_ENDED, Rates
 from cucmctl.text.remarks import short_names
@@ -63,7 +64,7 @@ async def _list(visit: Visit) -> jobs.ListReply:
         before=query.get("before"),
         limit=_ON_A_PAGE,
     )
-    return await visit.call(request, jobs.ListReply)
+    return await visit.ask(methods.list_page(request))
 
 
 def _list_values(visit: Visit, state: jobs.ListReply) -> dict[str, Any]:
@@ -146,13 +147,9 @@ async def _send_states(
 async def show_files(visit: Visit) -> None:
     job = await visit.job()
     found: list[cases.File] = []
-    request = visit.parameters(cases.FilesRequest(job.job_id))
-    async with (
-        visit.exchange.download() as daemon,
-        daemon.replies("Files", request, cases.FilesReply) as replies,
-    ):
-        async for reply in replies:
-            found += reply.files
+    async with visit.items(methods.files(job.job_id)) as files:
+        async for file in files:
+            found.append(file)
             if len(found) > _MOST_FILES:
                 break
     more = len(found) > _MOST_FILES
@@ -165,24 +162,18 @@ async def show_output(visit: Visit) -> None:
     job = await visit.job()
     pieces: dict[tuple[str, int, str], str] = {}
     length = 0
-    request = visit.parameters(cases.OutputRequest(job.job_id))
-    async with (
-        visit.exchange.download() as daemon,
-        daemon.replies("Output", request, cases.OutputReply) as replies,
-    ):
-        async for reply in replies:
-            if (out := reply.output) is not None:
-                key = out.node, out.number, out.command
-                pieces[key] = pieces.get(key, "") + out.text
-                length += len(out.text)
+    async with visit.items(methods.output(job.job_id)) as outputs:
+        async for out in outputs:
+            key = out.node, out.number, out.command
+            pieces[key] = pieces.get(key, "") + out.text
+            length += len(out.text)
             if length > _MOST_TEXT:
                 break
-    outputs = [(node, command, text) for (node, _, command), text in pieces.items()]
     await visit.show(
         "output.html",
         job=job,
         names=short_names(job.nodes),
-        outputs=outputs,
+        outputs=pieces,
         more=length > _MOST_TEXT,
     )
 
@@ -190,13 +181,9 @@ async def show_output(visit: Visit) -> None:
 async def show_transcript(visit: Visit) -> None:
     job, node = await visit.job(), visit.query.get("node", "")
     text = ""
-    request = visit.parameters(cases.TranscriptRequest(job.job_id, node))
-    async with (
-        visit.exchange.download() as daemon,
-        daemon.replies("Transcript", request, cases.TranscriptReply) as replies,
-    ):
-        async for reply in replies:
-            text = (text + reply.text)[-_MOST_TEXT:]
+    async with visit.items(methods.transcript(job.job_id, node)) as pieces:
+        async for piece in pieces:
+            text = (text + piece)[-_MOST_TEXT:]
     runs = any(each.node == node and each.status not in NODE_ENDED for each in job.nodes)
     await visit.show("transcript.html", job=job, node=node, text=text, running=runs)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import product
 
+from cucmctl.client import methods
 from cucmctl.client.errors import ClientError, InvalidRequest, JobNotFound
-from cucmd.protocol import jobs, knowledge, requests
 from cucmweb.page import forms
 from cucmweb.page.visit import Visit
 from cucmweb.problems import problem_of
@@ -37,9 +36,6 @@ async def show_start(visit: Visit) -> None:
 
 async def _show_form(visit: Visit, form: dict[str, str], field: str = "", reason: str = "") -> None:
     """Shows the form with what was typed. `field` is the one that is wrong, for that `reason`."""
-    profiles = await visit.call(knowledge.ProfilesRequest(), knowledge.ProfilesReply)
-    clusters = await visit.call(knowledge.ClustersRequest(), knowledge.ClustersReply)
-    credentials = await visit.call(knowledge.CredentialsRequest(), knowledge.CredentialsReply)
     times: dict[str, datetime | None] = {}
     for name in ("since", "until"):
         with suppress(forms.WrongForm):
@@ -52,27 +48,26 @@ async def _show_form(visit: Visit, form: dict[str, str], field: str = "", reason
         reason=reason,
         kinds=forms.KINDS,
         windows=forms.WINDOWS,
-        profiles=profiles.profiles,
-        clusters=[cluster.name for cluster in clusters.clusters if cluster.name],
+        profiles=await visit.ask(methods.profiles()),
+        clusters=await visit.ask(methods.clusters()),
         key=secrets.token_hex(16),
-        credentials=[credential.name for credential in credentials.credentials],
-        node_zone=await _zone_of(visit, form.get("nodes", "").replace(",", " ").split()[:1]),
+        credentials=await visit.ask(methods.credentials()),
+        node_zone=await _zone_of(visit, form.get("nodes", "")),
         times=times,
         now=datetime.now(UTC),
     )
 
 
-async def _zone_of(visit: Visit, names: Sequence[str]) -> str:
-    """Returns the time zone of nodes, as the last job there has found it, or "" if none has.
+async def _zone_of(visit: Visit, names: str) -> str:
+    """Returns the time zone of a node or a cluster, as the last job there has found it, or "".
 
-    names  the names of nodes and clusters
+    names  what the form has; only the first name is looked at
     """
-    for name, kind in product(names, ("collect", "check")):
+    target = names.replace(",", " ").split()[:1]
+    for name, kind in product(target, ("collect", "check")):
         with suppress(InvalidRequest, JobNotFound):
-            listed = requests.ListRequest(target=name, kind=kind, limit=1)
-            for last in (await visit.call(listed, jobs.ListReply)).jobs:
-                status = requests.StatusRequest(last.job_id)
-                nodes = (await visit.call(status, jobs.JobReply)).job.nodes
+            for last in await visit.ask(methods.list(target=name, kind=kind, limit=1)):
+                nodes = (await visit.ask(methods.status(last.job_id))).nodes
                 zones = {node.zone or (node.checked and node.checked.zone) for node in nodes}
                 zones.discard(None)
                 if len(zones) == 1:
@@ -85,8 +80,7 @@ async def start(visit: Visit) -> None:
     if "estimate" in form:
         form["kind"] = "dry_run"
     try:
-        request = forms.start_request(form, visit.common["zone"])
-        reply = await visit.call(request, jobs.StartReply)
+        job = await visit.ask(forms.start_call(form, visit.common["zone"]))
     except forms.WrongForm as wrong:
         await _show_form(visit, form, wrong.field, str(wrong))
     except InvalidRequest as error:
@@ -97,4 +91,4 @@ async def start(visit: Visit) -> None:
     except ClientError as error:
         await _show_form(visit, form, "", problem_of(error).detail)
     else:
-        await visit.redirect(f"/ui/jobs/{reply.job.job_id}")
+        await visit.redirect(f"/ui/jobs/{job.job_id}")

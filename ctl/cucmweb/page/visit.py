@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote
 
-import msgspec
-from msgspec.structs import asdict
+from msgspec.structs import replace
 
+from cucmctl.client import methods
+from cucmctl.client.method_call import MethodCall
 from cucmd import __version__
-from cucmd.job.request import OnBehalfOf, Request
-from cucmd.protocol import cases, jobs, requests
+from cucmd.job.request import OnBehalfOf
 from cucmd.protocol.jobs import Job
-from cucmweb.exchange import Exchange, encode
+from cucmtrio.calls import Items
+from cucmweb.exchange import Exchange
 from cucmweb.page.live import Live
 from cucmweb.page.render import render, zone_named, zone_text
 from cucmweb.page.sessions import COOKIE, Sessions, cookie
@@ -21,7 +23,7 @@ from cucmweb.problems import HttpProblem
 from cucmweb.server import HttpChannel
 from cucmweb.token_file import TokenFile
 
-R = TypeVar("R")
+T = TypeVar("T")
 
 # Set by static/page.js: the time zone of the browser, and a random number to know its pages by.
 ZONE_COOKIE, BROWSER_COOKIE = "cucmweb_zone", "cucmweb_browser"
@@ -68,26 +70,29 @@ class Visit:
 
     # Asking the daemon
 
-    def parameters(self, request: Request) -> msgspec.Raw:
-        """Returns the parameters of the method that takes this request."""
-        call = {name: value for name, value in asdict(request).items() if value is not None}
-        if "request_id" in request.__struct_fields__:
-            call["request_id"] = self.channel.request_id
-        if self.exchange.caller is not None:
-            call["on_behalf_of"] = self.exchange.caller
-        return encode(call)
+    async def ask(self, call: MethodCall[T]) -> T:
+        """Makes a call to the daemon on behalf of the caller. Raises `ClientError`."""
+        return await self.exchange.daemon.ask(self._signed(call))
 
-    async def call(self, request: Request, reply: type[R]) -> R:
-        """Calls the method of the daemon that takes this request. Raises `ClientError`."""
-        method = type(request).__name__.removesuffix("Request")
-        limited = not isinstance(request, cases.DeleteRequest)
-        return await self.exchange.daemon.call(
-            method, self.parameters(request), reply, limited=limited
-        )
+    @asynccontextmanager
+    async def items(self, call: MethodCall[Iterable[T]]) -> AsyncIterator[Items[T]]:
+        """Makes a call with several replies, and yields an iterator of their items."""
+        async with (
+            self.exchange.download() as daemon,
+            daemon.items(self._signed(call)) as items,
+        ):
+            yield items
+
+    def _signed(self, call: MethodCall[T]) -> MethodCall[T]:
+        """Adds who asks, and the id of the HTTP request if the method takes one."""
+        call.request = replace(call.request, on_behalf_of=self.exchange.caller)
+        if "request_id" in call.request.__struct_fields__:
+            call.request = replace(call.request, request_id=self.channel.request_id)
+        return call
 
     async def job(self) -> Job:
         """Returns the job that the path names. Raises `ClientError`."""
-        return (await self.call(requests.StatusRequest(self.path["job_id"]), jobs.JobReply)).job
+        return await self.ask(methods.status(self.path["job_id"]))
 
     # Reading the form, and answering
 

@@ -6,7 +6,7 @@ import pytest
 
 from cucmd.job.work_request import Collection, Login
 from cucmd.protocol.cases import Search
-from cucmweb.page.forms import KINDS, WrongForm, labels, search, start_request
+from cucmweb.page.forms import KINDS, WrongForm, labels, search, start_call
 
 FORM = {
     "nodes": "cucm-pub, cucm-sub1\ncucm-sub2",
@@ -26,7 +26,7 @@ FORM = {
 
 
 def test_form_becomes_a_request() -> None:
-    request = start_request(FORM, None)
+    request = start_call(FORM, None).request
     assert request.nodes == ("cucm-pub", "cucm-sub1", "cucm-sub2")
     assert request.login == Login("administrator", "secret")
     assert request.collection == Collection(profile="callmanager", last="2h")
@@ -36,7 +36,7 @@ def test_form_becomes_a_request() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_is_one_kind_of_work(kind: str) -> None:
-    name, _ = start_request(FORM | {"kind": kind}, None).work()
+    name, _ = start_call(FORM | {"kind": kind}, None).request.work()
     expected = {"collect": "collection", "run": "commands", "discover": "discovery"}
     assert name == expected.get(kind, kind)
 
@@ -47,7 +47,7 @@ def test_each_kind_is_one_kind_of_work(kind: str) -> None:
 )
 def test_typed_time_is_of_the_viewer(zone: str, expected: str) -> None:
     typed = FORM | {"since": "2026-07-01T14:30", "until": "2026-07-01T15:30"}
-    collection = start_request(typed, ZoneInfo(zone)).collection
+    collection = start_call(typed, ZoneInfo(zone)).request.collection
     assert collection is not None
     assert collection.since == expected
     assert collection.last is None
@@ -69,7 +69,7 @@ def test_typed_time_is_of_the_viewer(zone: str, expected: str) -> None:
 )
 def test_wrong_field_is_named(name: str, value: str) -> None:
     with pytest.raises(WrongForm) as wrong:
-        start_request(FORM | {name: value}, None)
+        start_call(FORM | {name: value}, None)
     assert wrong.value.field == name
     assert "secret" not in str(wrong.value)
 
