@@ -30,8 +30,10 @@ from cucmweb.daemon_liveness import Readiness, until
 from cucmweb.exchange import Exchange, Identify
 from cucmweb.openapi import document
 from cucmweb.operations import FOR_ANYBODY, OPERATIONS, Operation, ReplyForm
+from cucmweb.page import pages
 from cucmweb.page.live import Live
-from cucmweb.page.pages import OPEN, UI, Pages
+from cucmweb.page.pages import OPEN, UI
+from cucmweb.page.render import environment
 from cucmweb.page.sessions import Sessions
 from cucmweb.page.visit import redirect
 from cucmweb.places import WebPlaces
@@ -71,43 +73,55 @@ class Application:
         self._config = config
         self._tokens = tokens
         self._sessions = Sessions()
-        self._pages = Pages(tokens, live, self._sessions)
         self._answers: Mapping[ReplyForm, SendReply] = {**ANSWERS, "events": events}
-        text = document()
         self._readiness = Readiness()
         # Pattern of a path -> HTTP method -> the function that answers it.
         self._paths: defaultdict[re.Pattern[str], dict[str, Endpoint]] = defaultdict(dict)
         for operation in OPERATIONS:
-            pattern = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", operation.path)
-            endpoints = self._paths[re.compile(pattern)]
-            endpoints[operation.verb] = partial(self._ask_daemon, operation)
-            # A HEAD is answered like the GET, and its body is dropped. For a reply in pieces the
-            # daemon would make all pieces only for them to be dropped.
-            if operation.verb == "GET" and operation.form == "object":
-                endpoints["HEAD"] = endpoints["GET"]
-        own: dict[str, Endpoint] = {
-            "/openapi.json": lambda exchange: exchange.whole(text),
-            "/healthz": lambda exchange: exchange.whole(b'{"status":"alive"}'),
-            "/readyz": self._readyz,
-        }
-        for path, endpoint in own.items():
-            self._paths[re.compile(re.escape(path))] = {"GET": endpoint, "HEAD": endpoint}
+            endpoint = partial(self._ask_daemon, operation)
+            self._add(operation.where, endpoint, has_head=operation.form == "object")
+        text = document()
+        self._add("GET /openapi.json", lambda exchange: exchange.whole(text))
+        self._add("GET /healthz", lambda exchange: exchange.whole(b'{"status":"alive"}'))
+        self._add("GET /readyz", self._readyz)
+        environment()  # now, so that nobody waits for it
+        for where, handler in pages.ROUTES.items():
+            endpoint = partial(
+                pages.answer, handler, live=live, sessions=self._sessions, tokens=tokens
+            )
+            self._add(where, endpoint, has_head=handler not in pages.NO_HEAD)
+
+    def _add(self, where: str, endpoint: Endpoint, *, has_head: bool = True) -> None:
+        """Adds a path such as `GET /jobs/{job_id}`.
+
+        has_head  a HEAD is answered like the GET, and its body is dropped. For a reply in pieces
+                  the daemon would make all pieces only for them to be dropped.
+        """
+        verb, _, path = where.partition(" ")
+        pattern = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", path.replace(".", r"\."))
+        endpoints = self._paths[re.compile(pattern)]
+        endpoints[verb] = endpoint
+        if verb == "GET" and has_head:
+            endpoints["HEAD"] = endpoint
 
     async def answer(self, channel: HttpChannel) -> None:
         """Answers a request. Raises `HttpProblem`, and what sending a reply raises."""
-        if channel.path.startswith(UI):
-            await self._pages.answer(
-                channel, lambda path: self._exchange(channel, path, self._check(channel))
-            )
-            return
         accepted = b",".join(value for name, value in channel.headers if name == b"accept")
         if channel.path in ("/", "/ui") and b"text/html" in accepted:
             await redirect(channel, UI)
             return
+        try:
+            await self._answer(channel)
+        except HttpProblem as problem:
+            if channel.status or not channel.path.startswith(UI):
+                raise
+            await pages.show_problem(channel, problem)
+
+    async def _answer(self, channel: HttpChannel) -> None:
         identify = (lambda: None) if channel.path in FOR_ANYBODY else self._check(channel)
         matches = (pattern.fullmatch(channel.path) for pattern in self._paths)
         if (match := next(filter(None, matches), None)) is None:
-            text = "there is no such path; /openapi.json lists all paths"
+            text = "there is no such path; /openapi.json lists all paths for programs"
             raise HttpProblem(404, "NoSuchPath", text)
         endpoints = self._paths[match.re]
         if (endpoint := endpoints.get(channel.method)) is None:

@@ -58,7 +58,7 @@ class Exchange:
         self.daemon = daemon
         self.caller = identify()
         self.channel = channel
-        self._path = path
+        self.path = path
         self._identify = identify
         self._downloads = downloads
         self.places = places
@@ -83,7 +83,7 @@ class Exchange:
             if body and kind.partition(";")[0].strip().lower() != MEDIA["object"]:
                 raise HttpProblem(415, "NoJson", f"expected a body of type {MEDIA['object']}")
             given = parameters.from_body(body, known)
-        call = parameters.parameters(operation, self._path, given)
+        call = parameters.parameters(operation, self.path, given)
         fields = operation.request.__struct_fields__
         if "request_id" in fields:
             call["request_id"] = self.channel.request_id

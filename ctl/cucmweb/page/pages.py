@@ -1,4 +1,4 @@
-"""Answers the paths below /ui/: finds the function for a path, and shows an error as a page.
+"""Lists the paths below /ui/, each with the function that answers it, and shows errors as pages.
 
 A change is a POST, after which the browser is sent to a view (303). Each button leads to a question
 first. The question is a view of its own, so everything works without JavaScript too.
@@ -7,21 +7,20 @@ first. The question is a view of its own, so everything works without JavaScript
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import TypeAlias
-from urllib.parse import unquote, urlencode
+from urllib.parse import urlencode
 
-from cucmctl.client.errors import ClientError
 from cucmd.job.request import OnBehalfOf
 from cucmweb.daemon_liveness import until
 from cucmweb.exchange import Exchange
 from cucmweb.page import changes, cluster_page, find_page, job_pages, login_page, start_page
 from cucmweb.page.live import Live
-from cucmweb.page.render import environment, render
+from cucmweb.page.render import render
 from cucmweb.page.sessions import Sessions
 from cucmweb.page.visit import Visit, common_values, redirect, send_html
-from cucmweb.problems import HttpProblem, problem_of
+from cucmweb.problems import HttpProblem
 from cucmweb.server import HttpChannel
 from cucmweb.token_file import TokenFile
 
@@ -45,7 +44,7 @@ async def _send_static(visit: Visit) -> None:
 
 
 _ACTION = f"/ui/jobs/{{job_id}}/(?P<action>{'|'.join(changes.ACTIONS)})"
-_ROUTES: dict[str, Handler] = {
+ROUTES: dict[str, Handler] = {
     "GET /ui/": job_pages.show_jobs,
     "GET /ui/stream": job_pages.stream_jobs,
     "GET /ui/jobs/{job_id}": job_pages.show_job,
@@ -67,88 +66,40 @@ _ROUTES: dict[str, Handler] = {
     "GET /ui/static/(?P<name>[\\w.-]+)": _send_static,
 }
 # Replies without a known end, or in pieces that would be made only to be dropped after a HEAD.
-_NO_HEAD = (job_pages.stream_jobs, job_pages.stream_job, job_pages.export)
+NO_HEAD = (job_pages.stream_jobs, job_pages.stream_job, job_pages.export)
 # Views that a viewer is refused.
 _CHANGES = (changes.ask, changes.change, start_page.show_start, start_page.start)
 
 
-class Pages:
-    """Answers requests below /ui/.
-
-    live      tells streams that a job has changed
-    sessions  who has signed in
+async def answer(
+    handler: Handler, exchange: Exchange, *, live: Live, sessions: Sessions, tokens: TokenFile
+) -> None:
+    """Answers a request with a handler. Raises `HttpProblem`, `ClientError`, and what sending a
+    reply raises.
     """
-
-    def __init__(self, tokens: TokenFile, live: Live, sessions: Sessions) -> None:
-        self._tokens = tokens
-        self._live = live
-        self._sessions = sessions
-        environment()  # now, so that nobody waits for it
-        self._routes: list[tuple[str, re.Pattern[str], Handler]] = []
-        for method_and_path, handler in _ROUTES.items():
-            method, _, path = method_and_path.partition(" ")
-            pattern = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", path))
-            self._routes.append((method, pattern, handler))
-
-    async def answer(
-        self, channel: HttpChannel, make_exchange: Callable[[Mapping[str, str]], Exchange]
-    ) -> None:
-        """Answers a request. An error is a page too, and somebody unknown is sent to the login.
-
-        make_exchange  makes the exchange; raises `HttpProblem` if the request is refused
-        """
-        try:
-            handler, path = self._route(channel)
-            exchange = make_exchange(path)
-            visit = Visit(
-                exchange, path, live=self._live, sessions=self._sessions, tokens=self._tokens
-            )
-            _check(visit, handler)
-            # Before `gone` waits for the client to leave, which reads from the connection too.
-            if channel.method == "POST":
-                await visit.read_form()
-            async with until(exchange.gone):
-                await handler(visit)
-        except (ClientError, HttpProblem) as error:
-            problem = error if isinstance(error, HttpProblem) else problem_of(error)
-            if channel.status:
-                raise problem from error
-            # htmx would take the form of the login for a part of its page. See static/page.js.
-            is_part = any(name == b"hx-request" for name, _ in channel.headers)
-            if problem.status == 401 and channel.method == "GET" and not is_part:
-                target = channel.path + (f"?{channel.query}" if channel.query else "")
-                await redirect(channel, f"/ui/login?{urlencode({'next': target})}")
-                return
-            values = common_values(channel, OnBehalfOf("", "view"))
-            body = render("problem.html", {**values, "problem": problem})
-            await send_html(channel, body, problem.status, problem.headers)
-
-    def _route(self, channel: HttpChannel) -> tuple[Handler, dict[str, str]]:
-        """Returns the function for a path, and the values of the names in the path."""
-        allowed = []
-        for allows, pattern, handler in self._routes:
-            if (match := pattern.fullmatch(channel.path)) is None:
-                continue
-            is_head = channel.method == "HEAD" and handler not in _NO_HEAD
-            if allows == ("GET" if is_head else channel.method):
-                return handler, {name: unquote(text) for name, text in match.groupdict().items()}
-            allowed.append(allows)
-        if not allowed:
-            raise HttpProblem(404, "NoSuchPath", "there is no such page")
-        problem = HttpProblem(405, "MethodNotAllowed", "this page does not have that method")
-        problem.headers["allow"] = ", ".join(allowed)
-        raise problem
-
-
-def _check(visit: Visit, handler: Handler) -> None:
-    """Refuses a form that a page of another site may have sent, and viewers who would change
-    something. Raises `HttpProblem`.
-    """
-    if visit.channel.method == "POST":
-        # A browser sends at least one of these with each form. `Origin` was compared before.
-        is_own = visit.exchange.header("sec-fetch-site") == "same-origin"
-        if not is_own and visit.exchange.header("origin") in (None, "null"):
-            text = "a form has to be sent by a page of this server"
-            raise HttpProblem(403, "WrongOrigin", text, field="origin")
+    visit = Visit(exchange, live=live, sessions=sessions, tokens=tokens)
     if handler in _CHANGES and not visit.common["may_change"]:
         raise HttpProblem(403, "NotPermitted", "a viewer may look, and change nothing")
+    if visit.channel.method == "POST":
+        # A browser sends at least one of these with each form. `Origin` was compared before.
+        is_own = exchange.header("sec-fetch-site") == "same-origin"
+        if not is_own and exchange.header("origin") in (None, "null"):
+            text = "a form has to be sent by a page of this server"
+            raise HttpProblem(403, "WrongOrigin", text, field="origin")
+        # Before `gone` waits for the client to leave, which reads from the connection too.
+        await visit.read_form()
+    async with until(exchange.gone):
+        await handler(visit)
+
+
+async def show_problem(channel: HttpChannel, problem: HttpProblem) -> None:
+    """Shows an error as a page, and sends somebody unknown to the login."""
+    # htmx would take the form of the login for a part of its page. See static/page.js.
+    is_part = any(name == b"hx-request" for name, _ in channel.headers)
+    if problem.status == 401 and channel.method == "GET" and not is_part:
+        target = channel.path + (f"?{channel.query}" if channel.query else "")
+        await redirect(channel, f"/ui/login?{urlencode({'next': target})}")
+        return
+    values = common_values(channel, OnBehalfOf("", "view"))
+    body = render("problem.html", {**values, "problem": problem})
+    await send_html(channel, body, problem.status, problem.headers)

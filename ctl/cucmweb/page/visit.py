@@ -52,7 +52,6 @@ class Visit:
     def __init__(
         self,
         exchange: Exchange,
-        path: Mapping[str, str],
         *,
         live: Live,
         sessions: Sessions,
@@ -60,7 +59,7 @@ class Visit:
     ) -> None:
         self.exchange = exchange
         self.channel = exchange.channel
-        self.path = path
+        self.path = exchange.path
         self.query = dict(parse_qsl(exchange.channel.query))
         self.form: dict[str, str] = {}
         self.common = common_values(exchange.channel, exchange.caller)
