@@ -23,6 +23,9 @@ from ipaddress import IPv6Address
 # Originals whose masks are remembered. Masks of others are computed again.
 _REMEMBERED = 1 << 16
 
+# An IPv4 address that is written as IPv6 (`::ffff:192.0.2.1`) begins with this.
+IPV4_IN_IPV6 = bytes(10) + b"\xff\xff"
+
 _HEX = "0123456789abcdef"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 # First octets of addresses that stay: "this" network, loopback, multicast, netmasks, broadcast.
@@ -70,8 +73,8 @@ class Masks:
     def _make_address(self, address: bytes) -> bytes:
         """Returns the mask of an address of 4 or 16 bytes."""
         if len(address) == 16:
-            if address[:12] == b"\0" * 10 + b"\xff\xff":
-                return address[:12] + self.address(address[12:])
+            if address.startswith(IPV4_IN_IPV6):
+                return IPV4_IN_IPV6 + self.address(address[12:])
             return self._address6(address)
         first, second = address[:2]
         if first in _SPECIAL_OCTETS:

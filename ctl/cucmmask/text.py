@@ -14,6 +14,7 @@ from functools import lru_cache, partial
 from ipaddress import IPv6Address, ip_address
 from typing import Protocol
 
+from cucmmask.masks import IPV4_IN_IPV6
 from cucmmask.originals import EVERY_WORD, PIECE, WORD, Originals
 from cucmmask.places import (
     DUMP,
@@ -353,7 +354,7 @@ class Text:
     # addresses
 
     def _address(self, packed: bytes) -> bytes:
-        original = str(ip_address(packed))
+        original = str(ip_address(packed.removeprefix(IPV4_IN_IPV6)))
         masked = self._masks.address(packed)
         if masked == packed:
             return packed
@@ -378,14 +379,17 @@ class Text:
             return f"{head}:{self._dotted(dotted)}"
 
         def shown(masked: bytes) -> str:
-            groups = IPv6Address(masked).exploded.split(":")
+            groups = masked.hex(":", 2).split(":")
             front, gap, back = address.partition("::")
             before, after = front.split(":"), back.split(":") if back else []
+            # A group is not cut: an IPv4 address written as `::ffff:e30:205a` can get longer.
             left = (
-                new[-len(old) :] if old else "" for new, old in zip(groups, before, strict=False)
+                new[-max(len(old), len(new.lstrip("0"))) :] if old else ""
+                for new, old in zip(groups, before, strict=False)
             )
             right = (
-                new[-len(old) :] for new, old in zip(groups[8 - len(after) :], after, strict=True)
+                new[-max(len(old), len(new.lstrip("0"))) :]
+                for new, old in zip(groups[8 - len(after) :], after, strict=True)
             )
             return ":".join(left) + gap + ":".join(right)
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 
+from cucmmask.masks import IPV4_IN_IPV6
 from cucmmask.originals import PIECE, Originals
 from cucmmask.places import Kind
 from cucmmask.text import Text
@@ -58,6 +59,8 @@ class Unmasks:
         )
 
     def address(self, address: bytes) -> bytes:
+        if address.startswith(IPV4_IN_IPV6):
+            return IPV4_IN_IPV6 + self.address(address[12:])
         original = self._addresses.get(str(ip_address(address)))
         return address if original is None else ip_address(original).packed
 

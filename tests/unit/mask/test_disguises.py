@@ -38,6 +38,7 @@ def mask(text: str) -> str:
         # a node's address
         ("HostIPAddress: ", NODE, NODE_MASK, ", AppStartTime"),
         ("HostIPAddress: ::ffff:", NODE, NODE_MASK, ", AppStartTime"),
+        ("::ffff:", "e30:205a", f"{HEX[:4]}:{HEX[4:]}".removeprefix("0"), ""),
         ("myIP: IpAddr.type:0 ipv4Addr:0x", "0e30205a", HEX, "(0.0.0.0)"),
         ("ipAddr:0x", "0e30205a", HEX, "000000000000000000000000 Port=17996"),
         ("Refer-To: <sip:localhost?Replaces=1%40", NODE, NODE_MASK, "%3Bto-tag%3D1>"),
