@@ -9,7 +9,6 @@ from cucmctl.client.errors import InvalidRequest
 from cucmctl.text.render import count_of, size
 from cucmd.job.work_request import Login
 from cucmweb.page import forms
-from cucmweb.page.views import what
 from cucmweb.page.visit import Visit
 
 ACTIONS = ("cancel", "stop", "retry", "labels", "delete")
@@ -30,7 +29,6 @@ async def _show_question(visit: Visit, node: str, wrong: str = "") -> None:
         action=visit.path["action"],
         job=job,
         node=node,
-        what=what(job),
         has=f"{files}, {received}",
         wrong=wrong,
     )

@@ -87,7 +87,6 @@ async def _show(
         400 if wrong else 200,
         job=job,
         names=names,
-        form=visit.query,
         narrow=True,
         found=found,
         rows=rows,

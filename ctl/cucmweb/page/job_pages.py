@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode
 
 import trio
 
 from cucmctl.client import methods
 from cucmctl.client.errors import ClientError
-from cucmctl.text.pace import NODE_ENDED, Rates
+from cucmctl.text.pace import NODE_ENDED
 from cucmctl.text.remarks import short_names
 from cucmd.protocol import cases, jobs, requests
 from cucmd.protocol.jobs import Job
@@ -23,12 +21,10 @@ from cucmweb.page import forms
 from cucmweb.page.live import QUIET, SILENCE, Ask, Topic, as_event
 from cucmweb.page.render import render
 from cucmweb.page.sessions import cookie
-from cucmweb.page.views import job_values, list_values
 from cucmweb.page.visit import BROWSER_COOKIE, HEADERS, Visit, cookies_of
 from cucmweb.problems import HttpProblem, problem_of
 from cucmweb.replies import ANSWERS
 
-FILTERS = ("status", "kind", "label", "target")
 _ON_A_PAGE = 50
 # The most files in the list of files, and characters of a transcript or of outputs. The export has
 # everything.
@@ -37,17 +33,14 @@ _MOST_TEXT = 400_000
 
 
 async def show_jobs(visit: Visit) -> None:
-    state = await _list(visit)
-    filters = {name: visit.query.get(name, "") for name in FILTERS}
-    await visit.show("jobs.html", query=filters, **_list_values(visit, state))
+    await visit.show("jobs.html", state=await _list(visit))
 
 
 async def stream_jobs(visit: Visit) -> None:
     def draw(state: jobs.ListReply, topic: Topic) -> bytes:
-        return render("jobs_live.html", visit.common | _list_values(visit, state))
+        return render("jobs_live.html", {**visit.common, "state": state})
 
-    shown = {name: visit.query.get(name) for name in (*FILTERS, "before")}
-    await _stream(visit, f"?{shown}", lambda: _list(visit), draw)
+    await _stream(visit, f"?{sorted(visit.query.items())}", lambda: _list(visit), draw)
 
 
 async def _list(visit: Visit) -> jobs.ListReply:
@@ -67,35 +60,23 @@ async def _list(visit: Visit) -> jobs.ListReply:
     return await visit.ask(methods.list_page(request))
 
 
-def _list_values(visit: Visit, state: jobs.ListReply) -> dict[str, Any]:
-    """Returns what the list shows, and its filters and its whole query as parts of an address."""
-    filters = {name: visit.query[name] for name in FILTERS if visit.query.get(name)}
-    before = {"before": visit.query["before"]} if visit.query.get("before") else {}
-    addresses = {"filters": urlencode(filters), "list_query": urlencode(filters | before)}
-    return addresses | list_values(state, datetime.now(UTC))
-
-
 async def show_job(visit: Visit) -> None:
     job = await visit.job()
-    values = _job_values(visit, job, Rates(), 0.0)
-    await visit.show("job.html", form={}, field="", narrow=False, **values)
-
-
-def _job_values(visit: Visit, job: Job, rates: Rates, at: float) -> dict[str, Any]:
-    may_change: bool = visit.common["may_change"]
-    now, all_nodes = datetime.now(UTC), visit.query.get("nodes") == "all"
-    return job_values(job, rates, now, at, all_nodes=all_nodes, may_change=may_change)
+    names = short_names(job.nodes)
+    await visit.show("job.html", job=job, names=names, rates={}, field="", narrow=False)
 
 
 async def stream_job(visit: Visit) -> None:
-    def draw(state: Job, topic: Topic) -> bytes:
+    def draw(job: Job, topic: Topic) -> bytes:
         at = trio.current_time()
-        topic.rates.observe(state, at)
-        values = _job_values(visit, state, topic.rates, at)
+        topic.rates.observe(job, at)
+        rates = {node.node: topic.rates.rate_of(node.node, at) for node in job.nodes}
+        names = short_names(job.nodes)
+        values = {"job": job, "names": names, "rates": rates}
         return render("job_live.html", visit.common | values)
 
-    all_nodes = visit.query.get("nodes") == "all"
-    await _stream(visit, f"{visit.path['job_id']}?{all_nodes}", visit.job, draw)
+    topic_id = f"{visit.path['job_id']}?{visit.query.get('nodes')}"
+    await _stream(visit, topic_id, visit.job, draw)
 
 
 async def _stream(

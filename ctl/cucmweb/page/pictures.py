@@ -1,52 +1,35 @@
 """PURE. Draws two pictures of a job: who was slow and why, and which minutes are missing.
 
-Each picture has rows with bars. The templates make SVG of the bars, and a table with the same facts
-for people who cannot see the picture. A bar's place is in thousandths of the width, since the page
-allows no inline styles.
+Each picture has rows with bars, the worst row first. The templates make SVG of the bars, in which a
+second is one unit, and a table with the same facts for people who cannot see the picture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from itertools import chain, pairwise, zip_longest
-from typing import Literal, TypeAlias, cast
+from itertools import accumulate, chain, pairwise, zip_longest
 
 from msgspec import Struct
 
+from cucmd.job.coverage import LogCoverage
 from cucmd.protocol.jobs import Job, Node
+from cucmweb.page.views import PHASES
 
-# The words of the page for the phases of the daemon.
-PHASES = {
-    "connect": "connecting",
-    "login": "login",
-    "prepare": "preparing",
-    "command": "asking",
-    "transfer": "sending",
-    "close": "closing",
-}
-WIDTH = 1000
-# The width that a bar has at least, so that it can be seen.
-_THINNEST = 4
-# The most rows of a picture: the nodes that took longest, the logs of which most is missing.
-_MOST_ROWS = 60
-# The most bars of a picture, unless everything is asked for. A bar takes about 200 bytes of a page,
-# and a running job sends its page again twice a second.
-MOST_BARS = 400
-
-BarKind: TypeAlias = Literal[
-    "waiting", "connect", "login", "prepare", "command", "transfer", "close", "earlier",
-    "covered", "missing", "unclear",
-]  # fmt: skip
+# The most rows and bars of a picture, unless everything is asked for. A bar takes about 200 bytes
+# of a page, and a running job sends its page again twice a second.
+_MOST_ROWS, MOST_BARS = 60, 400
 
 
 class Bar(Struct, frozen=True):
-    """Describes one bar: its kind, which is also its style, and its time.
+    """Describes one bar.
 
+    kind  a phase of the daemon, or `waiting`, `earlier`, `covered`, `missing` or `unclear`; the
+          style sheet has a colour for each
     says  what it stands for, in words
     """
 
-    kind: BarKind
+    kind: str
     says: str
     begin: datetime
     end: datetime
@@ -63,48 +46,49 @@ class PictureRow(Struct, frozen=True):
     bars: tuple[Bar, ...]
     log: str = ""
 
+    def seconds(self, *kinds: str) -> float:
+        """Returns the seconds of all bars of these kinds."""
+        return sum(bar.seconds for bar in self.bars if bar.kind in kinds)
+
 
 class Picture(Struct, frozen=True):
     """Holds a picture, and the time that its width stands for."""
 
     begin: datetime
     end: datetime
-    rows: tuple[PictureRow, ...]
-    left_out: int = 0
-
-    def place(self, bar: Bar) -> tuple[int, int]:
-        """Returns where a bar begins and how wide it is, in thousandths of the width."""
-        x = self._at(bar.begin)
-        return min(x, WIDTH - _THINNEST), max(_THINNEST, self._at(bar.end) - x)
-
-    def _at(self, moment: datetime) -> int:
-        whole = (self.end - self.begin).total_seconds()
-        return round(WIDTH * (moment - self.begin).total_seconds() / whole) if whole else 0
+    rows: list[PictureRow]
+    left_out: int
 
     @property
-    def legend(self) -> list[tuple[str, str]]:
+    def seconds(self) -> float:
+        return (self.end - self.begin).total_seconds()
+
+    @property
+    def legend(self) -> dict[str, str]:
         """Returns each kind of bar that is in the picture, with its words."""
-        kinds = {bar.kind: bar for row in self.rows for bar in row.bars}
-        texts = {kind: "earlier attempt" if kind == "earlier" else bar.says
-                 for kind, bar in kinds.items()}  # fmt: skip
-        return list(texts.items())
+        bars = [bar for row in self.rows for bar in row.bars]
+        return {bar.kind: "earlier attempt" if bar.kind == "earlier" else bar.says for bar in bars}
 
     @property
     def ticks(self) -> list[datetime]:
-        """Returns the moments at the beginning, at each quarter, and at the end."""
-        return [self.begin + (self.end - self.begin) * quarter / 4 for quarter in range(5)]
+        """Returns the moments at the beginning, at each quarter, and at the end. There are fewer if
+        some of them would be in the same second.
+        """
+        parts = min(4, int(self.seconds))
+        return [self.begin + (self.end - self.begin) * at / (parts or 1) for at in range(parts + 1)]
 
 
-def timeline(job: Job, now: datetime, most_bars: int | None = MOST_BARS) -> Picture | None:
-    """Returns what each node did when, or None before the job has begun."""
+def timeline(job: Job, now: datetime, *, whole: bool = False) -> Picture | None:
+    """Returns what each node did when, or None before the job has begun.
+
+    whole  whether the picture may have any number of rows and bars
+    """
     if job.started_at is None:
         return None
     end = max(job.completed_at or now, job.started_at)
     rows = [PictureRow(node.short_name, tuple(_work_of(node, job, end))) for node in job.nodes]
-    begin = min([bar.begin for row in rows for bar in row.bars], default=job.started_at)
-    begin = min(begin, job.started_at)
-    weights = [sum(bar.seconds for bar in row.bars if bar.kind in PHASES) for row in rows]
-    return _picture(begin, end, weights, rows.__getitem__, most_bars)
+    begin = min([job.started_at, *(bar.begin for row in rows for bar in row.bars)])
+    return _picture(begin, end, rows, lambda row: row.seconds(*PHASES), whole=whole)
 
 
 def _work_of(node: Node, job: Job, end: datetime) -> Iterator[Bar]:
@@ -123,12 +107,15 @@ def _work_of(node: Node, job: Job, end: datetime) -> Iterator[Bar]:
         yield Bar("waiting", "waiting", began, waited_until)
     for phase, following in zip_longest(phases, phases[1:]):
         over = following.began_at if following else max(node.completed_at or end, phase.began_at)
-        kind = cast("BarKind", phase.phase if phase.phase in PHASES else "command")
+        kind = phase.phase if phase.phase in PHASES else "command"
         yield Bar(kind, PHASES.get(phase.phase, phase.phase), phase.began_at, over)
 
 
-def coverage(job: Job, most_bars: int | None = MOST_BARS) -> Picture | None:
-    """Returns which parts of the window each log covers, or None if that is not known."""
+def coverage(job: Job, *, whole: bool = False) -> Picture | None:
+    """Returns which parts of the window each log covers, or None if that is not known.
+
+    whole  whether the picture may have any number of rows and bars
+    """
     logs = [(node.short_name, log) for node in job.nodes for log in node.logs or ()]
     spans = [span for _, log in logs for span in log.spans]
     since, until = job.collection.since, job.collection.until
@@ -138,51 +125,33 @@ def coverage(job: Job, most_bars: int | None = MOST_BARS) -> Picture | None:
     end = datetime.fromisoformat(until) if until else max(span.end for span in spans)
     if end <= begin:
         return None
-    covered: list[list[tuple[datetime, datetime]]] = []  # of each log: its parts of the window
-    weights = []
-    for _, log in logs:
-        cut = [(max(span.begin, begin), min(span.end, end)) for span in log.spans]
-        covered.append([part for part in cut if part[0] <= part[1]])
-        # The log that covers least comes first; one of which not all is known comes last.
-        parts = [(begin, end)] if log.unclear else covered[-1]
-        weights.append(-sum((last - first).total_seconds() for first, last in parts))
+    rows = [PictureRow(name, tuple(_parts_of(log, begin, end)), log.log) for name, log in logs]
+    return _picture(begin, end, rows, lambda row: row.seconds("missing"), whole=whole)
 
-    def row(at: int) -> PictureRow:
-        node, log = logs[at]
-        bars = []
-        for place, (first, last) in enumerate(pairwise([begin, *chain(*covered[at]), end])):
-            if place % 2:
-                bars.append(Bar("covered", "covered", first, last))
-            # Less than a minute beside a span is the distance between two lines, and no gap.
-            elif (last - first).total_seconds() >= 60:
-                unclear = Bar("unclear", "not known", first, last)
-                bars.append(unclear if log.unclear else Bar("missing", "missing", first, last))
-        return PictureRow(node, tuple(bars), log.log)
 
-    return _picture(begin, end, weights, row, most_bars)
+def _parts_of(log: LogCoverage, begin: datetime, end: datetime) -> Iterator[Bar]:
+    """Yields the parts of the window that a log covers, and those that it does not cover."""
+    cut = [(max(span.begin, begin), min(span.end, end)) for span in log.spans]
+    covered = [part for part in cut if part[0] <= part[1]]
+    for place, (first, last) in enumerate(pairwise([begin, *chain(*covered), end])):
+        if place % 2:
+            yield Bar("covered", "covered", first, last)
+        # Less than a minute beside a span is the distance between two lines, and no gap.
+        elif (last - first).total_seconds() >= 60:
+            unclear = Bar("unclear", "not known", first, last)
+            yield unclear if log.unclear else Bar("missing", "missing", first, last)
 
 
 def _picture(
     begin: datetime,
     end: datetime,
-    weights: Sequence[float],
-    row: Callable[[int], PictureRow],
-    most_bars: int | None,
+    rows: list[PictureRow],
+    weight: Callable[[PictureRow], float],
+    *,
+    whole: bool,
 ) -> Picture:
-    """Makes a picture. If there are too many rows, those with the least weight are left out.
-
-    The others keep their order.
-
-    weights    the weight of each row
-    row        makes the row at a position; those that are left out are not made
-    most_bars  the most bars of all rows together; None for no limit
-    """
-    kept: dict[int, PictureRow] = {}
-    bars = 0
-    for at in sorted(range(len(weights)), key=lambda at: -weights[at])[:_MOST_ROWS]:
-        kept[at] = row(at)
-        bars += len(kept[at].bars)
-        if most_bars is not None and bars > most_bars:
-            del kept[at]
-            break
-    return Picture(begin, end, tuple(kept[at] for at in sorted(kept)), len(weights) - len(kept))
+    """Makes a picture of the rows, those with the greatest weight first."""
+    rows.sort(key=weight, reverse=True)
+    bars = accumulate(len(row.bars) for row in rows[:_MOST_ROWS])
+    shown = rows if whole else rows[: sum(so_far <= MOST_BARS for so_far in bars)]
+    return Picture(begin, end, shown, len(rows) - len(shown))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +21,10 @@ from jinja2.runtime import Context
 
 from cucmctl.cli.printer import visible
 from cucmctl.text import render as text
+from cucmctl.text.kind_text import text_of
+from cucmctl.text.pace import silence
+from cucmctl.text.remarks import remarks
+from cucmweb.page import pictures, views
 
 
 @cache
@@ -37,11 +41,17 @@ def environment() -> Environment:
     )
     made.filters |= {
         "when": _when,
-        "when_in": _when_in,
-        "clock": _clock,
         "size": text.size,
         "duration": text.duration,
         "segment": lambda name: quote(name, safe=""),
+    }
+    made.globals |= {
+        "text": text,
+        "views": views,
+        "pictures": pictures,
+        "text_of": text_of,
+        "remarks": remarks,
+        "silence": silence,
     }
     for name in made.list_templates():
         made.get_template(name)
@@ -50,7 +60,7 @@ def environment() -> Environment:
 
 def render(template: str, values: Mapping[str, Any]) -> bytes:
     """Renders a template as UTF-8. `values` must have `zone`, a `ZoneInfo` or None."""
-    return environment().get_template(template).render(values).encode()
+    return environment().get_template(template).render(values, now=datetime.now(UTC)).encode()
 
 
 def _visible(value: Any) -> Any:
@@ -74,17 +84,11 @@ def zone_text(zone: ZoneInfo | None) -> str:
 
 
 @pass_context
-def _when(context: Context, at: datetime | None) -> str:
-    """Returns a time with its date, in the zone of the viewer."""
-    return f"{at.astimezone(context['zone']):%Y-%m-%d %H:%M:%S}" if at else ""
-
-
-def _when_in(at: datetime | None, zone: str) -> str:
-    """Returns a time with its date, in the zone with this name."""
-    return f"{at.astimezone(zone_named(zone)):%Y-%m-%d %H:%M:%S}" if at else ""
-
-
-@pass_context
-def _clock(context: Context, at: datetime | None) -> str:
-    """Returns the time of the day, in the zone of the viewer."""
-    return f"{at.astimezone(context['zone']):%H:%M:%S}" if at else ""
+def _when(
+    context: Context, at: datetime | str | None, form: str = "%Y-%m-%d %H:%M:%S", zone: str = ""
+) -> str:
+    """Returns a time in the zone of the viewer, or in the zone with this name."""
+    if not at:
+        return ""
+    at = datetime.fromisoformat(at) if isinstance(at, str) else at
+    return at.astimezone(zone_named(zone) or context["zone"]).strftime(form)

@@ -62,7 +62,7 @@ class Visit:
         self.path = exchange.path
         self.query = dict(parse_qsl(exchange.channel.query))
         self.form: dict[str, str] = {}
-        self.common = common_values(exchange.channel, exchange.caller)
+        self.common = common_values(exchange.channel, exchange.caller) | {"query": self.query}
         self.live = live
         self.sessions = sessions
         self.tokens = tokens

@@ -3,13 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cucmctl.text.pace import Rates
+import pytest
+
 from cucmd.job.attempt import EarlierAttempt, PhaseBegun
-from cucmd.job.coverage import Gap, LogCoverage, Span
+from cucmd.job.coverage import LogCoverage, Span
 from cucmd.job.work_request import Collection, Timeouts
 from cucmd.protocol.jobs import Job, Node
-from cucmweb.page.pictures import MOST_BARS, Bar, Picture, coverage, timeline
-from cucmweb.page.views import job_values
+from cucmweb.page.pictures import MOST_BARS, Picture, coverage, timeline
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -102,29 +102,29 @@ def test_worst_rows_are_kept() -> None:
     assert {row.log for row in picture.rows} == {f"log{n}" for n in range(20, 80)}
 
 
-def test_bars_stay_within_the_picture() -> None:
-    picture = Picture(at(0), at(0), ())
-    assert picture.place(Bar("covered", "", at(0), at(0))) == (0, 4)
-    wide = Picture(at(0), at(10), ())
-    assert wide.place(Bar("covered", "", at(10), at(10))) == (996, 4)
-    assert wide.place(Bar("covered", "", at(0), at(10))) == (0, 1000)
+@pytest.mark.parametrize(("seconds", "ticks"), [(0.4, 1), (1.3, 2), (2.5, 3), (3600, 5)])
+def test_no_two_ticks_are_alike(seconds: float, ticks: int) -> None:
+    begin = at(0.0166)  # shortly before the next second
+    picture = Picture(begin, begin + timedelta(seconds=seconds), [], 0)
+    shown = [f"{tick:%H:%M:%S}" for tick in picture.ticks]
+    assert len(shown) == len(set(shown)) == ticks
+
+
+def test_slowest_node_is_first() -> None:
+    quick = node("10.0.0.1", phases=(PhaseBegun("login", at(9)),))
+    slow = node("10.0.0.2", phases=(PhaseBegun("login", at(2)),))
+    picture = timeline(job(quick, slow), at(99))
+    assert picture is not None
+    assert [row.name for row in picture.rows] == ["10.0.0.2", "10.0.0.1"]
 
 
 def test_bars_of_a_picture_are_few() -> None:
     spans = tuple(Span(at(-60 + 2 * n), at(-59 + 2 * n)) for n in range(30))
     logs = tuple(LogCoverage(f"log{n}", spans[: 30 - n % 2]) for n in range(20))
-    few, all_bars = coverage(job(node(logs=logs))), coverage(job(node(logs=logs)), None)
+    known = job(node(logs=logs))
+    few, all_bars = coverage(known), coverage(known, whole=True)
     assert few is not None
     assert all_bars is not None
     assert sum(len(row.bars) for row in few.rows) <= MOST_BARS < 20 * 59
     assert {row.log for row in few.rows} < {f"log{n}" for n in range(1, 20, 2)}
     assert (len(all_bars.rows), few.left_out) == (20, 20 - len(few.rows))
-
-
-def test_gaps_are_in_the_picture_only() -> None:
-    gaps = (Gap("sdl", "begin", seconds=600),)
-    drawn, old = node(gaps=gaps, logs=(LogCoverage("sdl"),)), node(gaps=gaps)
-    for known, lines in ((job(drawn), 0), (job(old, collection=Collection()), 1)):
-        shown = job_values(known, Rates(), at(99), 0.0, all_nodes=False, may_change=True)
-        assert len(shown["remarks"]) == lines
-        assert (shown["coverage"] is None) == bool(lines)
