@@ -23,6 +23,7 @@ from cucmmask.places import (
     ESCAPED,
     FIELDS,
     PARTS,
+    PROCESS,
     PUBLIC_DOMAINS,
     REVERSED_ADDRESS,
     SPANS,
@@ -116,6 +117,7 @@ class Text:
             "colons": self._colons,
             "user": self._party,
             "tel": self._party,
+            "party": self._party,
             "mail": self._mail,
             "host": self._host,
             "of_user": partial(self._named, Kind.NAME),
@@ -204,10 +206,13 @@ class Text:
         here = {trigger for trigger in _TRIGGERS if trigger in text}
         for span in SPANS:
             if span.trigger in here:
-                found += (
-                    (*match.span(1), partial(self._field, span.kind, match[1]))
-                    for match in span.pattern.finditer(text)
-                )
+                for match in span.pattern.finditer(text):
+                    value = span.pattern.groups
+                    kind = span.kind or FIELDS.get(match["field"].lower())
+                    if kind is not None:
+                        found.append((*match.span(value), partial(self._field, kind, match[value])))
+        if "TCPPid" in text:
+            found += ((*match.span(1), partial(str, match[1])) for match in PROCESS.finditer(text))
         if "myIP: " in text:
             found += (
                 (*match.span(1), partial(self._reversed, match[1]))
@@ -265,6 +270,13 @@ class Text:
             return value
         if inner[0] + inner[-1] in ("[]", "()") and "-" not in inner[:3]:  # no range of a pattern
             inner = inner[1:-1]
+        if "=" in inner and " " not in inner:  # several fields: `dd=tn=0npi=1ti=1nd=9999pi=1si1`
+            return self.word(value)
+        if kind == Kind.DEVICE:  # `SEP38ED18552A12(192.0.2.55)`, `SEP38ED18552A12:jdoe`
+            name = re.match("[^(:]+", inner)
+            if name is not None and name[0] != inner:
+                rest = inner[name.end() :]
+                return value.replace(inner, self._named(kind, name[0]) + self.word(rest), 1)
         start = value.index(inner)
         if kind == Kind.NUMBER:
             masked = self._party(inner)

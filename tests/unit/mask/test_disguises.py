@@ -51,6 +51,7 @@ def mask(text: str) -> str:
             "",
         ),
         ("tcpHandle=0x5138d98 myIP: ", "5a20300e", REVERSED, " (host)"),
+        ("Status=0, IpAddr=0x", "5a20300e", REVERSED, ", Port=17054"),
         ("sapi= 0 IpAddr=", "5a20300e", REVERSED, " IpPort=47110"),
         ("MediaAck ipv4=", NODE, NODE_MASK, ":5060 dscp"),
         ("|2,100,14,8384.91^", NODE, NODE_MASK, "^* |[R:N-H:0]"),
@@ -90,7 +91,45 @@ def mask(text: str) -> str:
         ("x-refci=1;x-nearendaddr=", EXTENSION, EXTENSION_MASK, ";x-farend"),
         ("x-cisco-callback-number=", EXTENSION, EXTENSION_MASK, ">;party=calling"),
         ("KeypadButtonMessageID kpButton: ", "3", MASKS.number("3"), ""),
+        ("cgpn=tn=0npi=0ti=1nd=", EXTENSION, EXTENSION_MASK, "pi=1si1 cgpnVM="),
+        ("DD=tn=0npi=1ti=1nd=", EXTENSION, EXTENSION_MASK, "Host=Port=0PassWord=Madder=RawUrl="),
+        ("DD=ti=1User=", EXTENSION, EXTENSION_MASK, "Host=Port=0PassWord=Madder=RawUrl=x"),
+        ("cdPart= cdPat=", EXTENSION, EXTENSION_MASK, " LRPart="),
+        ("callingParty='", EXTENSION, EXTENSION_MASK, "' cgpnVoiceMailbox="),
+        ("unModCallingParty= ", EXTENSION, EXTENSION_MASK, " unModCallingPartyName="),
+        ('match(fqcn= "', EXTENSION, EXTENSION_MASK, '" , pss= "" , dd= "" )'),
+        ("callInfo={called=", EXTENSION, EXTENSION_MASK, ", calling="),
+        ("Digit=", "8", MASKS.number("8"), " CI=31614360Line=1"),
+        ("Calling Party Number i = 0x0081, '", EXTENSION, EXTENSION_MASK, "'"),
+        ('e164 : "', EXTENSION, EXTENSION_MASK, '"'),
+        ('{"directoryNumber": "', EXTENSION, EXTENSION_MASK, '", "line": 1}'),
+        ('{"callingPartyNumber": ', EXTENSION, EXTENSION_MASK, "}"),
+        ("<pattern>", EXTENSION, EXTENSION_MASK, "</pattern><line>1</line>"),
         # a name
+        ("oName=locale: 1 Name: ", "Al Doe", MASKS.name("Al Doe"), " UnicodeName:  pi: 0"),
+        ("loginId= UnicodeName: ", "Al Doe", MASKS.name("Al Doe"), " retriedVideo=F"),
+        ("Transport=4mDisplayName=", "Al Doe", MASKS.name("Al Doe"), "RawUrl=sip:localhost"),
+        ("calledPartyName='", "Al Doe", MASKS.name("Al Doe"), "' calledParty="),
+        ("CallingPartyName=", "O'Neil", MASKS.name("O'Neil"), ", CallingParty=, "),
+        ("%[UserID =", "jdoe", MASKS.name("jdoe"), "][ClientAddress =]"),
+        ("[Description=", "Al Doe", MASKS.name("Al Doe"), "][Reason=8]"),
+        ("<userid>", "jdoe", MASKS.name("jdoe"), "</userid>"),
+        ('{"userId": "', "jdoe", MASKS.name("jdoe"), '"}'),
+        (
+            "localhost - ",
+            "jdoe",
+            MASKS.name("jdoe"),
+            ' [01/Dec/2026:10:00:00 +0000] "GET / HTTP/1.1"',
+        ),
+        ("sshd[1]: Accepted password for ", "jdoe", MASKS.name("jdoe"), " from localhost port 1"),
+        ("region=", "EM FI", MASKS.name("EM FI"), " capCount=5"),
+        ("|1,200,13,85.12^*^", "EM_FI", MASKS.name("EM_FI"), " |[R:N-H:0]"),
+        ("partitionSearchSpaceString(", "A_PT:B", MASKS.name("A_PT:B"), ")"),
+        ("[Node ID=", "cm1", MASKS.name("cm1"), "]: Audit Event"),
+        ("Warning: 399 ", "cm1", MASKS.name("cm1"), ' "Unable to find a device"'),
+        ("Cluster Detailed View from ", "cm1", MASKS.name("cm1"), " (2 Servers):"),
+        ("", "cm1", MASKS.name("cm1"), "  0.0.0.0  0.01  Y/Y/Y  0  (g_2)  (2) Setup Completed"),
+        ('"\\\\', "cm1", MASKS.name("cm1"), '\\Processor(_Total)"'),
         (
             'From: "',
             "10048 - Doe, Jane",
@@ -113,6 +152,18 @@ def mask(text: str) -> str:
 )
 def test_disguise(before: str, original: str, mask_of_it: str, after: str) -> None:
     assert mask(before + original + after) == before + mask_of_it + after
+
+
+def test_value_ends_at_bracket() -> None:
+    """What follows is no name, which would be masked everywhere."""
+    assert mask(f"%[DeviceName=SEP{MAC.upper()}][Protocol=SIP]").endswith("][Protocol=SIP]")
+
+
+@pytest.mark.parametrize("after", [f"({NODE})", f":{NODE}", ":miller"])
+def test_value_has_more_than_a_device(after: str) -> None:
+    masked = mask(f"{NODE}\nUserID=miller\nDeviceName=SEP{MAC.upper()}{after}")
+    after = after.replace(NODE, NODE_MASK).replace("miller", MASKS.name("miller"))
+    assert masked.endswith(f"SEP{MAC_MASK.upper()}{after}")
 
 
 def test_mail_address() -> None:
@@ -208,6 +259,9 @@ def test_own_word_is_found_within_words() -> None:
         "04241138.007 |11:27:41.238 |AppInfo  |Digit analysis: analysis results",
         "SIPTcp - wait_SdlReadRsp: Incoming message on port 50147 index 32 with 1946 bytes:",
         "[286938,NET]",
+        "StationD(1):  TCPPid = [1.100.117.1] OpenReceiveChannel conferenceID=16777217",
+        "%[DeviceName=][IPAddress=][Protocol=SIP][DeviceType=685][Reason=8]",
+        "guid=0098.89c8.9233.511d.0300.cddd.ac10.46e6",
         "CSeq: 101 INVITE",
         "a=rtpmap:18 G729/8000",
         "Allow: INVITE, OPTIONS, INFO, BYE, CANCEL, ACK, PRACK, UPDATE, REFER, SUBSCRIBE, NOTIFY",
