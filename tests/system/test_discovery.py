@@ -12,6 +12,7 @@ from cucmd.protocol.jobs import Job
 from rig.asking import with_how
 from rig.daemon import Daemon
 from rig.lab import Lab, free_port, running_lab
+from rig.quiet import wait_until
 
 NODES = 40
 
@@ -52,17 +53,25 @@ def test_discovery_finds_large_cluster(tmp_path: Path, daemon: Daemon) -> None:
             client.list(kind="x")
 
 
-def test_host_names_stand_for_nodes(tmp_path: Path, daemon: Daemon) -> None:
+@pytest.mark.parametrize("first", ["discovery", "job"])
+def test_host_names_stand_for_nodes(tmp_path: Path, daemon: Daemon, first: str) -> None:
     with cluster(2) as lab, daemon.client() as client:
+
+        def run() -> Job:
+            job = client.run(lab.nodes, ["show status"], login=Login(lab.username, lab.password))
+            return client.wait(job.job_id, timeout=60)
+
+        job = run() if first == "job" else None
         named = {
             member.node: member.name for member in discovered(client, lab).nodes[0].found.members
         }
-        login = Login(lab.username, lab.password)
-        job = client.run(lab.nodes, ["show status"], login=login)
-        job = client.wait(job.job_id, timeout=60)
+        job = job or run()
+        wait_until(lambda: all(node.name for node in client.status(job.job_id).nodes))
+        job = client.status(job.job_id)
         assert {node.node: node.name for node in job.nodes} == named
         assert [node.role for node in job.nodes] == ["Publisher", "Subscriber"]
         node, name = list(named.items())[1]
+        assert job.job_id in [one.job_id for one in client.list(target=name)]
         assert [file.node for file in client.files(job.job_id, [name])] == [node]
         assert daemon.ctl("files", job.job_id, "--node", name).stdout.startswith(f"{name} ({node})")
         assert "show status" in "".join(client.transcript(job.job_id, name))

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from cucmd.cases.files import export_folder, name_on_node
+from cucmd.cases.files import export_folder, name_on_node, node_folder
 from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.kind import format_utc
@@ -194,6 +194,9 @@ def _remarks(
 ) -> Iterator[str]:
     """Yields lines about a node. names: the short names of all nodes, by node."""
     others = {**names, node.node: node.node}  # its own name begins each line
+    if node.named_at is not None:
+        known = f"its name is known since {format_utc(node.named_at)}"
+        yield f"{node.short_name}: {known}; earlier exports have {node_folder(node)} instead of it"
     if (failed := job.failure_of(node)) is not None:
         yield f"{node.short_name}: {failed.code}: {with_names(failed.message, others)}"
     for attempt in node.earlier:

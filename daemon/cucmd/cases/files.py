@@ -54,7 +54,11 @@ def node_folder(node: Node) -> str:
 
 
 def export_folder(node: Node) -> str:
-    """Returns the name of the node's folder in an export, before it is made portable."""
+    """Returns the name of the node's folder in an export, before it is made portable.
+
+    If the name of the node became known later (`Node.named_at`), exports before and after have
+    different folders. People then find the name that `status` shows; `summary.txt` says so.
+    """
     return node.name or node_folder(node)
 
 

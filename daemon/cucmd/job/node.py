@@ -106,6 +106,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
                      configuration has named it
     name             the host name by which its cluster knows it, unless `node` has it. In a job,
                      no two nodes have the same (`node_name.short_names`)
+    named_at         when a discovery found this name, if the job was started before
     role, product    what a discovery has said of it, in the words of the node that was asked
     version          the version of its cluster, as that node has said
     coverage         which part of the time window its files cover, in words
@@ -148,6 +149,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     earlier: tuple[EarlierAttempt, ...] = ()
     logs: tuple[LogCoverage, ...] = ()
     phases: tuple[PhaseBegun, ...] = ()
+    named_at: datetime | None = None
 
     @property
     def settled(self) -> bool:
@@ -156,6 +158,11 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     @property
     def short_name(self) -> str:
         return self.name or self.node
+
+    @property
+    def host_name(self) -> str | None:
+        """Returns its name as its cluster knows it, which other nodes of the job may have too."""
+        return None if self.name is None else self.name.partition("+")[0]
 
     @property
     def full_name(self) -> str:
@@ -203,6 +210,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
             role=self.role,
             product=self.product,
             version=self.version,
+            named_at=self.named_at,
             retries=retries,
             attempts_before=self.attempt,
             may_run=self.left_running(given_up=True),

@@ -12,6 +12,7 @@
     job_feed.py       delivers changes to subscribers, numbered and bounded
     file_recorder.py  records the received files of a job in the store
     manifest.py       the list of a job's files in its directory, written when the job closes
+    late_names.py     names nodes of jobs that were started before the discovery of their cluster
     deletion.py       deletes jobs: by name, by a rule, and after an interrupted deletion
     recovery.py       the jobs that a stop left unfinished or unclosed, and their files
 

@@ -392,11 +392,11 @@ class JobRun:
         return self.recorder.visible_state(self.refresh())
 
     async def relabel(self, change: Callable[[Job], Job]) -> bool:
-        """Changes the labels, and returns True once the change is durable.
+        """Changes the labels or the names of nodes. Returns True once the change is durable.
 
         Returns False if the run has ended, so that the change has to be made in the store. Takes
-        the change back and raises `StoreFailed` if the change cannot be saved. So that a change can
-        be taken back, changes are made one after the other.
+        labels back and raises `StoreFailed` if the change cannot be saved. So that a change can be
+        taken back, changes are made one after the other.
         """
         async with self._relabelling:
             if self.recorder.has_ended:

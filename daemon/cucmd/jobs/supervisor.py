@@ -257,7 +257,8 @@ class Supervisor:
             return None if after is None else self._begin(after, tasks, queued_by=uid)
 
     async def relabel(self, prefix: str, change: Callable[[Job], Job]) -> Job:
-        """Changes the labels of a job, and returns the job once this is durable.
+        """Changes the labels of a job or the names of its nodes. Returns the job once this is
+        durable.
 
         Raises `JobInUse`, `UnknownJob`, `AmbiguousJob`, `StoreFailed`, and what `change` raises.
         """

@@ -103,6 +103,7 @@ def describe_nodes(
 ) -> tuple[Node, ...]:
     """Returns the nodes of a job, with what `discoveries` say of them. These begin with the newest.
 
+    A node that has a role was described before. It keeps its name, by which people know it by now.
     For a node of the configuration, only discoveries of its own cluster count. People name nodes by
     what is said here, so a node of another cluster must not be able to choose the name.
     """
@@ -124,10 +125,15 @@ def describe_nodes(
         (config.for_node(node.node, node.named_by).name, *node_key(*parse_node(node.node)))
         for node in nodes
     ]
-    described = [said.get(key, (None, None)) for key in keys]
-    host_names = {
-        node.node: None if member is None else member.name
+    described = [
+        said.get(key, (None, None)) if node.role is None else (None, None)
+        for node, key in zip(nodes, keys, strict=True)
+    ]
+    host_names = {node.node: node.host_name for node in nodes}
+    host_names |= {
+        node.node: member.name
         for node, (member, _) in zip(nodes, described, strict=True)
+        if member is not None
     }
     names = short_names(host_names)
     return tuple(

@@ -58,9 +58,10 @@ class Node(NodeResults, frozen=True):
     earlier: tuple[EarlierAttempt, ...] | None = None
     # When its last attempt entered each phase. Of more than 20, the first 19 and the last one.
     phases: tuple[PhaseBegun, ...] | None = None
-    # What was known from a discovery when the job was started. name is the host name by which its
-    # cluster knows it. No two nodes of a job have the same name: of two with the same host name,
-    # each has "+" and its address at the end. Absent if node is that host name.
+    # What a discovery has found, also if it came after the start of the job; a later one changes
+    # nothing. name is the host name by which its cluster knows it. No two nodes of a job have the
+    # same name: of two with the same host name, each has "+" and its address at the end. Absent if
+    # node is that host name.
     name: str | None = None
     # In the words of the node that was asked: "Publisher", "callmanager".
     role: str | None = None
@@ -85,9 +86,9 @@ class Job(Struct, frozen=True):
     # The job has ended, its last connection is closed, and every file is recorded.
     closed: bool
     # The number of its changes of state, over all restarts of the daemon. After the end of the job,
-    # the following changes are counted too: the job is closed, its coverage becomes known, its
-    # labels change, its files are deleted. Changes of figures, such as bytes_received, do not
-    # count.
+    # the following changes are counted too: the job is closed, its coverage or names of its nodes
+    # become known, its labels change, its files are deleted. Changes of figures, such as
+    # bytes_received, do not count.
     revision: int
     # The kind of its work: one of {kinds}; later versions have more. For kinds other than "collect"
     # and "dry_run", collection is empty.

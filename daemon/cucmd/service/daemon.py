@@ -34,6 +34,7 @@ from cucmd.failure import CannotStart
 from cucmd.job.node import Node
 from cucmd.jobs.deletion import Deletions, RetentionTask
 from cucmd.jobs.job_feed import JobFeed
+from cucmd.jobs.late_names import Describe, LateNames
 from cucmd.jobs.recovery import drop_half_written
 from cucmd.jobs.services import JobServices, Slots
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
@@ -167,11 +168,15 @@ async def _daemon(
                 )
                 await supervisor.recover(current.planner.replan)
 
+                async def describer() -> Describe:
+                    return partial(describe_nodes, current.config, await store.discoveries())
+
                 async def describe(nodes: Sequence[Node]) -> Sequence[Node]:
                     with suppress(StoreFailed):  # the keys are shown without names
-                        return describe_nodes(current.config, await store.discoveries(), nodes)
+                        return (await describer())(nodes)
                     return nodes
 
+                names = LateNames(supervisor, store, describer)
                 keys = HostKeyMethods(known_hosts, host_key_scan(current.settings_of), describe)
                 coverage = CoverageReader(store, supervisor.directory, workers)
                 deletions = Deletions(supervisor, store)
@@ -224,6 +229,7 @@ async def _daemon(
                     nursery.start_soon(log_limit.run)
                     nursery.start_soon(_feed_watchdog)
                     nursery.start_soon(logins.run)
+                    nursery.start_soon(names.run)
                     nursery.start_soon(coverage.run)
                     nursery.start_soon(retention.run)
                     nursery.start_soon(_answer_requests, signals.requests, current, supervisor)

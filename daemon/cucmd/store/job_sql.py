@@ -54,7 +54,7 @@ FROM json_each(?) WHERE true
 ON CONFLICT (job, position) DO UPDATE SET
     status = excluded.status, bytes_received = excluded.bytes_received, detail = excluded.detail"""
 
-_INSERT_TARGETS = "INSERT INTO target (job, name) SELECT ?, value FROM json_each(?)"
+_INSERT_TARGETS = "INSERT OR IGNORE INTO target (job, name) SELECT ?, value FROM json_each(?)"
 
 _UPSERT_FILE = """
 INSERT INTO file (job, node, path, size, sha256, complete, attempt, modified)
@@ -96,14 +96,13 @@ def insert_job(connection: sqlite3.Connection, job: Job, key: StartKey | None = 
     position = cursor.lastrowid
     assert position is not None
     _write_nodes(connection, position, enumerate(job.nodes))
-    names = msgspec.json.encode(target_names(job)).decode()
-    connection.execute(_INSERT_TARGETS, (position, names))
+    _write_targets(connection, position, target_names(job))
     _write_labels(connection, position, {}, job.labels)
     _write_key(connection, position, key)
 
 
-def update_job(connection: sqlite3.Connection, before: Job, after: Job) -> None:
-    """Writes what differs between the two."""
+def update_job(connection: sqlite3.Connection, before: Job, after: Job) -> bool:
+    """Writes what differs between the two. Returns whether a discovery was stored."""
     position = _position_of(connection, after.job_id)
     if changed_itself(before, after):
         connection.execute(_UPDATE_JOB, job_columns(after))
@@ -112,8 +111,8 @@ def update_job(connection: sqlite3.Connection, before: Job, after: Job) -> None:
         revise = "UPDATE job SET revision = ? WHERE position = ?"
         connection.execute(revise, (after.revision, position))
     changed = changed_nodes(before, after)
-    _write_nodes(connection, position, changed)
-    node_sql.save_discoveries(connection, after, [node for _, node in changed])
+    _write_changed_nodes(connection, position, before, changed)
+    return node_sql.save_discoveries(connection, after, [node for _, node in changed])
 
 
 def change_job(
@@ -145,7 +144,7 @@ def _write_change(connection: sqlite3.Connection, before: Job, after: Job) -> Jo
     position = _position_of(connection, after.job_id)
     connection.execute(_UPDATE_JOB, job_columns(after))
     _write_labels(connection, position, before.labels, after.labels)
-    _write_nodes(connection, position, changed_nodes(before, after))
+    _write_changed_nodes(connection, position, before, changed_nodes(before, after))
     return after
 
 
@@ -236,6 +235,19 @@ def _write_nodes(
     rows = [node_columns(at, node) for at, node in nodes]
     if rows:
         connection.execute(_UPSERT_NODES, (job, msgspec.json.encode(rows).decode()))
+
+
+def _write_changed_nodes(
+    connection: sqlite3.Connection, job: int, before: Job, changed: Sequence[tuple[int, Node]]
+) -> None:
+    _write_nodes(connection, job, changed)
+    names = [node.name for at, node in changed if node.name and before.nodes[at].name is None]
+    if names:
+        _write_targets(connection, job, names)
+
+
+def _write_targets(connection: sqlite3.Connection, job: int, names: Sequence[str]) -> None:
+    connection.execute(_INSERT_TARGETS, (job, msgspec.json.encode(names).decode()))
 
 
 def _write_key(connection: sqlite3.Connection, job: int, key: StartKey | None) -> None:

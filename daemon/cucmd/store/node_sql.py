@@ -1,4 +1,5 @@
-"""Runs the SQL of discoveries, which are the answers of nodes about their clusters.
+"""Runs the SQL of discoveries, which are the answers of nodes about their clusters, and finds the
+jobs whose nodes they may describe.
 
 A discovery is written in the transaction that writes the end of its node. It stays when the job is
 deleted.
@@ -33,6 +34,15 @@ DELETE FROM discovery WHERE asked IN (
     SELECT asked FROM discovery ORDER BY found_at DESC LIMIT -1 OFFSET ?)"""
 _DISCOVERIES = "SELECT asked, detail FROM discovery ORDER BY found_at DESC, asked"
 
+# The names by which jobs are found include those of all nodes, and have an index.
+TARGET_NAMES = "SELECT DISTINCT name FROM target ORDER BY name"
+UNDESCRIBED = """
+SELECT job_id FROM job WHERE position IN (
+    SELECT node.job FROM target JOIN node ON node.job = target.job AND node.name = target.name
+    WHERE target.name IN (SELECT value FROM json_each(?))
+        AND CASE WHEN json_valid(detail) THEN json_extract(detail, '$.role') IS NULL END)
+ORDER BY position DESC"""
+
 
 class StoredDiscovery(msgspec.Struct, frozen=True):
     """Holds what the node `asked` told about its cluster, and when."""
@@ -46,8 +56,12 @@ class StoredDiscovery(msgspec.Struct, frozen=True):
 _discoveries = msgspec.json.Decoder(StoredDiscovery)  # made on import: see rows.py
 
 
-def save_discoveries(connection: sqlite3.Connection, job: Job, nodes: Sequence[Node]) -> None:
-    """Stores the discoveries of those nodes of the job that have succeeded."""
+def save_discoveries(connection: sqlite3.Connection, job: Job, nodes: Sequence[Node]) -> bool:
+    """Stores the discoveries of those nodes of the job that have succeeded.
+
+    Returns whether there were any.
+    """
+    saved = False
     for node in nodes:
         if isinstance(node.state, Succeeded) and isinstance(node.result, Found):
             at = node.state.completed_at
@@ -56,6 +70,8 @@ def save_discoveries(connection: sqlite3.Connection, job: Job, nodes: Sequence[N
             values = (normalize_node(node.node), format_time(at), detail)
             connection.execute(_UPSERT_DISCOVERY, values)
             connection.execute(_DROP_OLDEST_DISCOVERIES, (MOST_DISCOVERIES,))
+            saved = True
+    return saved
 
 
 def select_discoveries(connection: sqlite3.Connection) -> tuple[StoredDiscovery, ...]:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
 
+import msgspec
 import trio
 
 from cucmd.job.job import Job
@@ -57,6 +58,8 @@ class Store:
         self.reserve = reserve
         # Called with each job that was changed without running, in the order of the changes.
         self.on_changed: Callable[[Job], None] = lambda job: None
+        # Called when a node has told which nodes its cluster has, and this is stored.
+        self.on_discovered: Callable[[], None] = lambda: None
         self._writer = DatabaseThread(
             f"write {path}", partial(connect, path), begin="BEGIN IMMEDIATE", batch=_BATCH
         )
@@ -108,7 +111,12 @@ class Store:
 
         Making the same call twice has the same result.
         """
-        await self._writer.run(partial(job_sql.update_job, before=before, after=after))
+        update = partial(job_sql.update_job, before=before, after=after)
+        await self._writer.run(update, on_answer=self._report_discovery)
+
+    def _report_discovery(self, stored: bool) -> None:
+        if stored:
+            self.on_discovered()
 
     async def save_files(self, job_id: str, files: Sequence[ReceivedFile]) -> None:
         """Adds files of a job. A file with the node and path of a saved file replaces that file."""
@@ -224,6 +232,17 @@ class Store:
     async def discoveries(self) -> tuple[StoredDiscovery, ...]:
         """Returns the last discovery of each node that was asked, the newest first."""
         return await self._reader.run(node_sql.select_discoveries)
+
+    async def target_names(self) -> tuple[str, ...]:
+        """Returns the names by which jobs are found, among them those of all nodes in requests."""
+        return await self._ids(node_sql.TARGET_NAMES)
+
+    async def undescribed(self, nodes: Sequence[str]) -> tuple[str, ...]:
+        """Returns the ids of jobs with one of these nodes and without its role, the newest first.
+
+        Such a job was started before a discovery of the node's cluster.
+        """
+        return await self._ids(node_sql.UNDESCRIBED, msgspec.json.encode(nodes).decode())
 
     async def unfinished(self) -> tuple[Job, ...]:
         """Returns the jobs that are queued or running, the oldest first."""

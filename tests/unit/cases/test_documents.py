@@ -117,3 +117,10 @@ def test_failures_name_other_nodes():
     job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, nodes).begin(NOW)
     summary = documents.summary(job, {"10.0.0.3": ExportedNode()}).decode()
     assert "sub: auth_failed: 10.0.0.3: not tried, since pub refused the login" in summary
+
+
+def test_summary_tells_of_earlier_folder():
+    job = job_of(None)
+    node = msgspec.structs.replace(job.nodes[0], node="10.0.0.1:2022", name="pub", named_at=NOW)
+    job = msgspec.structs.replace(job, nodes=(node,))
+    assert "10.0.0.1_2022" in documents.summary(job, {node.node: ExportedNode()}).decode()

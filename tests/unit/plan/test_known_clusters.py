@@ -115,6 +115,13 @@ def test_newest_discovery_names_nodes(tmp_path: Path) -> None:
     assert [node.name for node in described(tmp_path, [renamed, older], "10.0.0.2")] == ["new"]
 
 
+def test_described_node_keeps_its_name(tmp_path: Path) -> None:
+    known = replace(Node("10.0.0.1"), name="sub1", role="Publisher")
+    both = [known, Node("10.0.0.2")]
+    before, other = describe_nodes(config(tmp_path), [discovery("pub", PUB, SUB)], both)
+    assert (before, other.name) == (known, "sub1+10.0.0.2")
+
+
 @pytest.mark.parametrize("asked", ["b", "10.66.0.6"])
 def test_other_clusters_name_no_configured_node(tmp_path: Path, asked: str) -> None:
     """Somebody who cancels or exports `pub` must not get another node."""

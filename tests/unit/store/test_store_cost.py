@@ -51,7 +51,7 @@ async def test_one_statement_writes_all_nodes(
         await store.add_job(running)
         await store.save(running, running.cancel(NOW))
     written = set(disk.statements)
-    assert len([text for text in written if "INSERT INTO target" in text]) == 1
+    assert len([text for text in written if "INTO target" in text]) == 1
     assert len([text for text in written if "INSERT INTO node" in text]) == 2
 
 
