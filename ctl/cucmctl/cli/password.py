@@ -27,8 +27,10 @@ def from_file(name: str, username: str) -> str:
     return first_line_of(name, "--password-file", "password")
 
 
-def from_terminal(username: str) -> str:
+def from_terminal(username: str, instead: str = "--password-file or --credential") -> str:
     """Asks for the password without echo. Raises `UsageError` if nothing is typed.
+
+    instead  the options to give if there is no terminal, for the message
 
     An empty password is refused because the daemon would treat the request as one without a
     password, and use the credential of the cluster.
@@ -37,8 +39,7 @@ def from_terminal(username: str) -> str:
         return typed(f"Password of {printer.visible(username)} on the nodes: ", "password")
     except OSError:
         raise UsageError(
-            f"without a terminal, the password of {username!r} cannot be asked for; "
-            "give --password-file or --credential"
+            f"without a terminal, the password of {username!r} cannot be asked for; give {instead}"
         ) from None
 
 

@@ -163,17 +163,22 @@ def login_of(
     """Returns the login. If only a user was given, whose login is not kept, asks for the password
     on the terminal.
 
+    arguments    without `credential` if the verb has no such option
     kept         the users whose logins are kept
     user_of_job  the user if the arguments name none
     """
-    if arguments.credential is not None:
+    if getattr(arguments, "credential", None) is not None:
         return Login(username=arguments.user, credential=arguments.credential)
     user = arguments.user or user_of_job
     if not user:
         return Login()
     if arguments.password_file is not None:
         return Login(username=user, password=password.from_file(arguments.password_file, user))
-    return Login(username=user, kept=True) if user in kept else _typed_login(user)
+    if user in kept:
+        return Login(username=user, kept=True)
+    if not hasattr(arguments, "credential"):
+        return Login(username=user, password=password.from_terminal(user, "--password-file"))
+    return _typed_login(user)
 
 
 def _typed_login(user: str) -> Login:

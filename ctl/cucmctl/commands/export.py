@@ -332,6 +332,9 @@ def _verify(arguments: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             printer.note(f"interrupted after {render.count_of(last.files, 'file')}")
             return exits.INTERRUPTED
+    if not last.files:
+        printer.note("nothing was compared: no file came completely")
+        return exits.FAILED
     verdict = "all as received"
     if wrong:
         verdict = f"{render.count_of(wrong, 'file')} of them not as received"
@@ -356,7 +359,7 @@ COMMANDS = {
         "Compares each complete file of a job with the checksum that it had when received.\n"
         "Prints the files that differ or are missing.",
         "  cucmctl verify 3f2a\n  cucmctl verify 3f2a --node ccm-sub1",
-        "0 all files are as received, 1 files differ or are missing",
+        "0 all files are as received, 1 files differ or are missing, or there is none",
         _verify_arguments,
         _verify,
         keeps_files,

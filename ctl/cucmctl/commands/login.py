@@ -33,7 +33,6 @@ def _login_arguments(parser: VerbParser) -> None:
 
 
 def _login(arguments: argparse.Namespace) -> int:
-    arguments.credential = None
     check_user(arguments)
     if arguments.user is None:
         raise UsageError("--user: is missing; expected the platform administrator's name")

@@ -107,6 +107,15 @@ def test_password_is_asked_without_a_user(canned, terminal, keeps):
     assert logins(canned, "Start") == [{}, {"username": "bob", "password": "secret-of-bob"}]
 
 
+def test_login_without_terminal(canned, process):
+    with process("login", "10.0.0.1", "--user", "bob") as done:
+        assert done.wait(30) == 2
+        said = done.stderr.read()
+    assert "--password-file" in said
+    assert "--credential" not in said
+    assert logins(canned, "KeepLogin") == []
+
+
 def test_partly_kept_login_without_terminal(canned, process, keeps):
     keeps("login.kept")
     with process("start", "10.0.0.1", "10.0.0.2", "--path", "x") as done:

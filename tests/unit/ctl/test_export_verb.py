@@ -16,7 +16,7 @@ import pytest
 from cucmctl import Client
 from cucmctl.export.received import Export
 from cucmctl.main import main
-from cucmd.protocol.cases import ExportReply, Search
+from cucmd.protocol.cases import ExportReply, Search, VerifyReply
 from unit.ctl.conftest import make_job
 
 JOB_ID = "3f2a00112233"
@@ -140,3 +140,11 @@ def test_nothing_to_export_leaves_nothing(
     assert printed.out == ""
     assert said in printed.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_verify_without_a_file_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Client, "verify", lambda *_: iter([VerifyReply(0, 0, ())]))
+    assert main(["verify", "3f2a"]) == 1
+    assert "no file" in capsys.readouterr().err
