@@ -15,6 +15,7 @@ all of them in use waits for its turn.
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import (
@@ -37,6 +38,7 @@ from cucmctl.client.errors import ClientError, DaemonUnavailable
 from cucmctl.client.frames import call_frame, decode_reply, encode_call
 from cucmctl.client.method_call import CallSteps, MethodCall
 from cucmctl.client.repeatable_call import RepeatableCall
+from cucmd.job.request import OnBehalfOf, Request
 from cucmd.paths import socket_to_call
 from cucmtrio.wire import Wire
 
@@ -68,7 +70,14 @@ class Calls:
         found = socket_to_call(os.environ, os.getuid()) if socket is None else socket
         self.socket = os.fspath(found)
         self.timeout = timeout
+        self._caller: OnBehalfOf | None = None
         self._pool = Pool(self.socket, connections)
+
+    def on_behalf_of(self, caller: OnBehalfOf | None) -> Self:
+        """Returns a client that calls on behalf of somebody, over the connections of this one."""
+        speaker = copy.copy(self)
+        speaker._caller = caller
+        return speaker
 
     def close(self) -> None:
         """Closes the connections, except those of open streams, which are closed when their blocks
@@ -85,7 +94,7 @@ class Calls:
         request  the parameters, which are sent as JSON
         limited  whether `timeout` applies to the call
         """
-        frame = encode_call(call_frame(method, request))
+        frame = self._frame(method, request)
         with self.limit() if limited else nullcontext():
             async with self._pool.connection() as connection:
                 await connection.send(frame)
@@ -131,7 +140,7 @@ class Calls:
         """Makes a call with `more`, and yields an iterator of the replies. Its first step raises
         the error if the daemon refuses the call. Leaving the block ends the call.
         """
-        frame = encode_call(call_frame(method, request, more=True))
+        frame = self._frame(method, request, more=True)
         async with self._sent_call(frame) as connection:
             replies = Replies(connection, reply, self.socket)
             yield replies
@@ -149,11 +158,21 @@ class Calls:
         The stream ends when the daemon closes the connection, also if the daemon died. So the reply
         should say how many bytes follow. Leaving the block ends the call.
         """
-        frame = encode_call(call_frame(method, request, upgrade=True))
+        frame = self._frame(method, request, upgrade=True)
         async with self._sent_call(frame) as connection:
             answer = decode_reply(await connection.receive(), reply, self.socket)
             yield answer, UpgradedStream(connection)
             connection.close()
+
+    def _frame(
+        self, method: str, request: object, *, more: bool = False, upgrade: bool = False
+    ) -> bytes:
+        if self._caller is not None:
+            # A request without this member would have all rights of this process.
+            if not isinstance(request, Request):
+                raise TypeError(f"{method}: {request!r} cannot be asked on behalf of somebody")
+            request = msgspec.structs.replace(request, on_behalf_of=self._caller)
+        return encode_call(call_frame(method, request, more=more, upgrade=upgrade))
 
     @asynccontextmanager
     async def _sent_call(self, frame: bytes) -> AsyncIterator[Wire]:

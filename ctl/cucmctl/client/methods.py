@@ -313,7 +313,9 @@ def credentials() -> MethodCall[tuple[knowledge.Credential, ...]]:
 
 def all_logins() -> MethodCall[knowledge.CredentialsReply]:
     """Returns the credentials, and the logins that are kept for this user, without passwords."""
-    return MethodCall("Credentials", {}, knowledge.CredentialsReply, whole_reply)
+    return MethodCall(
+        "Credentials", knowledge.CredentialsRequest(), knowledge.CredentialsReply, whole_reply
+    )
 
 
 def keep_login(
@@ -349,7 +351,9 @@ def forget_login(nodes: Sequence[str] | None = None) -> MethodCall[knowledge.For
 def host_keys() -> MethodCall[tuple[knowledge.HostKey, ...]]:
     """Returns the host keys of nodes that the daemon knows."""
     reply = knowledge.ListHostKeysReply
-    return MethodCall("ListHostKeys", {}, reply, lambda reply: reply.host_keys)
+    return MethodCall(
+        "ListHostKeys", knowledge.ListHostKeysRequest(), reply, lambda reply: reply.host_keys
+    )
 
 
 def add_host_key(node: str, key: str | None = None) -> MethodCall[tuple[knowledge.HostKey, ...]]:
@@ -373,7 +377,7 @@ def reload() -> MethodCall[knowledge.ReloadReply]:
 
     The reply names the changed settings that only a restart applies. Raises `ReloadFailed`.
     """
-    return MethodCall("Reload", {}, knowledge.ReloadReply, whole_reply)
+    return MethodCall("Reload", knowledge.ReloadRequest(), knowledge.ReloadReply, whole_reply)
 
 
 def _started(reply: jobs.StartReply) -> jobs.Job:
