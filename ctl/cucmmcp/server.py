@@ -12,6 +12,7 @@ from functools import wraps
 from typing import Annotated, Any
 
 import msgspec
+import trio
 from mcp.server.elicitation import ElicitationResult
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -64,6 +65,8 @@ _CHANGES = {
     tools.export: tools.export_command,
 }
 
+_ONE = trio.CapacityLimiter(1)
+
 
 def make_server(
     lifespan: Callable[[Any], AbstractAsyncContextManager[Session]],
@@ -85,16 +88,19 @@ def _tool(fn: Callable[..., Awaitable[Any]], title: str, annotations: ToolAnnota
     async def call(**arguments: Any) -> CallToolResult:
         if "consent" in arguments:
             consent.check(arguments.pop("consent"))
-        masking = tools.session_of(arguments["ctx"]).masking
+        session = tools.session_of(arguments["ctx"])
+        masking = session.masking
         # Profiles come from the configuration, and have names that no mask may hide.
         mask = masking.hide if masking and fn is not tools.profiles else str
         if masking:
             arguments = masking.reveal(arguments)
         try:
-            answer = await fn(**arguments)
+            async with session.working:
+                answer = await fn(**arguments)
         except (ClientError, TypeError, ToolError) as error:
             raise ToolError(mask(visible(str(error)))) from error
-        text, content = fit(answer, mask)
+        # In a thread, because masking takes time, and one after the other, since it learns.
+        text, content = await trio.to_thread.run_sync(fit, answer, mask, limiter=_ONE)
         return CallToolResult(content=[TextContent(text=text)], structured_content=content)
 
     signature = inspect.signature(fn, eval_str=True)

@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import nsmallest
 from itertools import count
 from math import inf
@@ -48,6 +48,8 @@ Kind = Literal["collect", "estimate", "check", "health", "commands", "discover",
 
 # Seconds that `wait` may take, and a search. Clients of the protocol often give up after 60 s.
 _MOST_WAIT, _MOST_SEARCH = 50, 45
+# Tools that work at once; clients of the HTTP server share 24 connections to the daemon.
+_MOST_CALLS = 8
 # The most matches of a page, the most lines, and the most nodes of a cluster in one item.
 _MOST_MATCHES, _MOST_LINES, _MOST_NODES = 100, 1000, 30
 
@@ -59,12 +61,14 @@ class Session:
     may_operate    whether tools that change something may be called
     masking        masks all answers; None if they are not masked
     export_folder  where exports are written; "" for nowhere
+    working        limits how many tools work at once
     """
 
     client: Client
     may_operate: bool = False
     masking: Masking | None = None
     export_folder: str = ""
+    working: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(_MOST_CALLS))
 
 
 # What the SDK gives a tool.

@@ -13,6 +13,7 @@ behalf of others.
     server.py           HTTP/1.1 with h11: connections, and each request with its reply
     operations.py       PURE  the table of paths, each with its method of the daemon
     application.py      refuses a request, or passes it to the function for its path
+    assistants.py       /mcp, for assistants, with the server of `cucmmcp`
     exchange.py         one request: its call to the daemon, and its reply
     parameters.py       PURE  a path, a query and a body -> the parameters of a method
     replies.py          how each form of reply is sent, exports among them

@@ -24,6 +24,7 @@ from urllib.parse import unquote
 from cucmctl.client.errors import ClientError
 from cucmd.job.request import OnBehalfOf
 from cucmtrio import Client
+from cucmweb.assistants import Assistants
 from cucmweb.authentication import RequestHead, authenticate
 from cucmweb.config import WebConfig, accepts_host
 from cucmweb.daemon_liveness import Readiness, until
@@ -50,10 +51,11 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 class Application:
     """Answers requests.
 
-    daemon     the client for calls with one reply
-    downloads  the client for calls whose reply comes in pieces
-    events     answers the paths of event streams
-    live       tells the streams of the page what has changed
+    daemon      the client for calls with one reply
+    downloads   the client for calls whose reply comes in pieces
+    events      answers the paths of event streams
+    live        tells the streams of the page what has changed
+    assistants  answers /mcp
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Application:
         tokens: TokenFile,
         *,
         live: Live,
+        assistants: Assistants,
     ) -> None:
         limits, places = config.limits, WebPlaces(config.limits)
         self._exchange = partial(
@@ -84,6 +87,8 @@ class Application:
         self._add("GET /openapi.json", lambda exchange: exchange.whole(text))
         self._add("GET /healthz", lambda exchange: exchange.whole(b'{"status":"alive"}'))
         self._add("GET /readyz", self._readyz)
+        for verb in ("GET", "POST", "DELETE"):
+            self._add(f"{verb} /mcp", assistants.answer, has_head=False)
         environment()  # now, so that nobody waits for it
         for where, handler in pages.ROUTES.items():
             endpoint = partial(

@@ -149,6 +149,7 @@ class WebConfig(Struct, frozen=True):
     listen: _ListenText = "unix:/run/cucmweb/http.sock"  # or "HOST:PORT"; unused under systemd
     hosts: tuple[_HostName, ...] = ()  # names of this server, besides localhost and its TCP address
     tokens: _Path = "/etc/cucmweb/tokens.toml"
+    mask_assistants: bool = True  # mask numbers, names and addresses in the answers at /mcp
     limits: WebLimits = WebLimits()
     proxy: ProxySettings = ProxySettings()
 

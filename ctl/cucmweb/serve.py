@@ -17,6 +17,7 @@ from cucmd.service.log import set_up_logging
 from cucmtrio import open_client
 from cucmtrio.events import events
 from cucmweb.application import Application
+from cucmweb.assistants import assistants
 from cucmweb.config import WebConfig, for_addresses, parse_listen
 from cucmweb.event_streams import EventStreams
 from cucmweb.listeners import address_text, open_sockets
@@ -56,9 +57,12 @@ async def _serve(config: WebConfig, tokens: TokenFile, sockets: Sequence[socket.
             open_client(config.socket) as daemon,
             # One connection more, for the calls of daemon_liveness.py.
             open_client(config.socket, connections=DOWNLOADS + 1) as downloads,
+            assistants(config, downloads) as mcp,
             trio.open_nursery() as serving,
         ):
-            application = Application(daemon, downloads, streams.send, config, tokens, live=live)
+            application = Application(
+                daemon, downloads, streams.send, config, tokens, live=live, assistants=mcp
+            )
             server = HttpServer(application.answer, config.limits, config.proxy)
             serving.start_soon(server.run, listeners)
             async with trio.open_nursery() as beside:

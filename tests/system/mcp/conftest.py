@@ -1,44 +1,73 @@
-"""Runs `cucmmcp` over standard input and output for the client of the official SDK."""
+"""Runs `cucmmcp` and `cucmweb` for the client of the official SDK, in front of one daemon."""
 
 import json
 import os
-import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
 pytest.importorskip("mcp", reason="needs the extra mcp")
 
-from mcp import Client, StdioServerParameters
-
-from rig.assistant import Assistant, Person
+from cucmweb.token_file import add
+from rig.assistant import Assistant, over_http, over_stdio
 from rig.credentials import named_credential
-from rig.daemon import Daemon
-from rig.lab import Lab
+from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.lab import running_lab
+from rig.web import Web, running_web
+
+# Whoever runs the tests speaks for others, and runs the daemon too.
+SPEAKS = f'[access]\nmay_speak_for = ["{os.geteuid()}"]\n'
+
+
+class Cluster(Struct):
+    """A daemon that knows `berlin`, two simulated nodes. A third node hangs in each command."""
+
+    daemon: Daemon
+    hanging: str
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns the state directory of the daemon, where a module can record jobs before it runs."""
+    state = tmp_path_factory.mktemp("mcp") / "cucmd" / "state"
+    state.mkdir(parents=True)
+    return state
+
+
+@pytest.fixture(scope="module")
+def cluster(state: Path) -> Iterator[Cluster]:
+    with running_lab(3, "--fault", "3=hang:command") as lab:
+        folder = state.parent
+        credential = named_credential(folder / "keys", "lab", lab.username, lab.password)
+        berlin = f'[clusters.berlin]\nnodes = {json.dumps(lab.nodes[:2])}\ncredential = "lab"\n'
+        with running_daemon(folder, CONFIG + credential + berlin + SPEAKS) as daemon:
+            yield Cluster(daemon, lab.nodes[2])
+
+
+@pytest.fixture(scope="module")
+def tokens(state: Path) -> dict[str, str]:
+    """Returns a token for each role, by the role."""
+    file = state.parents[1] / "web" / "tokens.toml"
+    return {role: add(file, f"a {role}", role, None) for role in ("view", "operate")}
+
+
+@pytest.fixture(scope="module")
+def web(cluster: Cluster, state: Path, tokens: dict[str, str]) -> Iterator[Web]:
+    folder = state.parents[1]
+    environ = {"XDG_DATA_HOME": str(folder / "data")}
+    with running_web(folder / "web", cluster.daemon.socket, tcp=True, environ=environ) as web:
+        yield web
 
 
 @pytest.fixture
-def daemon(
-    make_daemon: Callable[..., Daemon], make_lab: Callable[..., Lab], tmp_path: Path
-) -> Daemon:
-    """Knows a cluster of two simulated nodes, and a credential for them."""
-    lab = make_lab(2)
-    credential = named_credential(tmp_path / "keys", "lab", lab.username, lab.password)
-    nodes = json.dumps(lab.nodes)
-    return make_daemon(f'{credential}[clusters.berlin]\nnodes = {nodes}\ncredential = "lab"\n')
-
-
-@pytest.fixture
-def assistant(daemon: Daemon) -> Assistant:
+def assistant(cluster: Cluster) -> Assistant:
     """Connects a client: `async with assistant("--operate", person=person) as client`."""
-    return lambda *options, **client: connected(daemon.socket, *options, **client)
+    return lambda *options, **client: over_stdio(cluster.daemon.socket, *options, **client)
 
 
-def connected(
-    socket: Path, *options: str, person: Person | None = None, mode: str = "2026-07-28"
-) -> Client:
-    arguments = ["-m", "cucmmcp", "--socket", str(socket), *options]
-    # The SDK gives a server only a few variables of its own environment.
-    server = StdioServerParameters(command=sys.executable, args=arguments, env=dict(os.environ))
-    return Client(server, mode=mode, elicitation_callback=person and person.answer)
+@pytest.fixture
+def web_assistant(web: Web, tokens: dict[str, str]) -> Assistant:
+    """Connects a client over HTTP: `async with web_assistant("operate", mode=OLD) as client`."""
+    return lambda role="view", **client: over_http(web, tokens[role], **client)

@@ -1,7 +1,7 @@
 """Tests answers about files that strangers have made, with a real daemon."""
 
 import gzip
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,12 +9,11 @@ import pytest
 import trio
 from mcp import Client
 
-from rig.assistant import Assistant, ask, refusal
+from rig.assistant import Assistant, ask, over_stdio, refusal
 from rig.collected import JOB_ID
-from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.daemon import Daemon
 from rig.pages import ROOT
 from rig.searched import make_job, traces
-from system.mcp.conftest import connected
 
 pytestmark = pytest.mark.long
 
@@ -33,21 +32,14 @@ def hostile_lines() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def state(state: Path) -> Path:
     """Has a job of three nodes, with a hostile file and one of 100 MB in one line."""
-    folder = tmp_path_factory.mktemp("mcp") / "cucmd"
     files = traces(BEGIN, 2, 2000, timedelta(seconds=1))
     long = b"x" * 50_000_000 + b"NEEDLE" + b"y" * 50_000_000
     more = {HOSTILE: hostile_lines(), LONG: gzip.compress(long, 1)}
     files |= {f"pub/{path.removeprefix(SENT)}": content for path, content in more.items()}
-    make_job(folder / "state", files)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def daemon(folder: Path) -> Iterator[Daemon]:
-    with running_daemon(folder, CONFIG) as daemon:
-        yield daemon
+    make_job(state, files)
+    return state
 
 
 async def test_list_of_tools_is_short(assistant: Assistant) -> None:
@@ -178,7 +170,7 @@ async def test_restarted_daemon_is_called_again(
 ) -> None:
     link, earlier = tmp_path / "sock", make_daemon()
     earlier.link_at(link)
-    async with connected(link) as client:
+    async with over_stdio(link) as client:
         await ask(client, "jobs")
         earlier.stop()
         assert "no daemon" in await refusal(client, "jobs")

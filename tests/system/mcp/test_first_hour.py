@@ -33,7 +33,7 @@ async def test_first_hour(assistant: Assistant, mode: str) -> None:
         dialogue = await ask(client, "read", job=job, node=first["node"], path="transcript")
         assert any("file get" in line["text"] for line in dialogue["items"])
         jobs = (await ask(client, "jobs", target="berlin"))["items"]
-        assert [each["kind"] for each in jobs] == ["collect", "health"]
+        assert [each["kind"] for each in jobs][:2] == ["collect", "health"]
 
 
 async def test_output_of_a_command_is_read(assistant: Assistant) -> None:
@@ -69,11 +69,12 @@ async def test_nothing_starts_without_consent(
     expected: str,
 ) -> None:
     async with assistant(*options, person=person, mode=mode) as client:
+        before = await ask(client, "jobs")
         text = await refusal(client, "start", **START)
         assert expected in text
         if "did not" not in expected:
             assert text.endswith("a person can type: cucmctl check berlin")
-        assert (await ask(client, "jobs"))["items"] == []
+        assert await ask(client, "jobs") == before
 
 
 async def test_cancel_needs_consent(assistant: Assistant) -> None:

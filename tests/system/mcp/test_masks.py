@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from rig.assistant import Assistant, ask, refusal
+from rig.assistant import Assistant, ask, over_stdio, refusal
 from rig.collected import JOB_ID
-from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.daemon import Daemon
 from rig.searched import make_job
-from system.mcp.conftest import connected
+from system.mcp.conftest import Cluster
 
 pytestmark = pytest.mark.long
 
@@ -21,12 +21,16 @@ TRACE = b"""\
 """
 
 
+@pytest.fixture(scope="module")
+def state(state: Path) -> Path:
+    make_job(state, {"berlin-pub/cm/trace/ccm/sdl/a.txt": TRACE})
+    return state
+
+
 @pytest.fixture
-def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Daemon:
+def daemon(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Daemon:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    make_job(tmp_path / "cucmd" / "state", {"berlin-pub/cm/trace/ccm/sdl/a.txt": TRACE})
-    with running_daemon(tmp_path / "cucmd", CONFIG) as daemon:
-        yield daemon
+    return cluster.daemon
 
 
 async def test_answers_are_masked(assistant: Assistant, daemon: Daemon) -> None:
@@ -40,7 +44,7 @@ async def test_answers_are_masked(assistant: Assistant, daemon: Daemon) -> None:
     assert "7021004 is busy" in plain
 
 
-async def test_masks_can_be_searched_for(assistant: Assistant) -> None:
+async def test_masks_can_be_searched_for(assistant: Assistant, daemon: Daemon) -> None:
     async with assistant("--mask") as client:
         [first, *_] = (await ask(client, "find", job=JOB_ID, text="CcSetupReq"))["items"]
         mask = first["line"].partition("cn=")[2].split()[0]
@@ -51,7 +55,7 @@ async def test_masks_can_be_searched_for(assistant: Assistant) -> None:
         assert len((await ask(client, "read", job=JOB_ID, **where))["items"]) == 3
 
 
-async def test_errors_are_masked(assistant: Assistant) -> None:
+async def test_errors_are_masked(assistant: Assistant, daemon: Daemon) -> None:
     async with assistant("--mask") as client:
         await ask(client, "job", job=JOB_ID)
         text = await refusal(client, "files", job=JOB_ID, nodes=["berlin-pub", "x"])
@@ -63,9 +67,9 @@ async def test_export_is_masked(daemon: Daemon, tmp_path: Path) -> None:
     folder.mkdir()
     config = tmp_path / "cucmmcp.toml"
     config.write_text(f'export_folder = "{folder}"\n')
-    async with connected(daemon.socket, "--config", str(config)) as client:
+    async with over_stdio(daemon.socket, "--config", str(config)) as client:
         assert "cucmctl export" in await refusal(client, "export", job=JOB_ID)
-    async with connected(daemon.socket, "--operate", "--config", str(config)) as client:
+    async with over_stdio(daemon.socket, "--operate", "--config", str(config)) as client:
         exported = await ask(client, "export", job=JOB_ID)
         assert "exists" in await refusal(client, "export", job=JOB_ID)
     assert exported["file"] == f"{folder}/{JOB_ID}.zip"

@@ -1,0 +1,169 @@
+"""Answers /mcp: the server of `cucmmcp`, behind the tokens and roles of this program.
+
+    application.py -> Assistants -> the SDK, by ASGI -> cucmmcp -> the daemon, on behalf of somebody
+
+Each caller has a server of its own, which is made at the caller's first request. So a session of a
+client up to 2025-11-25, in which the person can be asked, belongs to its caller, and the limits of
+the SDK are limits of each caller. Later protocols have no sessions.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import trio
+
+from cucmctl.cli.exits import Failed
+from cucmctl.client.client import Client as BlockingClient
+from cucmctl.commands.mask import known_hosts
+from cucmctl.mask.key import key_folder
+from cucmd.job.request import OnBehalfOf
+from cucmtrio import Client
+from cucmweb.config import WebConfig
+from cucmweb.exchange import Exchange
+from cucmweb.problems import HttpProblem
+
+if TYPE_CHECKING:
+    from cucmmcp.masking import Masking
+
+Message: TypeAlias = MutableMapping[str, Any]
+Asgi: TypeAlias = Callable[..., Awaitable[None]]
+
+_log = logging.getLogger("cucmweb")
+
+
+class Assistants:
+    """Answers the requests of all callers.
+
+    daemon   the client for calls whose reply comes in pieces
+    servers  the nursery in which the servers run
+    """
+
+    def __init__(self, config: WebConfig, daemon: Client, servers: trio.Nursery) -> None:
+        self._config = config
+        self._daemon = daemon
+        self._nursery = servers
+        self._lock = trio.Lock()
+        self._masking: Masking | None = None
+        self._servers: dict[OnBehalfOf | None, Asgi] = {}
+
+    async def answer(self, exchange: Exchange) -> None:
+        """Answers a request. Raises `HttpProblem`, and what sending a reply raises."""
+        if find_spec("mcp") is None:
+            raise HttpProblem(
+                404, "NoSuchPath", "/mcp needs the extra `mcp`, which is missing here"
+            )
+        with exchange.places.streams.held(exchange.caller):
+            body = await exchange.channel.body(self._config.limits.body)
+            async with self._lock:
+                if exchange.caller not in self._servers:
+                    await self._prepare()
+                    await self._nursery.start(self._serve, exchange.caller)
+                server = self._servers[exchange.caller]
+            request = _AsgiRequest(exchange, body)
+            await server(request.scope, request.receive, request.send)
+
+    async def _prepare(self) -> None:
+        """Loads the SDK and the key of the masks. Raises `HttpProblem`."""
+
+        def load() -> Masking | None:
+            import cucmmcp.server  # noqa: F401, PLC0415  # takes seconds, so not at the start
+            from cucmmcp.masking import Masking  # noqa: PLC0415
+
+            if not self._config.mask_assistants:
+                return None
+            data = os.environ.get("XDG_DATA_HOME") or os.environ.get("STATE_DIRECTORY", "")
+            with BlockingClient(self._config.socket) as client:
+                return Masking(key_folder({"XDG_DATA_HOME": data}), known_hosts(client))
+
+        try:
+            self._masking = self._masking or await trio.to_thread.run_sync(load)
+        except (Failed, OSError) as error:
+            _log.error("answers at /mcp cannot be masked: %s", error)
+            text = "the answers cannot be masked; the log of cucmweb says why"
+            raise HttpProblem(503, "CannotMask", text) from error
+
+    async def _serve(self, caller: OnBehalfOf | None, task_status: trio.TaskStatus[None]) -> None:
+        """Serves one caller until cucmweb stops."""
+        from mcp.server.transport_security import TransportSecuritySettings  # noqa: PLC0415
+
+        from cucmmcp.server import make_server  # noqa: PLC0415
+        from cucmmcp.tools import Session  # noqa: PLC0415
+
+        @asynccontextmanager
+        async def lifespan(_: object) -> AsyncIterator[Session]:
+            may_operate = caller is None or caller.role == "operate"
+            yield Session(self._daemon.on_behalf_of(caller), may_operate, self._masking)
+
+        server = make_server(lifespan)
+        server.streamable_http_app(
+            max_sessions=self._config.limits.streams_per_caller,
+            # application.py has checked Host and Origin.
+            transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+        )
+        try:
+            async with server.session_manager.run():
+                self._servers[caller] = server.session_manager.asgi_app
+                task_status.started()
+                await trio.sleep_forever()
+        except Exception:
+            _log.exception("a defect in the server of an assistant")
+        finally:
+            self._servers.pop(caller, None)
+
+
+@asynccontextmanager
+async def assistants(config: WebConfig, daemon: Client) -> AsyncIterator[Assistants]:
+    """Yields what answers /mcp. After the block, nothing is answered any more."""
+    async with trio.open_nursery() as servers:
+        yield Assistants(config, daemon, servers)
+        servers.cancel_scope.cancel()
+
+
+class _AsgiRequest:
+    """Holds a request in the form in which ASGI wants it, and sends the reply to it."""
+
+    def __init__(self, exchange: Exchange, body: bytes) -> None:
+        channel = exchange.channel
+        self.scope: Message = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": channel.version,
+            "method": channel.method,
+            "scheme": "http",
+            "path": channel.path,
+            "raw_path": channel.path.encode(),
+            "root_path": "",
+            "query_string": channel.query.encode(),
+            "headers": list(channel.headers),
+            "client": None,
+            "server": None,
+        }
+        self._exchange = exchange
+        self._pieces = [body]
+
+    async def receive(self) -> Message:
+        """Returns the body, and then waits until nobody may read the reply any more. The SDK waits
+        for this while it makes a reply, and stops then.
+        """
+        if self._pieces:
+            return {"type": "http.request", "body": self._pieces.pop(), "more_body": False}
+        await self._exchange.gone()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        channel = self._exchange.channel
+        if message["type"] == "http.response.start":
+            pairs = message["headers"]
+            headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in pairs}
+            channel.start(message["status"], headers)
+            await channel.send(b"")  # a stream may have nothing to say for a while
+        elif message.get("more_body"):
+            await channel.send(message["body"])
+        else:
+            await channel.end(message.get("body", b""))
