@@ -21,16 +21,16 @@ _CHOSEN = frozenset(
     ("job_id", "status", "kind", "last", "host_key", "receiver", "state", "missing", "location")
 )
 
+_TIMES = frozenset(("at", "begin", "end", "since", "time", "until", "modified"))
+
 
 def made_hostile(value: Any, name: str = "") -> Any:
     if isinstance(value, dict):
         return {key: made_hostile(each, key) for key, each in value.items()}
     if isinstance(value, list):
         return [made_hostile(each, name) for each in value]
-    is_time = name.endswith("_at") or name in ("at", "begin", "end", "since", "until", "modified")
-    return (
-        value + HOSTILE if isinstance(value, str) and not is_time and name not in _CHOSEN else value
-    )
+    is_kept = name.endswith("_at") or name in _TIMES | _CHOSEN
+    return value + HOSTILE if isinstance(value, str) and not is_kept else value
 
 
 def _calls(client: socket.socket, daemon: socket.socket) -> None:

@@ -1,7 +1,7 @@
 """PURE. Reads from health checks how well the nodes of a cluster were over time.
 
 A check of a node has a curve: a reading for each job in which the check was made. The templates
-draw the curve, and show its readings as a table for people who cannot see it.
+draw the curve, and show its readings as a table for people who cannot see it. SVG scales it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ CHECKS = {
     "replication": ("Replication", 4),
     "certificates": ("Certificates", 90),
 }
-WIDTH, HEIGHT = 120, 30
-_EDGE = 2  # keeps half of the width of the line within the picture
 
 
 class Reading(Struct, frozen=True):
@@ -62,17 +60,20 @@ class Curve(Struct, frozen=True):
 
     @property
     def points(self) -> list[tuple[float, float]]:
-        """Returns the place of each figure, in the units of the picture. y grows downwards."""
-        read = [(each.at, each.figure) for each in self.readings if each.figure is not None]
-        top = max([self.top, *(figure for _, figure in read)])
-        whole = (self.end - self.begin).total_seconds()
-        places = []
-        for at, figure in read:
-            across = (at - self.begin).total_seconds() / whole if whole else 1.0
-            x = _EDGE + across * (WIDTH - 2 * _EDGE)
-            y = HEIGHT - _EDGE - max(figure, 0) / top * (HEIGHT - 2 * _EDGE)
-            places.append((round(x, 1), round(y, 1)))
-        return places
+        """Returns the place of each figure: the seconds since the left edge, and the figure. The
+        figure is negative, because y grows downwards.
+        """
+        return [
+            ((each.at - self.begin).total_seconds(), -max(each.figure, 0))
+            for each in self.readings
+            if each.figure is not None
+        ]
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Returns x, y, width and height of the picture, in the units of the points."""
+        height = max([self.top, *(-y for _, y in self.points)])
+        return 0, -height, (self.end - self.begin).total_seconds() or 1, height
 
     @property
     def says(self) -> str:

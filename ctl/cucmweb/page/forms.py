@@ -32,13 +32,6 @@ KINDS = {
     "discover": "Find the nodes of a cluster",
     "run": "Run commands that read",
 }
-# The fields that are shown again after an error. The password is not one of them.
-FIELDS = (
-    "nodes", "username", "credential", "kind", "profile", "paths", "commands", "last", "since",
-    "until", "labels",
-)  # fmt: skip
-# The lengths of a window that have a button.
-WINDOWS = {"15m": "15 min", "1h": "1 h", "2h": "2 h", "24h": "24 h"}
 
 
 class WrongForm(Exception):

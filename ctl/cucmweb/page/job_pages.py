@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -26,6 +25,7 @@ from cucmweb.problems import HttpProblem, problem_of
 from cucmweb.replies import ANSWERS
 
 _ON_A_PAGE = 50
+_STREAM = {"content-type": "text/event-stream", **HEADERS}
 # The most files in the list of files, and characters of a transcript or of outputs. The export has
 # everything.
 _MOST_FILES = 2_000
@@ -63,7 +63,7 @@ async def _list(visit: Visit) -> jobs.ListReply:
 async def show_job(visit: Visit) -> None:
     job = await visit.job()
     names = short_names(job.nodes)
-    await visit.show("job.html", job=job, names=names, rates={}, field="", narrow=False)
+    await visit.show("job.html", job=job, names=names, rates={})
 
 
 async def stream_job(visit: Visit) -> None:
@@ -90,15 +90,19 @@ async def _stream(
     draw  renders the state. Readers with the same zone and the same rights share the result.
     """
     held = visit.exchange.places.streams.held(visit.exchange.caller)
-    browser = cookie(cookies_of(visit.channel), BROWSER_COOKIE)
-    with held, visit.live.read(topic_id) as topic:
-        visit.channel.start(200, {"content-type": "text/event-stream", **HEADERS})
-        await visit.channel.send(b"retry: 2000\n\n")
-        # Another person who sends the same cookie has no influence on these streams.
-        own = visit.common["caller"], browser
-        with visit.live.stream_of(own) if browser else nullcontext():
+    # Another person who sends the same cookie has no influence on these streams.
+    browser = visit.common["caller"], cookie(cookies_of(visit.channel), BROWSER_COOKIE) or visit
+    try:
+        with held, visit.live.read(topic_id) as topic, visit.live.stream_of(browser):
+            visit.channel.start(200, _STREAM)
             await _send_states(visit, topic, ask, draw)
-        await visit.channel.end()
+    except HttpProblem as problem:
+        if visit.channel.status:
+            raise
+        # The page shows nothing of a reply with an error. So it is told why it stands still.
+        visit.channel.start(200, _STREAM)
+        await visit.channel.send(_away(visit, problem, retry=30.0))
+    await visit.channel.end()
 
 
 async def _send_states(
@@ -117,12 +121,17 @@ async def _send_states(
                 data = as_event(topic.rendered(alike, partial(draw, state, topic)))
             except ClientError as error:
                 problem = problem_of(error)
-                data = as_event(render("away.html", {**visit.common, "problem": problem}))
+                data = _away(visit, problem)
                 if problem.status == 404:
                     await visit.channel.send(data + b"event: end\ndata:\n\n")
                     return
                 await trio.sleep(QUIET)
         await visit.channel.send(data)
+
+
+def _away(visit: Visit, problem: HttpProblem, retry: float = 2.0) -> bytes:
+    """Returns an event that says why there are no states now. `retry`: see `as_event`."""
+    return as_event(render("away.html", {**visit.common, "problem": problem}), retry)
 
 
 async def show_files(visit: Visit) -> None:

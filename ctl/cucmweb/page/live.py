@@ -84,31 +84,14 @@ class Topic:
         return found
 
 
-class Browser:
-    """Holds the streams of one browser, the oldest first.
-
-    A browser opens at most six connections to a host, and each visible page holds one. So the
-    oldest stream ends when there are too many. Its page connects again after a while, and gets the
-    state then: with many visible pages, they take turns.
-    """
-
-    def __init__(self) -> None:
-        self.streams: list[trio.CancelScope] = []
-
-    def add(self, stream: trio.CancelScope) -> None:
-        self.streams.append(stream)
-        for oldest in self.streams[:-MOST_OF_BROWSER]:
-            oldest.cancel()
-
-
 class Live:
     """Holds the topics that have readers, by the id of their job ("" for a list of jobs), "?", and
-    what of it they see.
+    what of it they see; and the streams of each browser, the oldest first.
     """
 
     def __init__(self) -> None:
         self._topics: dict[str, Topic] = {}
-        self._browsers: dict[Hashable, Browser] = {}
+        self._browsers: dict[Hashable, list[trio.CancelScope]] = {}
 
     def change(self, job_id: str) -> None:
         """Tells the readers of a job, and of the list, that the job has changed."""
@@ -134,19 +117,30 @@ class Live:
                 del self._topics[topic_id]
 
     @contextmanager
-    def stream_of(self, browser_id: Hashable) -> Iterator[trio.CancelScope]:
-        """Yields a scope for one more stream of a browser, which may be cancelled for others."""
-        browser = self._browsers.setdefault(browser_id, Browser())
+    def stream_of(self, browser: Hashable) -> Iterator[None]:
+        """Lets a browser have one more stream during the block.
+
+        A browser opens at most six connections to a host, and each visible page holds one. So the
+        oldest stream ends when there are too many. Its page connects again after a while, and gets
+        the state then: with many visible pages, they take turns.
+        """
+        streams = self._browsers.setdefault(browser, [])
         with trio.CancelScope() as scope:
-            browser.add(scope)
+            streams.append(scope)
+            for oldest in streams[:-MOST_OF_BROWSER]:
+                oldest.cancel()
             try:
-                yield scope
+                yield
             finally:
-                browser.streams.remove(scope)
-                if not browser.streams:
-                    del self._browsers[browser_id]
+                streams.remove(scope)
+                if not streams:
+                    del self._browsers[browser]
 
 
-def as_event(html: bytes) -> bytes:
-    """Returns HTML as the data of an event. Each of its lines needs the prefix `data:`."""
-    return b"data: " + html.replace(b"\r", b"").replace(b"\n", b"\ndata: ") + b"\n\n"
+def as_event(html: bytes, retry: float = 2.0) -> bytes:
+    """Returns HTML as the data of an event. Each of its lines needs the prefix `data:`.
+
+    retry  seconds after which the page connects again if the stream ends
+    """
+    data = html.replace(b"\r", b"").replace(b"\n", b"\ndata: ")
+    return b"retry: %d\ndata: %s\n\n" % (1000 * retry, data)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+from collections import defaultdict
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import product
 
 from cucmctl.client import methods
@@ -13,21 +15,13 @@ from cucmweb.page import forms
 from cucmweb.page.visit import Visit
 from cucmweb.problems import problem_of
 
-# The beginning of a parameter of `Start` -> the field of the form that it came from.
-_FIELDS = {
-    "nodes": "nodes",
-    "login.username": "username",
-    "login.password": "password",
-    "login.credential": "credential",
-    "login": "username",
-    "collection.profile": "profile",
-    "collection.paths": "paths",
-    "collection.since": "since",
-    "collection.until": "until",
-    "collection": "last",
-    "commands": "commands",
-    "labels": "labels",
-}
+# The fields beside which a refusal of the daemon is shown.
+_FIELDS = (
+    "nodes", "username", "password", "credential", "profile", "paths", "commands", "last", "since",
+    "until", "labels",
+)  # fmt: skip
+# Members of `Start` that can be refused as a whole -> the first of their fields.
+_FIRST_FIELDS = {"login": "username", "collection": "last"}
 
 
 async def show_start(visit: Visit) -> None:
@@ -43,18 +37,16 @@ async def _show_form(visit: Visit, form: dict[str, str], field: str = "", reason
     await visit.show(
         "start.html",
         400 if reason else 200,
-        form={name: form.get(name, "") for name in forms.FIELDS},
+        form=defaultdict(str, form, password=""),
         field=field,
         reason=reason,
         kinds=forms.KINDS,
-        windows=forms.WINDOWS,
         profiles=await visit.ask(methods.profiles()),
         clusters=await visit.ask(methods.clusters()),
         key=secrets.token_hex(16),
         credentials=await visit.ask(methods.credentials()),
         node_zone=await _zone_of(visit, form.get("nodes", "")),
         times=times,
-        now=datetime.now(UTC),
     )
 
 
@@ -84,10 +76,11 @@ async def start(visit: Visit) -> None:
     except forms.WrongForm as wrong:
         await _show_form(visit, form, wrong.field, str(wrong))
     except InvalidRequest as error:
-        parameter, reason = error.parameters.parameter, error.parameters.reason
-        known = parameter.removeprefix("dry_run.")
-        field = next((_FIELDS[name] for name in _FIELDS if known.startswith(name)), "")
-        await _show_form(visit, form, field, f"{parameter}: {reason}")
+        parameter = error.parameters.parameter  # such as `collection.paths[1]`
+        words = re.findall(r"\w+", parameter)
+        members = [_FIRST_FIELDS[word] for word in words if word in _FIRST_FIELDS]
+        field = next((word for word in words if word in _FIELDS), "".join(members))
+        await _show_form(visit, form, field, f"{parameter}: {error.parameters.reason}")
     except ClientError as error:
         await _show_form(visit, form, "", problem_of(error).detail)
     else:

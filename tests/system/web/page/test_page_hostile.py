@@ -53,6 +53,8 @@ def views(page_daemon: Daemon, lab: Lab) -> list[str]:
     return [
         *(f"/ui/jobs/{job.job_id}{view}" for job in started for view in each),
         f"/ui/jobs/{started[0].job_id}/files",
+        f"/ui/jobs/{started[0].job_id}/find?what=0",
+        f"/ui/jobs/{started[0].job_id}/find?{urlencode({'for': 'regex', 'what': '(' + HOSTILE})}",
         f"/ui/jobs/{started[1].job_id}/output",
         *("/ui/", "/ui/clusters", f"/ui/clusters/{nodes[0]}"),
         *(f"/ui/start?{typed}", f"/ui/jobs/{started[3].job_id}/retry"),
@@ -71,6 +73,8 @@ def test_hostile_texts_are_only_text(sign_in: Callable[..., Tabs], views: list[s
         tab.goto(view)
         if tab.locator("[hx-sse\\:connect]").count():
             tab.wait_for_function("window.told")  # the stream has sent the same once more
+        if "find?what" in view:
+            assert tab.locator(".found mark").count() > 0, "no line was found"
         assert tab.locator("b, img, script:not([src])").count() == 0, view
         assert tab.evaluate("window.hacked") is None, view
         assert not {"\x1b", "\x9b", "\u202e"} & set(tab.content()), view

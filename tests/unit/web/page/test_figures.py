@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from cucmd.job.health import BAD, GOOD, UNREAD, Finding, Health
 from cucmd.job.work_request import Collection, Timeouts
 from cucmd.protocol.jobs import Job, Node
-from cucmweb.page.figures import HEIGHT, WIDTH, Curve, Reading, curves, verdict
+from cucmweb.page.figures import Curve, Reading, curves, verdict
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -67,12 +69,17 @@ def readings(*figures: float) -> Curve:
 
 
 def test_places_follow_time_and_figure() -> None:
-    assert readings(0, 50, 100).points == [(2, 28), (60, 15), (118, 2)]
+    curve = readings(0, 50, 100)
+    assert curve.points == [(0, 0), (3600, -50), (7200, -100)]
+    assert curve.box == (0, -100, 7200, 100)
 
 
-def test_points_stay_within_the_picture() -> None:
-    for curve in (readings(-30, 5000), readings(999_999), readings(-1)):
-        assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in curve.points)
+@pytest.mark.parametrize("figures", [(-30, 5000), (999_999,), (-1,)])
+def test_points_stay_within_the_picture(figures: tuple[float, ...]) -> None:
+    curve = readings(*figures)
+    left, top, width, height = curve.box
+    assert all(left <= x <= width and top <= y <= top + height for x, y in curve.points)
+    assert min(width, height) > 0
 
 
 def test_verdict_counts_nodes_of_the_cluster() -> None:

@@ -113,5 +113,5 @@ def test_lists_change_with_every_job() -> None:
 
 def test_every_line_of_an_event_is_data() -> None:
     assert as_event(b"<p>\r\n\nevent: end\n</p>") == (
-        b"data: <p>\ndata: \ndata: event: end\ndata: </p>\n\n"
+        b"retry: 2000\ndata: <p>\ndata: \ndata: event: end\ndata: </p>\n\n"
     )
