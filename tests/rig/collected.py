@@ -8,6 +8,7 @@ import trio
 
 from cucmd.job.collect import Collect
 from cucmd.job.job import Job
+from cucmd.job.kind import Kind
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
 from cucmd.received_file import ReceivedFile
@@ -24,14 +25,14 @@ def record(
     job_id: str = JOB_ID,
     *,
     nodes: Sequence[Node] = (Node("a"),),
-    work: Collect = WORK,
+    work: Kind = WORK,
 ) -> None:
     """Records a closed job whose nodes have succeeded. The directory of the job must exist."""
     trio.run(_record, state, list(files), job_id, nodes, work)
 
 
 async def _record(
-    state: Path, files: list[ReceivedFile], job_id: str, nodes: Sequence[Node], work: Collect
+    state: Path, files: list[ReceivedFile], job_id: str, nodes: Sequence[Node], work: Kind
 ) -> None:
     queued = Job(job_id, NOW, work, Timeouts(), 1, tuple(nodes))
     ended = queued.begin(NOW)

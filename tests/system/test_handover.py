@@ -96,6 +96,10 @@ def test_only_encrypted_file_stays(case, server, here, tmp_path):
         again = case.daemon.ctl(*arguments, cwd=here, env=server.environ)
         assert again.returncode == 2  # and no export without encryption is left
         assert [path.name for path in here.iterdir()] == ["x.zip.gpg"]
+        server.environ["XDG_DATA_HOME"] = str(tmp_path)
+        masked = case.daemon.ctl(*arguments, "--mask", cwd=here, env=server.environ)
+        assert masked.returncode == 2
+        assert [path.name for path in here.iterdir()] == ["x.zip.gpg"]
 
 
 @pytest.mark.parametrize(

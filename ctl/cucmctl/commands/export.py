@@ -11,6 +11,7 @@ import os
 import signal
 import tempfile
 from pathlib import Path
+from typing import IO, cast
 
 from cucmctl.cli import exits, printer
 from cucmctl.cli.options import OnlyOnce, UsageError, Verb, VerbParser, add_job, add_nodes_of_job
@@ -159,9 +160,15 @@ class _NoFile(Exception):
 
 
 def _make_export(
-    client: Client, arguments: argparse.Namespace, form: Format, search: Search | None
+    client: Client,
+    arguments: argparse.Namespace,
+    form: Format,
+    search: Search | None,
+    into: IO[bytes] | None = None,
 ) -> tuple[Export, Path | None]:
     """Makes the export, and returns it with the path of the file.
+
+    into  is written as a zip instead of the path, which is to be written later
 
     cucmctl notices a damaged file only after it has written the summary and the file. So it asks
     the daemon for another export, and names the suspect files: the daemon reads them again, and
@@ -189,8 +196,12 @@ def _make_export(
             path = _path(arguments.output, reply.name, form)
             if path is not None and (encryption := upload.encryption_of(arguments)) is not None:
                 refuse_existing(encryption.name_of(path), force=arguments.force)
+            if path is not None and into is not None:
+                refuse_existing(path, force=arguments.force)
+                into.truncate(0)
+                into.seek(0)
             try:
-                _save(export, path, form, force=arguments.force)
+                _save(export, path, form, force=arguments.force, into=into)
             except Damaged as error:
                 if suspect is not None:
                     raise
@@ -207,26 +218,29 @@ def _make_masked(
 ) -> tuple[Export, Path]:
     """Makes the export, and from it the masked one. Returns the path of the masked one.
 
-    The export that is not masked is removed. Raises what `_make_export` and `write_masked` raise.
+    The export that is not masked is in a file without a name. The kernel removes it even if this
+    process is killed. Raises what `_make_export` and `write_masked` raise.
     """
     beside = Path(arguments.output or ".")
     beside = beside if beside.is_dir() else beside.parent
-    with tempfile.TemporaryDirectory(".part", ".cucmctl-", beside) as folder:
-        whole = Path(folder) / "export.zip"
-        inner = argparse.Namespace(**vars(arguments) | {"output": str(whole), "force": False})
-        export, _ = _make_export(client, inner, "zip", search)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # see _ignore_ctrl_c
-        path = _path(arguments.output, export.reply.name, form)
+    with tempfile.TemporaryFile(dir=beside) as file:
+        whole = cast(IO[bytes], file)
+        export, path = _make_export(client, arguments, form, search, whole)
         assert path is not None
-        report = mask.write_masked(whole, path, form, arguments, mask.known_hosts(client))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # see _ignore_ctrl_c
+        source = Path(f"/proc/self/fd/{whole.fileno()}")
+        report = mask.write_masked(source, path, form, arguments, mask.known_hosts(client))
     arguments.partial = mask.code_of(report) == exits.PARTIAL
     return export, path
 
 
-def _save(export: Export, path: Path | None, form: Format, *, force: bool) -> None:
+def _save(
+    export: Export, path: Path | None, form: Format, *, force: bool, into: IO[bytes] | None
+) -> None:
     clean_up_at_signals()
+    to, form = (into, "zip") if into is not None else (path, form)
     with (
-        target(path, form, force=force, when_whole=_ignore_ctrl_c) as sink,
+        target(to, form, force=force, when_whole=_ignore_ctrl_c) as sink,
         ProgressLine("exporting", whole := export.reply.length) as progress,
     ):
         save(export, sink, lambda: progress.tell(whole - export.left))

@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,14 +74,15 @@ def write_masked(
     from cucmmask.masks import Masks  # noqa: PLC0415  # for these verbs only
 
     words = _words(arguments)
+    tempfile.tempdir = str(to.parent)  # /tmp may be in memory; the new file needs room here anyway
     folder = key_folder(os.environ)
     masks = Masks(folder.key())
     clean_up_at_signals()
     try:
         with (
+            _opened(source) as opened,
             tempfile.TemporaryDirectory(".part", ".cucmctl-", to.parent) as work,
             target(to, form, force=arguments.force) as sink,
-            _opened(source, Path(work)) as opened,
             ProgressLine("masking", 2 * sum(map(opened.size, opened.names()))) as progress,
         ):
             bundle = Bundle(opened, masks, own=words, hosts=hosts, tell=progress.tell)
@@ -127,19 +128,24 @@ def _words(arguments: argparse.Namespace) -> list[str]:
 
 
 @contextmanager
-def _opened(source: Path, work: Path) -> Iterator[Source]:
-    """Yields the files of an archive or a folder. A tar is unpacked below `work` first."""
-    from cucmctl.mask.sources import FolderSource, ZipSource  # noqa: PLC0415  # for these verbs only
+def _opened(source: Path) -> Iterator[Source]:
+    """Yields the files of an archive or a folder."""
+    from cucmctl.mask import sources  # noqa: PLC0415  # for these verbs only
 
     try:
         if not source.is_dir() and zipfile.is_zipfile(source):
-            yield ZipSource(source)
+            with closing(sources.ZipSource(source)) as opened:
+                yield opened
         elif source.is_file() and tarfile.is_tarfile(source):
-            with tarfile.open(source) as tar:
-                tar.extractall(work / "unpacked", filter="data")
-            yield FolderSource(work / "unpacked")
+            with (
+                tempfile.TemporaryFile() as plain,
+                closing(sources.TarSource(source, plain)) as tar,
+            ):
+                if tar.cut:
+                    printer.note(f"{source} is cut: its last files are missing")
+                yield tar
         elif source.is_dir() or source.is_file():
-            yield FolderSource(source)
+            yield sources.FolderSource(source)
         else:
             raise UsageError(f"{source}: no such file or folder; expected a zip, a tar or a folder")
     except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:

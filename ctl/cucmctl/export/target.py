@@ -38,9 +38,13 @@ def clean_up_at_signals() -> None:
 
 @contextmanager
 def target(
-    path: Path | None, form: Format, *, force: bool, when_whole: Callable[[], None] = lambda: None
+    path: Path | IO[bytes] | None,
+    form: Format,
+    *,
+    force: bool,
+    when_whole: Callable[[], None] = lambda: None,
 ) -> Iterator[Sink]:
-    """Yields a sink that writes to `path`, or to standard output if `path` is None.
+    """Yields a sink that writes to `path`, to an open file, or, for None, to standard output.
 
     At the end of the block `path` exists, and only its owner can read it.
 
@@ -49,8 +53,8 @@ def target(
 
     Raises `TargetExists` if something exists and `force` is not set, and `OSError`.
     """
-    if path is None:
-        with _sink(sys.stdout.buffer, form, when_whole) as sink:
+    if not isinstance(path, Path):
+        with _sink(path or sys.stdout.buffer, form, when_whole) as sink:
             yield sink
         return
     if form == "dir":

@@ -1,6 +1,6 @@
 """Masks archives and folders with the package `cucmmask`, for which they must be opened twice.
 
-sources.py    where the files come from: a folder, one file, a zip
+sources.py    where the files come from: a folder, one file, a zip, a tar
 bundle.py     the passes over all files: collect, mask, search; the new archive
 content.py    what one file is: text, a packed file, an archive, or what cannot be masked
 processes.py  works on several files at once

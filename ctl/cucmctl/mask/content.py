@@ -72,7 +72,7 @@ class Content:
             raise LeftOut(f"more than {_DEEPEST} archives inside each other")
         if head.startswith(b"\x1f\x8b"):
             with (
-                _UpToCut(gzip.GzipFile(fileobj=stream)) as unpacked,
+                UpToCut(gzip.GzipFile(fileobj=stream)) as unpacked,
                 gzip.GzipFile("", "wb", _GZIP_LEVEL, out, 0) as packed,
             ):
                 self._copy(io.BufferedReader(unpacked), cast(IO[bytes], packed), depth + 1, name)
@@ -109,7 +109,7 @@ class Content:
                         self.left_out.append((path, "is no regular file"))
                     continue
                 file = cast(io.BufferedReader, content)
-                with _UpToCut(file) as whole, tempfile.TemporaryFile() as masked:
+                with UpToCut(file) as whole, tempfile.TemporaryFile() as masked:
                     if self._copied(io.BufferedReader(whole), masked, depth, path):
                         info = tarfile.TarInfo(self._rename(member.name))
                         info.size, info.mtime = masked.tell(), member.mtime
@@ -158,7 +158,7 @@ class Content:
         return True
 
 
-class _UpToCut(io.RawIOBase):
+class UpToCut(io.RawIOBase):
     """Ends where a packed file or a tar is cut, instead of raising an error.
 
     cut  whether the end was missing
@@ -201,5 +201,5 @@ def text_pieces(stream: IO[bytes]) -> Iterator[str]:
         rest = text[end:].encode("utf-8", "surrogateescape")
         if len(rest) > _LONGEST_LINE:
             raise LeftOut(f"a line of more than {_LONGEST_LINE >> 20} MB")
-    if not (isinstance(raw := getattr(stream, "raw", None), _UpToCut) and raw.cut):
+    if not (isinstance(raw := getattr(stream, "raw", None), UpToCut) and raw.cut):
         yield rest.decode("utf-8", "surrogateescape")

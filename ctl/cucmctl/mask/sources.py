@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import calendar
+import io
 import os
+import shutil
+import tarfile
 import zipfile
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Protocol, cast
 
-from cucmctl.mask.content import LeftOut
+from cucmctl.mask.content import LeftOut, UpToCut
 
 
 class Source(Protocol):
@@ -75,3 +78,54 @@ class ZipSource:
 
     def size(self, name: str) -> int:
         return self._zip.getinfo(name).file_size
+
+    def close(self) -> None:
+        self._zip.close()
+
+
+class TarSource:
+    """A tar, which may be packed. It is unpacked into `plain`, a file that may have no name.
+
+    cut  whether the end of the tar is missing
+    """
+
+    def __init__(self, path: Path, plain: IO[bytes]) -> None:
+        self._plain = plain
+        with tarfile.open(path) as packed:
+            assert packed.fileobj is not None
+            content = UpToCut(cast(io.BufferedReader, packed.fileobj))
+            packed.fileobj.seek(0)
+            shutil.copyfileobj(content, self._plain)
+        self._plain.flush()
+        self.cut = content.cut
+        self._opened = os.getpid(), self._tar()
+        self._members: dict[str, tarfile.TarInfo] = {}
+        try:
+            for member in self._opened[1]:
+                if not member.isdir():
+                    self._members[member.name] = member
+        except tarfile.ReadError:  # the last member is cut
+            self.cut = True
+
+    def names(self) -> list[str]:
+        return list(self._members)
+
+    def open(self, name: str) -> IO[bytes]:
+        if self._opened[0] != os.getpid():  # processes would share the position
+            self._opened = os.getpid(), self._tar()
+        file = self._opened[1].extractfile(self._members[name])
+        if file is None or not self._members[name].isfile():
+            raise LeftOut("is no regular file")
+        return file
+
+    def modified(self, name: str) -> int:
+        return int(self._members[name].mtime)
+
+    def size(self, name: str) -> int:
+        return self._members[name].size
+
+    def close(self) -> None:
+        self._opened[1].close()
+
+    def _tar(self) -> tarfile.TarFile:
+        return tarfile.TarFile(f"/proc/self/fd/{self._plain.fileno()}")
