@@ -6,32 +6,22 @@ from urllib.parse import quote
 
 from cucmctl.client import methods
 from cucmctl.client.errors import InvalidRequest
-from cucmctl.text.render import count_of, size
 from cucmd.job.work_request import Login
 from cucmweb.page import forms
-from cucmweb.page.visit import Visit
+from cucmweb.page.visit import Visit, redirect
 
 ACTIONS = ("cancel", "stop", "retry", "labels", "delete")
 
 
-async def ask(visit: Visit) -> None:
-    """Shows what a button is about to do, with a button that agrees."""
-    await _show_question(visit, visit.query.get("node", ""))
+async def ask(visit: Visit, wrong: str = "") -> None:
+    """Shows what a button is about to do, with a button that agrees.
 
-
-async def _show_question(visit: Visit, node: str, wrong: str = "") -> None:
-    job = await visit.job()
-    files = count_of(sum(each.files_received for each in job.nodes), "file")
-    received = size(sum(each.bytes_received for each in job.nodes))
-    await visit.show(
-        "ask.html",
-        400 if wrong else 200,
-        action=visit.path["action"],
-        job=job,
-        node=node,
-        has=f"{files}, {received}",
-        wrong=wrong,
-    )
+    wrong  what is wrong with the form that was sent before
+    """
+    node = (visit.form or visit.query).get("node", "")
+    job, action = await visit.job(), visit.path["action"]
+    status = 400 if wrong else 200
+    await visit.show("ask.html", status, action=action, job=job, node=node, wrong=wrong)
 
 
 async def change(visit: Visit) -> None:
@@ -58,6 +48,6 @@ async def change(visit: Visit) -> None:
                 await visit.ask(methods.delete(job_id, files_only=files_only))
                 target = target if files_only else "/ui/"
     except (InvalidRequest, forms.WrongForm) as error:
-        await _show_question(visit, form.get("node", ""), str(error))
+        await ask(visit, str(error))
         return
-    await visit.redirect(target)
+    await redirect(visit.channel, target)

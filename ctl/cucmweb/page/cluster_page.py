@@ -40,14 +40,6 @@ class ClusterView(Struct, frozen=True):
     verdict: str
     curves: dict[str, dict[str, Curve]]
 
-    @property
-    def name(self) -> str:
-        return _name(self.cluster)
-
-
-def _name(cluster: Cluster) -> str:
-    return cluster.name or cluster.asked or ""
-
 
 async def show_clusters(visit: Visit) -> None:
     """Shows each cluster with its nodes, with the last job of each kind, and its last figures."""
@@ -55,7 +47,7 @@ async def show_clusters(visit: Visit) -> None:
     shown = []
     for place, cluster in enumerate(known):
         checks = 1 if place < _MOST_CLUSTERS else 0
-        shown += await _clusters(visit, _name(cluster), checks)
+        shown += await _clusters(visit, cluster.name or cluster.asked or "", checks)
     await visit.show("clusters.html", clusters=shown, one=False, checks=figures.CHECKS)
 
 

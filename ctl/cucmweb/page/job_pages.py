@@ -181,7 +181,5 @@ async def show_transcript(visit: Visit) -> None:
 async def export(visit: Visit) -> None:
     job = await visit.job()
     operation = next(each for each in OPERATIONS if each.form == visit.path["form"])
-    call: dict[str, Any] = {"job_id": job.job_id}
-    if visit.exchange.caller is not None:
-        call["on_behalf_of"] = visit.exchange.caller
+    call = {"job_id": job.job_id, "on_behalf_of": visit.exchange.caller}
     await ANSWERS[operation.form](visit.exchange, operation, call)

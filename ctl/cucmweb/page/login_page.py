@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 
 from cucmweb.page.sessions import COOKIE, LIFETIME
-from cucmweb.page.visit import Visit, cookies_of
+from cucmweb.page.visit import Visit, cookies_of, redirect
 from cucmweb.tokens import find_token
 
 _HOME = "/ui/"
@@ -27,12 +27,12 @@ async def log_in(visit: Visit) -> None:
         await visit.show("login.html", 401, target=target, wrong=True)
         return
     session = visit.sessions.begin(token, now)
-    await visit.redirect(target, _cookie(visit, session, int(LIFETIME.total_seconds())))
+    await redirect(visit.channel, target, _cookie(visit, session, int(LIFETIME.total_seconds())))
 
 
 async def log_out(visit: Visit) -> None:
     visit.sessions.end(cookies_of(visit.channel))
-    await visit.redirect("/ui/login", _cookie(visit, "", 0))
+    await redirect(visit.channel, "/ui/login", _cookie(visit, "", 0))
 
 
 def _cookie(visit: Visit, value: str, seconds: int) -> dict[str, str]:

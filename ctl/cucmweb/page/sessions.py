@@ -10,8 +10,6 @@ import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from msgspec import Struct
-
 from cucmweb.tokens import Token
 
 COOKIE = "cucmweb_session"
@@ -20,24 +18,19 @@ LIFETIME = timedelta(hours=12)
 _MOST_OF_TOKEN = 50
 
 
-class _Session(Struct, frozen=True):
-    token: Token
-    ends: datetime
-
-
 class Sessions:
-    """Holds the sessions by the random id that the cookie has."""
+    """Holds the token and the end of each session, by the random id that the cookie has."""
 
     def __init__(self) -> None:
-        self._sessions: dict[str, _Session] = {}
+        self._sessions: dict[str, tuple[Token, datetime]] = {}
 
     def begin(self, token: Token, now: datetime) -> str:
         """Begins a session, and returns its id."""
-        own = [known for known, held in self._sessions.items() if held.token.name == token.name]
+        own = [known for known, (of, _) in self._sessions.items() if of.name == token.name]
         for oldest in own[: -_MOST_OF_TOKEN + 1]:
             del self._sessions[oldest]
         session = secrets.token_urlsafe(32)
-        self._sessions[session] = _Session(token, now + LIFETIME)
+        self._sessions[session] = (token, now + LIFETIME)
         return session
 
     def token_of(
@@ -48,14 +41,14 @@ class Sessions:
         Returns None if there is no session, if it has ended, or if its token was revoked.
         """
         session_id = cookie(cookies, COOKIE)
-        session = self._sessions.get(session_id)
-        if session is None:
+        if session_id not in self._sessions:
             return None
+        token, ends = self._sessions[session_id]
         # A token of the same name that was made later is another token, with another hash.
-        if now >= session.ends or session.token.is_over(now) or session.token not in tokens:
+        if now >= ends or token.is_over(now) or token not in tokens:
             del self._sessions[session_id]
             return None
-        return session.token
+        return token
 
     def end(self, cookies: Iterable[str]) -> None:
         self._sessions.pop(cookie(cookies, COOKIE), None)

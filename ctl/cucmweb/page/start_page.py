@@ -12,7 +12,7 @@ from itertools import product
 from cucmctl.client import methods
 from cucmctl.client.errors import ClientError, InvalidRequest, JobNotFound
 from cucmweb.page import forms
-from cucmweb.page.visit import Visit
+from cucmweb.page.visit import Visit, redirect
 from cucmweb.problems import problem_of
 
 # The fields beside which a refusal of the daemon is shown.
@@ -84,4 +84,4 @@ async def start(visit: Visit) -> None:
     except ClientError as error:
         await _show_form(visit, form, "", problem_of(error).detail)
     else:
-        await visit.redirect(f"/ui/jobs/{job.job_id}")
+        await redirect(visit.channel, f"/ui/jobs/{job.job_id}")

@@ -113,9 +113,6 @@ class Visit:
         """Sends a view."""
         await send_html(self.channel, render(template, {**self.common, **values}), status)
 
-    async def redirect(self, target: str, headers: Mapping[str, str] | None = None) -> None:
-        await redirect(self.channel, target, headers)
-
 
 def cookies_of(channel: HttpChannel) -> list[str]:
     return [value.decode("latin-1") for name, value in channel.headers if name == b"cookie"]
