@@ -7,6 +7,7 @@ that are marked as a number, a name and so on, and then to mask them there and e
     masks.py      original -> mask, of the same length and alphabet
     places.py     where traces hold what is to be masked, in which disguises
     originals.py  what was collected
+    table.py      masks the columns of a table
     text.py       collects the originals of a text, or masks them
     search.py     searches masked text for originals that are left
     unmask.py     mask -> original, with the map that was kept

@@ -18,8 +18,10 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import IO, TYPE_CHECKING, cast
 
+from cucmmask.table import table_of
 from cucmmask.text import whole_lines
 
 if TYPE_CHECKING:
@@ -85,8 +87,12 @@ class Content:
         elif head.startswith(_CAPTURES):
             raise LeftOut("a packet capture")
         else:
+            change, is_first = self._change, True
             for piece in text_pieces(stream):
-                out.write(self._change(piece).encode("utf-8", "surrogateescape"))
+                if is_first and (table := table_of(piece)) is not None:
+                    change = partial(table.change, change=change)
+                is_first = False
+                out.write(change(piece).encode("utf-8", "surrogateescape"))
 
     def _copy_tar(self, stream: IO[bytes], out: IO[bytes], depth: int, name: str) -> None:
         with (
