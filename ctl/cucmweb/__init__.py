@@ -22,6 +22,8 @@ behalf of others.
     event_streams.py    server-sent events: one watch of the daemon feeds all streams
     kept_events.py      PURE  the newest events, from which every stream reads
     problems.py         PURE  errors as problem documents
+    handover.py         PURE  a handover, and the command of cucmctl that does it
+    handovers.py        hands jobs over to targets of the configuration
     page/               the page below /ui/, for people with a browser
     demo.py             `cucmweb demo`: the page with simulated nodes
     openapi.py          PURE  /openapi.json, made from the table of paths and the structs

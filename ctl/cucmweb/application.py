@@ -21,6 +21,8 @@ from functools import partial
 from typing import TypeAlias
 from urllib.parse import unquote
 
+import msgspec
+
 from cucmctl.client.errors import ClientError
 from cucmd.job.request import OnBehalfOf
 from cucmtrio import Client
@@ -28,7 +30,8 @@ from cucmweb.assistants import Assistants
 from cucmweb.authentication import RequestHead, authenticate
 from cucmweb.config import WebConfig, accepts_host
 from cucmweb.daemon_liveness import Readiness, until
-from cucmweb.exchange import Exchange, Identify
+from cucmweb.exchange import Exchange, Identify, encode
+from cucmweb.handovers import Handovers, answer
 from cucmweb.openapi import document
 from cucmweb.operations import FOR_ANYBODY, OPERATIONS, Operation, ReplyForm
 from cucmweb.page import pages
@@ -37,6 +40,7 @@ from cucmweb.page.pages import OPEN, UI
 from cucmweb.page.render import environment
 from cucmweb.page.sessions import Sessions
 from cucmweb.page.visit import redirect
+from cucmweb.parameters import invalid
 from cucmweb.places import WebPlaces
 from cucmweb.problems import HttpProblem, problem_of
 from cucmweb.replies import ANSWERS, SendReply
@@ -56,6 +60,7 @@ class Application:
     events      answers the paths of event streams
     live        tells the streams of the page what has changed
     assistants  answers /mcp
+    handovers   the jobs that are handed over
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class Application:
         *,
         live: Live,
         assistants: Assistants,
+        handovers: Handovers,
     ) -> None:
         limits, places = config.limits, WebPlaces(config.limits)
         self._exchange = partial(
@@ -76,12 +82,14 @@ class Application:
         self._config = config
         self._tokens = tokens
         self._sessions = Sessions()
+        self._handovers = handovers
         self._answers: Mapping[ReplyForm, SendReply] = {**ANSWERS, "events": events}
         self._readiness = Readiness()
         # Pattern of a path -> HTTP method -> the function that answers it.
         self._paths: defaultdict[re.Pattern[str], dict[str, Endpoint]] = defaultdict(dict)
         for operation in OPERATIONS:
-            endpoint = partial(self._ask_daemon, operation)
+            ask = self._ask_handovers if operation.own else self._ask_daemon
+            endpoint = partial(ask, operation)
             self._add(operation.where, endpoint, has_head=operation.form == "object")
         text = document()
         self._add("GET /openapi.json", lambda exchange: exchange.whole(text))
@@ -92,7 +100,12 @@ class Application:
         environment()  # now, so that nobody waits for it
         for where, handler in pages.ROUTES.items():
             endpoint = partial(
-                pages.answer, handler, live=live, sessions=self._sessions, tokens=tokens
+                pages.answer,
+                handler,
+                live=live,
+                sessions=self._sessions,
+                tokens=tokens,
+                handovers=handovers,
             )
             self._add(where, endpoint, has_head=handler not in pages.NO_HEAD)
 
@@ -182,6 +195,16 @@ class Application:
         is_short = operation.form == "object" and operation.limited
         async with nullcontext() if is_short else until(exchange.gone):
             await self._answers[operation.form](exchange, operation, parameters)
+
+    async def _ask_handovers(self, operation: Operation, exchange: Exchange) -> None:
+        call = encode(await exchange.parameters(operation))
+        try:
+            request = msgspec.json.decode(call, type=operation.request)
+        except msgspec.ValidationError as error:  # its text has the types, and not the values
+            text, _, field = str(error).removesuffix("`").rpartition("`")
+            raise invalid(field.removeprefix("$."), text.removesuffix(" - at ")) from None
+        reply = await answer(self._handovers, exchange, request)
+        await exchange.whole(msgspec.json.encode(reply), operation.status)
 
     async def _readyz(self, exchange: Exchange) -> None:
         """Answers /readyz. Everybody may ask, so it does not say why the daemon is not ready."""

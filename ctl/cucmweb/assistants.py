@@ -77,9 +77,8 @@ class Assistants:
 
             if not self._config.mask_assistants:
                 return None
-            data = os.environ.get("XDG_DATA_HOME") or os.environ.get("STATE_DIRECTORY", "")
             with BlockingClient(self._config.socket) as client:
-                return Masking(key_folder({"XDG_DATA_HOME": data}), known_hosts(client))
+                return Masking(key_folder(os.environ), known_hosts(client))
 
         try:
             self._masking = self._masking or await trio.to_thread.run_sync(load)

@@ -14,6 +14,8 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from cucmctl.cli.options import UsageError
+from cucmctl.upload.destination import Https, destination_of
 from cucmd.paths import LONGEST_SOCKET, socket_to_call
 from cucmd.toml_file import ConfigError, TomlFile, read, text, whole, wrong_value
 
@@ -29,6 +31,7 @@ _Amount = Annotated[int, whole(1, 1_000_000)]
 _Seconds = Annotated[float, Meta(gt=0, le=3600, description="seconds, at most 3600")]
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 _PORT = re.compile(r"[0-9]{1,5}")
+_TARGET = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _HOST = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 _LOCALHOST = ("localhost", "127.0.0.1", "::1")
 # These mean all addresses of the machine, and are never the name under which it is called.
@@ -142,6 +145,16 @@ class WebLimits(Struct, frozen=True):
     patience: _Seconds = 30.0  # seconds for a client to send a request or read a reply
 
 
+class TargetSettings(Struct, frozen=True):
+    """Describes a target to which jobs can be handed over, such as `[targets.vendor]`."""
+
+    url: str  # cxd, https://HOST/FOLDER/, https://USER@HOST/FOLDER/ or sftp://USER@HOST/FOLDER/
+    token_file: _Path = ""  # has the token or password; without a file each request has the token
+    mask: Literal["always", "yes", "no"] = "yes"  # yes and no are for requests that do not say it
+    word_file: _Path = ""  # words that are masked too, one in each line
+    encrypt_to: str = ""  # encrypt for this key of gpg
+
+
 class WebConfig(Struct, frozen=True):
     """Holds the whole configuration."""
 
@@ -152,6 +165,7 @@ class WebConfig(Struct, frozen=True):
     mask_assistants: bool = True  # mask numbers, names and addresses in the answers at /mcp
     limits: WebLimits = WebLimits()
     proxy: ProxySettings = ProxySettings()
+    targets: dict[str, TargetSettings] = {}
 
 
 def load(
@@ -197,7 +211,32 @@ def read_config(file: TomlFile) -> WebConfig:
     if key:
         reason = wrong_value(getattr(proxy, key), f"expected {expected}")
         raise file.error(("proxy", key), reason)
-    return replace(file.convert((), document, WebConfig), limits=limits, proxy=proxy)
+    tables = file.table(("targets",), named := document.pop("targets", {}), named)
+    targets = {name: _target(file, name, table) for name, table in tables.items()}
+    config = file.convert((), document, WebConfig)
+    return replace(config, limits=limits, proxy=proxy, targets=targets)
+
+
+def _target(file: TomlFile, name: str, table: object) -> TargetSettings:
+    """Returns the settings of a target. Raises `ConfigError`, which never has a secret."""
+    if not _TARGET.fullmatch(name):
+        reason = "expected a name of 1 to 40 letters, digits, _ and -"
+        raise file.error(("targets", name), reason)
+    target = file.convert(("targets", name), table, TargetSettings)
+    key, reason = "url", ""
+    try:
+        to = destination_of(target.url, "file", case="0")
+        if isinstance(to, Https) and to.query:
+            reason = "has a query; expected none, since a presigned address is for one file"
+        elif target.token_file and not (isinstance(to, Https) and to.user is not None):
+            key, reason = "token_file", "is only for cxd and https://USER@HOST/FOLDER/"
+        elif not target.url.endswith(("cxd", "/")):
+            reason = "expected a / at the end, behind which the name of each file is added"
+    except UsageError as error:
+        reason = str(error)
+    if reason:
+        raise file.error(("targets", name, key), reason)
+    return target
 
 
 def for_addresses(

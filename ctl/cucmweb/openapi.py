@@ -137,7 +137,7 @@ def _operation(
 
 def _name(operation: Operation) -> str:
     """Returns the id of an operation, from its method and path, such as `cancelJobsCancel`."""
-    parts = re.findall(r"[a-z]+", operation.path.replace("{job_id}", "").replace("{node}", ""))
+    parts = re.findall(r"[a-z]+", re.sub(r"{\w+}", "", operation.path))
     return operation.method.lower() + "".join(part.capitalize() for part in parts)
 
 

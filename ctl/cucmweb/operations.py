@@ -13,6 +13,15 @@ from msgspec import Struct
 
 from cucmd.job.work import StartRequest
 from cucmd.protocol import cases, jobs, knowledge, requests
+from cucmweb.handover import (
+    CancelHandoverRequest,
+    Handover,
+    HandOverRequest,
+    HandoversReply,
+    HandoversRequest,
+    TargetsReply,
+    TargetsRequest,
+)
 
 # How a reply is sent: as one object, as an object with a list that is sent in pieces, as one object
 # a line, as text, as an archive, or as server-sent events.
@@ -36,6 +45,7 @@ class Operation(Struct, frozen=True):
              member whose items are joined
     takes    the members that a request may have beside those in its path, or None for all
     limited  whether the time limit of a call applies; otherwise it goes on while the daemon answers
+    own      whether cucmweb answers by itself, and only operators; there is no such method then
     """
 
     where: str
@@ -47,6 +57,7 @@ class Operation(Struct, frozen=True):
     status: int = 200
     takes: frozenset[str] | None = None
     limited: bool = True
+    own: bool = False
 
     @property
     def verb(self) -> str:
@@ -170,6 +181,28 @@ OPERATIONS: tuple[Operation, ...] = (
         for form in ARCHIVES
     ),
     Operation(
+        "POST /jobs/{job_id}/handovers",
+        "Hands a closed job over to a target.",
+        HandOverRequest,
+        Handover,
+        status=202,
+        own=True,
+    ),
+    Operation(
+        "GET /jobs/{job_id}/handovers",
+        "Shows the newest handover of a job to each target.",
+        HandoversRequest,
+        HandoversReply,
+        own=True,
+    ),
+    Operation(
+        "POST /jobs/{job_id}/handovers/{target}/cancel",
+        "Cancels a handover.",
+        CancelHandoverRequest,
+        Handover,
+        own=True,
+    ),
+    Operation(
         "POST /jobs/{job_id}/verify",
         "Compares the files of a closed job with their checksums.",
         cases.VerifyRequest,
@@ -203,6 +236,13 @@ OPERATIONS: tuple[Operation, ...] = (
         "Lists the clusters, or those with a name, with their nodes.",
         knowledge.ClustersRequest,
         knowledge.ClustersReply,
+    ),
+    Operation(
+        "GET /targets",
+        "Lists the targets to which jobs can be handed over.",
+        TargetsRequest,
+        TargetsReply,
+        own=True,
     ),
     Operation(
         "GET /credentials",

@@ -6,6 +6,7 @@ a password in a wrong place is not repeated in an error of this program.
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -32,8 +33,8 @@ def members(operation: Operation) -> dict[str, Any]:
     In a query an object is given by its members: `text=...` sets `text` of the member `search`.
     """
     hints = typing.get_type_hints(operation.request)
-    in_path = {"job_id"} if "{job_id}" in operation.path else set()
-    in_path |= {"node", "nodes"} if "{node}" in operation.path else set()
+    in_path = set(re.findall(r"{(\w+)}", operation.path))
+    in_path |= {"nodes"} if "node" in in_path else set()
     found = {
         name: hints[name]
         for name in operation.request.__struct_fields__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import signal
 import socket
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from cucmweb.application import Application
 from cucmweb.assistants import assistants
 from cucmweb.config import WebConfig, for_addresses, parse_listen
 from cucmweb.event_streams import EventStreams
+from cucmweb.handovers import Handovers, opened_handovers
 from cucmweb.listeners import address_text, open_sockets
 from cucmweb.page.live import Live
 from cucmweb.places import DOWNLOADS
@@ -36,7 +38,13 @@ def run(config: WebConfig, *, trusts_network: bool) -> None:
     """Serves until SIGTERM or SIGINT. Raises `ConfigError` and `CannotListen`."""
     set_up_logging(logging.INFO)
     tokens = TokenFile(Path(config.tokens))
-    with open_sockets(parse_listen(config.listen)) as opened:
+    if state := os.environ.get("STATE_DIRECTORY"):  # systemd sets it
+        # The key and the map of the masks are there, for assistants and for handovers.
+        os.environ.setdefault("XDG_DATA_HOME", state)
+    with (
+        opened_handovers(config, os.environ) as handovers,
+        open_sockets(parse_listen(config.listen)) as opened,
+    ):
         sockets = [bound for bound, _ in opened]
         addresses = [address for _, address in opened]
         config = for_addresses(
@@ -44,10 +52,15 @@ def run(config: WebConfig, *, trusts_network: bool) -> None:
         )
         for address in addresses:
             _log.info("listening at %s, for the daemon at %s", address_text(address), config.socket)
-        trio.run(_serve, config, tokens, sockets)
+        trio.run(_serve, config, tokens, sockets, handovers)
 
 
-async def _serve(config: WebConfig, tokens: TokenFile, sockets: Sequence[socket.socket]) -> None:
+async def _serve(
+    config: WebConfig,
+    tokens: TokenFile,
+    sockets: Sequence[socket.socket],
+    handovers: Handovers,
+) -> None:
     """Serves until a signal comes. Replies that have begun then get some seconds to end."""
     live = Live()
     streams = EventStreams(live)
@@ -61,13 +74,21 @@ async def _serve(config: WebConfig, tokens: TokenFile, sockets: Sequence[socket.
             trio.open_nursery() as serving,
         ):
             application = Application(
-                daemon, downloads, streams.send, config, tokens, live=live, assistants=mcp
+                daemon,
+                downloads,
+                streams.send,
+                config,
+                tokens,
+                live=live,
+                assistants=mcp,
+                handovers=handovers,
             )
             server = HttpServer(application.answer, config.limits, config.proxy)
             serving.start_soon(server.run, listeners)
             async with trio.open_nursery() as beside:
                 beside.start_soon(_watch, config, streams)
                 beside.start_soon(_feed_watchdog)
+                beside.start_soon(handovers.run)
                 systemd.notify(READY=1)
                 number = await anext(signals)
                 _log.info("stopping on %s", signal.Signals(number).name)

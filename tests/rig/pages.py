@@ -168,7 +168,7 @@ def _sections(config: msgspec.Struct) -> Iterator[str]:
 def _keys(section: msgspec.Struct) -> Iterator[str]:
     said = dict(_comments(type(section)))
     for key in section.__struct_fields__:
-        if isinstance(getattr(section, key), msgspec.Struct):
+        if isinstance(getattr(section, key), msgspec.Struct | dict):
             continue
         value = _toml(getattr(section, key))
         comment = f"  # {said[key]}" if said.get(key) else ""
@@ -222,7 +222,7 @@ def _path(operation: Operation) -> tuple[str, str, str, str]:
     names += ["`Last-Event-ID`"] if operation.form == "events" else []
     return (
         f"`{operation.verb} {operation.path}`",
-        who.get(RIGHTS[operation.method], "`operate`"),
+        "`operate`" if operation.own else who.get(RIGHTS[operation.method], "`operate`"),
         ", ".join(names),
         f"{operation.summary} {_given(operation)}",
     )

@@ -80,6 +80,8 @@ def test_systemd_verifies_units(tmp_path):
         (tmp_path / f"{name}.service").write_text(service, encoding="utf-8")
         shutil.copy(UNITS / f"{name}.socket", tmp_path)
         copies += [str(tmp_path / f"{name}.{kind}") for kind in ("service", "socket")]
+    (more := tmp_path / "cucmweb.service.d").mkdir()
+    shutil.copy(UNITS / "cucmweb-handover.conf", more)
     answer = run("systemd-analyze", "verify", *copies)
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
 

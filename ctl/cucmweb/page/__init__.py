@@ -9,6 +9,7 @@ programs do.
     job_pages.py     the list of jobs, a job, and what it has collected
     find_page.py     searches the files of a job
     changes.py       asks before a job is changed, and changes it
+    handover_page.py  hands a job over, and shows how far that is
     start_page.py    the form that starts a job
     cluster_page.py  the clusters, and one with its figures over time
     login_page.py    signs people in and out

@@ -15,7 +15,16 @@ from urllib.parse import urlencode
 from cucmd.job.request import OnBehalfOf
 from cucmweb.daemon_liveness import until
 from cucmweb.exchange import Exchange
-from cucmweb.page import changes, cluster_page, find_page, job_pages, login_page, start_page
+from cucmweb.handovers import Handovers
+from cucmweb.page import (
+    changes,
+    cluster_page,
+    find_page,
+    handover_page,
+    job_pages,
+    login_page,
+    start_page,
+)
 from cucmweb.page.live import Live
 from cucmweb.page.render import render
 from cucmweb.page.sessions import Sessions
@@ -56,6 +65,8 @@ ROUTES: dict[str, Handler] = {
     "GET /ui/jobs/{job_id}/export.(?P<form>zip|tar)": job_pages.export,
     f"GET {_ACTION}": changes.ask,
     f"POST {_ACTION}": changes.change,
+    "GET /ui/jobs/{job_id}/handover": handover_page.show_handover,
+    "POST /ui/jobs/{job_id}/handover": handover_page.hand_over,
     "GET /ui/start": start_page.show_start,
     "POST /ui/start": start_page.start,
     "GET /ui/clusters": cluster_page.show_clusters,
@@ -68,16 +79,25 @@ ROUTES: dict[str, Handler] = {
 # Replies without a known end, or in pieces that would be made only to be dropped after a HEAD.
 NO_HEAD = (job_pages.stream_jobs, job_pages.stream_job, job_pages.export)
 # Views that a viewer is refused.
-_CHANGES = (changes.ask, changes.change, start_page.show_start, start_page.start)
+_CHANGES = (
+    *(changes.ask, changes.change, start_page.show_start, start_page.start),
+    *(handover_page.show_handover, handover_page.hand_over),
+)
 
 
 async def answer(
-    handler: Handler, exchange: Exchange, *, live: Live, sessions: Sessions, tokens: TokenFile
+    handler: Handler,
+    exchange: Exchange,
+    *,
+    live: Live,
+    sessions: Sessions,
+    tokens: TokenFile,
+    handovers: Handovers,
 ) -> None:
     """Answers a request with a handler. Raises `HttpProblem`, `ClientError`, and what sending a
     reply raises.
     """
-    visit = Visit(exchange, live=live, sessions=sessions, tokens=tokens)
+    visit = Visit(exchange, live=live, sessions=sessions, tokens=tokens, handovers=handovers)
     if handler in _CHANGES and not visit.common["may_change"]:
         raise HttpProblem(403, "NotPermitted", "a viewer may look, and change nothing")
     if visit.channel.method == "POST":

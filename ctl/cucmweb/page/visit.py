@@ -16,6 +16,7 @@ from cucmd.job.request import OnBehalfOf
 from cucmd.protocol.jobs import Job
 from cucmtrio.calls import Items
 from cucmweb.exchange import Exchange
+from cucmweb.handovers import Handovers
 from cucmweb.page.live import Live
 from cucmweb.page.render import render, zone_named, zone_text
 from cucmweb.page.sessions import COOKIE, Sessions, cookie
@@ -56,6 +57,7 @@ class Visit:
         live: Live,
         sessions: Sessions,
         tokens: TokenFile,
+        handovers: Handovers,
     ) -> None:
         self.exchange = exchange
         self.channel = exchange.channel
@@ -63,6 +65,8 @@ class Visit:
         self.query = dict(parse_qsl(exchange.channel.query))
         self.form: dict[str, str] = {}
         self.common = common_values(exchange.channel, exchange.caller) | {"query": self.query}
+        self.common["targets"] = handovers.targets
+        self.handovers = handovers
         self.live = live
         self.sessions = sessions
         self.tokens = tokens

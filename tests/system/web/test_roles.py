@@ -2,6 +2,7 @@
 
 import grp
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -32,15 +33,21 @@ trusted = ["{PROXY}"]
 """
 ENDED = PREFIX + "ended"
 
-UNKNOWN = {"{job_id}": "00000000", "{node}": "10.0.0.1"}
+UNKNOWN = {"{job_id}": "00000000", "{node}": "10.0.0.1", "{target}": "vendor"}
 PASSWORD = "Tr0ub4dor-3"
 # Without a node nothing is started; that is looked at once it is known who asks.
 START = {"nodes": [], "login": {"username": "u", "password": PASSWORD}, "check": {}}
-BODIES = {("POST", "/jobs"): START, ("PATCH", "/jobs/{job_id}"): {"labels": {"a": "b"}}}
+BODIES = {
+    ("POST", "/jobs"): START,
+    ("PATCH", "/jobs/{job_id}"): {"labels": {"a": "b"}},
+    ("POST", "/jobs/{job_id}/handovers"): {"target": "vendor"},
+}
 
 # What each path needs; None: to be somebody.
 NEEDED: dict[tuple[str, str], Right | None] = {
-    **{(one.verb, one.path): RIGHTS[one.method] for one in OPERATIONS},
+    **{
+        (one.verb, one.path): Right.OPERATE if one.own else RIGHTS[one.method] for one in OPERATIONS
+    },
     **{("GET", path): None for path in OWN},
 }
 
@@ -148,7 +155,7 @@ def test_each_path_needs_its_right(
 ) -> None:
     found = {}
     for verb, path in NEEDED:
-        job = path.replace("{job_id}", UNKNOWN["{job_id}"]).replace("{node}", UNKNOWN["{node}"])
+        job = re.sub(r"{\w+}", lambda name: UNKNOWN[name[0]], path)
         answer = served.asked(who, verb, job, BODIES.get((verb, path)))
         assert answer.status < 500, (verb, path, answer.body)
         found[verb, path] = answer.status if answer.status in (401, 403) else None

@@ -50,6 +50,19 @@ def problem(text: str) -> tuple[str, str]:
         ('[proxy]\ntrusted = ["x"]', "proxy.trusted[0]", "'x'", "a network"),
         ('[proxy]\ntrusted = ["10.0.0.1/8"]', "proxy.trusted[0]", "'10.0.0.1/8'", "host bits"),
         ('[proxy]\nheader = "X"\ntrusted = ["unix"]', "proxy.role", "''", "role_header"),
+        ("targets = 3", "targets", "3", "a table"),
+        ('[targets."a/b"]\nurl = "cxd"', 'targets."a/b"', "expected a name", "letters"),
+        ('[targets.a]\nmask = "no"', "targets.a.url", "is missing", ""),
+        ('[targets.a]\nurl = "ftp://h/"', "targets.a.url", "'ftp://h/' is not", "sftp://"),
+        ('[targets.a]\nurl = "https://h/x"', "targets.a.url", "expected a /", "at the end"),
+        ('[targets.a]\nurl = "https://h/?k=Secret"', "targets.a.url", "has a query", "none"),
+        ('[targets.a]\nurl = "https://u:Secret@h/"', "targets.a.url", "the destination has", ""),
+        (
+            '[targets.a]\nurl = "sftp://h/"\ntoken_file = "/a"',
+            "targets.a.token_file",
+            "is only for cxd",
+            "",
+        ),
         (
             '[proxy]\nheader = "X"\ntrusted = ["unix"]\nrole = "view"\nrole_header = "Y"',
             "proxy.role",
@@ -68,6 +81,7 @@ def test_error_has_key_and_expectation(text: str, key: str, value: str, expected
     found, reason = problem(text)
     assert (found, reason.startswith(value)) == (key, True)
     assert expected in reason.partition("expected ")[2]
+    assert "Secret" not in reason
 
 
 @pytest.mark.parametrize(

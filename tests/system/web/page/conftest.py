@@ -34,7 +34,8 @@ def page_web(tmp_path: Path, page_daemon: Daemon) -> Iterator[Web]:
     folder = tmp_path / "web"
     folder.mkdir()
     add(folder / "tokens.toml", "somebody", "view", None)  # TCP needs a way to sign in
-    with running_web(folder, page_daemon.socket, tcp=True) as web:
+    config = '[targets.vendor]\nurl = "cxd"\n'
+    with running_web(folder, page_daemon.socket, config, tcp=True) as web:
         yield web
 
 

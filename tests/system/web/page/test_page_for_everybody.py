@@ -24,6 +24,7 @@ VIEWS = (
     "/ui/jobs/{collected}",
     "/ui/jobs/{job}/retry",
     "/ui/jobs/{job}/files",
+    "/ui/jobs/{job}/handover",
     "/ui/jobs/{job}/find?what=x",
     "/ui/jobs/{job}/output",
     "/ui/jobs/{job}/transcript?node={node}",

@@ -28,7 +28,7 @@ def job(*, logs: tuple[LogCoverage, ...] | None) -> Job:
 
 def shown(job: Job) -> str:
     zone = ZoneInfo("Asia/Tokyo")
-    values = {"zone": zone, "zone_key": zone.key, "may_change": True, "query": {}}
+    values = {"zone": zone, "zone_key": zone.key, "may_change": True, "query": {}, "targets": {}}
     return render("job_live.html", {**values, "job": job, "names": {}, "rates": {}}).decode()
 
 

@@ -1,0 +1,196 @@
+"""PURE. Describes handovers, and makes the command of `cucmctl` that does one.
+
+What a request may ask for depends on the target, which the administrator has named: whether files
+are masked, and whether the caller gives a token.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from cucmctl.cli.options import UPLOAD_TOKEN, UsageError
+from cucmctl.text.progress_line import LINES
+from cucmctl.upload.destination import Https, destination_of
+from cucmd.job.request import OnBehalfOf
+from cucmd.protocol.jobs import Job
+from cucmweb.config import TargetSettings
+from cucmweb.problems import HttpProblem
+
+HandoverState: TypeAlias = Literal["running", "done", "failed", "cancelled"]
+
+# The most messages of cucmctl that are kept, and the longest of them.
+_MOST_SAID = 30
+_LONGEST = 500
+# The number of a case, which the vendor gives.
+_CASE = re.compile(r"[0-9]{1,20}")
+# What belongs to this process only.
+_OF_SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")
+
+
+class Target(Struct, frozen=True):
+    """Describes where jobs can be handed over."""
+
+    name: str
+    # Where files go: cxd, or an address.
+    url: str
+    # always, or what happens if a request does not say it.
+    mask: Literal["always", "yes", "no"]
+    # Files are encrypted for this key of gpg.
+    encrypt_to: str | None = None
+    # Each request has to have the token, as for cases of the vendor.
+    needs_token: bool = False
+
+
+class Handover(Struct, frozen=True):
+    """Describes the handover of a job to a target."""
+
+    job_id: str
+    target: str
+    state: HandoverState
+    masked: bool
+    started_at: datetime
+    # Who asked for it.
+    asked_by: str | None = None
+    ended_at: datetime | None = None
+    # What is done now, with bytes and rate.
+    progress: str | None = None
+    # What was masked, left out or went wrong, and what is known about the other side.
+    said: tuple[str, ...] = ()
+    # Where the file is, its bytes and its SHA-256, once the target has confirmed that it has it.
+    address: str | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+
+    def after_line(self, line: str) -> Handover:
+        """Returns the handover after a line of cucmctl's standard error."""
+        text = line[:_LONGEST]
+        if not text.startswith("cucmctl: "):
+            return replace(self, progress=text)
+        said = (*self.said, text.removeprefix("cucmctl: "))
+        return replace(self, progress=None, said=said[-_MOST_SAID:])
+
+
+class _Uploaded(Struct):
+    address: str
+    bytes: int
+    sha256: str
+
+
+class TargetsRequest(Struct, frozen=True):
+    """List the targets to which jobs can be handed over."""
+
+
+class TargetsReply(Struct, frozen=True):
+    targets: tuple[Target, ...]
+
+
+class HandOverRequest(Struct, frozen=True):
+    """Hand a closed job over to a target: export it, mask and encrypt it, and upload it."""
+
+    job_id: str
+    target: str
+    # The number of the vendor's case; without it that in the label case.
+    case: str | None = None
+    # Mask the files; without it as the target says.
+    mask: bool | None = None
+    # For targets that need it. The token is not kept.
+    token: str | None = None
+
+
+class HandoversRequest(Struct, frozen=True):
+    """List the newest handover of a job to each target."""
+
+    job_id: str
+
+
+class HandoversReply(Struct, frozen=True):
+    handovers: tuple[Handover, ...]
+
+
+class CancelHandoverRequest(Struct, frozen=True):
+    """Cancel a handover. What the target has received by then may stay there."""
+
+    job_id: str
+    target: str
+
+
+def target_of(name: str, settings: TargetSettings) -> Target:
+    """Returns how requests see a target."""
+    to = destination_of(settings.url, "file", case="0")
+    asks = isinstance(to, Https) and to.user is not None and not settings.token_file
+    return Target(name, settings.url, settings.mask, settings.encrypt_to or None, asks)
+
+
+def begun(
+    asked: HandOverRequest, target: Target, job: Job, by: str | None, now: datetime
+) -> Handover:
+    """Returns a handover that begins. Raises `HttpProblem` for what the target does not accept."""
+    masked = target.mask != "no" if asked.mask is None else asked.mask
+    if target.mask == "always" and not masked:
+        raise wrong("mask", f"{target.name} gets masked files only")
+    if asked.case is not None and not _CASE.fullmatch(asked.case):
+        raise wrong("case", "expected a number such as 698123456")
+    try:
+        destination_of(target.url, "file", case=asked.case or (job.labels or {}).get("case"))
+    except UsageError:
+        text = f"{target.name} needs the number of the case, here or in the label case"
+        raise wrong("case", text) from None
+    if target.needs_token != bool(asked.token):
+        needs = "needs" if target.needs_token else "takes no"
+        raise wrong("token", f"{target.name} {needs} token of the caller")
+    return Handover(job.job_id, target.name, "running", masked, now, by)
+
+
+def ended(handover: Handover, printed: bytes, at: datetime, *, cancelled: bool) -> Handover:
+    """Returns the handover after the end of cucmctl.
+
+    printed    what cucmctl has printed: the last line is the result of the upload, if there is one
+    cancelled  whether somebody has cancelled the handover
+    """
+    said = handover.said or tuple(filter(None, [handover.progress]))  # a traceback is no message
+    end = replace(handover, state="failed", said=said, progress=None, ended_at=at)
+    try:
+        result = msgspec.json.decode((printed.splitlines() or [b""])[-1], type=_Uploaded)
+    except msgspec.MsgspecError:
+        return replace(end, state="cancelled") if cancelled else end
+    address, size, sha256 = result.address, result.bytes, result.sha256
+    return replace(end, state="done", address=address, bytes=size, sha256=sha256)
+
+
+def command_of(
+    handover: Handover, settings: TargetSettings, case: str | None, socket: str, folder: str
+) -> list[str]:
+    """Returns the arguments of `cucmctl`. None of them is a secret.
+
+    folder  where the export is written
+    """
+    command = ["--socket", socket, "--json", "export", handover.job_id, "-o", folder]
+    command += ["--upload", settings.url, *(["--case", case] if case else [])]
+    if handover.masked:
+        command += ["--mask"]
+        command += ["--word-file", settings.word_file] if settings.word_file else []
+    command += ["--encrypt-to", settings.encrypt_to] if settings.encrypt_to else []
+    to = destination_of(settings.url, "file", case="0")
+    if isinstance(to, Https) and to.user is not None:
+        command += ["--token-file", settings.token_file or "-"]
+    return command
+
+
+def environ_of(environ: Mapping[str, str], caller: OnBehalfOf | None) -> dict[str, str]:
+    """Returns the environment of `cucmctl`, for somebody or for the operator at the Unix socket."""
+    left_out = (*_OF_SYSTEMD, UPLOAD_TOKEN, "CUCMD_ON_BEHALF_OF")
+    own = {name: value for name, value in environ.items() if name not in left_out}
+    if caller is not None:
+        own["CUCMD_ON_BEHALF_OF"] = f"{caller.role} {caller.name}"
+    return own | {LINES: "1"}
+
+
+def wrong(field: str, reason: str) -> HttpProblem:
+    return HttpProblem(400, "InvalidRequest", f"{field}: {reason}", field=field)

@@ -1,0 +1,282 @@
+"""Hands jobs over to the targets of the configuration, and knows how far each handover is.
+
+A handover is a `cucmctl export --mask --upload` in a process of its own, so masking delays no other
+request, and a cancel ends everything. The daemon sees the name of the caller. A token comes from a
+file that only cucmctl reads, or goes to it through standard input.
+
+The newest handovers are kept in a file. After a restart it shows which of them were cut off: the
+vendor cannot replace a file, so people have to look there before they try again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import mkdtemp
+
+import msgspec
+import trio
+from msgspec.structs import replace
+
+from cucmctl.mask.key import key_folder
+from cucmd.durable import replace_file
+from cucmd.job.request import OnBehalfOf
+from cucmd.protocol.jobs import Job, JobReply
+from cucmd.toml_file import ConfigError
+from cucmweb import handover
+from cucmweb.config import WebConfig
+from cucmweb.exchange import Exchange, encode
+from cucmweb.handover import CancelHandoverRequest, Handover, HandOverRequest, HandoversRequest
+from cucmweb.problems import HttpProblem
+
+# Handovers that may run at once. Masking uses all cores.
+_MOST_RUNNING = 2
+# Handovers that are kept.
+_MOST_KEPT = 200
+# Seconds in which cucmctl removes its files and says what is known, after a cancel.
+_GRACE = 5.0
+# Bytes of cucmctl's output, and of a line of its messages, that are kept.
+_MOST_PRINTED = 64 * 1024
+_FILE = "handovers.json"
+_STOPPED = "cucmctl: cucmweb was stopped meanwhile: look there for the file before you try again"
+
+_log = logging.getLogger("cucmweb")
+
+Key = tuple[str, str]  # the id of a job, and the name of a target
+
+
+@contextmanager
+def opened_handovers(config: WebConfig, environ: Mapping[str, str]) -> Iterator[Handovers]:
+    """Yields the handovers that are kept. Raises `ConfigError` if there are targets, and their
+    folder cannot be used.
+    """
+    # Beside the folder with the key and the map of the masks.
+    folder = key_folder(environ).path.parent.with_name("cucmweb")
+    if not config.targets:
+        yield Handovers(config, environ, folder, ())
+        return
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(0o700, parents=True, exist_ok=True)
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, lock)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for left in folder.glob("export-*"):  # of a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            file = folder / _FILE
+            text = file.read_bytes() if file.exists() else b"[]"
+            kept = msgspec.json.decode(text, type=tuple[Handover, ...])
+        except BlockingIOError:
+            raise ConfigError("targets", f"another cucmweb uses {folder}; end it first") from None
+        except (OSError, msgspec.MsgspecError) as error:
+            raise ConfigError("targets", f"{folder} cannot be used: {error}") from None
+        yield Handovers(config, environ, folder, kept)
+
+
+class Handovers:
+    """Holds the newest handover of each job to each target.
+
+    targets  what requests may name
+    """
+
+    def __init__(
+        self,
+        config: WebConfig,
+        environ: Mapping[str, str],
+        folder: Path,
+        kept: tuple[Handover, ...],
+    ) -> None:
+        """Takes over what was kept. A handover that ran then was cut off."""
+        targets = config.targets.items()
+        self.targets = {name: handover.target_of(name, one) for name, one in targets}
+        self._config = config
+        self._environ = environ
+        self._folder = folder
+        self._running: dict[Key, trio.CancelScope] = {}
+        self._kept: dict[Key, Handover] = {}
+        for one in kept:
+            cut_off = one.state == "running"
+            self._kept[one.job_id, one.target] = (
+                replace(one.after_line(_STOPPED), state="failed") if cut_off else one
+            )
+
+    async def run(self) -> None:
+        """Runs the handovers that are started meanwhile. They end when this is cancelled."""
+        async with trio.open_nursery() as self._nursery:
+            await trio.sleep_forever()
+
+    def of_job(self, job_id: str) -> tuple[Handover, ...]:
+        """Returns the newest handover of a job to each target, the newest first."""
+        found = [one for (job, _), one in self._kept.items() if job == job_id]
+        return tuple(sorted(found, key=lambda one: one.started_at, reverse=True))
+
+    def start(self, asked: HandOverRequest, job: Job, caller: OnBehalfOf | None) -> Handover:
+        """Starts a handover, and returns it. Raises `HttpProblem`."""
+        _check_role(caller)
+        if (target := self.targets.get(asked.target)) is None:
+            known = ", ".join(self.targets) or "none is configured"
+            raise HttpProblem(404, "NoSuchTarget", f"there is no such target; known are: {known}")
+        if not job.closed:
+            raise HttpProblem(409, "JobBusy", "the job is not closed yet; wait for its end")
+        now = datetime.now(UTC)
+        new = handover.begun(asked, target, job, caller.name if caller else None, now)
+        key = job.job_id, target.name
+        if key in self._running:
+            raise HttpProblem(409, "HandoverRuns", "the job is being handed over to this target")
+        if len(self._running) >= _MOST_RUNNING:
+            text = f"{_MOST_RUNNING} handovers run already; try again when one has ended"
+            raise HttpProblem(429, "TooManyHandovers", text)
+        self._running[key] = trio.CancelScope()
+        self._kept.pop(key, None)
+        self._kept[key] = new
+        while len(self._kept) > _MOST_KEPT:
+            del self._kept[next(one for one in self._kept if one not in self._running)]
+        self._nursery.start_soon(self._run, new, asked, caller)
+        return new
+
+    def cancel(self, job_id: str, target: str, caller: OnBehalfOf | None) -> Handover:
+        """Cancels a handover, and returns it; soon it will have ended. Raises `HttpProblem`."""
+        _check_role(caller)
+        if (found := self._kept.get((job_id, target))) is None:
+            raise HttpProblem(404, "NoSuchHandover", "the job was not handed over to that target")
+        if scope := self._running.get((job_id, target)):
+            scope.cancel()
+        return found
+
+    async def _run(self, new: Handover, asked: HandOverRequest, caller: OnBehalfOf | None) -> None:
+        """Hands a job over. Its end is kept in any case."""
+        key, printed = (new.job_id, new.target), bytearray()
+        scope, folder = self._running[key], None
+        who = f"'{new.asked_by}'" if new.asked_by else "an operator"
+        what = f"handover of job {new.job_id} to {new.target} by {who}"
+        _log.info("%s begins", what)
+        try:
+            await self._write()
+            folder = mkdtemp(prefix="export-", dir=self._folder)
+            command = handover.command_of(
+                new, self._config.targets[new.target], asked.case, self._config.socket, folder
+            )
+            environ = handover.environ_of(self._environ, caller)
+            with scope:
+                await self._follow(key, command, environ, asked.token or "", printed)
+        except OSError as error:
+            self._kept[key] = self._kept[key].after_line(f"cucmctl: cannot be done: {error}")
+        except trio.Cancelled:
+            self._kept[key] = self._kept[key].after_line(_STOPPED)
+            raise
+        finally:
+            end = handover.ended(
+                self._kept[key], bytes(printed), datetime.now(UTC), cancelled=scope.cancel_called
+            )
+            self._kept[key] = end
+            with trio.CancelScope(shield=True):
+                if folder is not None:
+                    await trio.to_thread.run_sync(shutil.rmtree, folder, True)
+                try:
+                    await self._write()
+                except OSError as error:
+                    _log.warning("%s: its end cannot be written: %s", what, error)
+            del self._running[key]
+            _log.info("%s: %s, %s", what, end.state, end.sha256 or " / ".join(end.said[-1:]))
+
+    async def _follow(
+        self, key: Key, command: list[str], environ: dict[str, str], token: str, printed: bytearray
+    ) -> None:
+        """Runs cucmctl and keeps what it says. If this is cancelled, cucmctl gets a SIGINT, and
+        what it says then is kept too.
+        """
+        process = await trio.lowlevel.open_process(
+            [sys.executable, "-P", "-m", "cucmctl", *command],
+            env=environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # a Ctrl-C at the terminal of cucmweb must not reach it
+        )
+        stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
+        assert stdin is not None
+        assert stdout is not None
+        assert stderr is not None
+
+        async def send_token() -> None:
+            async with stdin:
+                try:
+                    await stdin.send_all(f"{token}\n".encode())
+                except trio.BrokenResourceError:  # cucmctl has ended
+                    pass
+
+        async def keep_printed() -> None:
+            async for data in stdout:
+                printed.extend(data)
+                del printed[:-_MOST_PRINTED]
+
+        async def keep_said() -> None:
+            async for line in _lines(stderr):
+                self._kept[key] = self._kept[key].after_line(line)
+
+        async with stdin, stdout, stderr, trio.open_nursery() as waiting:
+            waiting.start_soon(_interrupt_when_cancelled, process)
+            with trio.CancelScope(shield=True):
+                async with trio.open_nursery() as streams:
+                    for task in (send_token, keep_printed, keep_said):
+                        streams.start_soon(task)
+                    await process.wait()
+                    # Another process may have inherited the pipes.
+                    streams.cancel_scope.deadline = trio.current_time() + _GRACE
+            waiting.cancel_scope.cancel()
+
+    async def _write(self) -> None:
+        text = msgspec.json.encode(list(self._kept.values()))
+        await trio.to_thread.run_sync(replace_file, self._folder / _FILE, [text], 0o600)
+
+
+async def _interrupt_when_cancelled(process: trio.Process) -> None:
+    try:
+        await trio.sleep_forever()
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGINT)
+            with trio.move_on_after(_GRACE, shield=True):
+                await process.wait()
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+async def _lines(stream: trio.abc.ReceiveStream) -> AsyncIterator[str]:
+    left = b""
+    async for data in stream:
+        *lines, left = (left + data).split(b"\n")
+        left = left[:_MOST_PRINTED]
+        for line in lines:
+            yield line.decode(errors="backslashreplace")
+
+
+def _check_role(caller: OnBehalfOf | None) -> None:
+    if caller is not None and caller.role != "operate":
+        raise HttpProblem(403, "NotPermitted", "handovers are for operators")
+
+
+async def answer(
+    handovers: Handovers, exchange: Exchange, request: msgspec.Struct
+) -> msgspec.Struct:
+    """Answers a request of a program. Raises `HttpProblem` and `ClientError`."""
+    caller = exchange.caller
+    _check_role(caller)
+    if not isinstance(request, HandOverRequest | HandoversRequest | CancelHandoverRequest):
+        return handover.TargetsReply(tuple(handovers.targets.values()))
+    call = {"job_id": request.job_id} | ({"on_behalf_of": caller} if caller else {})
+    job = (await exchange.daemon.call("Status", encode(call), JobReply)).job
+    if isinstance(request, HandOverRequest):
+        return handovers.start(request, job, caller)
+    if isinstance(request, CancelHandoverRequest):
+        return handovers.cancel(job.job_id, request.target, caller)
+    return handover.HandoversReply(handovers.of_job(job.job_id))
