@@ -1,8 +1,8 @@
 """PURE. Makes answers fit on a page.
 
-An answer is a page of items, such as nodes, files or lines: as many as fit, and what was left out,
-with a way to ask for less. What is too long within an item is cut, and says so. The text of an
-answer is its structured content as JSON, so the two always say the same.
+An answer has items, such as nodes, files or lines: as many as fit, what was left out, and how to
+ask for the rest. What is too long within an item is cut, and says so. The text of an answer is its
+structured content as JSON, so the two always say the same.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
+from mcp.server.mcpserver.exceptions import ToolError
 from msgspec import Struct
 
 from cucmctl.cli.printer import visible
 
-# Bytes of JSON that the items of a page may have, and a whole answer.
-PAGE, MOST = 12_000, 16_000
-# Characters of a text within an item, and entries of a list. If an answer is too long all the same,
-# the next pair counts.
+# Bytes of JSON that a whole answer may have, and the items in it.
+MOST, _PAGE = 16_000, 12_000
+# Characters of a text, and texts in a list. If something is still too long, the next pair counts.
 _CUTS = ((2000, 40), (400, 10), (80, 3), (20, 1))
 
 # Members that hold no text of nodes or people.
-_PLAIN = {"job_id", "kind", "status", "state", "phase", "next", "file"} | {
+_PLAIN = {"job_id", "kind", "status", "state", "phase", "next"} | {
     f"{name}_at" for name in ("created", "started", "completed", "discovered")
 }
 # Members that name nodes or clusters.
@@ -32,39 +32,63 @@ _HOSTS = {"node", "name", "first_node", "first_name", "targets", "publisher", "a
 T = TypeVar("T")
 
 
-class Page(Struct, Generic[T], kw_only=True):
-    """Holds items. `next` is the cursor of the next page."""
+class Answer(Struct, Generic[T], kw_only=True):
+    """What a tool returns. Members that do not apply are absent.
 
+    says      what was found or done, in words
+    missing   what could not be looked at, so that nothing can be said about it
+    left_out  which items are here, if some are not; `next` is the cursor of the next page
+    """
+
+    job_id: str | None = None
+    status: str | None = None
+    says: Sequence[str] | None = None
+    missing: Sequence[str] | None = None
     items: Sequence[T]
     left_out: str | None = None
     next: str | None = None
 
 
-def page(items: Sequence[T], cursor: str, narrow: str) -> Any:
-    """Returns the members of a `Page`. Its cursor is the number of the items on earlier pages."""
-    begin = int(cursor) if cursor.isdecimal() else 0
-    shown = fitting(items[begin:])
+def begin_of(cursor: str) -> int:
+    """Returns how many items are on the pages before. Raises `ToolError`."""
+    if cursor and not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 10):
+        raise ToolError(f"cursor: {cursor[:40]!r} is none; give `next` of the answer before")
+    return int(cursor or 0)
+
+
+def page(items: Sequence[T], what: str, narrow: str, begin: int, total: int) -> dict[str, Any]:
+    """Returns the members of an answer that has as many of the items as fit on a page.
+
+    what    a word for the items
+    narrow  the arguments by which there would be fewer
+    begin   how many are on the pages before
+    total   how many there are on all pages
+
+    Raises `ToolError` behind the last page.
+    """
+    if begin and not items:
+        raise ToolError(f"there are only {total:,} {what}")
+    room, shown = _PAGE, list[T]()
+    for item in items:
+        whole = _changed(msgspec.to_builtins(item), lambda _, text: _line(text))
+        room -= len(_json(_fitted(whole, _PAGE))) + 1
+        if shown and room < 0:
+            break
+        shown.append(item)
     end = begin + len(shown)
-    left_out = following = None
-    if len(shown) < len(items):
-        left_out = f"{begin + 1:,} to {end:,} of {len(items):,}"
-    if end < len(items):
-        left_out, following = f"{left_out}; go on with cursor, or narrow by {narrow}", str(end)
-    return {"items": shown, "left_out": left_out, "next": following}
+    answer: dict[str, Any] = {"items": shown}
+    if len(shown) < total:
+        answer["left_out"] = f"{what} {begin + 1:,} to {end:,} of {total:,}"
+    if end < total:
+        answer["left_out"] += f"; go on with cursor, or narrow by {narrow}"
+        answer["next"] = str(end)
+    return answer
 
 
-def fitting(items: Sequence[T]) -> Sequence[T]:
-    """Returns the first items that fit on a page, at least one."""
-    size = 0
-    for at, item in enumerate(items):
-        size += len(
-            _json(
-                _cut(_changed(msgspec.to_builtins(item), lambda _, text: _line(text)), *_CUTS[0])
-            ).encode()
-        )
-        if at and size > PAGE:
-            return items[:at]
-    return items
+def page_at(cursor: str, items: Sequence[T], what: str, narrow: str) -> dict[str, Any]:
+    """Returns the page of a whole list. See `page`."""
+    begin = begin_of(cursor)
+    return page(items[begin:], what, narrow, begin, len(items))
 
 
 def fit(answer: Struct, mask: Callable[[str], str]) -> tuple[str, dict[str, Any]]:
@@ -80,18 +104,15 @@ def fit(answer: Struct, mask: Callable[[str], str]) -> tuple[str, dict[str, Any]
     hosts = [f"HostName={text}" for name, text in texts if name in _HOSTS]
     masked = iter(mask("\n".join([*(text for _, text in texts), *hosts])).split("\n"))
     whole = _changed(whole, lambda _, __: next(masked))
-    for longest, entries in _CUTS:
-        content = _cut(whole, longest, entries)
-        if "items" in whole:  # `page` has chosen them
-            content["items"] = [_cut(item, longest, entries) for item in whole["items"]]
-        text = _json(content)
-        if len(text.encode()) <= MOST:
-            break
-    return text, content
+    items = whole.pop("items", None)
+    content: dict[str, Any] = _fitted(whole, MOST - _PAGE - len('"items":[],'))
+    if items is not None:  # `page` has chosen them
+        content["items"] = [_fitted(item, _PAGE) for item in items]
+    return _json(content).decode(), content
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _line(text: str) -> str:
@@ -108,16 +129,24 @@ def _changed(value: Any, change: Callable[[str, str], Any], name: str = "") -> A
     return change(name, value) if isinstance(value, str) and name not in _PLAIN else value
 
 
+def _fitted(value: Any, most: int) -> Any:
+    """Leaves out what is absent, and cuts texts until the value has at most `most` bytes."""
+    for longest, entries in _CUTS:
+        short = _cut(value, longest, entries)
+        if len(_json(short)) <= most:
+            break
+    return short
+
+
 def _cut(value: Any, longest: int, entries: int) -> Any:
-    """Leaves out what is absent, and cuts long texts and lists."""
     if isinstance(value, dict):
         shown = {name: _cut(part, longest, entries) for name, part in value.items()}
         return {name: part for name, part in shown.items() if part is not None}
-    if isinstance(value, list | tuple):
-        few = [_cut(part, longest, entries) for part in value[:entries]]
-        more = len(value) - len(few)
-        # Only lists of texts can be longer: lists of structs are items, or bounded by the daemon.
-        return [*few, f"... and {more:,} more"] if more and isinstance(value[0], str) else few
+    if isinstance(value, list) and value and isinstance(value[0], str):
+        more = [f"... and {len(value) - entries:,} more"] if len(value) > entries else []
+        return [*(_cut(part, longest, entries) for part in value[:entries]), *more]
+    if isinstance(value, list):
+        return [_cut(part, longest, entries) for part in value]
     if isinstance(value, str) and len(value) > longest:
         return f"{value[:longest]}... (cut; it has {len(value):,} characters)"
     return value

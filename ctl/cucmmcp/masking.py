@@ -15,11 +15,11 @@ from cucmmask.text import Text
 from cucmmask.unmask import unmask
 
 # Arguments that cannot be masks.
-_PLAIN = {"ctx", "job", "kind", "cursor", "profile", "last", "since", "until", "first", "lines"}
+_PLAIN = {"job", "kind", "cursor", "profile", "last", "since", "until"}
 
 
 class Masking:
-    """Masks with the key in `folder`, and adds to its map.
+    """Masks with the key in `folder`, and adds to its map. Not for two threads at once.
 
     hosts  names and addresses of nodes that are known already
     """
@@ -31,14 +31,18 @@ class Masking:
         self.hide("\n".join(f"HostName={host}" for host in hosts))
 
     def hide(self, text: str) -> str:
-        """Returns the text with masks."""
+        """Returns the text with masks. Raises `BadKey` and `OSError`."""
         new = Text(self._masks)
         new.collect(text)
+        fresh = {
+            kind: originals - self._known.by_kind[kind]
+            for kind, originals in new.found.by_kind.items()
+        }
         self._known.update(new.found)
         masked = Text(self._masks, self._known)
         made = {
             kind.name: {masked.mask_of(kind, original): original for original in originals}
-            for kind, originals in new.found.by_kind.items()
+            for kind, originals in fresh.items()
             if originals
         }
         if made:
@@ -46,7 +50,9 @@ class Masking:
         return masked.mask(text)
 
     def reveal(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Returns arguments with originals in place of the masks that are known."""
+        """Returns arguments with originals in place of the masks that are known. Raises `BadKey`
+        and `OSError`.
+        """
         made = self._folder.masks()
 
         def original(value: Any) -> Any:

@@ -4,9 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from heapq import nsmallest
 from itertools import count
-from math import inf
 from subprocess import DEVNULL
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -20,25 +18,16 @@ from pydantic import Field
 from cucmctl.cli import exits
 from cucmctl.text import found_text, health_text
 from cucmctl.text.remarks import short_names
+from cucmd.job import work_request as works
 from cucmd.job.failure import Failure
 from cucmd.job.health import BAD, GOOD, UNREAD, Finding
-from cucmd.job.kind import Result, WorkRequest
+from cucmd.job.kind import Result
 from cucmd.job.work import RESULT_MEMBERS
-from cucmd.job.work_request import (
-    Checks,
-    Collection,
-    Commands,
-    Discovery,
-    Estimate,
-    HealthChecks,
-    Login,
-    Packets,
-)
 from cucmd.protocol.cases import File, Match, Search
 from cucmd.protocol.jobs import Job, JobSummary
 from cucmd.protocol.knowledge import Cluster, Profile
 from cucmd.protocol.requests import CancelReply, ListRequest
-from cucmmcp.answers import Page, fitting, page
+from cucmmcp.answers import Answer, begin_of, page, page_at
 from cucmmcp.masking import Masking
 from cucmtrio import Client
 from cucmtrio.events import events
@@ -47,11 +36,11 @@ Texts: TypeAlias = tuple[str, ...]
 Kind = Literal["collect", "estimate", "check", "health", "commands", "discover", "capture"]
 
 # Seconds that `wait` may take, and a search. Clients of the protocol often give up after 60 s.
-_MOST_WAIT, _MOST_SEARCH = 50, 45
-# Tools that work at once; clients of the HTTP server share 24 connections to the daemon.
+MOST_WAIT, _MOST_SEARCH = 50, 45
+# Tools that work at once; the callers of cucmweb share 24 connections to the daemon.
 _MOST_CALLS = 8
-# The most matches of a page, the most lines, and the most nodes of a cluster in one item.
-_MOST_MATCHES, _MOST_LINES, _MOST_NODES = 100, 1000, 30
+# The most matches that are kept for a page, and the most nodes of a cluster in one item.
+_MOST_MATCHES, _MOST_NODES = 100, 30
 
 
 @dataclass(frozen=True)
@@ -81,32 +70,33 @@ def session_of(ctx: Ctx) -> Session:
     return session
 
 
-async def clusters(ctx: Ctx, name: str = "", cursor: str = "") -> Page[Cluster]:
+async def clusters(ctx: Ctx, name: str = "", cursor: str = "") -> Answer[Cluster]:
     """The clusters that are known. With the name of a cluster or of a node, also their nodes."""
-    items = [
+    found = [
         replace(one, nodes=(one.nodes or ())[at : at + _MOST_NODES] or None)
         for one in await session_of(ctx).client.clusters(name or None)
         for at in range(0, len(one.nodes or ()) or 1, _MOST_NODES)
     ]
-    return Page(**page(items, cursor, "name"))
+    return Answer(**page_at(cursor, found, "clusters", "name"))
 
 
-async def profiles(ctx: Ctx, name: str = "", cursor: str = "") -> Page[Profile]:
+async def profiles(ctx: Ctx, name: str = "", cursor: str = "") -> Answer[Profile]:
     """Profiles: which logs to collect for a kind of trouble."""
-    return Page(**page(await session_of(ctx).client.profiles(name or None), cursor, "name"))
+    found = await session_of(ctx).client.profiles(name or None)
+    return Answer(**page_at(cursor, found, "profiles", "name"))
 
 
 async def jobs(
     ctx: Ctx, kind: str = "", target: str = "", since: str = "", cursor: str = ""
-) -> Page[JobSummary]:
+) -> Answer[JobSummary]:
     """Jobs, the newest first. target: a node or cluster. since: RFC 3339."""
     conditions = _given(kind=kind, target=target, since=since, before=cursor)
     reply = await session_of(ctx).client.list_page(ListRequest(limit=100, **conditions))
-    shown = fitting(reply.jobs)
-    if not (older := len(reply.jobs) - len(shown) + (reply.older or 0)):
-        return Page(items=shown)
-    left_out = f"{older:,} older jobs; go on with cursor, or narrow by kind, target or since"
-    return Page(items=shown, left_out=left_out, next=shown[-1].job_id)
+    total = len(reply.jobs) + (reply.older or 0)
+    shown = page(reply.jobs, "jobs", "kind, target or since", 0, total)
+    if shown.get("next"):
+        shown["next"] = shown["items"][-1].job_id
+    return Answer(**shown)
 
 
 class NodeState(Struct):
@@ -124,17 +114,7 @@ class NodeState(Struct):
     coverage: str | None = None
 
 
-class JobState(Page[NodeState], kw_only=False):
-    """A job and its nodes. Those that have not succeeded come first."""
-
-    job_id: str
-    kind: str
-    status: str
-    created_at: str
-    nodes: str
-
-
-def _state(job: Job, cursor: str = "") -> JobState:
+def _state(job: Job, cursor: str = "") -> Answer[NodeState]:
     nodes = []
     for node in sorted(job.nodes, key=lambda node: node.status == "succeeded"):
         results = (getattr(node, member) for member in RESULT_MEMBERS.values())
@@ -143,14 +123,26 @@ def _state(job: Job, cursor: str = "") -> JobState:
         nodes.append(replace(state, notes=(*says, *node.notes)))
     counts = Counter(node.status for node in job.nodes)
     summary = ", ".join(f"{count} {status}" for status, count in counts.items())
-    items = page(nodes, cursor, "nothing: nodes that have not succeeded come first")
-    head = job.job_id, job.kind, job.status, job.created_at.isoformat(), summary
-    return JobState(*head, **items)
+    says = [f"{job.kind}, created {job.created_at.isoformat()}: {summary}"]
+    shown = page_at(cursor, nodes, "nodes", "nothing: those that have not succeeded come first")
+    return Answer(job_id=job.job_id, status=job.status, says=says, **shown)
 
 
-async def job(ctx: Ctx, job: str, cursor: str = "") -> JobState:
+async def job(ctx: Ctx, job: str, cursor: str = "") -> Answer[NodeState]:
     """The state of a job and its nodes, with errors, advice and results."""
     return _state(await session_of(ctx).client.status(job), cursor)
+
+
+# kind -> the verb of `cucmctl`, and the struct of what is asked
+_WORKS: dict[Kind, tuple[str, type[Struct]]] = {
+    "collect": ("start", works.Collection),
+    "estimate": ("start --dry-run", works.Collection),
+    "check": ("check", works.Checks),
+    "health": ("health", works.HealthChecks),
+    "commands": ("run", works.Commands),
+    "discover": ("discover", works.Discovery),
+    "capture": ("capture", works.Packets),
+}
 
 
 async def start(
@@ -166,64 +158,45 @@ async def start(
     commands: Texts = (),
     host: str = "",
     port: int = 0,
-    seconds: int = 0,
+    duration: int = 0,
     credential: str = "",
-) -> JobState:
+) -> Answer[NodeState]:
     """Start a job on nodes or clusters, if the person allows it. It goes on by itself: see wait.
 
     collect, estimate: logs of a profile or of paths; last is "2h", since and until are RFC 3339.
-    commands: such as "show status". capture: packets of host or port, for so many seconds.
+    commands: such as "show status". capture: packets of host or port; duration in seconds.
     credential: a name; by default that of the cluster.
     """
     window = _given(profile=profile, paths=paths, last=last, since=since, until=until)
-    packets = Packets(**_given(host=host, port=port, duration=seconds))
-    works: dict[Kind, WorkRequest | Collection] = {
-        "collect": Collection(**window),
-        "estimate": Estimate(Collection(**window)),
-        "check": Checks(),
-        "health": HealthChecks(),
-        "commands": Commands(commands),
-        "discover": Discovery(),
-        "capture": packets,
-    }
-    login = Login(**_given(credential=credential))
-    return _state(await session_of(ctx).client.start(nodes, works[kind], login=login))
+    other = _given(lines=commands, host=host, port=port, duration=duration)
+    work: Any = _WORKS[kind][1](**window, **other)
+    login = works.Login(**_given(credential=credential))
+    asked = works.Estimate(work) if kind == "estimate" else work
+    return _state(await session_of(ctx).client.start(nodes, asked, login=login))
 
 
 def start_command(kind: Kind, nodes: Texts, **given: Any) -> Sequence[str]:
     """Returns the command for `start`. Raises `ToolError` for an argument of another kind."""
-    verb, wanted = _VERBS.get(kind, (kind, ""))
-    words = [*verb.split(), *nodes]
-    commands = given.pop("commands")
+    verb, asked = _WORKS[kind]
+    words, commands = [*verb.split(), *nodes], given.pop("commands")
     for name, value in _given(**given).items():
-        if name not in f"{wanted} credential".split():
+        if name not in (*asked.__struct_fields__, "credential"):
             raise ToolError(f"{name}: is not for kind {kind}; leave it out")
-        option = {"paths": "--path", "seconds": "--duration"}.get(name, f"--{name}")
-        words += [option, *value] if name == "paths" else [option, str(value)]
+        words += ["--path", *value] if name == "paths" else [f"--{name}", str(value)]
     if bool(commands) != (kind == "commands"):
         raise ToolError("commands: are for kind commands, which needs them")
     lines = [word for line in commands for word in ("--then", *line.split())]
     return [*words, "--", *lines[1:]] if lines else words
 
 
-# kind -> the verb of `cucmctl`, and the arguments of `start` that belong to the kind
-_WINDOW = "profile paths last since until"
-_VERBS = {
-    "collect": ("start", _WINDOW),
-    "estimate": ("start --dry-run", _WINDOW),
-    "commands": ("run", ""),
-    "capture": ("capture", "host port seconds"),
-}
-
-
-async def wait(ctx: Ctx, job: str, seconds: int = _MOST_WAIT) -> JobState:
+async def wait(ctx: Ctx, job: str, seconds: int = MOST_WAIT) -> Answer[NodeState]:
     """Wait until a job has ended, at most 50 seconds, and return its state. Reports progress."""
     client = session_of(ctx).client
-    with trio.move_on_after(min(max(seconds, 1), _MOST_WAIT)):
-        async with events(client, job, reconnect=_MOST_WAIT, changes=False) as job_events:
+    with trio.move_on_after(min(max(seconds, 1), MOST_WAIT)):
+        async with events(client, job, reconnect=MOST_WAIT, changes=False) as job_events:
             async for event in job_events:
-                if event.job is not None:
-                    nodes = getattr(event.job, "nodes", ())
+                if isinstance(event.job, Job):
+                    nodes = event.job.nodes
                     ended = sum(node.completed_at is not None for node in nodes)
                     await ctx.report_progress(ended, len(nodes), "nodes have ended")
     return _state(await client.status(job))
@@ -240,21 +213,12 @@ def cancel_command(job: str, nodes: Texts) -> Sequence[str]:
 
 async def files(
     ctx: Ctx, job: str, nodes: Texts = (), path: str = "", cursor: str = ""
-) -> Page[File]:
+) -> Answer[File]:
     """The files that a job has collected, and outputs of commands. path: a part of their path."""
     async with session_of(ctx).client.files(job, nodes or None) as received:
         found = [file async for file in received if path in file.path]
     found.sort(key=lambda file: (file.node, file.path))
-    return Page(**page(found, cursor, "nodes or path"))
-
-
-class Found(Page[Match], kw_only=False):
-    """What was found, and what is missing and could not be searched."""
-
-    matches: int
-    files: int
-    missing: Sequence[str]
-    followed: Sequence[str] | None = None
+    return Answer(**page_at(cursor, found, "files", "nodes or path"))
 
 
 async def find(
@@ -272,7 +236,7 @@ async def find(
     until: str = "",
     context: Annotated[int, Field(ge=0, le=20)] = 0,
     cursor: str = "",
-) -> Found:
+) -> Answer[Match]:
     """Find lines in all files of a job, in the order of time; also in packed files.
 
     Give one of text, regex, number (a directory number) and call_id (SIP). path: a part of the
@@ -281,63 +245,24 @@ async def find(
     """
     client = session_of(ctx).client
     whole = await client.status(job)
-    times = _given(since=since, until=until)
-    words = _given(text=text, regex=regex, number=number, call_id=call_id)
-    search = Search(**words, **times, **_given(ignore_case=ignore_case, path=path))
+    words = _given(text=text, regex=regex, number=number, call_id=call_id, path=path)
+    search = Search(**words, **_given(ignore_case=ignore_case, since=since, until=until))
     total, names = found_text.Total(), short_names(whole.nodes)
-    # The matches of one page are those with the smallest keys behind the cursor. Many are kept
-    # before they are sorted, because sorting after each match would take too long.
-    begin, skipped = _position(cursor)
-    kept: list[Match] = []
-    earlier, ended = skipped, False
-    with trio.move_on_after(_MOST_SEARCH):
+    begin, kept = begin_of(cursor), list[Match]()
+    with trio.move_on_after(_MOST_SEARCH) as limit:
         found = client.find(whole.job_id, search, nodes=nodes or None, context=context)
         async with found as replies:
             async for reply in replies:
+                first = max(begin - total.matches, 0)
+                kept += (reply.matches or ())[first : first + _MOST_MATCHES - len(kept)]
                 total.add(reply)
-                later = [match for match in reply.matches or () if _time(match) >= begin]
-                earlier += len(reply.matches or ()) - len(later)
-                kept += later
-                if len(kept) > 2 * (skipped + _MOST_MATCHES):
-                    kept = nsmallest(skipped + _MOST_MATCHES, kept, _key)
                 await ctx.report_progress(total.files, message="files searched")
-        ended = True
-    kept = nsmallest(skipped + _MOST_MATCHES, kept, _key)[skipped:]
-    shown = fitting(kept)
-    missing = [*found_text.missing_texts(total.missing, names)]
-    missing += [f"{one.path} of {one.name or one.node} {one.reason}" for one in total.unread]
-    missing += total.not_followed
-    if not ended:
+    missing = [*found_text.missing_parts(total, names), *total.not_followed]
+    if limit.cancelled_caught:
         missing.insert(0, f"the search was stopped after {_MOST_SEARCH} s; narrow it")
-    left_out = following = None
-    last = earlier + len(shown)
-    if len(shown) < total.matches:
-        left_out = f"matches {earlier + 1:,} to {last:,} of {total.matches:,}"
-        if last < total.matches:
-            moments = [_time(match) for match in kept[: len(shown)]]
-            before = skipped if moments[-1] == begin else 0
-            following = f"{moments[-1]}+{before + moments.count(moments[-1])}"
-            left_out += "; go on with cursor, or narrow by nodes, path, since or until"
-    followed = tuple(found_text.followed_text(total.followed, names)) or None
-    counts = total.matches, total.files
-    return Found(*counts, missing, followed, items=shown, left_out=left_out, next=following)
-
-
-def _time(match: Match) -> float:
-    return inf if match.time is None else match.time.timestamp()
-
-
-def _key(match: Match) -> tuple[float, str, str, str, int]:
-    return _time(match), match.node, match.path, match.member or "", match.number
-
-
-def _position(cursor: str) -> tuple[float, int]:
-    """Reads the cursor of `find`: a time, and how many matches of this time were shown."""
-    try:
-        begin, _, skipped = cursor.partition("+")
-        return (float(begin), int(skipped)) if cursor else (-inf, 0)
-    except ValueError:
-        raise ToolError(f"cursor: {cursor!r} is none; give `next` of the answer before") from None
+    says = [found_text.searched(total), *found_text.followed_text(total.followed, names)]
+    shown = page(kept, "matches", "nodes, path, since or until", begin, total.matches)
+    return Answer(job_id=whole.job_id, says=says, missing=missing, **shown)
 
 
 class Line(Struct):
@@ -355,44 +280,40 @@ async def read(
     path: str,
     member: str = "",
     first: Annotated[int, Field(ge=1)] = 1,
-    lines: Annotated[int, Field(ge=1, le=_MOST_LINES)] = 200,
-) -> Page[Line]:
-    """Read lines of a file of a job, unpacked, or of the output of a command.
+    lines: Annotated[int, Field(ge=1, le=1000)] = 200,
+    cursor: str = "",
+) -> Answer[Line]:
+    """Read lines of a file of a job, unpacked, or of the output of a command; 200 by default.
 
     node, path, member: as files or find gave them. The path "transcript" is the dialogue with the
     node. first: the number of the first line.
     """
     client = session_of(ctx).client
-    found: dict[int, str] = {}
-    wanted = range(first, first + lines)
-    number, more = 0, "more than "
-    with trio.move_on_after(_MOST_SEARCH):
+    begin = begin_of(cursor) or first - 1
+    found, number = list[Line](), 0
+    with trio.move_on_after(_MOST_SEARCH) as limit:
         if path == "transcript":
             async with client.transcript(job, node) as pieces:
                 every = "".join([piece async for piece in pieces]).splitlines()
-            number, found = len(every), dict(enumerate(every[first - 1 : wanted.stop - 1], first))
+            number = len(every)
+            found = [Line(*line) for line in enumerate(every[begin : begin + lines], begin + 1)]
         else:
             # The daemon reads files, in a confined process, because strangers have made them. A
             # path that is shown with escapes cannot be searched for, so all paths are compared.
             search = Search(regex="^", path=None if "\\" in path else path)
             async with client.find(job, search, nodes=[node]) as replies:
                 async for reply in replies:
-                    here = (m for m in reply.matches or () if m.path == path)
-                    for match in (m for m in here if (m.member or "") == member):
-                        number = max(number, match.number)
-                        if match.number in wanted:
-                            found[match.number] = match.line
-        more = ""
-    if not found:
-        says = f"{more}{number:,} lines" if number else "no lines, or is no file of this node"
-        raise ToolError(f"{path}: has {says}; see files")
-    shown = fitting([Line(*line) for line in sorted(found.items())])
-    last, left_out = shown[-1].number, None
-    if len(shown) < number:
-        left_out = f"lines {shown[0].number:,} to {last:,} of {more}{number:,}"
-        if last < number:
-            left_out += f"; go on with first={last + 1}, or narrow with find"
-    return Page(items=shown, left_out=left_out)
+                    for match in reply.matches or ():
+                        if (match.path, match.member or "") == (path, member):
+                            number = max(number, match.number)
+                            if begin < match.number <= begin + lines:
+                                found.append(Line(match.number, match.line))
+    if not number:
+        raise ToolError(f"{path}: has no lines, or is no file of this node; see files")
+    found.sort(key=lambda line: line.number)
+    missing = [f"reading was stopped after {_MOST_SEARCH} s"] if limit.cancelled_caught else None
+    shown = page(found, "lines", "find", begin, number)
+    return Answer(missing=missing, **shown)
 
 
 def _gaps(job: Job) -> list[str]:
@@ -406,6 +327,8 @@ def _gaps(job: Job) -> list[str]:
             missing.append(f"{node.full_name}: {node.status}: {why}")
         elif node.gaps:
             missing.append(f"{node.full_name}: {node.coverage}")
+        elif node.health is None:
+            missing.append(f"{node.full_name}: its health was not checked")
     return missing
 
 
@@ -415,18 +338,12 @@ class NodeFinding(Finding, kw_only=True, frozen=True):
     node: str
 
 
-class Findings(Page[NodeFinding], kw_only=False):
-    """What is not good. good: the number of checks that are. missing: what is not known."""
-
-    job_id: str
-    status: str
-    summary: str
-    good: int
-    missing: Sequence[str]
-
-
-async def health(ctx: Ctx, job: str = "", target: str = "", cursor: str = "") -> Findings:
-    """What a health check has found, the worst first; by default the newest check of target."""
+async def health(
+    ctx: Ctx, job: str = "", target: str = "", cursor: str = ""
+) -> Answer[NodeFinding]:
+    """What a health check has found that is not good, the worst first; by default the newest check
+    of target.
+    """
     client = session_of(ctx).client
     if not job:
         newest = await client.list(kind="health", target=target or None, limit=1)
@@ -434,30 +351,21 @@ async def health(ctx: Ctx, job: str = "", target: str = "", cursor: str = "") ->
             raise ToolError("there is no such health check; start one with kind health")
         job = newest[0].job_id
     whole = health_text.complete(await client.status(job))
-    missing, findings, good = _gaps(whole), [], 0
-    for node in whole.nodes:
-        if node.health is None and node.status == "succeeded":
-            missing.append(f"{node.full_name}: its health was not checked")
-        for one in node.health.findings if node.health else ():
-            good += one.state == GOOD
-            if one.state == UNREAD:
-                missing.append(f"{node.full_name}: {one.check}: {one.says}")
-            if one.state != GOOD:
-                findings.append(NodeFinding(**asdict(one), node=node.full_name))
-    findings.sort(key=lambda one: (one.state != BAD, one.state == UNREAD))
-    verdict = health_text.verdict(whole)
-    items = page(findings, cursor, "target")
-    return Findings(whole.job_id, whole.status, verdict, good, missing, **items)
+    found = [
+        NodeFinding(**asdict(one), node=node.full_name)
+        for node in whole.nodes
+        for one in (node.health.findings if node.health else ())
+    ]
+    unread = [f"{one.node}: {one.check}: {one.says}" for one in found if one.state == UNREAD]
+    wrong = [one for one in found if one.state != GOOD]
+    wrong.sort(key=lambda one: (one.state != BAD, one.state == UNREAD))
+    good = f"{len(found) - len(wrong)} findings are good"
+    says, missing = [health_text.verdict(whole), good], [*_gaps(whole), *unread]
+    shown = page_at(cursor, wrong, "findings", "target")
+    return Answer(job_id=job, status=whole.status, says=says, missing=missing, **shown)
 
 
-class Exported(Struct):
-    """A file that was written here, and what was masked."""
-
-    file: str
-    says: Sequence[str]
-
-
-async def export(ctx: Ctx, job: str, nodes: Texts = ()) -> Exported:
+async def export(ctx: Ctx, job: str, nodes: Texts = ()) -> Answer[str]:
     """Write a masked zip of a job into the folder for exports, for the person to hand over."""
     session = session_of(ctx)
     if not session.export_folder:
@@ -475,7 +383,7 @@ async def export(ctx: Ctx, job: str, nodes: Texts = ()) -> Exported:
     says = done.stderr.decode(errors="replace").splitlines()
     if done.returncode not in (exits.DONE, exits.PARTIAL):
         raise ToolError("; ".join(says))
-    return Exported(file, says)
+    return Answer(job_id=job, says=says, items=[file])
 
 
 def export_command(job: str, nodes: Texts) -> Sequence[str]:

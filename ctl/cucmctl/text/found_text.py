@@ -198,20 +198,7 @@ class Total:
 
 def result(total: Total, names: Mapping[str, str]) -> Iterator[str]:
     """Yields what was found, and then what is missing."""
-    searched = f"{count_of(total.files, 'file')}, {size(total.bytes)}"
-    text = f"no match in {searched}"
-    if not total.files:
-        text = "no file was searched (cucmctl files lists the files of a job)"
-    if total.matches:
-        matches = "1 match" if total.matches == 1 else f"{total.matches} matches"
-        text = f"{matches} in {len(total.with_match)} of {searched}"
-    if total.unordered:
-        text += "; some are not in the order of time, because too many were found at once"
-    wrong = [*missing_texts(total.missing, names)]
-    wrong += [
-        f"{short_path(file.path)} of {names.get(file.node, file.node)} {file.reason}"
-        for file in total.unread
-    ]
+    text, wrong = searched(total), missing_parts(total, names)
     if not wrong:
         yield text
         return
@@ -219,6 +206,30 @@ def result(total: Total, names: Mapping[str, str]) -> Iterator[str]:
     yield from (f"  and {one}" for one in wrong[1:_MOST_LINES])
     if len(wrong) > _MOST_LINES:
         yield f"  and {len(wrong) - _MOST_LINES} more; --json has all"
+
+
+def searched(total: Total) -> str:
+    """Returns such as `12 matches in 3 of 64 files, 1.2 GB`."""
+    files = f"{count_of(total.files, 'file')}, {size(total.bytes)}"
+    text = f"no match in {files}"
+    if not total.files:
+        text = "no file was searched (cucmctl files lists the files of a job)"
+    if total.matches:
+        matches = "1 match" if total.matches == 1 else f"{total.matches} matches"
+        text = f"{matches} in {len(total.with_match)} of {files}"
+    if total.unordered:
+        text += "; some are not in the order of time, because too many were found at once"
+    return text
+
+
+def missing_parts(total: Total, names: Mapping[str, str]) -> list[str]:
+    """Returns what could not be searched."""
+    wrong = [*missing_texts(total.missing, names)]
+    wrong += [
+        f"{short_path(file.path)} of {names.get(file.node, file.node)} {file.reason}"
+        for file in total.unread
+    ]
+    return wrong
 
 
 def missing_texts(missing: Iterable[MissingLog], names: Mapping[str, str]) -> Iterator[str]:

@@ -89,7 +89,7 @@ async def test_cancel_needs_consent(assistant: Assistant) -> None:
         {"kind": "health", "last": "2h"},
         {"kind": "collect", "commands": ["show status"]},
         {"kind": "commands"},
-        {"kind": "check", "seconds": 5},
+        {"kind": "check", "duration": 5},
         {"kind": "check", "password": "secret"},
     ],
 )
