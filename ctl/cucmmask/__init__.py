@@ -7,8 +7,11 @@ that are marked as a number, a name and so on, and then to mask them there and e
     masks.py      original -> mask, of the same length and alphabet
     places.py     where traces hold what is to be masked, in which disguises
     originals.py  what was collected
+    words.py      collects the originals of a word, or masks them
+    dumps.py      hex dumps
     table.py      masks the columns of a table
-    text.py       collects the originals of a text, or masks them
+    text.py       does both with a text
+    finder.py     finds many strings in a text at once
     search.py     searches masked text for originals that are left
     unmask.py     mask -> original, with the map that was kept
 """

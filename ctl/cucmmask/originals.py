@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from cucmmask.places import LEAST_DIGITS, LEAST_LETTERS, VOCABULARY, Kind
 
 WORD = re.compile(r"[^\W\d_]+")
+RUN = re.compile(r"\w+(?:[.-]\w+)*")
 PIECE = re.compile(r"[^\W\d_]+|\d+")
 _ATOM = re.compile(r"[^._-]+")
 # The kinds of which vocabulary is masked too: a call can be followed without it.
@@ -27,8 +28,8 @@ class Originals:
 
     numbers   numbers with enough digits
     words     words of names with enough letters, in lower case -> their kind
-    wholes    names of several words, in lower case -> their kind
-    phrases   names with blanks that have no word in `words`
+    wholes    names of several words that are joined by `.`, `-` or `_`, in lower case -> their kind
+    phrases   names with other signs that have no word in `words`
     macs      MAC addresses
     hex       addresses as 8 hexadecimal digits -> the address, also with reversed bytes
     """
@@ -91,11 +92,19 @@ class Originals:
         if not secret and (kind not in EVERY_WORD or len(pieces) < 2):
             return
         if len(pieces) > 1 and (sum(map(len, words)) >= self._least_letters or kind in _LEAST):
-            if " " not in name:
+            if RUN.fullmatch(name):
                 self.wholes.setdefault(name.lower(), kind)
                 self._firsts.update(_ATOM.findall(name.lower())[:1])
             elif not lasting:
                 self.phrases.setdefault(name, kind)
+
+    def anywhere(self, own: Iterable[str] = ()) -> set[str]:
+        """Returns all that is masked wherever it is found, in lower case.
+
+        own  words of the user's, which are masked even as parts of words
+        """
+        words = {word.lower() for word in own if word.isalnum()}
+        return words.union(self.numbers, self.words, self.wholes, self.macs, self.hex)
 
     def update(self, other: Originals) -> None:
         """Adds all originals of another one."""

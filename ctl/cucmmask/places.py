@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Kind(StrEnum):
@@ -92,6 +93,9 @@ _HEX = "[0-9a-f]"
 # The names of groups say what `MaskedText` does with a match.
 PARTS = re.compile(
     rf"""
+    # most of the text: a word that does not go on with a sign
+      (?P<plain>(?!TCT|BOT|CSF|TAB)[A-Za-z_]++(?![\w.:=@!-]))
+    | (?=[0-9A-Fa-f:])(?:
     # Cisco-Guid of CUCM: the last group is the address, its bytes reversed, in decimal
       (?<!\d)\d{{10}}-(?P<guid>\d{{10}})-\d{{10}}-(?P<guid_address>\d{{10}})(?!\d)
     # CUCM's Call-ID: the last group is the address, its bytes reversed
@@ -101,128 +105,125 @@ PARTS = re.compile(
     | (?<![0-9a-f])(?P<tag>{_HEX}{{12}}){_HEX}{{12}}(?:-{_HEX}{{8}})?(?![0-9a-f-])
     # the Session-ID of a phone ends with its MAC
     | (?<![0-9a-f]){_HEX}{{8}}00105000a000(?P<session>{_HEX}{{12}})(?![0-9a-f])
-    | (?<![A-Za-z0-9])(?i:SEP|ATA|VGC|BAT)(?P<sep>[0-9A-Fa-f]{{12}})(?![0-9A-Za-z])
     | (?<![0-9A-Fa-f.:-])(?P<mac>[0-9A-Fa-f]{{2}}(?P<sign>[:-])[0-9A-Fa-f]{{2}}
         (?:(?P=sign)[0-9A-Fa-f]{{2}}){{4}}|[0-9A-Fa-f]{{4}}\.[0-9A-Fa-f]{{4}}\.[0-9A-Fa-f]{{4}})
         (?![0-9A-Fa-f:-]|\.[0-9A-Fa-f])
-    # StationD: 8 digits, or 32 of which an IPv4 address leaves 24 zero
-    | ip(?:v[46])?Addr(?:ess)?:0x(?P<hex>[0-9A-Fa-f]{{32}}|[0-9A-Fa-f]{{8}})(?![0-9A-Fa-f])
-    | (?i:ipaddr(?:ess)?)=(?:0x)?(?P<reversed>[0-9a-f]{{7,8}})(?![0-9a-f.:-])
     | (?<![0-9.A-Za-z_])(?P<dotted>\d{{1,3}}\.\d{{1,3}}\.\d{{1,3}}\.\d{{1,3}})(?!\.?\d|[A-Za-z])
     | (?<![0-9A-Za-z:.])(?P<colons>[0-9A-Fa-f]{{0,4}}:(?:[0-9A-Fa-f]{{0,4}}:){{1,6}}
         (?:\d{{1,3}}(?:\.\d{{1,3}}){{3}}|[0-9A-Fa-f]{{0,4}}))(?![0-9A-Za-z:])
-    | (?i:(?<!\w)(?:sips?|tel|h323):)(?P<user>[^@:<>"\s/]++)(?=@|:[^@:]*@)
-    | (?i:(?<!\w)tel:)(?P<tel>[^@:<>"\s\1\2/]+)
-    | (?<![\w.+-])(?P<mail>[\w+][\w.+-]*+)(?=@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{{2,}})
-    | (?i:@|(?<!\w)sips?:)(?P<host>(?!\d+\.\d+\.\d+\.\d+(?![\w.-]))[A-Za-z0-9][\w-]*(?:\.[\w-]+)*)
-    # devices of Jabber are named after their users; CSF and the like stay
-    | (?<![A-Za-z0-9])(?:TCT|BOT|CSF|TAB)(?!LES?\b|LET|H\b|TOM)(?P<of_user>[A-Z0-9][A-Z0-9._-]*)
-    | (?P<field>[A-Za-z+][\w.!-]*+)(?:=|:(?=["\[(]))(?P<value>"[^"]*"?|'[^']*'?
-        |(?:[^\s\1\2"'<>&,;|^\[\]{{}}]++|(?<=\w)'(?=\w)|\[[^\s\1\2"'<>&,;|^\[\]{{}}=]*+\])*+)
     # the number of a party in a signal of call control: `cgpn=tn=0npi=0ti=1nd=2161pi=1si1`
     | \dnd=(?P<party>[+\d*\#]+)
+    )
+    | [SAVBsavb](?<![A-Za-z0-9].)(?i:(?<=S)EP|(?<=A)TA|(?<=V)GC|(?<=B)AT)
+        (?P<sep>[0-9A-Fa-f]{{12}})(?![0-9A-Za-z])
+    # StationD: 8 digits, or 32 of which an IPv4 address leaves 24 zero
+    | ip(?:v[46])?Addr(?:ess)?:0x(?P<hex>[0-9A-Fa-f]{{32}}|[0-9A-Fa-f]{{8}})(?![0-9A-Fa-f])
+    | [Ii](?i:paddr(?:ess)?)=(?:0x)?(?P<reversed>[0-9a-f]{{7,8}})(?![0-9a-f.:-])
+    | [SsTtHh](?<!\w.)(?i:(?<=s)ips?|(?<=t)el|(?<=h)323):(?P<user>[^@:<>"\s/]++)(?=@|:[^@:]*@)
+    | [Tt](?<!\w.)(?i:el):(?P<tel>[^@:<>"\s\1\2/]+)
+    | (?<![\w.+-])(?P<mail>[\w+][\w.+-]*+)(?=@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{{2,}})
+    | [@Ss](?:(?<=@)|(?<!\w.)(?i:ips?):)
+        (?P<host>(?!\d+\.\d+\.\d+\.\d+(?![\w.-]))[A-Za-z0-9][\w-]*(?:\.[\w-]+)*)
+    # devices of Jabber are named after their users; CSF and the like stay
+    | [TBC](?<![A-Za-z0-9].)(?:(?<=T)CT|(?<=B)OT|(?<=C)SF|(?<=T)AB)
+        (?!LES?\b|LET|H\b|TOM)(?P<of_user>[A-Z0-9][A-Z0-9._-]*)
+    | (?P<field>[A-Za-z+][\w.!-]*+)(?:=|:(?=["\[(]))(?P<value>"[^"]*"?|'[^']*'?
+        |(?:[^\s\1\2"'<>&,;|^\[\]{{}}]++|(?<=\w)'(?=\w)|\[[^\s\1\2"'<>&,;|^\[\]{{}}=]*+\])*+)
     | (?P<run>\w++(?:[.-]\w++)*+)
     """,
     re.VERBOSE,
 )
 
 
-class Span:
+class Span(NamedTuple):
     """A place that a word alone does not show.
 
-    trigger  a text without which the place is not there; looking for it is fast, and faster if many
-             spans have the same trigger
+    trigger  a text in lower case; the pattern is tried only on lines with it. If this is empty, the
+             pattern is tried on the whole text, because most lines have such a place
     pattern  its last group is what is masked
-    kind     None: the pattern has a group `field`, and the kind is that of this field
+    kind     None: the pattern has a group `field`, and the kind is that of this field; without such
+             a group, what is found stays
     """
 
-    def __init__(self, trigger: str, pattern: str, kind: Kind | None) -> None:
-        self.trigger = trigger
-        self.pattern = re.compile(pattern, re.MULTILINE)
-        self.kind = kind
+    trigger: str
+    pattern: re.Pattern[str]
+    kind: Kind | None
 
 
 # A value with blanks, up to the end of the column or the next field.
 _TO_NEXT = r"([^|\r\n,;=\]]{0,200} [^|\r\n,;=\]]{0,200}?)\s{0,99}(?:[|,;\]]|$)"
 _TO_QUOTE = r"([^'\r\n]{1,200})'"
-SPANS = (
-    Span("sip", r'"([^"\r\n]{1,200})" ?<sips?:', Kind.NAME),
-    Span('ss="', r'ss="([^"\r\n]{0,4000} [^"\r\n]{0,4000})"', Kind.PARTITION),
-    Span('ss= "', r'ss= "([^"\r\n]{1,4000})"', Kind.PARTITION),
-    Span("SpaceString(", r"SpaceString\(([^)\r\n]{1,4000})\)", Kind.PARTITION),
-    Span("Partition=", r"Partition=" + _TO_NEXT, Kind.PARTITION),
-    Span("SearchSpace=", r"SearchSpace=" + _TO_NEXT, Kind.PARTITION),
-    Span("Name=", r"Name=(?<=(?:rty|lay|ing|ler)Name=)" + _TO_NEXT, Kind.NAME),
-    Span("Name='", r"Name='" + _TO_QUOTE, Kind.NAME),
-    Span("Label='", r"Label='" + _TO_QUOTE, Kind.NAME),
-    # signals of call control, in which a name ends where the next field begins
-    Span("UnicodeName: ", r" Name: {1,2}(\S.{0,99}?) {1,2}UnicodeName: ", Kind.NAME),
-    Span("UnicodeName: ", r"UnicodeName: (\S.{0,99}?) {1,2}\w+[:=]", Kind.NAME),
-    Span("RawUrl=", r"mDisplayName=(.{1,99}?)RawUrl=", Kind.NAME),
-    Span("RawUrl=", r"User=([^=\s]{1,99})Host=[^=\s]*Port=\d*PassWord=", Kind.NUMBER),
-    Span("RawUrl=", r"Host=([^=\s]{1,99})Port=\d*PassWord=", Kind.HOST),
-    Span("LatentCaps=", r"mCallerName=(.{1,99}?)LatentCaps=", Kind.NAME),
-    # the device that caused a signal: "|1,200,13,85.12^10.1.2.3^LCP_1 |"
-    Span("^", r"\^((?!SEP[0-9A-F]{12})[A-Za-z][\w.-]{0,63}) *\|", Kind.DEVICE),
-    Span(" capCount=", r"region=([^=\r\n]{1,99}) capCount=", Kind.DEVICE),
-    Span("User", r"User ?I[Dd] ?[:=] ?([^\s,;|\[\]]+)", Kind.NAME),
-    Span("Description=", r"\[Description=([^\]\r\n]{1,200})\]", Kind.NAME),
-    Span("Node ID", r"Node ID ?[:=] ?([\w.-]+)", Kind.HOST),
-    Span("Cluster ID", r"Cluster ID ?[:=] ?(?!Node)([\w.-]+)", Kind.CLUSTER),
-    Span("Host", r"Host ?Name *[:=] *([^\s,;|\]]+)", Kind.HOST),
-    Span("Domain", r"^Domain +: ([\w.-]+)", Kind.HOST),
-    Span("Warning: ", r'Warning: \d{3} ([\w.-]+)(?::\d+)? "', Kind.HOST),
-    Span(" local7 ", r"^[A-Z][a-z]{2} [ \d]\d [\d:]{8} ([\w.-]+) ", Kind.HOST),
-    Span(" local7 ", r" : \d+: ([A-Za-z][\w.-]+)[: ]", Kind.HOST),
-    Span(" DB", r"^\S+ ([\w.-]+) [\w.-]+ (?:Pub|Sub)[a-z]+ (?:callmanager|cups) DB", Kind.HOST),
-    Span(" DB", r"^\S+ [\w.-]+ ([\w.-]+) (?:Pub|Sub)[a-z]+ (?:callmanager|cups) DB", Kind.HOST),
-    Span("Detailed View", r"Detailed View from ([\w.-]+) \(", Kind.HOST),
-    Span("(g_", r"^([\w.-]+) +[\d.]+ +[\d.]+ .*\(g_\d+\)", Kind.HOST),
-    Span('"\\\\', r'"\\\\([\w.-]+)\\', Kind.HOST),  # a counter of a node: "\\ucm1\Processor(0)"
-    Span(
-        '] "', r"^[^\s\[\]]+ \S+ ([^\s\[\]-]\S*) \[\d+/[A-Z][a-z]{2}/\d+:", Kind.NAME
-    ),  # of Tomcat
-    Span("cucm-uds/", r"cucm-uds/user/([^/?\s]+)", Kind.NAME),
-    Span("ssword for ", r"ssword for (?:invalid user )?(\S+) from ", Kind.NAME),
-    Span(" sudo: ", r" sudo: +(\S+) : ", Kind.NAME),
-    Span(
-        "est",
-        r"est(?:(?<=remdest)|ination(?<=Remote Destination)) \[?(\+?\d+)",
-        Kind.NUMBER,
-    ),
-    Span("remdest", r"cnumber = (\+?\d+)", Kind.NUMBER),
-    Span('cn= "', r'cn= "([^"\s]+)', Kind.NUMBER),
-    Span('dd= "', r'dd= "([^"\s]+)', Kind.NUMBER),
-    Span("arty= ", r"arty= (\+?[\d*#]+)", Kind.NUMBER),
-    Span("local pattern ", r"local pattern (\S+) ,", Kind.NUMBER),
-    Span("Dn = ", r"\bDn = ([\dX*#+.]+)", Kind.NUMBER),
-    Span("Number i =", r"Number i = [^'\r\n]{0,40}'([^'\r\n]+)'", Kind.NUMBER),
-    Span("e164 :", r'e164 : "([^"\r\n]+)"', Kind.NUMBER),
-    Span("edDigits :", r'ialedDigits : "([^"\r\n]+)"', Kind.NUMBER),
-    Span("h323-ID :", r'h323-ID : \{?"([^"\r\n]+)"', Kind.NAME),
-    Span("kpButton", r"kpButton[:=] ?([0-9])(?!\d)", Kind.NUMBER),
-    Span("ignal=", r"^Signal= ?([0-9])(?!\d)", Kind.NUMBER),
-    Span("Display=", r"\bDisplay= ?(\+?\d+)", Kind.NUMBER),
-    # elements of XML, and members of JSON
-    Span("</", r"<(?:\w+:)?(?P<field>\w+)(?: [^<>]*)?>([^<>]{1,200})</", None),
-    Span('":', r'"(?P<field>\w+)" ?: ?"((?:[^"\\\r\n]|\\.){1,200})"', None),
-    Span('":', r'"(?P<field>\w+)" ?: ?(\d+)', None),
-)
-# "TCPPid = [1.100.9.5]" is a process, and no address.
-PROCESS = re.compile(r"TCPPid ?= ?\[(\d+\.\d+\.\d+\.\d+)\]")
-# "myIP: e74610ac (172.16.70.231)": the bytes are reversed.
-REVERSED_ADDRESS = re.compile(r"myIP: ([0-9a-f]{7,8}) \(")
+SPANS = [
+    Span(trigger, re.compile(pattern, re.MULTILINE), kind)
+    for trigger, pattern, kind in (
+        ("", r'"([^"\r\n]{1,200})" ?<sips?:', Kind.NAME),
+        # the device that caused a signal: "|1,200,13,85.12^10.1.2.3^LCP_1 |"
+        ("", r"\^((?!SEP[0-9A-F]{12})[A-Za-z][\w.-]{0,63}) *\|", Kind.DEVICE),
+        ('ss="', r'ss="([^"\r\n]{0,4000} [^"\r\n]{0,4000})"', Kind.PARTITION),
+        ('ss= "', r'ss= "([^"\r\n]{1,4000})"', Kind.PARTITION),
+        ("spacestring(", r"SpaceString\(([^)\r\n]{1,4000})\)", Kind.PARTITION),
+        ("partition=", r"Partition=" + _TO_NEXT, Kind.PARTITION),
+        ("searchspace=", r"SearchSpace=" + _TO_NEXT, Kind.PARTITION),
+        ("name=", r"(?:rty|lay|ing|ler)Name=" + _TO_NEXT, Kind.NAME),
+        ("name='", r"Name='" + _TO_QUOTE, Kind.NAME),
+        ("label='", r"Label='" + _TO_QUOTE, Kind.NAME),
+        # signals of call control, in which a name ends where the next field begins
+        ("unicodename: ", r" Name: {1,2}(\S.{0,99}?) {1,2}UnicodeName: ", Kind.NAME),
+        ("unicodename: ", r"UnicodeName: (\S.{0,99}?) {1,2}\w+[:=]", Kind.NAME),
+        ("rawurl=", r"mDisplayName=(.{1,99}?)RawUrl=", Kind.NAME),
+        ("rawurl=", r"User=([^=\s]{1,99})Host=[^=\s]*Port=\d*PassWord=", Kind.NUMBER),
+        ("rawurl=", r"Host=([^=\s]{1,99})Port=\d*PassWord=", Kind.HOST),
+        ("latentcaps=", r"mCallerName=(.{1,99}?)LatentCaps=", Kind.NAME),
+        (" capcount=", r"region=([^=\r\n]{1,99}) capCount=", Kind.DEVICE),
+        ("userid", r"User ?I[Dd] ?[:=] ?([^\s,;|\[\]]+)", Kind.NAME),
+        ("user id", r"User ?I[Dd] ?[:=] ?([^\s,;|\[\]]+)", Kind.NAME),
+        ("description=", r"\[Description=([^\]\r\n]{1,200})\]", Kind.NAME),
+        ("node id", r"Node ID ?[:=] ?([\w.-]+)", Kind.HOST),
+        ("cluster id", r"Cluster ID ?[:=] ?(?!Node)([\w.-]+)", Kind.CLUSTER),
+        ("hostname", r"Host ?Name *[:=] *([^\s,;|\]]+)", Kind.HOST),
+        ("host name", r"Host ?Name *[:=] *([^\s,;|\]]+)", Kind.HOST),
+        ("domain", r"^Domain +: ([\w.-]+)", Kind.HOST),
+        ("warning: ", r'Warning: \d{3} ([\w.-]+)(?::\d+)? "', Kind.HOST),
+        (" local7 ", r"^[A-Z][a-z]{2} [ \d]\d [\d:]{8} ([\w.-]+) ", Kind.HOST),
+        (" local7 ", r" : \d+: ([A-Za-z][\w.-]+)[: ]", Kind.HOST),
+        (" db", r"^\S+ ([\w.-]+) [\w.-]+ (?:Pub|Sub)[a-z]+ (?:callmanager|cups) DB", Kind.HOST),
+        (" db", r"^\S+ [\w.-]+ ([\w.-]+) (?:Pub|Sub)[a-z]+ (?:callmanager|cups) DB", Kind.HOST),
+        ("detailed view", r"Detailed View from ([\w.-]+) \(", Kind.HOST),
+        ("(g_", r"^([\w.-]+) +[\d.]+ +[\d.]+ .*\(g_\d+\)", Kind.HOST),
+        # a counter of a node: "\\ucm1\Processor(0)"
+        ('"\\\\', r'"\\\\([\w.-]+)\\', Kind.HOST),
+        # Tomcat
+        ('] "', r"^[^\s\[\]]+ \S+ ([^\s\[\]-]\S*) \[\d+/[A-Z][a-z]{2}/\d+:", Kind.NAME),
+        ("cucm-uds/", r"cucm-uds/user/([^/?\s]+)", Kind.NAME),
+        ("ssword for ", r"ssword for (?:invalid user )?(\S+) from ", Kind.NAME),
+        (" sudo: ", r" sudo: +(\S+) : ", Kind.NAME),
+        ("remdest ", r"remdest \[?(\+?\d+)", Kind.NUMBER),
+        ("remote destination ", r"Remote Destination \[?(\+?\d+)", Kind.NUMBER),
+        ("cnumber = ", r"cnumber = (\+?\d+)", Kind.NUMBER),
+        ('cn= "', r'cn= "([^"\s]+)', Kind.NUMBER),
+        ('dd= "', r'dd= "([^"\s]+)', Kind.NUMBER),
+        ("arty= ", r"arty= (\+?[\d*#]+)", Kind.NUMBER),
+        ("local pattern ", r"local pattern (\S+) ,", Kind.NUMBER),
+        ("dn = ", r"\bDn = ([\dX*#+.]+)", Kind.NUMBER),
+        ("number i =", r"Number i = [^'\r\n]{0,40}'([^'\r\n]+)'", Kind.NUMBER),
+        ("e164 :", r'e164 : "([^"\r\n]+)"', Kind.NUMBER),
+        ("eddigits :", r'ialedDigits : "([^"\r\n]+)"', Kind.NUMBER),
+        ("h323-id :", r'h323-ID : \{?"([^"\r\n]+)"', Kind.NAME),
+        ("kpbutton", r"kpButton[:=] ?([0-9])(?!\d)", Kind.NUMBER),
+        ("signal=", r"^Signal= ?([0-9])(?!\d)", Kind.NUMBER),
+        ("display=", r"\bDisplay= ?(\+?\d+)", Kind.NUMBER),
+        # elements of XML, and members of JSON
+        ("", r"<(?:\w+:)?(?P<field>\w+)(?: [^<>]*)?>([^<>]{1,200})</", None),
+        ('":', r'"(?P<field>\w+)" ?: ?"((?:[^"\\\r\n]|\\.){1,200})"', None),
+        ('":', r'"(?P<field>\w+)" ?: ?(\d+)', None),
+        # "TCPPid = [1.100.9.5]" is a process, and no address.
+        ("tcppid", r"TCPPid ?= ?\[(\d+\.\d+\.\d+\.\d+)\]", None),
+        # "myIP: e74610ac (172.16.70.231)": the bytes are reversed.
+        ("myip: ", r"myIP: ([0-9a-f]{7,8}) \(", Kind.ADDRESS),
+    )
+]
 # A sign in a parameter of a URI, as in `Refer-To: <sip:1@h?Replaces=1%40192.0.2.1%3Bto-tag%3D2>`.
 ESCAPED = re.compile(r"(%[0-9A-Fa-f]{2})")
-# Bytes in hexadecimal, and behind two blanks, in a dump, the same bytes as text.
-DUMP_TRIGGER = re.compile(r" [0-9A-Fa-f]{2} [0-9A-Fa-f]{2} [0-9A-Fa-f]{2}(?![0-9A-Fa-f])")
-DUMP = re.compile(
-    r"(?<![0-9A-Fa-f])(?P<bytes>[0-9A-Fa-f]{2}(?: {1,2}[0-9A-Fa-f]{2}){3,}(?![0-9A-Fa-f]))"
-    r"(?: {2,}\|?(?P<text>[!-~][ -~]*))?"
-)
-# What may be between two rows of one dump: an end of line, and where the row begins.
-DUMP_GAP = re.compile(r"[| \t]*\r?\n[ \t]*(?:(?:0x)?[0-9A-Fa-f]{4,8}[: ][ \t]*)?")
-
 # Words that CUCM, SIP and people who name partitions use. Outside of the places above they stay.
 _WORDS = """
     about accept access account active address admin administrator agenda agent alert alerting

@@ -1,139 +1,157 @@
 """Searches masked text for what is left of the originals.
 
-The search shares with the masking only how text is cut into words, and what is marked as what. It
-compares each word with all forms of all originals.
+All forms of all originals are searched for at once, in the text as it is written. This shares with
+the masking neither how text is cut into words, nor what is masked where. A number with few digits
+and a name with few letters are everywhere by chance. So they are searched for only in parts of
+words that `Words` takes for a number or a name.
+
+What is found may be by chance the mask of another original. So the same text is then masked with
+NUL characters instead of masks, and searched once more: what is found in both is left.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
+from cucmmask.dumps import content_of, dumps_in
+from cucmmask.finder import Finder
 from cucmmask.originals import PIECE, Originals
-from cucmmask.places import DUMP, DUMP_TRIGGER, LEAST_DIGITS, LEAST_LETTERS, Kind
-from cucmmask.text import Replaces, Text
+from cucmmask.places import LEAST_DIGITS, LEAST_LETTERS, Kind
+from cucmmask.text import Text
+from cucmmask.words import Replaces, Words
 
-_DOTTED = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
-_HEX = re.compile(r"[0-9a-f]{6,}")
 _ALNUM = re.compile(r"[^\W_]+")
-_COLONS = re.compile(r"[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}")
-_MAC = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f]{4}|(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}"
-)
-_RUN = re.compile(r"\w+(?:[.-]\w+)*")
+# An IPv6 address can be written in many forms. These are compared as addresses.
+_COLONS = re.compile(r"(?<![0-9a-fA-F:])[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7}")
 # An original that was found: its kind, and itself.
 Left = tuple[Kind, str]
+# What must be before and behind a form. Otherwise the form is a part of something else.
+_Edges = tuple[re.Pattern[str], re.Pattern[str]]
+
+
+def _edges(before: str, after: str) -> _Edges:
+    return re.compile(before), re.compile(after)
+
+
+_ANY = _edges("", "")
+_DIGITS = _edges(r"(?<!\d)", r"(?!\d)")
+_LETTERS = _edges(r"(?<![^\W\d_])", r"(?![^\W\d_])")
+_WORDS = _edges(r"(?<![^\W_])", r"(?![^\W_])")
+_DOTTED = _edges(r"(?<!\d)(?<!\d\.)", r"(?!\.?\d)")
+# Some formats fill the 16 bytes of an IPv6 address with zeros behind an IPv4 address.
+_HEX = _edges(r"(?<![0-9a-fA-F])", r"(?:0{24})?(?![0-9a-fA-F])")
 
 
 class Search:
-    """Looks for originals in texts.
+    """Looks for the originals in texts that were masked with the same arguments."""
 
-    Numbers with fewer than LEAST_DIGITS digits and names with fewer than LEAST_LETTERS letters are
-    looked for only where a trace marks them as such.
-    """
-
-    def __init__(self, known: Originals, masks: Replaces, own: Iterable[str] = ()) -> None:
+    def __init__(self, masks: Replaces, known: Originals, own: Iterable[str] = ()) -> None:
         self._known = known
-        self._own = [word.lower() for word in own]
-        self._masks = masks
-        self._marked = Text(masks)
-        # Letters and digits in lower case -> the original of which they are a form.
-        self._exact: dict[str, Left] = {mac: (Kind.MAC, mac) for mac in known.macs}
-        for address in known.by_kind[Kind.ADDRESS]:
-            packed = ip_address(address).packed
-            left = Kind.ADDRESS, address
-            reverse = packed[::-1].hex()
-            self._exact |= dict.fromkeys((packed.hex(), reverse, reverse.lstrip("0")), left)
-            if len(packed) == 4:
-                self._exact[f"{int.from_bytes(packed, 'little'):010}"] = left
-        self._exact |= {word: (kind, word) for word, kind in known.words.items()}
-        self._exact |= {number: (Kind.NUMBER, number) for number in known.numbers}
-        # What the pieces of originals are that are looked for only where they are marked.
+        self._marked = Words(masks)
+        self._blank = Text(masks, known, own=own, blank=True)
+        self._forms: dict[str, list[tuple[Left, _Edges]]] = {}
+        for form, left, edges in _forms(known, own):
+            self._forms.setdefault(form.lower(), []).append((left, edges))
+        self._finder = Finder(self._forms)
+        self._has_colons = any(":" in address for address in known.by_kind[Kind.ADDRESS])
+        # The pieces of originals that are too short to be searched for anywhere.
         self._short = {
             piece.lower()
             for kind, originals in known.by_kind.items()
             for original in originals
             if _is_short(kind, original)
             for piece in PIECE.findall(original)
-        } - self._exact.keys()
+        } - self._forms.keys()
 
-    def begin(self) -> None:
-        """Forgets what was seen. `look` looks at each word once."""
-        self._marked = Text(self._masks)
+    def left_in(self, before: str, after: str, fresh: dict[str, str]) -> set[Left]:
+        """Returns the originals that are left in a text that was masked.
 
-    def look(self, text: str) -> set[Left]:
-        """Returns the originals that are in the text."""
-        found = set(self.look_around(text))
-        for word in self._marked.new_words(text):
-            found.update(self.look_at(word))
-        found.update(self.marked())
+        before  the text without masks
+        fresh   parts of words that were masked for the first time -> what they have become
+        """
+        found = self.look(after)
+        if found:
+            found &= self.look(self._blank.mask(before))
+        if short := self.look_marked(fresh.values()):
+            found |= short & self.look_marked(map(self._blank.words.word, fresh))
         return found
 
-    def look_around(self, text: str) -> Iterator[Left]:
-        """Yields the originals that no word shows: phrases, and what is in hex dumps."""
-        yield from ((kind, one) for one, kind in self._known.phrases.items() if one in text)
-        if DUMP_TRIGGER.search(text):
-            for dump in DUMP.finditer(text):
-                yield from self.look_at(bytes.fromhex(dump["bytes"]).decode("latin-1"))
+    def look(self, text: str) -> set[Left]:
+        """Returns the originals in a text that are long enough to be searched for anywhere."""
+        found = set(self._look(text))
+        for dump in dumps_in(text):
+            content = content_of(dump)
+            found.update(self._look(content.decode("latin-1")))
+            found.update(
+                (Kind.ADDRESS, str(ip_address(self._known.hex[content[at : at + 4].hex()])))
+                for at in range(len(content) - 3)
+                if content[at : at + 4].hex() in self._known.hex
+            )
+        return found
 
-    def marked(self) -> Iterator[Left]:
-        """Yields the short originals in what was looked at that are marked as such."""
-        if not any(self._marked.found.by_kind.values()):
-            return
-        marked, self._marked.found = self._marked.found, Originals()
-        for kind, originals in marked.by_kind.items():
-            for original in originals & self._known.by_kind[kind]:
-                if _is_short(kind, original):
-                    yield kind, original
+    def _look(self, text: str) -> Iterator[Left]:
+        for start, end, form in self._finder.find(text):
+            for left, (before, after) in self._forms[form]:
+                if before.match(text, start) and after.match(text, end):
+                    yield left
+        for colons in _COLONS.findall(text) if self._has_colons else ():
+            try:
+                address = str(IPv6Address(colons))
+            except ValueError:
+                continue
+            if address in self._known.by_kind[Kind.ADDRESS]:
+                yield Kind.ADDRESS, address
 
-    def look_at(self, word: str) -> Iterator[Left]:
-        """Yields the originals in a word. `marked` yields those that must be marked."""
-        small = word.lower()
-        marked = False
-        for run in _ALNUM.findall(small):
-            if run in self._exact:
-                yield self._exact[run]
-            marked = marked or run in self._short
-            if len(run) >= LEAST_LETTERS and not (run.isalpha() or run.isdecimal()):
-                yield from self._mixed(run)
-        if marked:
-            self._marked.word(word)  # finds out whether a short original is marked as one
-        if "." in word or ":" in word or "-" in word:
-            yield from self._with_signs(small)
-        for match in _RUN.finditer(small) if self._known.wholes else ():
-            for start, end, kind in self._known.wholes_in(match[0]):
-                yield kind, match[0][start:end]
-        yield from ((Kind.WORD, own) for own in self._own if own in small)
+    def look_marked(self, parts: Iterable[str]) -> set[Left]:
+        """Returns the short originals that are marked as such in parts of words."""
+        self._marked.found = Originals()
+        for part in parts:
+            if not self._short.isdisjoint(_ALNUM.findall(part.lower())):
+                self._marked.word(part)
+        return {
+            (kind, original)
+            for kind, originals in self._marked.found.by_kind.items()
+            for original in originals & self._known.by_kind[kind]
+            if _is_short(kind, original)
+        }
 
-    def _mixed(self, run: str) -> Iterator[Left]:
-        """Looks at letters and digits without a sign between them."""
-        for piece in PIECE.findall(run):
-            if piece in self._exact:
-                yield self._exact[piece]
-        for digits in _HEX.findall(run):
-            first = digits if digits[8:].strip("0") else digits[:8]
-            parts = {digits, first}
-            if len(digits) >= 12:
-                parts.update(digits[start : start + 12] for start in range(len(digits) - 11))
-            yield from (self._exact[part] for part in parts if part in self._exact)
 
-    def _with_signs(self, text: str) -> Iterator[Left]:
-        known = self._known.by_kind[Kind.ADDRESS]
-        if text.count(".") > 2:
-            yield from ((Kind.ADDRESS, found) for found in _DOTTED.findall(text) if found in known)
-        for signs in _MAC.findall(text):
-            mac = re.sub("[^0-9a-f]", "", signs)
-            if mac in self._known.macs:
-                yield Kind.MAC, mac
-        for colons in _COLONS.findall(text) if ":" in text else ():
-            if colons.count(":") == 7 or "::" in colons:
-                try:
-                    address = str(ip_address(colons))
-                except ValueError:
-                    continue
-                if address in known:
-                    yield Kind.ADDRESS, address
+def _forms(known: Originals, own: Iterable[str]) -> Iterator[tuple[str, Left, _Edges]]:
+    """Yields all forms of the originals that are long enough to be searched for anywhere."""
+    for number in known.numbers:
+        yield number, (Kind.NUMBER, number), _DIGITS
+    for word, kind in known.words.items():
+        yield word, (kind, word), _LETTERS
+    for whole, kind in known.wholes.items():
+        yield whole, (kind, whole), _WORDS
+    for phrase, kind in known.phrases.items():
+        yield phrase, (kind, phrase), _edges("", rf"(?<={re.escape(phrase)})")
+    for word in own:
+        yield word, (Kind.WORD, word), _ANY
+    for mac in known.macs:
+        left = Kind.MAC, mac
+        for form in (
+            mac,
+            f"{mac[:8]}-{mac[8:]}",
+            f"{mac[:4]}.{mac[4:8]}.{mac[8:]}",
+            bytes.fromhex(mac).hex(":"),
+            bytes.fromhex(mac).hex("-"),
+        ):
+            yield form, left, _ANY
+    for address in known.by_kind[Kind.ADDRESS]:
+        packed = ip_address(address).packed
+        left = Kind.ADDRESS, address
+        yield packed.hex(), left, _HEX
+        if len(packed) == 4:
+            yield address, left, _DOTTED
+            yield f"::ffff:{packed[0]:x}{packed[1]:02x}:{packed[2]:x}{packed[3]:02x}", left, _HEX
+            yield packed[::-1].hex(), left, _HEX
+            yield f"{int.from_bytes(packed, 'little'):010}", left, _DIGITS
+            without_zeros = packed[::-1].hex().lstrip("0")
+            if len(without_zeros) in (6, 7):
+                yield without_zeros, left, _HEX
 
 
 def _is_short(kind: Kind, original: str) -> bool:

@@ -41,7 +41,7 @@ class Masking:
         self._known.update(new.found)
         masked = Text(self._masks, self._known)
         made = {
-            kind.name: {masked.mask_of(kind, original): original for original in originals}
+            kind.name: {masked.words.mask_of(kind, original): original for original in originals}
             for kind, originals in fresh.items()
             if originals
         }

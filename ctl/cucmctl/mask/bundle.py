@@ -1,13 +1,8 @@
 """Masks all files of an archive or a folder.
 
 First every file is read to collect the originals, then every file is read again and written with
-masks. All that is written is searched for the originals. The manifest and the checksums are made
+masks. All that is written is searched for all originals. The manifest and the checksums are made
 new, because the files have changed. What was done is written to MASKED.txt.
-
-Each word is searched when it is written for the first time, which costs less than another pass over
-the files. If a word holds an original, it may be by chance the mask of another one. So the word is
-masked once more with NUL characters instead of masks: what is found then was really left. Then the
-files are searched again, file by file, to say where it is left.
 """
 
 from __future__ import annotations
@@ -32,20 +27,18 @@ from cucmmask.originals import Originals
 from cucmmask.places import Kind
 from cucmmask.search import Left, Search
 from cucmmask.text import Text
+from cucmmask.words import Words
 
 MANIFEST, REPORT = "manifest.json", "MASKED.txt"
 _PIECE = 128 * 1024
 
 
 class Masked(NamedTuple):
-    """Describes one file with masks.
-
-    suspicious  whether something may be left in this file or in one before
-    """
+    """Describes one file with masks. `left` counts the originals that are left in it."""
 
     checksum: str
     size: int
-    suspicious: bool
+    left: Counter[Kind]
     left_out: list[tuple[str, str]]
 
 
@@ -100,7 +93,7 @@ class Bundle:
         self._tell = tell
         self._done = 0
         self._not_masked: dict[str, str] = {}
-        self._suspicious = False
+        self._left: set[Left] = set()  # in the file that is being masked
         self.known = Originals({Kind.WORD: own})
         for host in hosts:
             self._add_node(host)
@@ -124,7 +117,6 @@ class Bundle:
         """Returns the originals that are new to this process, and why the file is left out."""
         text = self._collector
         why = None
-        text.found = Originals()
 
         def collect(piece: str) -> str:
             text.collect(piece)
@@ -143,7 +135,7 @@ class Bundle:
         except ProtocolError:
             why = "its name leads out of the folder"
         text.collect(name)
-        return text.found, why
+        return text.take_found(), why
 
     def _read_manifest(self) -> None:
         """Collects the nodes, which are known to be nodes even if their names are short."""
@@ -192,12 +184,10 @@ class Bundle:
             masked[name] = result
             self._count(name)
         if MANIFEST in names:
+            self._left = set()
             with (work / str(numbers[MANIFEST])).open("wb") as out:
                 out.writelines(self._manifest(masked))
             masked[MANIFEST] = self._written(work / str(numbers[MANIFEST]), [])
-        left: dict[str, Counter[Kind]] = {}
-        if any(result.suspicious for result in masked.values()):
-            left = dict(results(lambda n: self._searched(work / str(numbers[n]), n), [*masked]))
         left_out = [(self._rename(name), why) for name, why in sorted(self._not_masked.items())]
         for name, result in sorted(masked.items()):
             left_out += [
@@ -206,7 +196,7 @@ class Bundle:
             ]
         report = Report(
             {kind: len(found) for kind, found in self.known.by_kind.items()},
-            {new_names[name]: kinds for name, kinds in sorted(left.items()) if kinds},
+            {new_names[name]: file.left for name, file in sorted(masked.items()) if file.left},
             left_out,
             len(masked),
         )
@@ -234,11 +224,13 @@ class Bundle:
         """Returns kind -> mask -> original, for `unmask`."""
         made: dict[str, dict[str, str]] = {}
         for kind, originals in self.known.by_kind.items():
-            masked = Text(self._masks, self.known, own=self._own)
-            made[kind.name] = {masked.mask_of(kind, original): original for original in originals}
+            words = Words(self._masks, self.known)
+            made[kind.name] = {words.mask_of(kind, original): original for original in originals}
         return made
 
     def _mask_file(self, name: str, path: Path) -> Masked:
+        self._left = set()
+        self._rename(name)  # finds out whether something is left in the name
         content = Content(self._mask_text, self._rename)
         with self._source.open(name) as file, path.open("wb") as out:
             content.copy(file, out)
@@ -247,46 +239,14 @@ class Bundle:
     def _written(self, path: Path, left_out: list[tuple[str, str]]) -> Masked:
         with path.open("rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
-        return Masked(checksum, path.stat().st_size, self._suspicious, left_out)
+        return Masked(
+            checksum, path.stat().st_size, Counter(kind for kind, _ in self._left), left_out
+        )
 
     def _mask_text(self, text: str) -> str:
         masked = self._masker.mask(text)
-        if set(self._searcher.look_around(masked)):
-            self._suspicious = True
+        self._left |= self._search.left_in(text, masked, self._masker.fresh)
         return masked
-
-    def _check(self, before: str, after: str) -> None:
-        """Searches a part of a text that was masked."""
-        search = self._searcher
-        if {*search.look_at(after), *search.marked()}:
-            blank = self._blank.word(before)
-            if {*search.look_at(blank), *search.marked()}:
-                self._suspicious = True
-
-    def _searched(self, path: Path, name: str) -> Counter[Kind]:
-        """Returns which originals are left in a file that was written."""
-        found = self._search(path.open("rb"), self._rename(name), lambda text: text)
-        if found:
-            blank = self._blank.mask
-            found &= self._search(self._source.open(name), name, blank)
-        return Counter(kind for kind, _ in found)
-
-    def _search(self, file: IO[bytes], name: str, change: Callable[[str], str]) -> set[Left]:
-        search = self._searcher
-        search.begin()
-        found = search.look(change(name))
-
-        def look(text: str) -> str:
-            found.update(search.look(change(text)))
-            return ""
-
-        def look_at_name(name: str) -> str:
-            look(name)
-            return name
-
-        with file:
-            Content(look, look_at_name).copy(file, io.BytesIO())
-        return found
 
     def _manifest(self, masked: Mapping[str, Masked]) -> Iterator[bytes]:
         """Yields the manifest with masks, and with the sizes and checksums of the new files."""
@@ -314,7 +274,7 @@ class Bundle:
 
     def _rename(self, name: str) -> str:
         """Returns the name of a file with masks. Folders are named after nodes, for example."""
-        return self._masker.mask(name)
+        return self._mask_text(name)
 
     def _add(self, sink: Sink, name: str, content: IO[bytes], size: int, modified: int) -> None:
         member = tarfile.TarInfo(name)
@@ -333,15 +293,11 @@ class Bundle:
 
     @cached_property
     def _masker(self) -> Text:
-        return Text(self._masks, self.known, own=self._own, check=self._check)
+        return Text(self._masks, self.known, own=self._own)
 
     @cached_property
-    def _blank(self) -> Text:
-        return Text(self._masks, self.known, own=self._own, blank=True)
-
-    @cached_property
-    def _searcher(self) -> Search:
-        return Search(self.known, self._masks, self._own)
+    def _search(self) -> Search:
+        return Search(self._masks, self.known, self._own)
 
 
 _ABOUT = (

@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import IO, TYPE_CHECKING, cast
 
+from cucmmask.dumps import whole_lines
 from cucmmask.table import table_of
-from cucmmask.text import whole_lines
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from cucmmask.dumps import whole_lines
 from cucmmask.masks import Masks
 from cucmmask.search import Search
-from cucmmask.text import Text, whole_lines
+from cucmmask.text import Text
 from rig.call_traces import CALL_ID, Traces
 
 MASKS = Masks(b"a key of the company")
@@ -53,12 +54,16 @@ def test_no_original_is_left(traces: Traces, masked: list[str]) -> None:
 
 def test_search_finds_nothing_with_blanks(texts: list[str], collected: Text) -> None:
     blank = Text(MASKS, collected.found, blank=True)
-    search = Search(collected.found, MASKS)
+    search = Search(MASKS, collected.found)
     assert [search.look(blank.mask(text)) for text in texts] == [set()] * len(texts)
 
 
 def test_search_finds_originals(texts: list[str], collected: Text, traces: Traces) -> None:
-    found = {original for _, original in Search(collected.found, MASKS).look("\n".join(texts))}
+    search, unmasked, left = Search(MASKS, collected.found), Text(MASKS), set()
+    for text in texts:
+        unmasked.collect(text)
+        left |= search.look(text) | search.look_marked(unmasked.fresh)
+    found = {original for _, original in left}
     of_phones = {part for phone in traces.phones for part in (phone.mac, phone.number)}
     assert of_phones <= found
 

@@ -1,0 +1,86 @@
+"""Reads hex dumps: bytes in hexadecimal, and often the same bytes as text behind them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+# Three bytes, which are enough to look closer at a line. This is found much faster than a row.
+_TRIGGER = re.compile(r" [0-9A-Fa-f]{2} {1,2}[0-9A-Fa-f]{2} {1,2}[0-9A-Fa-f]{2}(?![0-9A-Fa-f])")
+_ROW = re.compile(
+    r"(?<![0-9A-Fa-f])(?P<bytes>[0-9A-Fa-f]{2}(?: {1,2}[0-9A-Fa-f]{2}){3,}(?![0-9A-Fa-f]))"
+    r"(?: {2,}\|?(?P<text>[!-~][ -~]*))?"
+)
+# What may be between two rows of one dump: an end of line, and where the row begins.
+_GAP = re.compile(r"[| \t]*\r?\n[ \t]*(?:(?:0x)?[0-9A-Fa-f]{4,8}[: ][ \t]*)?")
+# Characters of a hex dump that are kept together.
+_LONGEST = 1 << 16
+
+# The rows of one dump, with the groups `bytes` and `text`.
+Dump = list[re.Match[str]]
+
+
+def dumps_in(text: str) -> Iterator[Dump]:
+    """Yields the hex dumps. A value can begin in one row of a dump and end in the next."""
+    dump: Dump = []
+    position = 0
+    while trigger := _TRIGGER.search(text, position):
+        start = text.rfind("\n", 0, trigger.start()) + 1
+        position = _end_of_line(text, trigger.end())
+        for row in _ROW.finditer(text, start, position):
+            if dump and not _GAP.fullmatch(text, dump[-1].end(), row.start()):
+                yield dump
+                dump = []
+            dump.append(row)
+    if dump:
+        yield dump
+
+
+def content_of(dump: Dump) -> bytes:
+    """Returns the bytes of all rows."""
+    return b"".join(bytes.fromhex(row["bytes"]) for row in dump)
+
+
+def written(dump: Dump, after: bytes) -> Iterator[tuple[int, int, str]]:
+    """Yields (start, end, what to write there) to let a dump show the bytes `after`."""
+    position = 0
+    for row in dump:
+        before = bytes.fromhex(row["bytes"])
+        now = after[position : position + len(before)]
+        position += len(before)
+        if now == before:
+            continue
+        digits = iter(like(now.hex(), row["bytes"]))
+        yield (
+            *row.span("bytes"),
+            "".join(sign if sign == " " else next(digits) for sign in row["bytes"]),
+        )
+        shown = row["text"] or ""
+        if len(before) <= len(shown):
+            column = "".join(
+                chr(new) if old != new else sign
+                for old, new, sign in zip(before, now, shown, strict=False)
+            )
+            yield row.start("text"), row.start("text") + len(column), column
+
+
+def like(digits: str, text: str) -> str:
+    """Returns hexadecimal digits in the case of `text`."""
+    return digits.upper() if text.upper() == text and text.lower() != text else digits
+
+
+def whole_lines(text: str) -> int:
+    """Returns where a text can be cut: behind a line, and not within a hex dump."""
+    end = text.rfind("\n") + 1
+    cut = end
+    while cut and end - cut < _LONGEST:
+        before = text.rfind("\n", 0, cut - 1) + 1
+        if not _ROW.search(text, before, cut):
+            return cut
+        cut = before
+    return end
+
+
+def _end_of_line(text: str, position: int) -> int:
+    end = text.find("\n", position)
+    return len(text) if end < 0 else end

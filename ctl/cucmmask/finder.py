@@ -1,0 +1,41 @@
+"""Finds many strings in a text at once, whether they are written in upper or lower case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ahocorasick_rs import BytesAhoCorasick
+
+# Where a string begins and ends, and the string in lower case.
+Find = tuple[int, int, str]
+
+
+class Finder:
+    """Finds `strings`, which are in lower case, in texts.
+
+    The time for a text hardly depends on the number of strings.
+    """
+
+    def __init__(self, strings: Iterable[str]) -> None:
+        self._strings: list[str] = []
+        patterns: list[bytes] = []
+        for string in strings:
+            # U+0130 is the only letter that becomes two characters in lower case.
+            for form in {string, string.replace("i\u0307", "\u0130")}:
+                self._strings.append(string)
+                patterns.append(_bytes(form))
+        self._automaton = BytesAhoCorasick(patterns) if patterns else None
+
+    def find(self, text: str) -> Iterator[Find]:
+        """Yields (start, end, string) for each string that is in the text; they may overlap."""
+        if self._automaton is None:
+            return
+        for which, start, end in self._automaton.find_matches_as_indexes(_bytes(text), True):
+            string = self._strings[which]
+            if text[start:end].lower() == string:
+                yield start, end, string
+
+
+def _bytes(text: str) -> bytes:
+    """Returns a byte for each character, so that positions in bytes are positions in the text."""
+    return text.encode("ascii", "replace").lower()
