@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from types import FrameType
 from typing import TypeAlias
@@ -30,7 +30,7 @@ from cucmd.reading.node_traces import find_zone
 from cucmd.reading.number_search import NumberSearch
 from cucmd.reading.stamps import LineTimes, first_stamp
 from cucmd.reading.traces import BEGINNING, chunks, opened, unpacked_beginning
-from cucmd.reading.unpack import CutOff, NotWhole, TarMembers, is_tar, unpack
+from cucmd.reading.unpack import GZIP, CutOff, NotWhole, TarMembers, is_tar, unpack
 from cucmd.worker import frames
 from cucmd.worker.forked import Channel
 from cucmd.worker.frames import NO_TIME, FindIn, FoundLine
@@ -60,6 +60,8 @@ REGEX_SECONDS = 2.0
 _SECONDS, _BYTES_A_SECOND = 10, 1_000_000
 # The name of a file to which the node still writes, and that of a second copy.
 _WRITTEN = re.compile(rb"\.gzo(?:\.\d{1,3})?$")
+# Of a gzip in a gzip, or of an archive in an archive: nodes are not known to send such files.
+_TWICE = "is packed twice, so its lines were not searched"
 # Before all times: the mark of a file that is read before all others.
 _FIRST = -1
 
@@ -252,7 +254,12 @@ class FileSearch:
 
     def _search(self, file: _File, member: str, content: Iterator[bytes]) -> None:
         """Searches a file, or one in an archive."""
-        asked, pieces = self._asked, _whole_lines(self._to_damage(content))
+        asked, content = self._asked, self._to_damage(content)
+        beginning = next(filter(None, content), b"")
+        if beginning.startswith(GZIP) or is_tar(beginning):
+            self._note_unread(file, f"{member}: {_TWICE}" if member else _TWICE)
+            return
+        pieces = _whole_lines(chain((beginning,), content))
         if asked.context or asked.call:
             around = _with_context(pieces, asked.context, of_call=bool(asked.call))
         else:

@@ -131,6 +131,16 @@ def test_damage_in_archive_spares_others(tmp_path: Path) -> None:
     assert sent.texts[-1] == LINE.strip() % 2
 
 
+@pytest.mark.parametrize("inner", [gzip.compress(lines(3)), archive({"b.log": lines(3)})])
+def test_file_packed_twice_is_named(tmp_path: Path, inner: bytes) -> None:
+    outer = {"a.tgz": archive({"c.log": LINE % 1, "b.gz": gzip.compress(inner)})}
+    outer["a.gz"] = gzip.compress(gzip.compress(inner))
+    found = search(tmp_path, outer)
+    assert found.texts == [(LINE % 1).rstrip()]
+    assert found.unread.keys() == {b"a.tgz", b"a.gz"}
+    assert "b.gz" in found.unread[b"a.tgz"]
+
+
 def test_cut_archive_is_named(tmp_path: Path) -> None:
     packed = archive({"a.txt": lines(1000), "b.txt": incompressible(10_000)})
     sent = search(tmp_path, {"a.tar.gz": packed[: len(packed) // 2]})
