@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from cucmd.api.refusals import refusals, refusals_of_files
-from cucmd.api.request_checks import MOST_LISTED, prune_rule
+from cucmd.api.request_checks import MOST_LISTED, check_named, prune_rule
 from cucmd.api.wire import file_to_wire, summary_to_wire
 from cucmd.cases.files import file_pages, is_directory_gone, node_folder, nodes_by_name
 from cucmd.cases.output import (
@@ -225,8 +225,9 @@ async def job_and_nodes(
 ) -> tuple[Job, tuple[str, ...] | None]:
     """Returns a job, and the names of `nodes` as the job has them.
 
-    Raises `UnknownJob`, `AmbiguousJob`, `UnknownNode`, `StoreFailed`.
+    Raises `InvalidValue`, `UnknownJob`, `AmbiguousJob`, `UnknownNode`, `StoreFailed`.
     """
+    check_named(nodes, "all")
     job = await supervisor.find(job_id)
     if nodes is None:
         return job, None

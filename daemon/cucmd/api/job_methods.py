@@ -17,7 +17,7 @@ from typing import TypeAlias
 from msgspec.structs import replace
 
 from cucmd.api.refusals import refusals, traced
-from cucmd.api.request_checks import list_filter, start_key
+from cucmd.api.request_checks import check_named, list_filter, start_key
 from cucmd.api.wire import changed_to_wire, job_to_wire, summary_to_wire
 from cucmd.cases.files import is_directory_gone
 from cucmd.config import InvalidValue
@@ -30,7 +30,7 @@ from cucmd.jobs.job_feed import JobFeed
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.plan import labels
 from cucmd.plan.kept_logins import KeptLogins
-from cucmd.plan.planner import MOST_NODES, Planned, Planner
+from cucmd.plan.planner import Planned, Planner
 from cucmd.plan.resolve import errors_below
 from cucmd.protocol import jobs as wire
 from cucmd.protocol import requests
@@ -124,7 +124,7 @@ class JobMethods:
     async def retry(self, caller: Caller, request: wire.RetryRequest) -> wire.StartReply:
         with traced("Retry", caller, request.request_id) as request_id:
             with refusals(caller):
-                _check_named(request.nodes, "all that did not succeed")
+                check_named(request.nodes, "all that did not succeed")
                 plan = partial(self._plan_retry, self._planner(), request, caller)
                 key = start_key(caller.uid, request, caller.asked_by)
                 job = await self._supervisor.retry(request.job_id, plan, key, uid=caller.uid)
@@ -171,7 +171,7 @@ class JobMethods:
     async def cancel(self, caller: Caller, request: requests.CancelRequest) -> requests.CancelReply:
         with traced("Cancel", caller, request.request_id) as request_id:
             with refusals(caller):
-                _check_named(request.nodes, "all")
+                check_named(request.nodes, "all")
                 job, changed = await self._supervisor.cancel(request.job_id, request.nodes)
             _log(caller, request_id, job.job_id, f"cancel (the job is {job.status} now)")
             if request.nodes is None:
@@ -259,19 +259,6 @@ def _log(caller: Caller, request_id: str, job_id: str, what: str) -> None:
     """Logs a call about a job, with its caller and its id."""
     text = "job %s: %s by %s, request %s"
     log.info(text, job_id, what, caller, request_id, extra=caller.for_log)
-
-
-def _check_named(nodes: tuple[str, ...] | None, otherwise: str) -> None:
-    """Checks the nodes of a cancel or a retry. Raises `InvalidValue`.
-
-    otherwise: which nodes are meant if the field is absent, for the text of the error
-    """
-    if nodes is None:
-        return
-    if not nodes:
-        raise InvalidValue("nodes", f"is empty; expected nodes, or no such field for {otherwise}")
-    if len(nodes) > MOST_NODES:
-        raise InvalidValue("nodes", f"{len(nodes)} names; a job has at most {MOST_NODES}")
 
 
 def _cancel_message(job: Job, *, changed: bool) -> str:

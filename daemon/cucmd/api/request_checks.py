@@ -16,6 +16,7 @@ from cucmd.job.status import JobStatus
 from cucmd.job.work import KINDS, StartRequest, kind_of
 from cucmd.job.work_request import Login
 from cucmd.plan import labels
+from cucmd.plan.planner import MOST_NODES
 from cucmd.plan.resolve import parse_instant
 from cucmd.protocol.cases import PruneRequest
 from cucmd.protocol.jobs import RetryRequest
@@ -127,3 +128,16 @@ def _without_null(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     return {name: _without_null(item) for name, item in value.items() if item is not None}
+
+
+def check_named(nodes: tuple[str, ...] | None, otherwise: str) -> None:
+    """Checks the names of nodes of a job. Raises `InvalidValue`.
+
+    otherwise: which nodes are meant if the field is absent, for the text of the error
+    """
+    if nodes is None:
+        return
+    if not nodes:
+        raise InvalidValue("nodes", f"is empty; expected nodes, or no such field for {otherwise}")
+    if len(nodes) > MOST_NODES:
+        raise InvalidValue("nodes", f"{len(nodes)} names; a job has at most {MOST_NODES}")
