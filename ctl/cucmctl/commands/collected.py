@@ -47,8 +47,10 @@ def _files(arguments: argparse.Namespace) -> int:
         if job is not None and (arguments.long or job.files_deleted):
             for text in render.on_disk(job):
                 printer.note(text)
-    if not count:
-        printer.note("no files yet; the files of a node are listed once it has ended")
+        if not count and (job := client.status(arguments.job)).closed:
+            printer.note(f"no file came; to see why: cucmctl status {job.job_id}")
+        elif not count:
+            printer.note("no files yet; the files of a node are listed once it has ended")
     return exits.DONE
 
 

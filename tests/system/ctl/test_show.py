@@ -33,6 +33,13 @@ def test_files_prints_notes_of_nodes(canned, ctl, job, node):
     assert ctl("--json", "files", "3f2a").stderr == ""
 
 
+@pytest.mark.parametrize("status", ["running", "failed"])
+def test_more_files_may_come(canned, ctl, job, status):
+    canned.on("Status", canned.reply({"job": job(status)}))
+    canned.on("Files", canned.reply({"files": []}))
+    assert ("no files yet" in ctl("files", "3f2a").stderr) == (status == "running")
+
+
 def test_transcript_without_node_lists_nodes(canned, ctl, job, node):
     canned.on("Status", canned.reply({"job": job("partial", node("ccm-pub"), node("ccm-sub1"))}))
     done = ctl("transcript", "3f2a")
