@@ -176,7 +176,7 @@ OPERATIONS: tuple[Operation, ...] = (
             cases.ExportRequest,
             cases.ExportReply,
             form=form,
-            takes=frozenset({"nodes", "incomplete"}),
+            takes=frozenset({"nodes", "incomplete", "found"}),
         )
         for form in ARCHIVES
     ),

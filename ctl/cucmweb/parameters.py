@@ -14,6 +14,7 @@ from types import UnionType
 from typing import Any
 
 import msgspec
+from msgspec.structs import fields
 
 from cucmweb.operations import Operation
 from cucmweb.problems import HttpProblem
@@ -68,9 +69,12 @@ def parameters(
 ) -> dict[str, Any]:
     """Returns the parameters of the method, without those that come from headers."""
     values = dict(values)
+    required = {each.name for each in fields(operation.request) if each.required}
     for name, kind in objects_in_query(operation).items():
         inner = kind.__struct_fields__
-        values[name] = {each: values.pop(each) for each in inner if each in values}
+        given = {each: values.pop(each) for each in inner if each in values}
+        if given or name in required:
+            values[name] = given
     in_path: dict[str, Any] = dict(path)
     if "node" in in_path:
         node = in_path.pop("node")

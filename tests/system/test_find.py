@@ -147,6 +147,12 @@ def test_wrong_search_names_its_field(searched: Searched, search: Search, parame
     assert refused.value.parameters.parameter == parameter
 
 
+def test_no_nodes_are_refused(searched: Searched) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        searched.replies(Search(text="a"), nodes=[])
+    assert refused.value.parameters.parameter == "nodes"
+
+
 def test_closing_client_ends_processes(searched: Searched) -> None:
     before = set(searched.daemon.tree())
     with searched.daemon.client() as client:
@@ -178,6 +184,19 @@ def test_searches_leave_nothing(tmp_path: Path, count: int) -> None:
             found = client.find(JOB_ID, searches[number % len(searches)])
             with closing(found) as replies, suppress(InvalidRequest):
                 next(replies)
+
+
+def test_export_names_unsearched_files(tmp_path: Path) -> None:
+    files = {"pub/a.log": b"needle\n", "pub/b.log.gz": gzip.compress(gzip.compress(b"needle\n"))}
+    make_job(tmp_path / "cucmd/state", files)
+    with (
+        running_daemon(tmp_path / "cucmd", CONFIG) as daemon,
+        daemon.client() as client,
+        client.export(JOB_ID, found=Search(text="needle")) as export,
+    ):
+        reply = export.reply
+    assert (reply.files, reply.unsearched) == (1, 1)
+    assert [file.path.rpartition("/")[2] for file in reply.unread] == ["b.log.gz"]
 
 
 def test_missing_time_is_named(tmp_path: Path) -> None:

@@ -145,7 +145,8 @@ def _finish(
     _report(export, path, as_json=arguments.json)
     if handover is not None and path is not None:
         handover.upload(path, as_json=arguments.json)
-    return exits.PARTIAL if export.reply.damaged or arguments.partial else exits.DONE
+    left_out = export.reply.damaged or export.reply.unsearched
+    return exits.PARTIAL if left_out or arguments.partial else exits.DONE
 
 
 def _handover(client: Client, arguments: argparse.Namespace, form: Format) -> Handover | None:
@@ -314,6 +315,13 @@ def _report(export: Export, path: Path | None, *, as_json: bool) -> None:
         printer.note(f"  {file.name or file.node}: {file.path} {file.reason}")
     if reply.damaged and reply.damaged > len(reply.wrong or ()):
         printer.note("  summary.txt lists more")
+    if reply.unsearched:
+        files = render.count_of(reply.unsearched, "file")
+        printer.note(f"left out unless a match was found before: {files} not searched to the end")
+    for file in reply.unread or ():
+        printer.note(f"  {file.name or file.node}: {file.path} {file.reason}")
+    if reply.unsearched and reply.unsearched > len(reply.unread or ()):
+        printer.note("  cucmctl find --json names all of them")
 
 
 def _left_out(count: int) -> str:
@@ -363,8 +371,8 @@ COMMANDS = {
         "Files that are incomplete, or have changed since they were received, are left out.",
         "  cucmctl export 3f2a -o case-698123456.zip\n"
         "  cucmctl export 3f2a --format tar -o - | ssh archive 'cat > 3f2a.tar'",
-        "0 done, 1 there is no file, 3 files are left out because they are damaged,\n"
-        "74 not written; with --upload also those of upload",
+        "0 done, 1 there is no file, 3 files are left out because they are damaged, or\n"
+        "could not be searched for --found, 74 not written; with --upload also those of upload",
         _export_arguments,
         _export,
         keeps_files,

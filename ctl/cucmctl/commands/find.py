@@ -28,6 +28,7 @@ from cucmctl.client.client import Client
 from cucmctl.commands.lookup import keeps_files
 from cucmctl.text import found_text, render
 from cucmctl.text.found_text import FoundText, Total
+from cucmctl.text.progress_line import ProgressLine
 from cucmctl.text.remarks import short_names
 from cucmctl.text.window import minute, window
 from cucmd.protocol.cases import FoundFile, Match, Search
@@ -129,7 +130,7 @@ def _find(arguments: argparse.Namespace) -> int:
     search = search_of(arguments, " ".join(arguments.words) if arguments.words else None)
     context, files = arguments.context, arguments.files
     total, found = Total(), list[FoundFile]()
-    with Client(arguments.socket) as client:
+    with Client(arguments.socket) as client, ProgressLine("searching") as progress:
         job = client.status(arguments.job)
         search = with_times(search, arguments, job)
         names, day = short_names(job.nodes), found_text.day_of(job)
@@ -142,6 +143,7 @@ def _find(arguments: argparse.Namespace) -> int:
             ):
                 total.add(reply)
                 found += reply.found or ()
+                progress.clear()
                 if not arguments.json:
                     for line in found_text.followed_text(reply.followed or (), names):
                         printer.note(line)
@@ -150,16 +152,16 @@ def _find(arguments: argparse.Namespace) -> int:
                     if reply.followed and colour:
                         text.mark = found_text.pattern_of(search, total.followed)
                     _print(text.lines(reply.matches or ()))
-                    continue
-                for match in reply.matches or ():
-                    printer.json_line(_object(match))
+                else:
+                    _print_objects(reply.matches or ())
+                progress.tell(reply.bytes, reply.of_bytes)
         except KeyboardInterrupt:
+            progress.clear()
             printer.note(f"interrupted after {render.count_of(total.files, 'file')}")
             return exits.INTERRUPTED
     found.sort(key=lambda file: (file.node, file.path))
     if arguments.json:
-        for file in found:
-            printer.json_line(_object(file))
+        _print_objects(found)
         printer.json_line(
             {
                 "matches": total.matches,
@@ -186,10 +188,11 @@ def _print(lines: Iterable[str]) -> None:
         printer.line(text)
 
 
-def _object(one: Match | FoundFile) -> dict[str, object]:
-    values = msgspec.structs.asdict(one)
-    values = {"node": values.pop("node"), "file": values.pop("path"), **values}
-    return {name: value for name, value in values.items() if value is not None}
+def _print_objects(objects: Iterable[Match | FoundFile]) -> None:
+    for one in objects:
+        values = msgspec.structs.asdict(one)
+        values = {"node": values.pop("node"), "file": values.pop("path"), **values}
+        printer.json_line({name: value for name, value in values.items() if value is not None})
 
 
 COMMANDS = {

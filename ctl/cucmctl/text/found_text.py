@@ -244,11 +244,14 @@ def missing_texts(missing: Iterable[MissingLog], names: Mapping[str, str]) -> It
             span = f" from {window(since.isoformat(), until.isoformat() if until else None)}"
         elif until is not None:
             span = f" up to {minute(until)}"
-        before = f"{'perhaps ' if one.unclear else ''}not everything has come of "
-        if one.log is not None:
-            before = f"{one.log} of "
-            span = f" {'may have' if one.unclear else 'has'} nothing{span}"
-        after = f"{span}: {one.reason}" if one.reason else span
+        before, after = f"{one.log} of ", f" has nothing{span}"
+        if one.log is None:
+            before, after = "everything has come of ", span
+            before = f"it is not known whether {before}" if one.unclear else f"not {before}"
+        elif one.unclear:
+            before = f"it is not known whether {before}"
+            after = " is complete, because not all of its time stamps could be read"
+        after += f": {one.reason}" if one.reason else ""
         nodes.setdefault((before, after), []).append(names.get(one.node, one.node))
     for (before, after), found in nodes.items():
         yield f"{before}{join_names(found, all_names=False)}{after}"

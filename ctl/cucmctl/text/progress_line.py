@@ -23,10 +23,10 @@ class ProgressLine:
     """Shows bytes, rate and remaining time while its block runs, if standard error is a terminal.
 
     doing  what is done with the bytes, such as "masking"
-    whole  how many bytes there are
+    whole  how many bytes there are, or 0 if `tell` says it
     """
 
-    def __init__(self, doing: str, whole: int) -> None:
+    def __init__(self, doing: str, whole: int = 0) -> None:
         self._doing = doing
         self._whole = whole
         self._lines = bool(os.environ.get(LINES))
@@ -37,12 +37,17 @@ class ProgressLine:
         return self
 
     def __exit__(self, *details: object) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Removes the line, so that others can be printed in its place."""
         if not self._lines:
             self._print("")
 
-    def tell(self, done: int) -> None:
+    def tell(self, done: int, whole: int | None = None) -> None:
         """Updates the line, but not too often. `done` is the number of bytes so far."""
-        if self._shown and (now := time.monotonic()) >= self._next:
+        self._whole = whole or self._whole
+        if self._shown and self._whole and (now := time.monotonic()) >= self._next:
             self._next = now + _EVERY
             self._print(self._text(done, now))
 
@@ -50,7 +55,7 @@ class ProgressLine:
         rate = done / max(now - self._began, 0.001)
         left = render.duration((self._whole - done) / rate) if rate else "-"
         text = f"{self._doing} {render.progress(done, self._whole)}"
-        text += f"  {100 * done // (self._whole or 1)}%  {render.size(int(rate))}/s  {left} left"
+        text += f"  {100 * done // self._whole}%  {render.size(int(rate))}/s  {left} left"
         return text[:79]
 
     def _print(self, text: str) -> None:

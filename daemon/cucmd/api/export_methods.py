@@ -15,7 +15,7 @@ import trio
 from cucmd.api.case_methods import job_and_nodes
 from cucmd.api.find_methods import paths_found
 from cucmd.api.refusals import refusals_of_files
-from cucmd.api.wire import damaged_to_wire, wrong_to_wire
+from cucmd.api.wire import MOST_DAMAGED, damaged_to_wire, wrong_to_wire
 from cucmd.cases.archive import Archive
 from cucmd.cases.coverage_reader import CoverageReader
 from cucmd.cases.damaged import DamagedFiles
@@ -87,11 +87,11 @@ class ExportMethods:
                     async with aclosing(checking) as checked:
                         async for _ in checked:
                             pass  # the verifier notes in `damaged` what is wrong
-                only = None
+                only, unread = None, list[wire.WrongFile]()
                 if request.found is not None:
                     chosen = tuple(nodes_by_name(job, names).values())
                     searched = SearchedFiles(job, directory, chosen, request.found.path)
-                    only = await paths_found(self._finder, searched, request.found)
+                    only, unread = await paths_found(self._finder, searched, request.found)
                 archive = Archive(
                     self._store,
                     job,
@@ -111,6 +111,8 @@ class ExportMethods:
                     measured.size,
                     measured.left_out,
                     *damaged_to_wire(job, measured.damaged),
+                    unsearched=len(unread) or None,
+                    unread=tuple(unread[:MOST_DAMAGED]) or None,
                 )
                 async with self._sender.ready(job_id, directory) as send:
                     begun = True

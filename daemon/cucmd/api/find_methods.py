@@ -90,18 +90,23 @@ class FindMethods:
         yield StreamReply(wire.FindReply(last.files, last.size), continues=False)
 
 
-async def paths_found(finder: Finder, files: SearchedFiles, search: wire.Search) -> frozenset[str]:
-    """Returns the paths of the files with a match, as in `ReceivedFile`.
+async def paths_found(
+    finder: Finder, files: SearchedFiles, search: wire.Search
+) -> tuple[frozenset[str], list[wire.WrongFile]]:
+    """Returns the paths of the files with a match, as in `ReceivedFile`, and the files that could
+    not be searched, or not to their end.
 
     Raises `InvalidValue` for the field `found`, `StoreFailed`, `OSError`.
     """
     asked = _asked("found", search, files.directory, 0, files=True)
     paths: set[str] = set()
+    unread: list[wire.WrongFile] = []
     with _named("found", search):
         async with aclosing(finder.find(files, asked, search.call_id)) as all_found:
             async for found in all_found:
                 paths.update(os.fsdecode(each.path) for each in found.counted)
-    return frozenset(paths)
+                unread += _unread(found, files.nodes)
+    return frozenset(paths), unread
 
 
 @contextmanager
@@ -152,10 +157,19 @@ def _milliseconds(field: str, text: str | None) -> int | None:
     return None if moment is None else int(moment.timestamp() * 1000)
 
 
+def _unread(found: Found, nodes: Sequence[Node]) -> Iterator[wire.WrongFile]:
+    for each in found.unread:
+        place = _place(nodes[each.node], each.path)
+        yield wire.WrongFile(*place, each.why, nodes[each.node].name)
+
+
+def _place(node: Node, path: bytes) -> tuple[str, str]:
+    return node.node, printable_path(name_on_node(os.fsdecode(path), node))
+
+
 def _reply(found: Found, nodes: Sequence[Node]) -> wire.FindReply:
     def place(number: int, path: bytes) -> tuple[str, str]:
-        node = nodes[number]
-        return node.node, printable_path(name_on_node(os.fsdecode(path), node))
+        return _place(nodes[number], path)
 
     def match(line: FoundLine) -> wire.Match:
         return wire.Match(
@@ -180,10 +194,7 @@ def _reply(found: Found, nodes: Sequence[Node]) -> wire.FindReply:
         )
         or None,
         tuple(found.not_followed) or None,
-        tuple(
-            wire.WrongFile(*place(each.node, each.path), each.why, nodes[each.node].name)
-            for each in found.unread
-        )
-        or None,
+        tuple(_unread(found, nodes)) or None,
         unordered=found.unordered or None,
+        of_bytes=found.whole or None,
     )

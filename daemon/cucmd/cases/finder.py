@@ -71,6 +71,7 @@ class Found(msgspec.Struct, frozen=True):
     """Holds what was found since the last time. Nodes are numbers of the nodes that are searched.
 
     files, size: the files that were searched so far, and their bytes.
+    whole: the bytes of all files that are searched.
     unordered: some lines are earlier than others before them.
     followed: the identifiers of a call, each with the place that ties it to the others.
     not_followed: texts that say what of the call was not followed.
@@ -85,6 +86,7 @@ class Found(msgspec.Struct, frozen=True):
     ties: Sequence[frames.FoundTie] = ()
     followed: Sequence[tuple[Identifier, frames.FoundTie | None]] = ()
     not_followed: Sequence[str] = ()
+    whole: int = 0
 
 
 class SearchedFiles(msgspec.Struct, frozen=True):
@@ -147,7 +149,7 @@ class Finder:
                         one = _identifier(tie.kind, tie.value)
                         places.setdefault(one, tie)
                         came.append(Tie(one, _identifier(tie.via_kind, tie.via_value)))
-                    yield Found(found.files, found.size)
+                    yield Found(found.files, found.size, whole=found.whole)
             goes_on = bool(call.add(came))
         yield Found(
             found.files,
@@ -168,13 +170,14 @@ class Finder:
             for worker in workers:
                 if (wrong := (await worker.receive(_BEGUN)).wrong) is not None:
                     raise SearchRefused(wrong)
-            await self._deal(files, workers)
-            async with aclosing(merged(workers, files.nodes)) as all_found:
+            whole = await self._deal(files, workers)
+            async with aclosing(merged(workers, files.nodes, whole)) as all_found:
                 async for found in all_found:
                     yield found
 
-    async def _deal(self, files: SearchedFiles, workers: Sequence[Worker]) -> None:
-        """Gives each process its files."""
+    async def _deal(self, files: SearchedFiles, workers: Sequence[Worker]) -> int:
+        """Gives each process its files. Returns the bytes of all files."""
+        whole = 0
         numbers = {node.node: number for number, node in enumerate(files.nodes)}
         by_name = {node.node: node for node in files.nodes}
         job, dealt = files.job, 0
@@ -187,6 +190,7 @@ class Finder:
                     and is_counted(file, node, job.work)
                     and (files.path is None or files.path in name_on_node(file.path, node))
                 ]
+                whole += sum(file.size for file in chosen)
                 for name, of_node in groupby(chosen, key=lambda file: file.node):
                     paths = [os.fsencode(file.path) for file in of_node]
                     node = by_name[name]
@@ -200,6 +204,7 @@ class Finder:
                     dealt += len(paths)
         for worker in workers:
             await worker.send(frames.FindPage())
+        return whole
 
 
 def _with_call(asked: FindIn, call: Call, *, ties: bool) -> FindIn:
@@ -233,7 +238,9 @@ def _not_followed(call: Call, *, goes_on: bool) -> list[str]:
     return texts
 
 
-async def merged(workers: Sequence[Worker], nodes: Sequence[Node]) -> AsyncGenerator[Found, None]:
+async def merged(
+    workers: Sequence[Worker], nodes: Sequence[Node], whole: int = 0
+) -> AsyncGenerator[Found, None]:
     """Yields what the processes find, in the order of time. Raises `SearchRefused`."""
     running = dict(enumerate(workers))
     last = {number: LinesFound(-1, 0, 0) for number in running}
@@ -293,10 +300,10 @@ async def merged(workers: Sequence[Worker], nodes: Sequence[Node]) -> AsyncGener
                 unordered = unordered or line.time < latest
                 latest = max(latest, line.time)
                 lines.append(line)
-            yield Found(files, size, lines, counted, unread, unordered, ties)
+            yield Found(files, size, lines, counted, unread, unordered, ties, whole=whole)
             counted, unread, ties, is_due = [], [], [], False
             reported_at = trio.current_time()
-    yield Found(files, size)
+    yield Found(files, size, whole=whole)
 
 
 def _size(line: FoundLine) -> int:

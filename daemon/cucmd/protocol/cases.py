@@ -91,9 +91,10 @@ class ExportRequest(Request, frozen=True):
     damaged is how many there are, and wrong has the first 20. The client should compare the files
     with SHA256SUMS. If some differ, it exports again and names them in suspect: the daemon reads
     them again before it replies. With found only those files are exported in which Find finds a
-    line; they are searched before the reply. name is how a file made from the export should be
-    called, without
-    a suffix: case-698123456 for a job with the label case, otherwise cucmd- and the id of the job.
+    line; they are searched before the reply. unsearched is how many of them could not be searched,
+    or not to their end, and unread has the first 20. name is how a file made from the export should
+    be called, without a suffix: case-698123456 for a job with the label case, otherwise cucmd- and
+    the id of the job.
     While an operator exports a job, it cannot be deleted or retried. A deletion or a retry ends an
     export by a user who is not an operator.
     """
@@ -115,6 +116,8 @@ class ExportReply(Struct, frozen=True):
     left_out: int
     damaged: int | None = None
     wrong: tuple[WrongFile, ...] | None = None
+    unsearched: int | None = None
+    unread: tuple[WrongFile, ...] | None = None
 
 
 class WrongFile(Struct, frozen=True):
@@ -254,6 +257,9 @@ class FindReply(Struct, frozen=True):
     missing: tuple[MissingLog, ...] | None = None
     # Matches of this reply are not in the order of time, since too many came out of order.
     unordered: bool | None = None
+    # The bytes of all files that are searched. A call is followed in several searches, and bytes
+    # begins at 0 in each.
+    of_bytes: int | None = None
 
 
 class TranscriptRequest(Request, frozen=True):

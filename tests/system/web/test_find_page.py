@@ -1,6 +1,8 @@
 """The view that searches the files of a job, as a browser without scripts asks for it."""
 
+import io
 import re
+import tarfile
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from urllib.parse import urlencode
@@ -52,6 +54,17 @@ def test_job_has_the_form(web: Web) -> None:
     text = web.ask("GET", f"/ui/jobs/{JOB_ID}").body.decode()
     assert f'method="get" action="/ui/jobs/{JOB_ID}/find"' in text
     assert 'name="what"' in text
+
+
+def test_export_has_only_found_files(web: Web) -> None:
+    answer = web.ask("GET", f"/jobs/{JOB_ID}/export.tar?text=INVITE&nodes=sub1")
+    assert answer.status == 200
+    with tarfile.open(fileobj=io.BytesIO(answer.body)) as tar:
+        names = [name.rpartition("/")[2] for name in tar.getnames() if name.startswith("sub1/")]
+    assert names == ["x.txt"]
+    none = web.ask("GET", f"/jobs/{JOB_ID}/export.tar?text=no-such-text")
+    with tarfile.open(fileobj=io.BytesIO(none.body)) as tar:
+        assert [name for name in tar.getnames() if "/" in name] == []
 
 
 def test_match_is_shown_safely(find: Callable[..., Answer]) -> None:

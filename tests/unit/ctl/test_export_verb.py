@@ -16,7 +16,7 @@ import pytest
 from cucmctl import Client
 from cucmctl.export.received import Export
 from cucmctl.main import main
-from cucmd.protocol.cases import ExportReply, Search, VerifyReply
+from cucmd.protocol.cases import ExportReply, Search, VerifyReply, WrongFile
 from unit.ctl.conftest import make_job
 
 JOB_ID = "3f2a00112233"
@@ -114,6 +114,17 @@ def test_found_takes_a_search(
     monkeypatch.setattr(Client, "status", lambda *_: make_job())
     assert main(["export", "3f2a", "-o", str(tmp_path / "x.zip"), *words.split()]) == 0
     assert asked["found"] == search
+
+
+def test_unsearched_files_are_named(
+    daemon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unread = WrongFile("ccm-sub1", "a.gz", "is packed twice")
+    reply = ExportReply(JOB_ID, "x", daemon.length, 1, 0, 0, unsearched=1, unread=(unread,))
+    monkeypatch.setattr(Client, "export", lambda *_, **__: Export(daemon, reply))
+    monkeypatch.setattr(Client, "status", lambda *_: make_job())
+    assert main(["export", "3f2a", "-o", str(tmp_path / "x.zip"), "--found", "INVITE"]) == 3
+    assert "ccm-sub1: a.gz is packed twice" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", ["--number 7021004", "-i", "--found", "--found a --number 1"])

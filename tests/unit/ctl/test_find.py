@@ -9,6 +9,7 @@ import pytest
 
 from cucmctl import Client
 from cucmctl.main import main
+from cucmctl.text import progress_line
 from cucmctl.text.found_text import FoundText, marked, pattern_of
 from cucmd.job.work_request import Collection
 from cucmd.protocol.cases import (
@@ -277,7 +278,14 @@ def test_missing_parts_are_named(find: Any) -> None:
     assert [text.removeprefix("cucmctl: ") for text in messages] == [
         "no match in 4 files, 5.0 kB, but cm/trace/ccm/sdl of ccm-sub1, ccm-pub has nothing from "
         "Fri 27 Nov 2020 23:00 to 23:45 CET",
-        "  and syslog of ccm-sub1 may have nothing",
+        "  and it is not known whether syslog of ccm-sub1 is complete, because not all of its time "
+        "stamps could be read",
         "  and not everything has come of ccm-sub1: it has failed",
         "  and cm/trace/ccm/sdl/b.gz of ccm-sub1 is damaged",
     ]
+
+
+def test_progress_is_shown(find: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(progress_line.LINES, "1")
+    _, _, messages = find("INVITE", FindReply(1, 500, of_bytes=1000), FindReply(2, 1000))
+    assert "50%" in messages[0]
