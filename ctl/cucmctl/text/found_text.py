@@ -15,7 +15,7 @@ from datetime import date, datetime
 
 from cucmctl.cli.printer import visible
 from cucmctl.text.listing import short_path
-from cucmctl.text.remarks import join_names
+from cucmctl.text.remarks import join_names, without_node_name
 from cucmctl.text.render import count_of, size
 from cucmctl.text.window import minute, window
 from cucmd.protocol.cases import (
@@ -251,7 +251,7 @@ def missing_texts(missing: Iterable[MissingLog], names: Mapping[str, str]) -> It
         elif one.unclear:
             before = f"it is not known whether {before}"
             after = " is complete, because not all of its time stamps could be read"
-        after += f": {one.reason}" if one.reason else ""
+        after += f": {without_node_name(one, one.reason)}" if one.reason else ""
         nodes.setdefault((before, after), []).append(names.get(one.node, one.node))
     for (before, after), found in nodes.items():
         yield f"{before}{join_names(found, all_names=False)}{after}"

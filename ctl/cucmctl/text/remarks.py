@@ -20,6 +20,7 @@ from cucmctl.text.window import minute, window
 from cucmd.job.coverage import format_missing
 from cucmd.job.duration import longest_written_for
 from cucmd.job.node import with_names
+from cucmd.protocol.cases import MissingLog
 from cucmd.protocol.jobs import Job, Node
 
 # The number of nodes that are named on a terminal; a pipe gets all names.
@@ -195,7 +196,7 @@ def join_names(names: list[str], *, all_names: bool) -> str:
     return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
 
 
-def without_node_name(node: Node, text: str) -> str:
+def without_node_name(node: Node | MissingLog, text: str) -> str:
     """Removes the node's name from a text, together with a preposition before it.
 
     Also removes the name of an exception, which is meant for programs.

@@ -54,6 +54,8 @@ class LateNames:
                 await self._name_all()
             except StoreFailed as error:
                 log.warning("jobs from before a discovery keep addresses for now: %s", error)
+            except Exception:
+                log.exception("naming the nodes of jobs: a defect")  # and the daemon goes on
             await self._discovered.wait()
 
     async def _name_all(self) -> None:

@@ -31,7 +31,7 @@ FOLDERS = "10.0.0.1/2020-11-27_23-50-00/cm/trace/ccm/sdl/"
 GAP = MissingLog(SUB, "cm/trace/ccm/sdl", SINCE, UNTIL)
 GAP_OF_PUB = MissingLog(PUB, GAP.log, SINCE, UNTIL + timedelta(seconds=9))
 UNCLEAR = MissingLog(SUB, "syslog", unclear=True)
-FAILED = MissingLog(SUB, reason="it has failed")
+FAILED = MissingLog(SUB, reason=f"TimeoutError: cannot connect to {SUB}: Connection refused")
 DAMAGED = WrongFile(SUB, f"{FOLDERS}b.gz", "is damaged")
 
 
@@ -280,7 +280,7 @@ def test_missing_parts_are_named(find: Any) -> None:
         "Fri 27 Nov 2020 23:00 to 23:45 CET",
         "  and it is not known whether syslog of ccm-sub1 is complete, because not all of its time "
         "stamps could be read",
-        "  and not everything has come of ccm-sub1: it has failed",
+        "  and not everything has come of ccm-sub1: cannot connect: Connection refused",
         "  and cm/trace/ccm/sdl/b.gz of ccm-sub1 is damaged",
     ]
 
