@@ -31,7 +31,9 @@ class Originals:
     wholes    names of several words that are joined by `.`, `-` or `_`, in lower case -> their kind
     phrases   names with other signs that have no word in `words`
     macs      MAC addresses
-    hex       addresses as 8 hexadecimal digits -> the address, also with reversed bytes
+    hex       addresses as 8 hexadecimal digits -> the address, also with reversed bytes, and then
+              with 7 if the first one would be 0
+    decimal   the same as decimal numbers
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Originals:
         self.phrases: dict[str, Kind] = {}
         self.macs = self.by_kind[Kind.MAC]
         self.hex: dict[str, bytes] = {}
+        self.decimal: dict[str, bytes] = {}
         for kind, found in (originals or {}).items():
             for original in found:
                 self.add(kind, original)
@@ -64,10 +67,19 @@ class Originals:
             self._add_number(original)
         elif kind == Kind.ADDRESS:
             packed = ip_address(original).packed
-            if len(packed) == 4:
-                self.hex[packed.hex()] = self.hex[packed[::-1].hex()] = packed
+            # 10.1.0.0 is a small number if its bytes are reversed, which is everywhere by chance.
+            if len(packed) == 4 and packed[2:] != b"\0\0":
+                self._add_address(packed)
         elif kind != Kind.MAC:
             self._add_name(kind, original)
+
+    def _add_address(self, packed: bytes) -> None:
+        for form in (packed, packed[::-1]):
+            self.hex[form.hex()] = packed
+            number = int.from_bytes(form)
+            self.decimal[str(number)] = self.decimal[f"{number:010}"] = packed
+        if len(short := packed[::-1].hex().lstrip("0")) == 7:
+            self.hex[short] = packed
 
     def _add_number(self, digits: str) -> None:
         if len(digits) >= self._least_digits:
@@ -104,7 +116,7 @@ class Originals:
         own  words of the user's, which are masked even as parts of words
         """
         words = {word.lower() for word in own if word.isalnum()}
-        return words.union(self.numbers, self.words, self.wholes, self.macs, self.hex)
+        return words.union(self.numbers, self.words, self.wholes, self.macs, self.hex, self.decimal)
 
     def update(self, other: Originals) -> None:
         """Adds all originals of another one."""

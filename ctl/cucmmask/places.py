@@ -216,6 +216,9 @@ SPANS = [
         ("", r"<(?:\w+:)?(?P<field>\w+)(?: [^<>]*)?>([^<>]{1,200})</", None),
         ('":', r'"(?P<field>\w+)" ?: ?"((?:[^"\\\r\n]|\\.){1,200})"', None),
         ('":', r'"(?P<field>\w+)" ?: ?(\d+)', None),
+        ("callstate=", r"CallState=(\d+)-", Kind.NUMBER),
+        # the version of a node is no address
+        ("version", r"[Vv]ersion *[:=]? *(\d+(?:\.\d+){3})(?=[-\s])", None),
         # "TCPPid = [1.100.9.5]" is a process, and no address.
         ("tcppid", r"TCPPid ?= ?\[(\d+\.\d+\.\d+\.\d+)\]", None),
         # "myIP: e74610ac (172.16.70.231)": the bytes are reversed.
@@ -226,7 +229,8 @@ SPANS = [
 ESCAPED = re.compile(r"(%[0-9A-Fa-f]{2})")
 # Words that CUCM, SIP and people who name partitions use. Outside of the places above they stay.
 _WORDS = """
-    about accept access account active address admin administrator agenda agent alert alerting
+    about accept access account active activelog address admin
+    administrator agenda agent alert alerting
     allow allowed analog analysis announcement announcements announcer anonymous answer
     application applications attendant audio audit authenticated authorization auto
     autoregistration available backup band basic block blocked bridge broadcast built business
@@ -238,7 +242,8 @@ _WORDS = """
     display domain domestic emergency enable enabled encryption endpoint enterprise error
     event events example expires extended extension external failed failure false feature
     filter final first fixed forward forwarded from gateway gateways general global globalized
-    group guest h323 hardphone held help hold home hosted hotline hub hunt inbound incoming
+    group guest h323 hardphone held help hold home hosted hotline hub hunt inactivelog inbound
+    incoming
     info information install intercluster intercom interface internal international internet
     invalid invite jabber join label learned length level limit line lines link list local
     localhost location login logout long lookup loopback mailbox main manager manual master
@@ -250,11 +255,11 @@ _WORDS = """
     proxy pstn public publish publisher queue reason received reception recorder recording
     redirect refer region register registered registration reject rejected release remote
     reply request reserved reset resource response restricted result return rg ring ringing rl
-    route router routing sccp screen search secondary secure security server service services
+    root route router routing sccp screen search secondary secure security server service services
     session setup shared shift short silence simple single sip socket softphone source special
     specific speed standalone standalonecluster standard standby start started state station
     status stop stream subscribe subscriber subscribers supported switch system telephone
-    telephony terminal test testing timeout timer toll trace trans transcoder transfer
+    telephony terminal test testing tftp timeout timer toll tomcat trace trans transcoder transfer
     translation transport trk true trunk trunks type unavailable undefined unified unknown
     unregistered unrestricted update upgrade uri user users utils value vendor version video
     virtual voice voicemail waiting warning world zone

@@ -143,15 +143,14 @@ def _forms(known: Originals, own: Iterable[str]) -> Iterator[tuple[str, Left, _E
     for address in known.by_kind[Kind.ADDRESS]:
         packed = ip_address(address).packed
         left = Kind.ADDRESS, address
-        yield packed.hex(), left, _HEX
-        if len(packed) == 4:
+        if len(packed) == 16:
+            yield packed.hex(), left, _HEX
+        else:
             yield address, left, _DOTTED
             yield f"::ffff:{packed[0]:x}{packed[1]:02x}:{packed[2]:x}{packed[3]:02x}", left, _HEX
-            yield packed[::-1].hex(), left, _HEX
-            yield f"{int.from_bytes(packed, 'little'):010}", left, _DIGITS
-            without_zeros = packed[::-1].hex().lstrip("0")
-            if len(without_zeros) in (6, 7):
-                yield without_zeros, left, _HEX
+    for forms, edges in ((known.hex, _HEX), (known.decimal, _DIGITS)):
+        for form, packed in forms.items():
+            yield form, (Kind.ADDRESS, str(ip_address(packed))), edges
 
 
 def _is_short(kind: Kind, original: str) -> bool:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from ipaddress import IPv6Address, ip_address
-from typing import Protocol
+from typing import Literal, Protocol
 
 from cucmmask.dumps import like
 from cucmmask.masks import IPV4_IN_IPV6
@@ -25,7 +25,7 @@ _GUID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|[0-9A-
 _OF_MAC = re.compile(r"(?i)((?:SEP|ATA|VGC|BAT)?)([0-9a-f]{12})")
 _OF_USER = re.compile(r"((?i:TCT|BOT|CSF|TAB))([A-Za-z0-9._-]+)")
 _DOTTED = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\d)")
-_HEXADECIMAL = re.compile("[0-9A-Fa-f]{8,}")
+_HEXADECIMAL = re.compile("[0-9A-Fa-f]{7,}")
 _DIGITS_IN_DUMP = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}|\d{3,}")
 _WORD_IN_DUMP = re.compile(rb"[A-Za-z\x80-\xff]{3,}")
 _EMPTY = ("", "[]", "()", "(null)", "NULL", "null", "\3")
@@ -112,7 +112,7 @@ class Words:
             else:
                 new = self.field(kind, value)
         elif group == "guid_address" and match["guid"] != "0000065536":
-            new = self._other_guid(value)
+            new = run(value)  # of a GUID that CUCM has not made
         else:
             new = self._work[group](value)
         return run(text[:start]) + new + run(text[start + len(value) :])
@@ -136,7 +136,7 @@ class Words:
             return value
         if inner[0] + inner[-1] in ("[]", "()") and "-" not in inner[:3]:  # no range of a pattern
             inner = inner[1:-1]
-        if "=" in inner and " " not in inner:  # several fields: `dd=tn=0npi=1ti=1nd=9999pi=1si1`
+        if re.match(r"\w+=\S*$", inner):  # several fields: `dd=tn=0npi=1ti=1nd=9999pi=1si1`
             return self.word(value)
         if kind == Kind.DEVICE:  # `SEP38ED18552A12(192.0.2.55)`, `SEP38ED18552A12:jdoe`
             name = re.match("[^(:]+", inner)
@@ -295,17 +295,16 @@ class Words:
     def _guid_address(self, decimal: str) -> str:
         if int(decimal) >> 32:
             return decimal
-        packed = int(decimal).to_bytes(4, "little")
-        return self._address(
-            packed, decimal, lambda masked: f"{int.from_bytes(masked, 'little'):010}"
-        )
+        return self._decimal(decimal, int(decimal).to_bytes(4, "little"))
 
-    def _other_guid(self, decimal: str) -> str:
-        """Masks the last group of a GUID that CUCM has not made, if it is a known address."""
-        known = self._known
-        if known is not None and not int(decimal) >> 32 and f"{int(decimal):08x}" in known.hex:
-            return self._guid_address(decimal)
-        return decimal
+    def _decimal(self, decimal: str, packed: bytes) -> str:
+        order: Literal["big", "little"] = "big"
+        if int(decimal) != int.from_bytes(packed):
+            order = "little"
+        width = len(decimal) if decimal.startswith("0") else 0
+        return self._address(
+            packed, decimal, lambda masked: str(int.from_bytes(masked, order)).zfill(width)
+        )
 
     def _mask_mac(self, text: str) -> str:
         """Masks a MAC address, in which there may be signs between the digits."""
@@ -346,8 +345,8 @@ class Words:
     def _pieces(self, text: str, known: Originals) -> str:
         def hexadecimal(match: re.Match[str]) -> str:
             digits = match[0].lower()
-            if len(digits) == 8 and digits in known.hex:
-                is_reversed = known.hex[digits] != bytes.fromhex(digits)
+            if digits in known.hex:
+                is_reversed = known.hex[digits].hex() != digits
                 return self._reversed(match[0]) if is_reversed else self._hex(match[0])
             for start in (0, len(digits) - 12):
                 if digits[start : start + 12] in known.macs:
@@ -359,6 +358,8 @@ class Words:
             if match[0].isdecimal():
                 if match[0] in known.numbers:
                     return self._put(Kind.NUMBER, match[0], match[0], self._masks.number)
+                if match[0] in known.decimal:
+                    return self._decimal(match[0], known.decimal[match[0]])
             elif kind := known.words.get(match[0].lower()):
                 return self._put(kind, match[0], match[0], self._masks.name)
             return match[0]

@@ -213,6 +213,10 @@ def test_name_of_short_words_is_found_as_whole() -> None:
     assert "EM-FI-PT" not in masked
 
 
+def test_user_with_signs_is_masked() -> None:
+    assert "spool" not in mask("Record-Route: <sip:rr$n=cube-spool-int@10.1.2.3:5060;lr>")
+
+
 def test_known_mac_is_found_in_other_ids() -> None:
     text = f"SEP{MAC.upper()}\n8e677fcde88ae06fd8ee{MAC}"
     assert MAC not in mask(text)
@@ -221,6 +225,23 @@ def test_known_mac_is_found_in_other_ids() -> None:
 def test_known_address_is_found_as_hex() -> None:
     text = f"{NODE}\naddress 5a20300e and 0e30205a"
     assert mask(text) == f"{NODE_MASK}\naddress {REVERSED} and {HEX}"
+
+
+def test_known_address_is_found_as_hex_without_zero() -> None:
+    """CUCM writes 10.30.0.11 as b001e0a."""
+    masked = MASKS.address(IPv4Address("10.30.0.11").packed)[::-1].hex()
+    assert mask("10.30.0.11 ip = b001e0a, port").endswith(f" ip = {masked[1:]}, port")
+
+
+def test_known_address_is_found_as_number() -> None:
+    text = f"{NODE} in 238035034 or 1512058894 or 0238035034"
+    numbers = int(HEX, 16), int(REVERSED, 16), f"{int(HEX, 16):010}"
+    assert mask(text) == "{} in {} or {} or {}".format(NODE_MASK, *numbers)
+
+
+def test_network_is_no_small_number() -> None:
+    text = "10.7.0.0\n00000007|10:07 7 1802"
+    assert mask(text).endswith("\n00000007|10:07 7 1802")
 
 
 def test_address_within_a_file_name() -> None:
@@ -262,6 +283,8 @@ def test_own_word_is_found_within_words() -> None:
         "StationD(1):  TCPPid = [1.100.117.1] OpenReceiveChannel conferenceID=16777217",
         "%[DeviceName=][IPAddress=][Protocol=SIP][DeviceType=685][Reason=8]",
         "guid=0098.89c8.9233.511d.0300.cddd.ac10.46e6",
+        "Unified OS Version : 7.0.0.0-3",
+        '{"location":"activelog","profile":"callmanager"}',
         "CSeq: 101 INVITE",
         "a=rtpmap:18 G729/8000",
         "Allow: INVITE, OPTIONS, INFO, BYE, CANCEL, ACK, PRACK, UPDATE, REFER, SUBSCRIBE, NOTIFY",
