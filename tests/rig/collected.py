@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import trio
+from msgspec.structs import replace
 
 from cucmd.job.collect import Collect
 from cucmd.job.job import Job
@@ -37,7 +38,9 @@ async def _record(
     queued = Job(job_id, NOW, work, Timeouts(), 1, tuple(nodes))
     ended = queued.begin(NOW)
     for number, node in enumerate(nodes):
-        ended = ended.replace_node(number, node.begin(NOW, 1).succeed(NOW), NOW)
+        received = sum(file.node == node.node for file in files)
+        sent = replace(node.begin(NOW, 1), files_received=received)
+        ended = ended.replace_node(number, sent.succeed(NOW), NOW)
     async with open_store(state / "cucmd.db") as store:
         await store.add_job(queued)
         await store.save(queued, ended)

@@ -64,6 +64,11 @@ class Picture(Struct, frozen=True):
         return (self.end - self.begin).total_seconds()
 
     @property
+    def missing(self) -> dict[str, float]:
+        """Returns the seconds that are missing of the worst log of each node."""
+        return {row.name: row.seconds("missing") for row in reversed(self.rows)}
+
+    @property
     def legend(self) -> dict[str, str]:
         """Returns each kind of bar that is in the picture, with its words."""
         bars = [bar for row in self.rows for bar in row.bars]

@@ -36,7 +36,7 @@ def test_figures_of_a_cluster_are_drawn(
         client.wait(client.health(["berlin"], login=login).job_id)
         client.wait(client.collect(["berlin"], logs, login=login).job_id)
     tab = sign_in().open("/ui/clusters")
-    tab.get_by_text("Health: 2 nodes: 1 bad, 1 good").wait_for()
+    tab.get_by_role("definition").get_by_text("2 nodes: 1 bad, 1 good").wait_for()
     assert tab.get_by_role("img").count() == 0, "only the view of one cluster has plots"
     tab.get_by_role("link", name="berlin", exact=True).click()
     disk = tab.get_by_role("row").filter(has_text=lab.nodes[1]).get_by_role("cell", name="bad")
