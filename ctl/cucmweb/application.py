@@ -139,7 +139,7 @@ class Application:
         identify = (lambda: None) if channel.path in FOR_ANYBODY else self._check(channel)
         matches = (pattern.fullmatch(channel.path) for pattern in self._paths)
         if (match := next(filter(None, matches), None)) is None:
-            text = "there is no such path; /openapi.json lists all paths for programs"
+            text = "there is no such path; /openapi.json lists the paths for programs"
             raise HttpProblem(404, "NoSuchPath", text)
         endpoints = self._paths[match.re]
         if (endpoint := endpoints.get(channel.method)) is None:
