@@ -14,7 +14,7 @@ from cucmweb.token_file import add
 from rig.assistant import Assistant, over_http, over_stdio
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
-from rig.lab import running_lab
+from rig.lab import free_port, running_lab
 from rig.web import Web, running_web
 
 # Whoever runs the tests speaks for others, and runs the daemon too.
@@ -25,6 +25,7 @@ class Cluster(Struct):
     """A daemon that knows `berlin`, two simulated nodes. A third node hangs in each command."""
 
     daemon: Daemon
+    nodes: list[str]
     hanging: str
 
 
@@ -38,12 +39,15 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cluster(state: Path) -> Iterator[Cluster]:
-    with running_lab(3, "--fault", "3=hang:command") as lab:
+    # All nodes have the same port, so that each knows the others as they are known here.
+    with running_lab(3, "--port", free_port(), "--fault", "3=hang:command") as lab:
         folder = state.parent
         credential = named_credential(folder / "keys", "lab", lab.username, lab.password)
-        berlin = f'[clusters.berlin]\nnodes = {json.dumps(lab.nodes[:2])}\ncredential = "lab"\n'
+        publisher, *nodes = map(json.dumps, lab.nodes[:2])
+        berlin = f"[clusters.berlin]\npublisher = {publisher}\nnodes = [{nodes[0]}]\n"
+        berlin += 'credential = "lab"\n'
         with running_daemon(folder, CONFIG + credential + berlin + SPEAKS) as daemon:
-            yield Cluster(daemon, lab.nodes[2])
+            yield Cluster(daemon, lab.nodes[:2], lab.nodes[2])
 
 
 @pytest.fixture(scope="module")

@@ -145,6 +145,9 @@ async def test_missing_logs_are_named(assistant: Assistant) -> None:
         ("find", {"job": JOB_ID, "regex": "("}),
         ("find", {"job": JOB_ID, "text": "x", "cursor": "wrong"}),
         ("find", {"job": JOB_ID, "text": "x", "context": 99}),
+        ("find", {"job": JOB_ID, "text": 5, "nodes": {"a": [None]}}),
+        ("find", {"job": JOB_ID, **dict.fromkeys(map("x{}".format, range(10_000)))}),
+        ("files", {"job": JOB_ID, "cursor": "9" * 5000}),
         ("read", {"job": JOB_ID, "node": "nobody", "path": HOSTILE}),
         ("profiles", {"name": "none"}),
         ("health", {}),
@@ -155,7 +158,9 @@ async def test_wrong_questions_are_refused(
     assistant: Assistant, tool: str, arguments: dict[str, object]
 ) -> None:
     async with assistant() as client:
-        assert "Traceback" not in await refusal(client, tool, **arguments)
+        text = await refusal(client, tool, **arguments)
+    assert "Traceback" not in text
+    assert len(text) <= 2000
 
 
 async def test_cancelled_search_leaves_nothing(assistant: Assistant) -> None:

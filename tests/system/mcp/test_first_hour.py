@@ -57,6 +57,7 @@ START = {"kind": "check", "nodes": ["berlin"]}
         ((), Person(), "--operate"),
         (("--operate",), None, "cannot ask"),
         (("--operate",), Person(allow=False), "did not allow"),
+        (("--operate",), Person(allow="yes"), "did not allow"),
         (("--operate",), Person("decline"), "did not allow"),
         (("--operate",), Person("cancel"), "did not allow"),
     ],
@@ -75,6 +76,13 @@ async def test_nothing_starts_without_consent(
         if "did not" not in expected:
             assert text.endswith("a person can type: cucmctl check berlin")
         assert await ask(client, "jobs") == before
+
+
+async def test_long_command_is_refused(assistant: Assistant) -> None:
+    async with assistant("--operate", person=(person := Person())) as client:
+        text = await refusal(client, "start", kind="check", nodes=["berlin"] * 1000)
+    assert person.asked == []
+    assert len(text) <= 2000
 
 
 async def test_cancel_needs_consent(assistant: Assistant) -> None:
