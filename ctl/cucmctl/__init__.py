@@ -26,6 +26,7 @@ a list is expected.
     commands/    the verbs
     text/        turns jobs and nodes into text for people, one file for each subject
     export/      writes the files of a job into a tar, a zip or a folder
+    sites/       reaches the daemons of other sites over SSH
     mask/        masks the files of an archive or a folder, with `cucmmask`
     upload/      encrypts a file and hands it over to a server
 

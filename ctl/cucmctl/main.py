@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from itertools import zip_longest
 
@@ -60,6 +60,8 @@ GROUPS = {
         "hostkeys": ("known", "known host keys"),
         "reload": ("change", "read configuration"),
         "prune": ("delete", "delete old jobs"),
+        "sites": ("sites", "daemons over SSH"),
+        "bridge": ("sites", "a socket on stdio"),
     },
 }
 # verb -> module of `commands`
@@ -82,30 +84,39 @@ MEANT = {
     "download": "export writes the files of a job into one file",
 }
 
-# Options that may stand before the verb. `--socket` is followed by its value.
-ANYWHERE = ("--socket", "--json", "--help", "-h", "--version")
+# Options that may stand before the verb. The first ones are followed by a value.
+WITH_VALUE = ("--socket", "--site")
+ANYWHERE = (*WITH_VALUE, "--json", "--help", "-h", "--version")
 
 OVERVIEW = """\
-usage: cucmctl [--socket PATH] [--json] VERB ...       (cucmctl VERB --help)
+usage: cucmctl [--socket PATH | --site SITE] [--json] VERB ...
 Collects logs of Cisco Unified CM nodes, with the daemon cucmd. See cucmctl(1).
 
 {verbs}
-  --socket PATH   where the daemon listens (default: see cucmctl(1))
-  --json          print data as JSON on standard output
-  -h, --help      print this, or the help of a verb; --version: the version
+  --socket PATH   where the daemon listens; --site SITE: another site, over SSH
+  --json          data as JSON; -h, --help: this, or help of a verb; --version
 JOB is an id, its first 4 characters or more, or @last, your last job that fits.
 """
 
 
-def main(argv: list[str] | None = None) -> int:  # noqa: PLR0911  an exit code for each error
-    """Runs one command and returns the exit code.
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command and returns the exit code. Raises what `guarded` raises."""
+
+    def run() -> int:
+        printer.prepare()
+        return _run(sys.argv[1:] if argv is None else argv)
+
+    return guarded(run)
+
+
+def guarded(run: Callable[[], int]) -> int:  # noqa: PLR0911  an exit code for each error
+    """Calls `run`, which does a command, and returns the exit code.
 
     An error becomes a message; with $CUCMCTL_TRACEBACK a defect becomes a traceback.
     Raises SystemExit if a signal other than SIGINT ends the command.
     """
     try:
-        printer.prepare()
-        code = _run(sys.argv[1:] if argv is None else argv)
+        code = run()
         if sys.stdout is not None:  # None if the shell closed it before the start
             sys.stdout.flush()
     except KeyboardInterrupt:
@@ -174,8 +185,12 @@ def _run(arguments: list[str]) -> int:
     except SystemExit:  # argparse has printed the help
         return exits.DONE
     parsed.upload_token = token
+    if parsed.at_sites or verb == "sites":
+        from cucmctl.sites.several import run_at_sites  # noqa: PLC0415  # few commands need it
+
+        return run_at_sites(verb, command, parsed, guarded, last=LAST in rest)
     if LAST in rest:
-        resolve_last(parsed, verb, command.is_for)
+        resolve_last(parsed, verb, command.is_for, os.getuid())
     return command.run(parsed)
 
 
@@ -186,7 +201,7 @@ def split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
         word = arguments[position]
         if not word.startswith("-"):
             return word, [*arguments[:position], *arguments[position + 1 :]]
-        position += 2 if word == "--socket" else 1
+        position += 2 if word in WITH_VALUE else 1
     return None, list(arguments)
 
 
@@ -197,6 +212,6 @@ def _unknown_option(arguments: Sequence[str]) -> str | None:
     """
     for word in arguments:
         if word.startswith("-") and word.partition("=")[0] not in ANYWHERE:
-            expected = "--socket PATH or --json (see cucmctl --help)"
+            expected = "--socket PATH, --site SITE or --json (see cucmctl --help)"
             return f"{word}: no such option before the verb; expected {expected}"
     return None

@@ -43,7 +43,7 @@ def private_socket(environ: Mapping[str, str]) -> str:
     The socket is below the home directory. In /tmp, another user could have made a folder of that
     name before. Daemon and client use the socket only if its folder `is_private`.
     """
-    return os.path.join(_xdg(environ, "XDG_STATE_HOME", ".local/state"), "cucmd/run/cucmd.sock")
+    return os.path.join(xdg(environ, "XDG_STATE_HOME", ".local/state"), "cucmd/run/cucmd.sock")
 
 
 def is_private(folder: str, uid: int) -> bool:
@@ -79,7 +79,7 @@ def default_state_dir(environ: Mapping[str, str], uid: int) -> str:
         return chosen
     if uid == 0:
         return SYSTEM_STATE_DIR
-    return os.path.join(_xdg(environ, "XDG_STATE_HOME", ".local/state"), "cucmd")
+    return os.path.join(xdg(environ, "XDG_STATE_HOME", ".local/state"), "cucmd")
 
 
 def default_config(environ: Mapping[str, str], uid: int) -> str:
@@ -96,11 +96,12 @@ def config_places(environ: Mapping[str, str], uid: int) -> tuple[str, ...]:
     """
     if uid == 0:
         return (SYSTEM_CONFIG,)
-    own = os.path.join(_xdg(environ, "XDG_CONFIG_HOME", ".config"), "cucmd", "cucmd.toml")
+    own = os.path.join(xdg(environ, "XDG_CONFIG_HOME", ".config"), "cucmd", "cucmd.toml")
     return own, SYSTEM_CONFIG
 
 
-def _xdg(environ: Mapping[str, str], variable: str, below_home: str) -> str:
+def xdg(environ: Mapping[str, str], variable: str, below_home: str) -> str:
+    """Returns the user's folder that `variable` names, or else the one below the home directory."""
     chosen = environ.get(variable, "")
     if os.path.isabs(chosen):  # the XDG rules: relative paths must be ignored
         return chosen

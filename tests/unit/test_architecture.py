@@ -214,7 +214,12 @@ SERVING = (
 
 @pytest.mark.parametrize(
     ("package", "more"),
-    [(CLIENT, ()), (TRIO_CLIENT, ()), (WEB, SERVING), (ASSISTANT, ("cucmd.toml_file",))],
+    [
+        (CLIENT, ("cucmd.toml_file",)),
+        (TRIO_CLIENT, ()),
+        (WEB, SERVING),
+        (ASSISTANT, ("cucmd.toml_file",)),
+    ],
 )
 def test_clients_import_little_of_daemon(package: Path, more: tuple[str, ...]) -> None:
     for file in files_of(package):

@@ -22,7 +22,7 @@ FAILED = 1
 USAGE = 2
 # the job ended partial, or with --strict has a gap; `find` found nothing, but something is missing;
 # `export` left out files that are damaged or missing; `mask` left out files; a dry run has found
-# that the files do not fit
+# that the files do not fit; of several sites, some are missing or have another code
 PARTIAL = 3
 # the job was cancelled
 CANCELLED = 4
@@ -32,8 +32,8 @@ NOT_FOUND = 5
 WAIT_TIMED_OUT = 6
 # the daemon refused the request as invalid
 INVALID = 65
-# no daemon at the socket, or the daemon went away and did not come back; an upload had no
-# connection
+# no daemon at the socket, or the daemon went away and did not come back; a site cannot be reached;
+# an upload had no connection
 UNAVAILABLE = 69
 # a defect of `cucmd` or `cucmctl`
 DEFECT = 70  # EX_SOFTWARE

@@ -25,6 +25,9 @@ PARTS = ("publisher", "subscribers", "cups")
 # The variable of the environment that can have the token for an upload.
 UPLOAD_TOKEN = "CUCM_UPLOAD_TOKEN"  # noqa: S105
 
+# The id of jobs that were started together at several sites: how many, and a random number.
+SITES_ID = r"s([1-9]\d{0,3})-[0-9a-f]{8}"
+
 # Ends every message about a node that was probably parsed as a value of --path.
 NODES_FIRST = "nodes go before --path"
 
@@ -209,6 +212,13 @@ def add_global_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--socket", metavar="PATH", type=socket_path, help="where the daemon listens"
     )
+    group.add_argument(
+        "--site",
+        metavar="SITE",
+        action=OnlyOnce,
+        type=comma_separated,
+        help="at this site of sites.toml; verbs that look take SITE,SITE or all",
+    )
     group.add_argument("--json", action="store_true", help="data as JSON on standard output")
 
 
@@ -218,7 +228,11 @@ _LOCAL_PATHS = ("socket", "password_file", "file", "output")
 
 
 def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namespace:
-    """Parses the arguments of one verb. Global options may stand anywhere among them."""
+    """Parses the arguments of one verb. Global options may stand anywhere among them.
+
+    `at_sites` of the result says whether the command is for other sites, `targets` is what the
+    verb calls its nodes, or "", and `connection` will be the connection to a site.
+    """
     parser = VerbParser(
         prog=f"cucmctl {verb}",
         description=_wrapped(command.summary),
@@ -258,6 +272,14 @@ def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namesp
             raise UsageError("--cluster-of: cannot be combined with nodes; give one of them")
         if not parsed.nodes and parsed.cluster_of is None:
             parser.error(f"the following arguments are required: {parser.targets}")
+    if parsed.site is not None and parsed.socket is not None:
+        raise UsageError("--site: cannot be combined with --socket; give one of them")
+    parsed.targets, parsed.connection = parser.targets, None
+    parsed.at_sites = (
+        parsed.site is not None
+        or re.fullmatch(SITES_ID, getattr(parsed, "job", None) or "") is not None
+        or bool(parser.targets and any("/" in node for node in parsed.nodes))
+    )
     return parsed
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable
 from typing import TextIO, TypedDict
@@ -28,6 +29,7 @@ def visible(text: str) -> str:
 
 def line(text: str, stream: TextIO | None = None) -> None:
     """Prints a line on `stream`, or on standard output. The caller has made the text `visible`."""
+    text = _at_site(text) if stream is sys.stderr else text
     print(text, file=stream or standard_output(), flush=True)
 
 
@@ -64,12 +66,28 @@ def standard_output() -> TextIO:
     return sys.stdout
 
 
+# The name of the site that the messages are about, if cucmctl works at another site.
+_site = ""
+
+
+def about_site(name: str) -> None:
+    """Lets all later messages name a site, also in the commands that they advise."""
+    global _site  # noqa: PLW0603  # the process works at one site until its end
+    _site = name
+
+
+def _at_site(text: str) -> str:
+    """Returns a message in which each advised command of `cucmctl` has the option --site."""
+    return re.sub(r"\bcucmctl (?=[a-z])", f"cucmctl --site {_site} ", text) if _site else text
+
+
 def note(text: str) -> None:
     """Prints a message on standard error."""
     if sys.stderr is None:  # closed before the start; `print` would then use standard output
         return
     try:
-        print(f"cucmctl: {visible(text)}", file=sys.stderr, flush=True)
+        about = f"{_site}: " if _site else ""
+        print(f"cucmctl: {about}{_at_site(visible(text))}", file=sys.stderr, flush=True)
     except OSError:
         pass  # standard error is closed; the exit code is still right
 

@@ -19,6 +19,7 @@
     mask.py       `mask` and `unmask`; also what `export --mask` does
     change.py     `cancel`, `stop`, `label` and `reload`
     delete.py     `delete` and `prune`
+    sites.py      `sites` and `bridge`
     known.py      `clusters`, `profiles`, `credentials` and `hostkeys`
 
 A verb calls the client, prints the reply, and returns an exit code. `main` handles the errors of

@@ -10,6 +10,7 @@ import argparse
 import os
 import signal
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, cast
 
@@ -20,7 +21,7 @@ from cucmctl.commands import mask, upload
 from cucmctl.commands.find import add_search, search_of, with_times
 from cucmctl.commands.lookup import keeps_files
 from cucmctl.commands.upload import Handover
-from cucmctl.export.received import Export
+from cucmctl.export.received import Export, ResumedExport
 from cucmctl.export.save import Damaged, Format, save
 from cucmctl.export.target import TargetExists, clean_up_at_signals, refuse_existing, target
 from cucmctl.text import render
@@ -31,6 +32,8 @@ from cucmd.protocol.cases import Search, VerifyReply
 # end.
 SUFFIXES: dict[str, Format] = {".zip": "zip", ".tar": "tar", ".tgz": "tgz", ".tar.gz": "tgz"}
 FORMATS: tuple[Format, ...] = ("zip", "tar", "tgz", "dir")
+# Seconds within which an export from another site has to go on after the link broke.
+RESUME_WITHIN = 300.0
 # Fields of the reply that are not printed, because they do not describe the export.
 _ONLY_FOR_US = frozenset({"length", "name"})
 
@@ -133,7 +136,10 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _finish(
-    export: Export, path: Path | None, handover: Handover | None, arguments: argparse.Namespace
+    export: ResumedExport,
+    path: Path | None,
+    handover: Handover | None,
+    arguments: argparse.Namespace,
 ) -> int:
     """Encrypts, reports and uploads the export. Returns the exit code."""
     if handover is not None and path is not None:
@@ -166,7 +172,7 @@ def _make_export(
     form: Format,
     search: Search | None,
     into: IO[bytes] | None = None,
-) -> tuple[Export, Path | None]:
+) -> tuple[ResumedExport, Path | None]:
     """Makes the export, and returns it with the path of the file.
 
     into  is written as a zip instead of the path, which is to be written later
@@ -181,13 +187,19 @@ def _make_export(
     """
     suspect: tuple[str, ...] | None = None
     while True:
-        with client.export(
-            arguments.job,
-            nodes=arguments.node,
-            incomplete=arguments.incomplete,
-            suspect=suspect,
-            found=search,
-        ) as export:
+
+        def begin(after: str | None, suspect: Sequence[str] | None = suspect) -> Export:
+            return client.export(
+                arguments.job,
+                nodes=arguments.node,
+                incomplete=arguments.incomplete,
+                after=after,
+                suspect=suspect,
+                found=search,
+            )
+
+        patience = 0.0 if arguments.connection is None else RESUME_WITHIN
+        with ResumedExport(begin, printer.note, patience) as export:
             reply = export.reply
             if not reply.files and not reply.damaged:
                 why = "no file came; cucmctl transcript tells why"
@@ -216,7 +228,7 @@ def _make_export(
 
 def _make_masked(
     client: Client, arguments: argparse.Namespace, form: Format, search: Search | None
-) -> tuple[Export, Path]:
+) -> tuple[ResumedExport, Path]:
     """Makes the export, and from it the masked one. Returns the path of the masked one.
 
     The export that is not masked is in a file without a name. The kernel removes it even if this
@@ -236,7 +248,7 @@ def _make_masked(
 
 
 def _save(
-    export: Export, path: Path | None, form: Format, *, force: bool, into: IO[bytes] | None
+    export: ResumedExport, path: Path | None, form: Format, *, force: bool, into: IO[bytes] | None
 ) -> None:
     clean_up_at_signals()
     to, form = (into, "zip") if into is not None else (path, form)
@@ -244,7 +256,7 @@ def _save(
         target(to, form, force=force, when_whole=_ignore_ctrl_c) as sink,
         ProgressLine("exporting", whole := export.reply.length) as progress,
     ):
-        save(export, sink, lambda: progress.tell(whole - export.left))
+        save(export, sink, lambda: progress.tell(whole - export.left), export.passed)
 
 
 def _ignore_ctrl_c() -> None:
@@ -298,7 +310,7 @@ def _is_special(path: Path) -> bool:
     return os.path.lexists(path) and not path.is_symlink() and not path.is_file()
 
 
-def _report(export: Export, path: Path | None, *, as_json: bool) -> None:
+def _report(export: ResumedExport, path: Path | None, *, as_json: bool) -> None:
     reply = export.reply
     if path is not None and as_json:
         shown = os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")
@@ -329,7 +341,7 @@ def _left_out(count: int) -> str:
     return f"left out: {number} not complete; to include them: --incomplete" if count else ""
 
 
-def _fields(export: Export) -> dict[str, object]:
+def _fields(export: ResumedExport) -> dict[str, object]:
     reply = export.reply
     return {
         name: getattr(reply, name) for name in reply.__struct_fields__ if name not in _ONLY_FOR_US

@@ -60,14 +60,14 @@ def keeps_files(job: JobSummary) -> bool:
 
 
 def resolve_last(
-    arguments: argparse.Namespace, verb: str, is_for: Callable[[JobSummary], bool]
+    arguments: argparse.Namespace, verb: str, is_for: Callable[[JobSummary], bool], uid: int
 ) -> None:
-    """Replaces `@last` by the id of the newest job of this user that `is_for` the verb.
+    """Replaces `@last` by the id of the newest job of the user `uid` that `is_for` the verb.
 
     Prints which job this is. Raises `JobNotFound`.
     """
     with Client(arguments.socket) as client:
-        job = _newest(client, is_for)
+        job = _newest(client, is_for, uid)
     if job is None:
         error = JobNotFound.make("@last")
         error.hint = f"; you have started no job that {verb} can be used for"
@@ -83,11 +83,11 @@ def resolve_last(
             arguments.job = job.job_id
 
 
-def _newest(client: Client, is_for: Callable[[JobSummary], bool]) -> JobSummary | None:
+def _newest(client: Client, is_for: Callable[[JobSummary], bool], uid: int) -> JobSummary | None:
     request = ListRequest()
     while (reply := client.list_page(request)).jobs:
         for job in reply.jobs:
-            if job.owner == os.getuid() and is_for(job):
+            if job.owner == uid and is_for(job):
                 return job
         request = ListRequest(before=reply.jobs[-1].job_id)
     return None

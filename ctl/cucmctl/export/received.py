@@ -1,11 +1,16 @@
-"""Receives the tar of a job from the daemon. A tar that is cut off always raises an error."""
+"""Receives the tar of a job from the daemon. A tar that is cut off always raises an error.
+
+Over a bad link an export is cut off many times. `ResumedExport` then asks the daemon for what comes
+after the last whole file, and skips what it has already received of the next one.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from cucmctl.client.errors import DaemonUnavailable
+from cucmctl.client.errors import DaemonUnavailable, JobBusy, ShuttingDown
 from cucmctl.client.wire import Wire
 from cucmd.protocol.cases import ExportReply
 
@@ -56,3 +61,71 @@ class Export:
             raise DaemonUnavailable(text) from error
         self.left -= len(data)
         return data
+
+
+class ResumedExport:
+    """Receives the bytes of a job's tar as `Export` does, and goes on after it was cut off.
+
+    begin     begins the export after the file with this name, or at its beginning for None
+    tell      is called with a message when the export was cut off
+    patience  seconds within which another byte has to come; then the error is raised. It is also
+              raised if the rest of the tar has another length, because files have changed meanwhile
+    """
+
+    PAUSE = 1.0
+
+    def __init__(
+        self, begin: Callable[[str | None], Export], tell: Callable[[str], None], patience: float
+    ) -> None:
+        self._begin = begin
+        self._tell = tell
+        self._patience = patience
+        self._export = begin(None)
+        self.reply = self._export.reply
+        self._file: str | None = None  # the last whole file, and where it ends
+        self._end = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._export.close()
+
+    @property
+    def left(self) -> int:
+        return self._export.left
+
+    def passed(self, name: str, end: int) -> None:
+        """Notes that a file has been written, which ends at this position of the tar."""
+        self._file, self._end = name, end
+
+    def read(self, size: int) -> bytes:
+        """Returns at most `size` bytes; b"" only at the end of the tar."""
+        position = self.reply.length - self.left
+        try:
+            return self._export.read(size)
+        except DaemonUnavailable as error:
+            if not self._patience:
+                raise
+            cut_off = error
+        self._tell(f"{cut_off}; going on as soon as possible")
+        give_up = time.monotonic() + self._patience
+        while time.monotonic() < give_up:
+            self._export.close()
+            time.sleep(self.PAUSE)
+            try:
+                if self._go_on(position):
+                    return self._export.read(size)
+                break
+            except (DaemonUnavailable, JobBusy, ShuttingDown):
+                pass  # tried again
+        raise cut_off
+
+    def _go_on(self, position: int) -> bool:
+        """Begins again, and skips what has come. Returns False if the rest has another length."""
+        self._export = self._begin(self._file)
+        if self._export.left != self.reply.length - self._end:
+            return False
+        while self._export.left > self.reply.length - position:
+            self._export.read(min(1 << 16, self._export.left - (self.reply.length - position)))
+        return True

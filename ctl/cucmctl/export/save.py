@@ -72,8 +72,15 @@ class DiscardSink:
         deque(content, 0)
 
 
-def save(source: ByteStream, sink: Sink, tell: Callable[[], None] = lambda: None) -> None:
+def save(
+    source: ByteStream,
+    sink: Sink,
+    tell: Callable[[], None] = lambda: None,
+    passed: Callable[[str, int], None] = lambda name, end: None,
+) -> None:
     """Reads the stream to its end, and writes it to `sink`. `tell` is called after each piece.
+
+    passed  is called after each file, with its name and the position in the stream where it ends
 
     Raises `Damaged` at the end of the stream, `ProtocolError`, `OSError`, and what `source.read`
     raises.
@@ -93,6 +100,8 @@ def save(source: ByteStream, sink: Sink, tell: Callable[[], None] = lambda: None
                 except Damaged as error:
                     wrong |= error.wrong
                     sink, tee.raw = DiscardSink(), DiscardSink().raw
+                end = member.offset_data + member.size
+                passed(member.name, end + -end % tarfile.BLOCKSIZE)
     except tarfile.TarError as error:
         raise ProtocolError(f"the export is not a valid tar: {error}") from error
     while tee.read(_PIECE):

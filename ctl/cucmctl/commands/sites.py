@@ -1,0 +1,81 @@
+"""`sites` lists the sites of sites.toml. `bridge` is what `cucmctl` itself runs at a site."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import socket
+import threading
+
+from cucmctl.cli import exits, printer
+from cucmctl.cli.options import Verb, no_arguments
+from cucmctl.client.calls import Calls
+from cucmctl.client.client import Client
+from cucmctl.client.errors import not_connected
+from cucmctl.client.methods import MOST_LISTED, UNFINISHED
+from cucmctl.text import render
+from cucmd.paths import SYSTEM_STATE_DIR
+
+# How many kibibytes are free where the service keeps the files of jobs, in the 4th field of line 2.
+_FREE = f"df -Pk {SYSTEM_STATE_DIR}"
+
+
+def _sites(arguments: argparse.Namespace) -> int:
+    """Prints one site. `cucmctl.sites.several` calls this for each site."""
+    connection = arguments.connection
+    with Client(arguments.socket, timeout=connection.site.timeout) as client:
+        counts = {
+            status: len(client.list(status=status, limit=MOST_LISTED)) for status in UNFINISHED
+        }
+    fields = connection.ask_shell(_FREE).partition("\n")[2].split()
+    free = fields[3] if len(fields) > 3 else ""
+    free_bytes = int(free) * 1024 if free.isdecimal() and len(free) < 16 else None
+    row = {"place": connection.site.place, "version": connection.version, "jobs": counts}
+    jobs = ", ".join(f"{number} {status}" for status, number in counts.items())
+    space = "free space not known" if free_bytes is None else f"{render.size(free_bytes)} free"
+    text = f"{connection.version:8}  {jobs}  {space}  {connection.site.place}"
+    return printer.show(
+        {**row, "free_bytes": free_bytes}, [printer.visible(text)], as_json=arguments.json
+    )
+
+
+def _bridge(arguments: argparse.Namespace) -> int:
+    """Copies standard input to the socket, and the socket to standard output, until its end."""
+    path = Calls(arguments.socket).socket
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(path)
+    except (OSError, ValueError) as error:
+        raise not_connected(path, error) from None
+    with connection, connection.makefile("rb", 0) as replies:
+
+        def send() -> None:
+            with os.fdopen(os.dup(0), "rb", 0) as calls, connection.makefile("wb", 0) as to:
+                shutil.copyfileobj(calls, to)
+            connection.shutdown(socket.SHUT_WR)
+
+        threading.Thread(target=send, daemon=True).start()
+        with os.fdopen(os.dup(1), "wb", 0) as out:
+            shutil.copyfileobj(replies, out)
+    return exits.DONE
+
+
+COMMANDS = {
+    "sites": Verb(
+        "Lists the sites of sites.toml: the version of the daemon, its jobs, and the free space\n"
+        "for files. For a site that cannot be reached, prints why.",
+        "  cucmctl sites\n  cucmctl sites --site berlin,munich --json",
+        "0 done, 3 some sites cannot be reached",
+        no_arguments,
+        _sites,
+    ),
+    "bridge": Verb(
+        "Connects standard input and output with the daemon's socket. cucmctl runs this at a\n"
+        "site whose sshd does not forward sockets, and a key can be limited to it.",
+        "  cucmctl bridge\n  cucmctl bridge --socket /run/cucmd/cucmd.sock",
+        "0 the daemon has closed the connection",
+        no_arguments,
+        _bridge,
+    ),
+}

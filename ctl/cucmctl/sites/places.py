@@ -1,0 +1,118 @@
+"""Reads sites.toml: the names of the sites, and where their daemons are.
+
+    [sites]
+    berlin = "ssh://user@host:22/run/cucmd/cucmd.sock"
+    munich = "ssh://munich"
+
+User, port and socket may be left out. The parts are given to `ssh`, whose configuration may use
+them in a command of a shell (`ProxyCommand`, `Match exec`). So they have only characters that mean
+nothing to a shell, and do not begin with a dash.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from msgspec import Struct
+
+from cucmctl.cli.options import UsageError, near
+from cucmd.paths import SYSTEM_SOCKET, xdg
+from cucmd.toml_file import ConfigError, TomlFile, read, whole, wrong_value
+
+SYSTEM_FILE = "/etc/cucmctl/sites.toml"
+# The word of --site that means all sites.
+ALL = "all"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_PLACE = re.compile(
+    r"ssh://(?:(?P<user>[A-Za-z0-9_][A-Za-z0-9_.-]*)@)?"
+    r"(?P<host>[A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?\])"
+    r"(?::(?P<port>[0-9]{1,5}))?(?P<socket>(?:/[A-Za-z0-9_.@+-]+)+)?"
+)
+_EXPECTED = "expected ssh://USER@HOST:PORT/SOCKET, in which only HOST is needed"
+
+
+class Site(Struct, frozen=True):
+    """Describes a site. `user` and `port` are None if the configuration of `ssh` has them.
+
+    socket   the path of the daemon's socket at the site
+    timeout  seconds for the login and the first answer of the daemon
+    """
+
+    name: str
+    host: str
+    user: str | None = None
+    port: int | None = None
+    socket: str = SYSTEM_SOCKET
+    timeout: float = 20
+
+    @property
+    def place(self) -> str:
+        """Returns the site as it would be written in sites.toml."""
+        user = f"{self.user}@" if self.user else ""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = f":{self.port}" if self.port else ""
+        return f"ssh://{user}{host}{port}{self.socket}"
+
+
+class _File(Struct):
+    sites: dict[str, Any]
+    timeout: Annotated[int, whole(1, 600)] = 20
+
+
+def load(environ: Mapping[str, str] = os.environ) -> dict[str, Site]:
+    """Returns the sites of the user's own sites.toml, or of the system's.
+
+    Raises `UsageError` if there is neither file, or if the file has an error.
+    """
+    own = os.path.join(xdg(environ, "XDG_CONFIG_HOME", ".config"), "cucmctl", "sites.toml")
+    for path in (own, SYSTEM_FILE):
+        try:
+            file = read(Path(path))
+            settings = file.convert((), file.document, _File)
+            return sites_of(file, settings.sites, settings.timeout)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except ConfigError as error:
+            raise UsageError(str(error)) from None
+    raise UsageError(f"no sites are known; expected them in {own} or {SYSTEM_FILE}")
+
+
+def sites_of(file: TomlFile, table: Mapping[str, object], timeout: float = 20) -> dict[str, Site]:
+    """Returns the sites of the table [sites]. Raises `ConfigError`."""
+    sites = {}
+    for name, value in table.items():
+        where = ("sites", name)
+        if not _NAME.fullmatch(name) or name == ALL:
+            raise file.error(where, "a name has letters, digits and ._-, and is not 'all'")
+        found = _PLACE.fullmatch(value) if isinstance(value, str) else None
+        if found is None or not 0 < int(found["port"] or 22) < 65536:
+            raise file.error(where, wrong_value(value, _EXPECTED))
+        sites[name] = Site(
+            name,
+            found["host"].strip("[]"),
+            found["user"],
+            int(found["port"]) if found["port"] else None,
+            found["socket"] or SYSTEM_SOCKET,
+            timeout,
+        )
+    return sites
+
+
+def chosen(names: Iterable[str], sites: Mapping[str, Site]) -> list[Site]:
+    """Returns the sites with these names, or all sites for `all`. Raises `UsageError`."""
+    found = {}
+    for name in names:
+        for each in sites if name == ALL else (name,):
+            if each not in sites:
+                alike = near(each, sites) or sorted(sites)[:20]
+                known = f"; did you mean {' or '.join(alike)}?" if alike else ""
+                raise UsageError(f"no site {each!r} in sites.toml{known}")
+            found[each] = sites[each]
+    if not found:
+        raise UsageError("sites.toml has no site")
+    return list(found.values())

@@ -1,0 +1,359 @@
+"""`cucmctl` at other sites: real sshd in a network namespace, in front of real daemons."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from rig.credentials import named_credential
+from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.jobs import SDL
+from rig.lab import Lab, running_lab
+from rig.openssh_node import needs_openssh
+from rig.quiet import wait_until
+from rig.sites import NO_KEY, USER, WRONG_KEY, Sites, running_sites
+from system.ctl.conftest import Canned, make_summary
+from system.ctl.terminal import Terminal
+
+pytestmark = [pytest.mark.long, needs_openssh]
+
+CORPUS = Path(__file__).parents[1] / "unit/varlink/corpus"
+# Accepts nothing more, so that the kernel does not answer to a connection: the host looks dead.
+DEAD = """
+import socket, time
+s = socket.create_server(("127.0.8.1", 23), backlog=0)
+more = [socket.create_connection(("127.0.8.1", 23), 1)]
+print("ready", flush=True)
+time.sleep(600)
+"""
+# Cuts each connection to sshd after so many bytes.
+CUTTING = """
+import socket, threading
+def copy(a, b, left):
+    while left > 0 and (data := a.recv(4096)):
+        b.sendall(data)
+        left -= len(data)
+    for one in (a, b):
+        one.shutdown(socket.SHUT_RDWR)
+def cut(*a):
+    try:
+        copy(*a)
+    except OSError:
+        pass
+listener = socket.create_server(("127.0.8.2", 24))
+print("ready", flush=True)
+while True:
+    a, _ = listener.accept()
+    b = socket.create_connection(("127.0.0.1", 22))
+    threading.Thread(target=cut, args=(a, b, 1 << 30), daemon=True).start()
+    threading.Thread(target=cut, args=(b, a, 1_000_000), daemon=True).start()
+"""
+# Changes the title, clears the screen, turns the direction of text, and ends the line.
+HOSTILE = "\x1b]0;x\x07\x1b[2J\u202e\x9b2J\n\r\x00"
+INFO = {"vendor": "", "product": "cucmd", "url": "", "interfaces": ["io.cucmd.Jobs"]}
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with running_lab(2) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def daemons(tmp_path_factory: pytest.TempPathFactory, lab: Lab) -> Iterator[tuple[Daemon, Daemon]]:
+    folder = tmp_path_factory.mktemp("daemons")
+    config = CONFIG + named_credential(folder / "c", "lab", lab.username, lab.password)
+    with running_daemon(folder / "a", config) as one, running_daemon(folder / "b", config) as two:
+        for daemon in (one, two):  # any user may come to the socket, and is refused there
+            daemon.socket.parent.chmod(0o755)
+        yield one, two
+
+
+@pytest.fixture(scope="module")
+def _sites_of_a_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    with running_sites(tmp_path_factory.mktemp("sites") / "s") as sites:
+        (sites.folder.parent).chmod(0o755)
+        yield sites
+
+
+@pytest.fixture
+def sites(_sites_of_a_module: Sites, daemons: tuple[Daemon, Daemon]) -> Iterator[Sites]:
+    sites = _sites_of_a_module
+    one, two = daemons
+    sites.write(
+        {"berlin": f"ssh://127.0.1.1{one.socket}", "munich": f"ssh://127.0.1.2{two.socket}"}
+    )
+    yield sites
+    wait_until(lambda: not sites.left_over())
+
+
+@pytest.fixture
+def group(sites: Sites, lab: Lab) -> str:
+    """The id of jobs at both sites that have ended."""
+    nodes = (f"berlin/{lab.nodes[0]}", f"munich/{lab.nodes[1]}")
+    how = ("--credential", "lab", "--path", SDL, "--last", "2h", "--wait")
+    done = sites.ctl("start", *nodes, *how)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def canned(stack: ExitStack, folder: Path) -> Canned:
+    daemon = Canned(folder / "sock")
+    stack.callback(daemon.close)
+    daemon.on("org.varlink.service.GetInfo", Canned.reply({**INFO, "version": "0.1.9"}))
+    return daemon
+
+
+def lines(text: str) -> dict[str, dict]:
+    """Returns the last JSON line of each site."""
+    return {line["site"]: line for line in map(json.loads, text.splitlines())}
+
+
+@pytest.mark.parametrize("words", [("--site", "berlin", "list"), ("list", "--site=berlin")])
+def test_site_before_or_after_verb(sites: Sites, words: tuple[str, ...]) -> None:
+    done = sites.ctl("--json", *words)
+    assert (done.returncode, type(json.loads(done.stdout))) == (0, list)
+
+
+def test_forty_sites_and_six_bad_ones(
+    sites: Sites, daemons: tuple[Daemon, Daemon], stack: ExitStack, socket_path: Path
+) -> None:
+    at = daemons[0].socket
+    for name in ("old", "hung", "slow"):
+        (socket_path.parent / name).mkdir(parents=True)
+    old, slow = (canned(stack, socket_path.parent / name) for name in ("old", "slow"))
+    old.on("List", Canned.error("org.varlink.service.MethodNotFound", method="List"))
+    gate = threading.Event()
+    threading.Timer(2, gate.set).start()
+    slow.on("List", gate, Canned.reply({"jobs": []}))
+    hung = stack.enter_context(socket.socket(socket.AF_UNIX))
+    hung.bind(str(socket_path.parent / "hung/sock"))
+    hung.listen()
+    stack.enter_context(sites.inside(DEAD))
+    good = {f"site{number}": f"ssh://127.0.1.{number}{at}" for number in range(1, 35)}
+    bad = {
+        "dead": f"ssh://127.0.8.1:23{at}",
+        "hung": f"ssh://127.0.2.1{hung.getsockname()}",
+        "key": f"ssh://{WRONG_KEY}{at}",
+        "old": f"ssh://127.0.2.2{old.path}",
+        "port": f"ssh://127.0.2.3:99{at}",
+    }
+    ungrouped = {"user": f"ssh://{USER}@127.0.2.4{at}"}
+    sites.write(bad | ungrouped | good | {"slow": f"ssh://127.0.2.5{slow.path}"}, timeout=6)
+
+    done = sites.ctl("list", "--site", "all", "--json")
+
+    found = lines(done.stdout)
+    assert done.returncode == 3
+    assert {name for name, line in found.items() if "reply" in line} == {*good, "slow"}
+    codes = {name: line["code"] for name, line in found.items() if "code" in line}
+    assert codes == {**dict.fromkeys(bad, 69), "old": 70, "user": 77}
+    assert "0.1.9" in done.stderr, "which version is too old"
+    assert "ssh-keygen -R" in found["key"]["error"]
+    # Nobody has waited for the dead site or for the one that hangs.
+    assert {*list(found)[-2:]} == {"dead", "hung"}
+
+
+def test_sites_are_listed(sites: Sites) -> None:
+    done = sites.ctl("sites", "--json")
+    found = lines(done.stdout)
+    assert (done.returncode, set(found)) == (0, {"berlin", "munich"})
+    assert found["berlin"]["reply"]["jobs"] == {"queued": 0, "running": 0}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--site", "berlin,munich", "start", "x", "--path", SDL),
+        ("--site", "all", "prune", "--keep", "1", "--yes"),
+        ("--site", "paris", "list"),
+        ("--site", "berlin", "--socket", "/x", "list"),
+        ("start", "berlin/x", "y", "--path", SDL),
+        ("start", "paris/x", "--path", SDL),
+        ("--site", "berlin", "start", "munich/x", "--path", SDL),
+    ],
+)
+def test_wrong_usage(sites: Sites, words: tuple[str, ...]) -> None:
+    assert sites.ctl(*words).returncode == 2
+
+
+def test_jobs_are_started_under_one_id(sites: Sites, group: str, tmp_path: Path) -> None:
+    found = lines(sites.ctl("wait", group, "--json").stdout)
+    assert {name: line["reply"]["labels"] for name, line in found.items()} == {
+        "berlin": {"sites": group},
+        "munich": {"sites": group},
+    }
+    listed = lines(sites.ctl("--site", "all", "list", "--label", f"sites={group}", "--json").stdout)
+    assert [len(line["reply"]) for line in listed.values()] == [1, 1]
+    assert sites.ctl("cancel", group).returncode == 0
+    assert sites.ctl("find", group, "no such words").returncode in (1, 3)
+    assert sites.ctl("retry", group).returncode == 65, "all nodes have succeeded"
+
+    done = sites.ctl("export", group, "-o", str(tmp_path / "all.zip"))
+
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(tmp_path / "all.zip") as bundle:
+        names = set(bundle.namelist())
+        assert {name.partition("/")[0] for name in names} == {"berlin", "munich", "sites.txt"}
+        assert b"coverage" in bundle.read("berlin/summary.txt")
+        assert len([name for name in names if name.endswith(".gz") or "SDL" in name]) == 24
+
+
+def test_other_sites_are_not_waited_for(sites: Sites, group: str) -> None:
+    place = (sites.folder / "cucmctl/sites.toml").read_text()
+    (sites.folder / "cucmctl/sites.toml").write_text(f'{place}\ndead = "ssh://127.0.1.3:99"\n')
+    done = sites.ctl("wait", group)
+    assert (done.returncode, "dead" in done.stderr) == (0, False)
+
+
+def test_missing_site_is_named(sites: Sites, group: str, daemons: tuple[Daemon, Daemon]) -> None:
+    sites.write({"berlin": f"ssh://127.0.1.1{daemons[0].socket}", "munich": "ssh://127.0.1.2:99"})
+    found = sites.ctl("wait", group, "--json")
+    assert (found.returncode, lines(found.stdout)["munich"]["code"]) == (3, 69)
+    assert sites.ctl("wait", "s2-00000000").returncode == 69
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("at", ["berlin", "all"])
+def test_nothing_is_left_after_signal(sites: Sites, number: signal.Signals, at: str) -> None:
+    words = ("--site", at, "events") if at == "berlin" else ("watch", "s2-00000000")
+    with sites.start(*words, start_new_session=True, stderr=subprocess.DEVNULL) as process:
+        wait_until(lambda: any("ssh" in line for line in sites.left_over()))
+        if number == signal.SIGINT:  # as a terminal sends it
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        process.wait()
+        wait_until(lambda: not sites.left_over())
+
+
+def test_bridge_where_sshd_does_not_forward(daemons: tuple[Daemon, Daemon], tmp_path: Path) -> None:
+    with running_sites(tmp_path / "s", "AllowStreamLocalForwarding no") as sites:
+        places = {"berlin": f"ssh://127.0.1.1{daemons[0].socket}", "none": "ssh://127.0.1.1/none"}
+        sites.write(places)
+        assert sites.ctl("--site", "berlin", "profiles").returncode == 0
+        done = sites.ctl("--site", "none", "list")
+        assert (done.returncode, "does cucmd run?" in done.stderr) == (69, True)
+
+
+def test_key_for_nothing_but_the_daemon(daemons: tuple[Daemon, Daemon], tmp_path: Path) -> None:
+    at = daemons[0].socket
+    forced = f'restrict,command="cucmctl bridge --socket {at}"'
+    with running_sites(tmp_path / "s", key_options=forced) as sites:
+        sites.write({"berlin": "ssh://127.0.1.1"})
+        assert sites.ctl("--site", "berlin", "profiles").returncode == 0
+        with sites.ssh("127.0.1.1", f"touch {tmp_path}/x"):
+            pass
+        assert not (tmp_path / "x").exists()
+
+
+# As the manual shows it for a hub. All users of the test are root.
+HUB = """\
+AllowStreamLocalForwarding remote
+AllowTcpForwarding remote
+PermitListen none
+ForceCommand false
+StreamLocalBindUnlink yes
+StreamLocalBindMask 0117
+"""
+
+
+def test_site_comes_to_the_hub(
+    daemons: tuple[Daemon, Daemon], tmp_path: Path, socket_path: Path
+) -> None:
+    socket_path.parent.mkdir()
+    at, options = daemons[0].socket, "restrict,port-forwarding"
+    with running_sites(tmp_path / "s", HUB, key_options=options) as hub:
+        with hub.ssh("-N", "-R", f"{socket_path}:{at}", "127.0.1.1") as site:
+            wait_until(socket_path.exists)
+            assert socket_path.stat().st_mode & 0o777 == 0o660
+            done = hub.ctl("--socket", str(socket_path), "profiles")
+            assert done.returncode == 0
+            site.terminate()
+        # The same key can open no socket of the hub, listen at no port, and run no command.
+        hub.write({"other": f"ssh://127.0.1.1{at}"})
+        assert hub.ctl("--site", "other", "profiles").returncode == 69
+        listens = ("-R", "9999:/x", "-o", "ExitOnForwardFailure=yes")
+        for more in (("-N", *listens), ("-W", "127.0.0.1:22"), (f"touch {tmp_path}/x",)):
+            with hub.ssh("127.0.1.1", *more) as refused:
+                pass
+            assert refused.returncode
+        assert not (tmp_path / "x").exists()
+
+
+def test_export_goes_on_over_bad_link(
+    sites: Sites, group: str, daemons: tuple[Daemon, Daemon], tmp_path: Path
+) -> None:
+    with sites.inside(CUTTING):
+        sites.write({"berlin": f"ssh://127.0.8.2:24{daemons[0].socket}"})
+        job = lines(sites.ctl("wait", group, "--json").stdout)["berlin"]["reply"]["job_id"]
+        out = tmp_path / "out"
+        done = sites.ctl("--site", "berlin", "export", job, "-o", f"{out}/")
+    assert done.returncode == 0, done.stderr
+    assert "cut off" in done.stderr
+    subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=out, check=True)
+
+
+def test_one_site_may_ask_at_terminal(sites: Sites, daemons: tuple[Daemon, Daemon]) -> None:
+    sites.write({"berlin": f"ssh://{NO_KEY}{daemons[0].socket}"})
+    terminal = Terminal(sites.command("--site", "berlin", "profiles"), sites.environ, 120, 24)
+    try:
+        terminal.until("Are you sure you want to continue connecting")
+        terminal.type("no\n")
+        assert terminal.ended() == 69
+    finally:
+        terminal.close()
+
+
+def test_varlink_corpus_gets_same_answers(sites: Sites, daemons: tuple[Daemon, Daemon]) -> None:
+    def answer(path: Path, data: bytes) -> bytes:
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(20)
+            peer.connect(str(path))
+            received = b""
+            try:
+                peer.sendall(data)
+                peer.shutdown(socket.SHUT_WR)
+                while piece := peer.recv(65536):
+                    received += piece
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+        return received
+
+    with sites.start("--site", "berlin", "events", stdout=subprocess.DEVNULL) as process:
+        wait_until(lambda: bool(list(sites.runtime.glob("*/at.up"))))
+        (path,) = sites.runtime.glob("*/at.s")
+        for file in sorted(CORPUS.iterdir()):
+            data = file.read_bytes()
+            assert answer(path, data) == answer(daemons[0].socket, data), file.name
+        process.terminate()
+
+
+def test_hostile_site_cannot_control_terminal(
+    sites: Sites, stack: ExitStack, socket_path: Path
+) -> None:
+    (socket_path.parent / "x").mkdir(parents=True)
+    hostile = canned(stack, socket_path.parent / "x")
+    hostile.on("List", Canned.reply({"jobs": [make_summary(job_id=HOSTILE, first_node=HOSTILE)]}))
+    hostile.on("Status", Canned.error("JobNotFound", job_id=HOSTILE))
+    hostile.on("org.varlink.service.GetInfo", Canned.reply({**INFO, "version": HOSTILE}))
+    sites.write({"berlin": f"ssh://127.0.1.1{hostile.path}"})
+    for words in (("--site", "all", "list"), ("--site", "all", "status", "3f2a"), ("sites",)):
+        done = sites.ctl(*words)
+        assert (done.stdout + done.stderr).replace("\n", "").isprintable()
+
+
+def test_endless_reply_ends(sites: Sites, stack: ExitStack, socket_path: Path) -> None:
+    (socket_path.parent / "x").mkdir(parents=True)
+    endless = canned(stack, socket_path.parent / "x")
+    endless.on("List", *[b"x" * (1 << 20)] * 200)
+    sites.write({"berlin": f"ssh://127.0.1.1{endless.path}"}, timeout=5)
+    assert sites.ctl("--site", "all", "list").returncode == 69
