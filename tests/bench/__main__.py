@@ -31,6 +31,7 @@ import client
 import export
 import find
 import logins
+import mask
 import page
 import pushes
 import receive
@@ -60,8 +61,11 @@ FROM_OUTSIDE = {
     "page": page,
     "export": export,
     "find": find,
+    "mask": mask,
 }
-IN_SHORT = [name for name in FROM_OUTSIDE if name not in ("pushes", "page", "export", "find")]
+IN_SHORT = [
+    name for name in FROM_OUTSIDE if name not in ("pushes", "page", "export", "find", "mask")
+]
 ALL = [*FROM_OUTSIDE, "starvation"]
 
 SHORT = {"nodes": [200], "size": 256, "rounds": 3, "seconds": 1.5, "calls": 5}
