@@ -24,19 +24,18 @@ from cucmmask.originals import Originals
 from cucmmask.places import FIELDS, SPANS, Kind, Span
 from cucmmask.words import Replaces, Words
 
-# What no place in PARTS can be in: words and numbers with fewer digits than a MAC address, UUIDs.
-_PLAIN = r"""(?:
-    [0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?![0-9a-f])
-  | (?!TCT|BOT|CSF|TAB)(?:[A-Za-z_]++(?!\d) | (?:0x)?\w{1,11}+(?!\w) | z9hG4bK\w{1,20}+(?!\w))
-  | [^\w\ =@:.%-]
-  )*+"""
-# Sorts words that are joined by blanks: all that is found of harmless ones is empty. Of a field
-# with a plain value this finds the name. In others there may be a place.
+# Two more places in PARTS need no sign: names of devices, and tags and identifiers of sessions.
+_DEVICES = {"sep", "ata", "vgc", "bat", "tct", "bot", "csf", "tab"}
+_IDENTIFIER = re.compile("[0-9a-f]{24}")
+# Sorts words that are joined by blanks. It finds nothing but an empty text if none of the other
+# places can be in a word, because they need other signs. Of a field it finds the name, too.
+_PLAIN = r"[^\ =@:%.-]*+"
 _SORTED = re.compile(
     rf"""
     (?:\d{{8}}\.\d{{3}} | \|\d\d:\d\d:\d\d\.\d{{3}} | \d\d:\d\d:\d\d)(?=\ |$)
     | (?P<field> (?:\|\[R:[\w:,-]*\][\1]*+)?+ (?:(?P<name>[A-Za-z]\w*+)=)?+
-        {_PLAIN}(?:[.-]{_PLAIN})?+ :?+[\r\n\1\2]*+)(?=\ |$)
+        {_PLAIN} (?:(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}{_PLAIN})?+
+        (?:[.-]{_PLAIN})?+ :?+[\r\n\1\2]*+)(?=\ |$)
     | (?P<other>[^\ ]+)
     """,
     re.VERBOSE,
@@ -72,7 +71,7 @@ class Text:
         self.words = Words(masks, known, own=own, blank=blank)
         self.fresh: dict[str, str] = {}
         self._field = lru_cache(_REMEMBERED)(self.words.field)
-        self._anywhere = Finder(known.anywhere(own) if known is not None else ())
+        self._anywhere = Finder(_DEVICES | (known.anywhere(own) if known is not None else set()))
         self._seen: set[str] = set()
         self._changed: dict[str, str] = {}
         self._phrases = known.phrases if known is not None else {}
@@ -125,14 +124,14 @@ class Text:
         new = set(words) - self._seen
         self._seen |= new
         joined = " ".join(new)
-        known = {
-            joined[start:end]
-            for start, end, *_ in _between(" ", joined, self._anywhere.find(joined))
-        }
-        self.fresh = {word: self.words.word(word) for word in known}
+        finds = [*self._anywhere.find(joined)]
+        finds += [(*match.span(), "") for match in _IDENTIFIER.finditer(joined)]
+        finds.sort()
+        special = {joined[first:last] for first, last, _ in _between(" ", joined, finds)}
+        self.fresh = {word: self.words.word(word) for word in special}
         for field, name, other in _SORTED.findall(joined):
             word = field if name.lower() in _MARKING else other
-            if word and word not in known:
+            if word and word not in special:
                 self.fresh[word] = self.words.word(word, only_marked=True)
         self._changed.update(pair for pair in self.fresh.items() if pair[0] != pair[1])
 
