@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import tzinfo
+
 import trio
 
 from cucmctl.cli.printer import visible
@@ -38,7 +41,7 @@ async def show_find(visit: Visit) -> None:
         await _show(visit, job)
         return
     try:
-        found = _Found(forms.search(visit.query, visit.common["zone"]))
+        found = _Found(search_of(visit.query, visit.common["zone"]))
         await _find(visit, job, found)
     except forms.WrongForm as wrong:
         await _show(visit, job, wrong=wrong)
@@ -48,6 +51,21 @@ async def show_find(visit: Visit) -> None:
         await _show(visit, job, wrong=forms.WrongForm(field, error.parameters.reason))
     else:
         await _show(visit, job, found)
+
+
+def search_of(form: Mapping[str, str], zone: tzinfo | None) -> cases.Search:
+    """Makes a search from the fields of the form on the page of a job. Raises `WrongForm`."""
+    kind = form.get("for", "text")
+    if kind not in ("text", "regex", "number", "call_id"):
+        raise forms.WrongForm("what", f"{kind!r}: expected text, regex, number or call_id")
+    since, until = (forms.moment(form, name, zone) for name in ("since", "until"))
+    return cases.Search(
+        **{kind: form["what"]},
+        ignore_case=True if form.get("ignore_case") else None,
+        path=form.get("path", "").strip() or None,
+        since=since.isoformat() if since else None,
+        until=until.isoformat() if until else None,
+    )
 
 
 async def _find(visit: Visit, job: Job, found: _Found) -> None:

@@ -1,4 +1,4 @@
-"""PURE. Reads the forms of the views Start and Find, and makes requests to the daemon from them."""
+"""PURE. Reads the form of the view Start, and makes a call to the daemon from it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from cucmd.job.work_request import (
     How,
     Login,
 )
-from cucmd.protocol.cases import Search
 from cucmd.protocol.jobs import Job
 
 # The kinds of work that the page can start, with the words of its form.
@@ -95,21 +94,6 @@ def _collection(form: Mapping[str, str], zone: tzinfo | None) -> Collection:
         profile=form.get("profile") or None,
         paths=paths or None,
         last=last,
-        since=since.isoformat() if since else None,
-        until=until.isoformat() if until else None,
-    )
-
-
-def search(form: Mapping[str, str], zone: tzinfo | None) -> Search:
-    """Makes a search from the fields of the form on the page of a job. Raises `WrongForm`."""
-    kind = form.get("for", "text")
-    if kind not in ("text", "regex", "number", "call_id"):
-        raise WrongForm("what", f"{kind!r}: expected text, regex, number or call_id")
-    since, until = (moment(form, name, zone) for name in ("since", "until"))
-    return Search(
-        **{kind: form["what"]},
-        ignore_case=True if form.get("ignore_case") else None,
-        path=form.get("path", "").strip() or None,
         since=since.isoformat() if since else None,
         until=until.isoformat() if until else None,
     )

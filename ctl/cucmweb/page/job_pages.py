@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import partial
-from typing import Any
 
 import trio
 
 from cucmctl.client import methods
 from cucmctl.client.errors import ClientError
 from cucmctl.text.pace import NODE_ENDED
-from cucmctl.text.remarks import short_names
 from cucmd.protocol import cases, jobs, requests
 from cucmd.protocol.jobs import Job
 from cucmweb.operations import OPERATIONS
 from cucmweb.page import forms
-from cucmweb.page.live import QUIET, SILENCE, Ask, Topic, as_event
+from cucmweb.page.live import QUIET, SILENCE, Ask, Draw, Topic, as_event
 from cucmweb.page.render import render
 from cucmweb.page.sessions import cookie
 from cucmweb.page.visit import BROWSER_COOKIE, HEADERS, Visit, cookies_of
@@ -61,9 +57,7 @@ async def _list(visit: Visit) -> jobs.ListReply:
 
 
 async def show_job(visit: Visit) -> None:
-    job = await visit.job()
-    names = short_names(job.nodes)
-    await visit.show("job.html", job=job, names=names, rates={})
+    await visit.show("job.html", job=await visit.job(), rates={})
 
 
 async def stream_job(visit: Visit) -> None:
@@ -71,20 +65,13 @@ async def stream_job(visit: Visit) -> None:
         at = trio.current_time()
         topic.rates.observe(job, at)
         rates = {node.node: topic.rates.rate_of(node.node, at) for node in job.nodes}
-        names = short_names(job.nodes)
-        values = {"job": job, "names": names, "rates": rates}
-        return render("job_live.html", visit.common | values)
+        return render("job_live.html", {**visit.common, "job": job, "rates": rates})
 
     topic_id = f"{visit.path['job_id']}?{visit.query.get('nodes')}"
     await _stream(visit, topic_id, visit.job, draw)
 
 
-async def _stream(
-    visit: Visit,
-    topic_id: str,
-    ask: Ask,
-    draw: Callable[[Any, Topic], bytes],
-) -> None:
+async def _stream(visit: Visit, topic_id: str, ask: Ask, draw: Draw) -> None:
     """Sends the state as it changes, until the reader has gone or there is no such job any more.
 
     draw  renders the state. Readers with the same zone and the same rights share the result.
@@ -105,9 +92,7 @@ async def _stream(
     await visit.channel.end()
 
 
-async def _send_states(
-    visit: Visit, topic: Topic, ask: Ask, draw: Callable[[Any, Topic], bytes]
-) -> None:
+async def _send_states(visit: Visit, topic: Topic, ask: Ask, draw: Draw) -> None:
     """Sends each state, until there is no such job any more."""
     alike = visit.common["may_change"], visit.common["zone_key"]
     seen, quiet = 0, QUIET
@@ -118,7 +103,7 @@ async def _send_states(
             try:
                 seen, state = await topic.state(ask)
                 quiet = math.inf if isinstance(state, Job) and state.closed else QUIET
-                data = as_event(topic.rendered(alike, partial(draw, state, topic)))
+                data = as_event(topic.rendered(alike, draw))
             except ClientError as error:
                 problem = problem_of(error)
                 data = _away(visit, problem)
@@ -143,9 +128,7 @@ async def show_files(visit: Visit) -> None:
             if len(found) > _MOST_FILES:
                 break
     more = len(found) > _MOST_FILES
-    await visit.show(
-        "files.html", job=job, names=short_names(job.nodes), files=found[:_MOST_FILES], more=more
-    )
+    await visit.show("files.html", job=job, files=found[:_MOST_FILES], more=more)
 
 
 async def show_output(visit: Visit) -> None:
@@ -159,13 +142,7 @@ async def show_output(visit: Visit) -> None:
             length += len(out.text)
             if length > _MOST_TEXT:
                 break
-    await visit.show(
-        "output.html",
-        job=job,
-        names=short_names(job.nodes),
-        outputs=pieces,
-        more=length > _MOST_TEXT,
-    )
+    await visit.show("output.html", job=job, outputs=pieces, more=length > _MOST_TEXT)
 
 
 async def show_transcript(visit: Visit) -> None:

@@ -29,7 +29,8 @@ MOST_OF_BROWSER = 4
 SILENCE = 15.0
 
 Ask: TypeAlias = Callable[[], Awaitable[Any]]
-Draw: TypeAlias = Callable[[], bytes]
+# Renders a state of a topic.
+Draw: TypeAlias = "Callable[[Any, Topic], bytes]"
 
 
 class Topic:
@@ -80,7 +81,7 @@ class Topic:
     def rendered(self, alike: Hashable, draw: Draw) -> bytes:
         """Returns the state as HTML. `alike`: what readers have in common that see the same."""
         if (found := self._rendered.get(alike)) is None:
-            found = self._rendered[alike] = draw()
+            found = self._rendered[alike] = draw(self._state, self)
         return found
 
 

@@ -42,7 +42,7 @@ class Bar(Struct, frozen=True):
 class PictureRow(Struct, frozen=True):
     """Holds the bars of one node, or of one log of a node."""
 
-    name: str
+    node: Node
     bars: tuple[Bar, ...]
     log: str = ""
 
@@ -66,7 +66,7 @@ class Picture(Struct, frozen=True):
     @property
     def missing(self) -> dict[str, float]:
         """Returns the seconds that are missing of the worst log of each node."""
-        return {row.name: row.seconds("missing") for row in reversed(self.rows)}
+        return {row.node.node: row.seconds("missing") for row in reversed(self.rows)}
 
     @property
     def legend(self) -> dict[str, str]:
@@ -91,7 +91,7 @@ def timeline(job: Job, now: datetime, *, whole: bool = False) -> Picture | None:
     if job.started_at is None:
         return None
     end = max(job.completed_at or now, job.started_at)
-    rows = [PictureRow(node.short_name, tuple(_work_of(node, job, end))) for node in job.nodes]
+    rows = [PictureRow(node, tuple(_work_of(node, job, end))) for node in job.nodes]
     begin = min([job.started_at, *(bar.begin for row in rows for bar in row.bars)])
     return _picture(begin, end, rows, lambda row: row.seconds(*PHASES), whole=whole)
 
@@ -121,7 +121,7 @@ def coverage(job: Job, *, whole: bool = False) -> Picture | None:
 
     whole  whether the picture may have any number of rows and bars
     """
-    logs = [(node.short_name, log) for node in job.nodes for log in node.logs or ()]
+    logs = [(node, log) for node in job.nodes for log in node.logs or ()]
     spans = [span for _, log in logs for span in log.spans]
     since, until = job.collection.since, job.collection.until
     if not logs or not (spans or (since and until)):
@@ -130,7 +130,7 @@ def coverage(job: Job, *, whole: bool = False) -> Picture | None:
     end = datetime.fromisoformat(until) if until else max(span.end for span in spans)
     if end <= begin:
         return None
-    rows = [PictureRow(name, tuple(_parts_of(log, begin, end)), log.log) for name, log in logs]
+    rows = [PictureRow(node, tuple(_parts_of(log, begin, end)), log.log) for node, log in logs]
     return _picture(begin, end, rows, lambda row: row.seconds("missing"), whole=whole)
 
 

@@ -2,7 +2,7 @@
 
 Characters that control a terminal or reorder a text are shown by their codes.
 
-A time is shown in the zone of the viewer. The script `zone.js` tells it in a cookie; without it the
+A time is shown in the zone of the viewer. The script `page.js` tells it in a cookie; without it the
 zone of this machine is used, and the foot of each page names the zone.
 """
 
@@ -23,7 +23,7 @@ from cucmctl.cli.printer import visible
 from cucmctl.text import render as text
 from cucmctl.text.kind_text import text_of
 from cucmctl.text.pace import silence
-from cucmctl.text.remarks import remarks
+from cucmctl.text.remarks import remarks, short_names
 from cucmweb.page import pictures, views
 
 
@@ -51,6 +51,7 @@ def environment() -> Environment:
         "pictures": pictures,
         "text_of": text_of,
         "remarks": remarks,
+        "short_names": short_names,
         "silence": silence,
     }
     for name in made.list_templates():

@@ -6,7 +6,8 @@ import pytest
 
 from cucmd.job.work_request import Collection, Login
 from cucmd.protocol.cases import Search
-from cucmweb.page.forms import KINDS, WrongForm, labels, search, start_call
+from cucmweb.page.find_page import search_of
+from cucmweb.page.forms import KINDS, WrongForm, labels, start_call
 
 FORM = {
     "nodes": "cucm-pub, cucm-sub1\ncucm-sub2",
@@ -77,13 +78,13 @@ def test_wrong_field_is_named(name: str, value: str) -> None:
 def test_search_form_becomes_a_search() -> None:
     form = {"for": "number", "what": "7021004", "path": " sdl ", "since": "2026-07-01T14:30"}
     expected = Search(number="7021004", path="sdl", since="2026-07-01T12:30:00+00:00")
-    assert search(form, ZoneInfo("Europe/Berlin")) == expected
+    assert search_of(form, ZoneInfo("Europe/Berlin")) == expected
 
 
 @pytest.mark.parametrize(("name", "value"), [("for", "path"), ("until", "soon")])
 def test_wrong_search_is_named(name: str, value: str) -> None:
     with pytest.raises(WrongForm, match=value):
-        search({"what": "x", name: value}, None)
+        search_of({"what": "x", name: value}, None)
 
 
 def test_empty_value_removes_a_label() -> None:

@@ -30,7 +30,7 @@ def job(*, logs: tuple[LogCoverage, ...] | None) -> Job:
 def shown(job: Job) -> str:
     zone = ZoneInfo("Asia/Tokyo")
     values = {"zone": zone, "zone_key": zone.key, "may_change": True, "query": {}, "targets": {}}
-    return render("job_live.html", {**values, "job": job, "names": {}, "rates": {}}).decode()
+    return render("job_live.html", {**values, "job": job, "rates": {}}).decode()
 
 
 def test_gaps_are_in_the_picture_only() -> None:

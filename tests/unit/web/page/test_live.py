@@ -20,7 +20,7 @@ class Source:
         await trio.sleep(0.1)
         return self.asked
 
-    def draw(self) -> bytes:
+    def draw(self, *_: object) -> bytes:
         self.drawn += 1
         return b"%d" % self.drawn
 

@@ -115,7 +115,7 @@ def test_slowest_node_is_first() -> None:
     slow = node("10.0.0.2", phases=(PhaseBegun("login", at(2)),))
     picture = timeline(job(quick, slow), at(99))
     assert picture is not None
-    assert [row.name for row in picture.rows] == ["10.0.0.2", "10.0.0.1"]
+    assert [row.node.node for row in picture.rows] == ["10.0.0.2", "10.0.0.1"]
 
 
 def test_bars_of_a_picture_are_few() -> None:
