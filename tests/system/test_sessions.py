@@ -57,6 +57,7 @@ NOT_RUN = {
         ("$ cucmctl find 3f2a 'SIP/2.0 503' --since 23:10", "$ cucmctl find 3f2a 'SIP/2.0 488'"),
         "needs a call that fails; the README has a session with `find`",
     ),
+    "cucmctl --socket /run/cucmd-sites/berlin/cucmd.sock": "is only an option, without a verb",
     "cucmd --verbose": "runs until Ctrl-C; the README has a session with `cucmd`",
     **dict.fromkeys(
         (
@@ -68,6 +69,7 @@ NOT_RUN = {
             "/opt/cucmd/bin/pip install --upgrade --upgrade-strategy eager .",
             "systemctl disable --now cucmd.socket cucmd.service",
             "systemctl disable --now cucmweb.socket cucmweb.service",
+            "cd /opt/cucmd/share/cucmd/systemd",
             "systemd-tmpfiles --create cucmd.conf",
             "systemctl daemon-reload && systemctl enable --now cucmd-health@berlin.timer",
         ),
