@@ -43,7 +43,7 @@ def _list(clusters: Iterable[Cluster]) -> Iterator[str]:
     rows = [
         (
             cluster.name or "-",
-            cluster.publisher or cluster.asked or "",
+            _publisher(cluster),
             f"{cluster.nodes_configured}/{cluster.nodes_total}",
             render.local(cluster.discovered_at) if cluster.discovered_at else "never",
         )
@@ -51,6 +51,11 @@ def _list(clusters: Iterable[Cluster]) -> Iterator[str]:
     ]
     headings = ("CLUSTER", "PUBLISHER", "CONFIGURED", "DISCOVERED")
     return table(headings, rows, right="CONFIGURED", colour=printer.in_colour(sys.stdout))
+
+
+def _publisher(cluster: Cluster) -> str:
+    node, name = cluster.publisher or cluster.asked or "", cluster.publisher_name
+    return f"{name} ({node})" if name is not None and name != node else node
 
 
 def _details(cluster: Cluster, client: Client) -> Iterator[str]:

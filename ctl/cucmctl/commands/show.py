@@ -97,7 +97,9 @@ def _list_arguments(parser: VerbParser) -> None:
         "--kind", metavar="KIND", help=f"only jobs of this kind: {', '.join(map(kind_of, KINDS))}"
     )
     parser.add_argument(
-        "--target", metavar="NAME", help="only jobs for this cluster, or with this node"
+        *("--target", "--node"),
+        metavar="NAME",
+        help="only jobs for this cluster, or with this node",
     )
     parser.add_argument(
         "--since", metavar="T", type=moment, help="only jobs created at T or later; T as for start"

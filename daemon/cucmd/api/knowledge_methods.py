@@ -172,6 +172,8 @@ def _profile(profile: Profile) -> wire.Profile:
 
 def _cluster(known: KnownCluster, *, with_nodes: bool) -> wire.Cluster:
     last = known.discovery
+    first = known.publisher or (last and last.asked)
+    members = (node.member for node in known.nodes if node.node == first)
     return wire.Cluster(
         nodes_total=len(known.nodes),
         nodes_configured=sum(node.configured for node in known.nodes),
@@ -182,4 +184,5 @@ def _cluster(known: KnownCluster, *, with_nodes: bool) -> wire.Cluster:
         discovered_at=last.found_at if last else None,
         job_id=last.job_id if last else None,
         version=last.found.version if last else None,
+        publisher_name=next((member.name for member in members if member is not None), None),
     )

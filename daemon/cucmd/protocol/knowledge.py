@@ -14,7 +14,8 @@ from cucmd.job.work_request import Login
 class Cluster(Struct, frozen=True):
     """Describes a cluster of the configuration, or, without a name, one that only a discovery
     found. asked is the node that the last discovery asked for the nodes, in the job job_id. version
-    is the version of that node.
+    is the version of that node. publisher_name is the host name of the publisher, or of the node
+    that was asked if the publisher is not known; absent if no discovery has named it.
     """
 
     nodes_total: int
@@ -26,6 +27,7 @@ class Cluster(Struct, frozen=True):
     discovered_at: datetime | None = None
     job_id: str | None = None
     version: str | None = None
+    publisher_name: str | None = None
 
 
 class ClustersRequest(Request, frozen=True):

@@ -55,6 +55,7 @@ async def test_clusters_have_nodes_only_by_name(tmp_path: Path) -> None:
     berlin, bern = (await ask(CALLER, ClustersRequest())).clusters
     assert (berlin.nodes, berlin.nodes_total, berlin.nodes_configured) == (None, 4, 3)
     assert (berlin.discovered_at, bern.discovered_at) == (NOW, None)
+    assert (berlin.publisher_name, bern.publisher_name) == ("pub", None)
     for name in ("berlin", "imp1"):
         (named,) = (await ask(CALLER, ClustersRequest(name))).clusters
         assert [node.node for node in named.nodes or ()] == [
