@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 import msgspec
 import trio
+from mcp import MCPError
 from mcp.server.mcpserver import MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import ValidationError
@@ -34,8 +35,8 @@ match proves nothing; say so.
 
 T = TypeVar("T")
 
-# Characters of an error.
-_LONGEST_ERROR = 2000
+# Characters of an error, and calls that wait for their turn.
+_LONGEST_ERROR, _MOST_WAITING = 2000, 100
 
 
 # Answers are masked in a thread, since that takes time, and one after the other.
@@ -91,7 +92,19 @@ class _Tool(Tool):
     async def run(
         self, arguments: dict[str, Any], context: Any, convert_result: bool = False
     ) -> CallToolResult | InputRequiredResult:
+        try:
+            return await self._call(arguments, context)
+        except (MCPError, ToolError):
+            raise
+        except Exception as error:  # the SDK would show its text, which is not masked
+            raise UnexpectedToolError("a defect of cucmmcp; see its log") from error
+
+    async def _call(
+        self, arguments: dict[str, Any], context: Any
+    ) -> CallToolResult | InputRequiredResult:
         session = tools.session_of(context)
+        if session.working.statistics().tasks_waiting >= _MOST_WAITING:
+            raise ToolError("too many calls at once; wait until some are answered")
         masking = session.masking
         # Profiles come from the configuration, and have names that no mask may hide.
         is_masked = masking is not None and self.fn is not tools.profiles

@@ -72,6 +72,8 @@ class Assistants:
         """Loads the SDK and the key of the masks. Raises `HttpProblem`."""
 
         def load() -> Masking | None:
+            # Otherwise the SDK logs each session with its id.
+            logging.getLogger("mcp").setLevel(logging.WARNING)
             import cucmmcp.server  # noqa: F401, PLC0415  # takes seconds, so not at the start
             from cucmmcp.masking import Masking  # noqa: PLC0415
 

@@ -32,7 +32,7 @@ HELLO = {
     "method": "initialize",
     "params": {
         "protocolVersion": "2025-11-25",
-        "capabilities": {},
+        "capabilities": {"elicitation": {}},
         "clientInfo": {"name": "test", "version": "1"},
     },
 }
@@ -137,7 +137,8 @@ def session(web: Web, token: str) -> Iterator[dict[str, str]]:
     assert begun.status == 200
     headers["mcp-session-id"] = begun.headers["mcp-session-id"]
     yield headers
-    web.ask("DELETE", "/mcp", None, headers)
+    if web.process.poll() is None:
+        web.ask("DELETE", "/mcp", None, headers)
 
 
 @contextmanager
@@ -167,6 +168,23 @@ def test_each_caller_has_limits(
             assert few.ask("POST", "/mcp", HELLO, headers).status == 429
             with session(few, tokens["operate"]):
                 pass
+
+
+def test_stops_although_a_question_is_open(
+    web: Web, make_web: Callable[..., Web], tokens: dict[str, str]
+) -> None:
+    stopped = make_web("", web)
+    called = {"name": "cancel", "arguments": {"job": JOB_ID}}
+    call = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": called}
+    with (
+        session(stopped, tokens["operate"]) as headers,
+        listening(stopped, headers),
+        closing(stopped.connection()) as connection,
+    ):
+        reply = stopped.asked(connection, "POST", "/mcp", call, headers)
+        assert any(b"elicitation/create" in line for line in reply)
+        assert stopped.stop(within=10) == 0
+    assert "Traceback" not in stopped.log.read_text()
 
 
 @pytest.mark.parametrize("mode", GENERATIONS)
