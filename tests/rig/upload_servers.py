@@ -100,6 +100,7 @@ class OddServer:
     most      a connection is closed after so many bytes of a body
     came      is set when a whole request has come, or `most` bytes of it
     hold      is waited for then
+    early     whether the answer is sent, and `hold` waited for, after 30 MB of a longer body
     no_tls    whether the answer is sent without encryption, which TLS takes for an attack
     """
 
@@ -110,6 +111,7 @@ class OddServer:
         self.most = 1 << 60
         self.came = threading.Event()
         self.no_tls = False
+        self.early = False
         self.hold = threading.Event()
         self.hold.set()
         self.answer: Callable[[str], bytes] = lambda head: b"HTTP/1.1 201 Created\r\n\r\n"
@@ -124,14 +126,16 @@ class OddServer:
             text = head.decode()
             self.requests.append(text)
             length = int(text.lower().partition("content-length: ")[2].split("\r")[0] or 0)
-            left = min(length, self.most)
+            left = min(length, 30_000_000 if self.early else self.most)
             while left > 0 and (data := stream.recv(65536)):
                 left -= len(data)
             self.came.set()
+            if self.early:
+                stream.sendall(self.answer(text))
             self.hold.wait(30)
             if self.no_tls:
                 os.write(stream.fileno(), self.answer(text))
-            elif length <= self.most:
+            elif length <= self.most and not self.early:
                 stream.sendall(self.answer(text))
 
 

@@ -100,7 +100,12 @@ def put(
             text = _broken_off(body, to, "interrupted", there)
             raise exits.Failed(text, exits.INTERRUPTED) from None
         reply.close()
-    _check(reply, to)
+        _check(reply, to)
+        # urllib3 takes an answer that comes before the server has closed the connection.
+        if not body.ended:
+            reason = f"the server answered {reply.status} before it had the file"
+            there = _what_is_there(pool, to, login, ask)
+            raise exits.Failed(_broken_off(body, to, reason, there))
     return body.digest.hexdigest()
 
 
@@ -112,6 +117,7 @@ class _Body:
         self._tell = tell
         self.size = size
         self.began = False  # the head of the request was sent
+        self.ended = False  # the connection has taken all bytes
         self.sent = 0
         self.digest = hashlib.sha256()
 
@@ -126,6 +132,7 @@ class _Body:
             self.sent += len(data)
             yield data
             self._tell(self.sent)
+        self.ended = True
 
 
 def _pool(host: str, answer: float) -> PoolManager:
@@ -176,7 +183,7 @@ def _what_is_there(pool: PoolManager, to: Https, login: dict[str, str], ask: flo
         reply = pool.request(
             "HEAD", to.address + to.query, headers=login, retries=False, redirect=False, timeout=ask
         )
-    except (HTTPError, OSError):
+    except (HTTPError, OSError, KeyboardInterrupt):
         return _UNKNOWN
     if reply.status == HTTPStatus.NOT_FOUND:
         return "the server says that it has no such file"
@@ -193,6 +200,9 @@ def _check(reply: BaseHTTPResponse, to: Https) -> None:
     if reply.status in _NO_LOGIN:
         what = "are the case and its token right?" if to.created else "are name and token right?"
         what = what if to.user is not None else "a login may need https://USER@HOST"
+        if to.query:
+            what = "a presigned address has to be for PUT, for no other Content-Type than"
+            what += " application/octet-stream, and not over"
         raise exits.Failed(f"{to.host} refused the login ({status}); {what}", exits.NOT_PERMITTED)
     if 300 <= reply.status < 400:
         other = urlsplit(reply.headers.get("Location", ""))

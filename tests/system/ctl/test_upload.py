@@ -162,6 +162,37 @@ def test_one_request_for_every_answer(ctl, odd, file, answer, code):
     assert all(line.isprintable() for line in done.stderr.splitlines())
 
 
+@pytest.mark.parametrize(("status", "code"), [("200 OK", 0), ("403 Forbidden", 77)])
+def test_presigned_address_stays_as_it_is(ctl, odd, file, status, code):
+    """An object store signs the address, and takes no body of unknown length."""
+    target = "/cases/a%20b/x%2By.zip?X-Amz-Credential=A%2FB&x-id=PutObject&X-Amz-Signature=5ecret"
+    odd.answer = lambda request: f"HTTP/1.1 {status}\r\n\r\n".encode()
+    done = ctl("upload", str(file), f"https://{odd.host}{target}")
+    assert done.returncode == code
+    request = odd.requests[0]
+    assert request.startswith(f"PUT {target} HTTP/1.1\r\nHost: {odd.host}\r\n")
+    assert f"Content-Length: {len(CONTENT)}\r\n" in request
+    assert "transfer-encoding" not in request.lower()
+    assert "authorization" not in request.lower()
+    assert "5ecret" not in done.stdout + done.stderr
+
+
+def test_early_answer_is_not_success(odd, file):
+    """The server answers, and closes the connection without reading the whole file."""
+    os.truncate(file, 50_000_000)
+    odd.early = True
+    odd.hold.clear()
+
+    def tell(done: int) -> None:
+        if done > 30_000_000:
+            odd.hold.set()
+
+    to = destination_of(f"https://{odd.host}/", file.name, case=None)
+    with file.open("rb") as content, pytest.raises(exits.Failed, match="before it had the file"):
+        put(content, 50_000_000, to, None, tell)
+    assert [request.split()[0] for request in odd.requests] == ["PUT", "HEAD"]
+
+
 def test_attacked_connection_is_not_tried_again(ctl, odd, file):
     odd.no_tls = True
     done = ctl("upload", str(file), f"https://{odd.host}/")
