@@ -84,11 +84,11 @@ class Search:
         for dump in dumps_in(text):
             content = content_of(dump)
             found.update(self._look(content.decode("latin-1")))
-            found.update(
-                (Kind.ADDRESS, str(ip_address(self._known.hex[content[at : at + 4].hex()])))
-                for at in range(len(content) - 3)
-                if content[at : at + 4].hex() in self._known.hex
-            )
+            for at in range(len(content) - 3):
+                if packed := self._known.hex.get(content[at : at + 4].hex()):
+                    found.add((Kind.ADDRESS, str(ip_address(packed))))
+                if (mac := content[at : at + 6].hex()) in self._known.macs:
+                    found.add((Kind.MAC, mac))
         return found
 
     def _look(self, text: str) -> Iterator[Left]:

@@ -26,8 +26,7 @@ _OF_MAC = re.compile(r"(?i)((?:SEP|ATA|VGC|BAT)?)([0-9a-f]{12})")
 _OF_USER = re.compile(r"((?i:TCT|BOT|CSF|TAB))([A-Za-z0-9._-]+)")
 _DOTTED = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\d)")
 _HEXADECIMAL = re.compile("[0-9A-Fa-f]{7,}")
-_DIGITS_IN_DUMP = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}|\d{3,}")
-_WORD_IN_DUMP = re.compile(rb"[A-Za-z\x80-\xff]{3,}")
+_TOKEN_IN_DUMP = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Za-z\x80-\xff]{3,}")
 _EMPTY = ("", "[]", "()", "(null)", "NULL", "null", "\3")
 
 
@@ -372,29 +371,40 @@ class Words:
         return PIECE.sub(piece, text)
 
     def dumped(self, content: bytes) -> bytes:
-        """Masks digits and known names in the bytes of a hex dump, and known addresses."""
-
-        def digits(match: re.Match[bytes]) -> bytes:
-            return self._number(match[0].decode()).encode()
-
-        def word(match: re.Match[bytes]) -> bytes:
-            return self._run(match[0].decode("utf-8", "surrogateescape")).encode(
-                "utf-8", "surrogateescape"
-            )
-
-        content = _WORD_IN_DUMP.sub(word, _DIGITS_IN_DUMP.sub(digits, content))
+        """Masks numbers and known names in the bytes of a hex dump, and known addresses."""
+        content = _TOKEN_IN_DUMP.sub(lambda match: self._token(match[0]), content)
         at = 0
         while self._known is not None and at < len(content) - 3:
-            packed = self._known.hex.get(content[at : at + 4].hex())
-            if packed is None:
-                at += 1
-                continue
-            masked = b"\0\0\0\0" if self._blank else self._masks.address(packed)
-            if packed != content[at : at + 4]:
-                masked = masked[::-1]
-            content = content[:at] + masked + content[at + 4 :]
-            at += 4
+            mac, address = content[at : at + 6].hex(), content[at : at + 4]
+            before = after = b""
+            if mac in self._known.macs:
+                before, after = content[at : at + 6], bytes.fromhex(self._masks.mac(mac))
+            elif packed := self._known.hex.get(address.hex()):
+                before, after = address, self._masks.address(packed)
+                if packed != address:
+                    after = after[::-1]
+            if before:
+                after = bytes(len(after)) if self._blank else after
+                content = content[:at] + after + content[at + len(after) :]
+            at += len(before) or 1
         return content
+
+    def _token(self, token: bytes) -> bytes:
+        """Masks letters and digits in a hex dump, of which the length must stay."""
+
+        def piece(match: re.Match[str]) -> str:
+            number = match[0].isdecimal() and len(match[0]) > 2
+            return self._number(match[0]) if number else self._run(match[0])
+
+        text = token.decode("utf-8", "surrogateescape")
+        mac = _OF_MAC.fullmatch(text)
+        if mac is not None and (mac[1] or (self._known and text.lower() in self._known.macs)):
+            text = mac[1] + self._mac(mac[2])
+        elif token.count(b".") > 2:
+            text = self._number(text)  # an address; its mask could be longer
+        else:
+            text = PIECE.sub(piece, text)
+        return text.encode("utf-8", "surrogateescape")
 
 
 def _is_address(text: str) -> bool:

@@ -258,6 +258,20 @@ def test_number_goes_on_in_next_row_of_dump() -> None:
     )
 
 
+def test_device_in_dump() -> None:
+    def row(text: str) -> str:
+        return f"0000: {text.encode().hex(' ')} 00  {text}."
+
+    device, masked = f"SEP{MAC.upper()}", f"SEP{MAC_MASK.upper()}"
+    assert mask(row(device)) == row(masked)
+    assert mask(f"{device}\n{row(MAC)}") == f"{masked}\n{row(MAC_MASK)}"
+
+
+def test_known_mac_in_dump() -> None:
+    mac, masked = (bytes.fromhex(one).hex(" ") for one in (MAC, MAC_MASK))
+    assert mask(f"SEP{MAC.upper()}\n00 0e {mac} 08 00").endswith(f"\n00 0e {masked} 08 00")
+
+
 def test_dump_without_text_is_masked() -> None:
     masked = mask("IsdnMsgData2= 08 02 00 4A 6C 06 00 81 32 30 30 36 70")
     assert (
