@@ -27,6 +27,7 @@ class Kind(StrEnum):
     CLUSTER = "cluster ids"
     WORD = "your own words"
     LABEL = "labels"
+    SECRET = "passwords"  # noqa: S105  # no password
 
 
 # Names with fewer letters, and numbers with fewer digits, are masked only in the places below.
@@ -75,6 +76,7 @@ _PARTITIONS = """
 """
 _CLUSTERS = "x-nearendclusterid x-farendclusterid clusterid remoteclusterid globalcallid_clusterid"
 _HOSTS = "hostname nodename host nodeid server servername processnodename"
+_SECRETS = "password passwd userpassword pin"
 # The name of a field, in lower case -> the kind of its value.
 FIELDS: dict[str, Kind] = {
     name: kind
@@ -85,6 +87,7 @@ FIELDS: dict[str, Kind] = {
         (Kind.PARTITION, _PARTITIONS),
         (Kind.CLUSTER, _CLUSTERS),
         (Kind.HOST, _HOSTS),
+        (Kind.SECRET, _SECRETS),
     )
     for name in names.split()
 }
@@ -119,7 +122,7 @@ PARTS = re.compile(
     # StationD: 8 digits, or 32 of which an IPv4 address leaves 24 zero
     | ip(?:v[46])?Addr(?:ess)?:0x(?P<hex>[0-9A-Fa-f]{{32}}|[0-9A-Fa-f]{{8}})(?![0-9A-Fa-f])
     | [Ii](?i:paddr(?:ess)?)=(?:0x)?(?P<reversed>[0-9a-f]{{7,8}})(?![0-9a-f.:-])
-    | [SsTtHh](?<!\w.)(?i:(?<=s)ips?|(?<=t)el|(?<=h)323):(?P<user>[^@:<>"\s/]++)(?=@|:[^@:]*@)
+    | [SsTtHh](?<!\w.)(?i:(?<=s)ips?|(?<=t)el|(?<=h)323):(?P<user>[^@:<>"\s/?]++)(?=@|:[^@:]*@)
     | [Tt](?<!\w.)(?i:el):(?P<tel>[^@:<>"\s\1\2/]+)
     | (?<![\w.+-])(?P<mail>[\w+][\w.+-]*+)(?=@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{{2,}})
     | [@Ss](?:(?<=@)|(?<!\w.)(?i:ips?):)
@@ -152,6 +155,7 @@ class Span(NamedTuple):
 
 # A value with blanks, up to the end of the column or the next field.
 _TO_NEXT = r"([^|\r\n,;=\]]{0,200} [^|\r\n,;=\]]{0,200}?)\s{0,99}(?:[|,;\]]|$)"
+_TO_NEXT_OF_SUBJECT = r"([^,/+|=\"\r\n\]]{1,99})(?:[,/+|\"\r\n\]]|$)"
 _TO_QUOTE = r"([^'\r\n]{1,200})'"
 SPANS = [
     Span(trigger, re.compile(pattern, re.MULTILINE), kind)
@@ -216,6 +220,18 @@ SPANS = [
         ("", r"<(?:\w+:)?(?P<field>\w+)(?: [^<>]*)?>([^<>]{1,200})</", None),
         ('":', r'"(?P<field>\w+)" ?: ?"((?:[^"\\\r\n]|\\.){1,200})"', None),
         ('":', r'"(?P<field>\w+)" ?: ?(\d+)', None),
+        # the subject of a certificate: "L=Berlin, ST=BE, CN=ucm1, OU=Voice, O=Acme Corp, C=DE"
+        *(
+            (f"{sign}{field}=", rf"[,/:] ?{field.upper()}={_TO_NEXT_OF_SUBJECT}", kind)
+            for sign in (",", ", ", "/", ": ")
+            for field, kind in zip(
+                ("o", "ou", "l", "st", "dc"), [Kind.NAME] * 4 + [Kind.HOST], strict=True
+            )
+        ),
+        # numbers as people write them
+        ("", r"(\+(?<!\w\+)\d{1,3}[ .(-][\d ().-]{5,18}\d)(?!\w)", Kind.NUMBER),
+        ("", r"(\((?<!\w\()\d{3}\) \d{3}-\d{4})(?!\w)", Kind.NUMBER),
+        ("basic ", r"Basic ([A-Za-z0-9+/]{6,}=*)", Kind.SECRET),
         ("callstate=", r"CallState=(\d+)-", Kind.NUMBER),
         # the version of a node is no address
         ("version", r"[Vv]ersion *[:=]? *(\d+(?:\.\d+){3})(?=[-\s])", None),

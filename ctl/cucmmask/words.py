@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from ipaddress import IPv6Address, ip_address
 from typing import Literal, Protocol
+from urllib.parse import unquote
 
 from cucmmask.dumps import like
 from cucmmask.masks import IPV4_IN_IPV6
@@ -21,6 +22,7 @@ from cucmmask.places import ESCAPED, FIELDS, PARTS, PUBLIC_DOMAINS, VOCABULARY, 
 # Addresses of which the masks are remembered.
 _REMEMBERED = 1 << 14
 _NUMBER = re.compile(r"[()\[\]\\^?.,+*#XxTtPpABCDabcd!\d-]*\d[()\[\]\\^?.,+*#XxTtPp!\d-]*")
+_WRITTEN_NUMBER = re.compile(r"(?:\d[-.])?\d{3}([-.])\d{3}\1\d{4}")
 _GUID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32}")
 _OF_MAC = re.compile(r"(?i)((?:SEP|ATA|VGC|BAT)?)([0-9a-f]{12})")
 _OF_USER = re.compile(r"((?i:TCT|BOT|CSF|TAB))([A-Za-z0-9._-]+)")
@@ -94,9 +96,13 @@ class Words:
         only_marked  says that none of the originals that are known is in the word
         """
         replace = self._replace_marked if only_marked else self._replace_all
-        if "%" in word:
-            return "".join(PARTS.sub(replace, part) for part in ESCAPED.split(word))
-        return PARTS.sub(replace, word)
+        if "%" not in word:
+            return PARTS.sub(replace, word)
+        plain, signs = _unescaped(word)
+        if signs:
+            replace = self._replace_all  # what is known was searched for in the escaped word
+        masked = "".join(PARTS.sub(replace, part) for part in ESCAPED.split(plain))
+        return word if masked == plain else _escaped(masked, signs, like=word)
 
     def _replace(self, run: Callable[[str], str], match: re.Match[str]) -> str:
         group = match.lastgroup
@@ -133,9 +139,12 @@ class Words:
         inner = value.strip("\"'").rstrip(".:")
         if inner in _EMPTY:
             return value
+        if kind == Kind.SECRET:
+            return re.sub(r"[^\W_]", "x", value)
         if inner[0] + inner[-1] in ("[]", "()") and "-" not in inner[:3]:  # no range of a pattern
             inner = inner[1:-1]
-        if re.match(r"\w+=\S*$", inner):  # several fields: `dd=tn=0npi=1ti=1nd=9999pi=1si1`
+        # Several fields, as in `dd=tn=0npi=1ti=1nd=9999pi=1si1`, or a place that has its mask.
+        if "\3" in inner or re.match(r"\w+=\S*$", inner):
             return self.word(value)
         if kind == Kind.DEVICE:  # `SEP38ED18552A12(192.0.2.55)`, `SEP38ED18552A12:jdoe`
             name = re.match("[^(:]+", inner)
@@ -162,7 +171,7 @@ class Words:
             return self._party(user) + at + self._host(host)
         if _GUID.fullmatch(party):
             return self._run(party)
-        if not _NUMBER.fullmatch(party):
+        if not _NUMBER.fullmatch(party.replace(" ", "")):
             return self._named(Kind.NAME, party)
         return self._number(party)
 
@@ -300,9 +309,8 @@ class Words:
         order: Literal["big", "little"] = "big"
         if int(decimal) != int.from_bytes(packed):
             order = "little"
-        width = len(decimal) if decimal.startswith("0") else 0
         return self._address(
-            packed, decimal, lambda masked: str(int.from_bytes(masked, order)).zfill(width)
+            packed, decimal, lambda masked: str(int.from_bytes(masked, order)).zfill(len(decimal))
         )
 
     def _mask_mac(self, text: str) -> str:
@@ -321,6 +329,8 @@ class Words:
     # all other text
 
     def _dotted_in_run(self, run: str) -> str:
+        if len(run) in (12, 14) and _WRITTEN_NUMBER.fullmatch(run):
+            return self._number(run)
         if run.count(".") > 2:
             return _DOTTED.sub(lambda match: self._dotted(match[0]), run)
         return run
@@ -405,6 +415,34 @@ class Words:
         else:
             text = PIECE.sub(piece, text)
         return text.encode("utf-8", "surrogateescape")
+
+
+def _unescaped(word: str) -> tuple[str, set[str]]:
+    """Reads signs such as `%2B` in an address of SIP or HTTP. Returns these signs too.
+
+    Signs that the word also has as themselves stay escaped, so that they can be told apart.
+    """
+    others = ESCAPED.sub("", word)
+    if not others.isascii():
+        return word, set()
+    read = unquote(word, errors="surrogateescape")
+    signs = {sign for sign in set(read) - set(others) if sign >= " " and sign != "%"}
+    for sign in signs:
+        escaped = "".join(map("%{:02x}".format, sign.encode("utf-8", "surrogateescape")))
+        word = re.sub(escaped, sign.replace("\\", r"\\"), word, flags=re.IGNORECASE)
+    return word, signs
+
+
+def _escaped(text: str, signs: set[str], like: str) -> str:
+    """Writes the signs as `%2B` again, with small letters if `like` has them."""
+    is_small = any(sign != sign.upper() for sign in ESCAPED.findall(like))
+    write = ("%{:02x}" if is_small else "%{:02X}").format
+    return "".join(
+        "".join(map(write, sign.encode("utf-8", "surrogateescape")))
+        if sign in signs or sign > "\x7f"
+        else sign
+        for sign in text
+    )
 
 
 def _is_address(text: str) -> bool:

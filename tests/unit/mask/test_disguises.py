@@ -5,6 +5,7 @@ forms. Everything else in these lines is invented.
 """
 
 from ipaddress import IPv4Address
+from urllib.parse import quote
 
 import pytest
 
@@ -105,7 +106,15 @@ def mask(text: str) -> str:
         ('{"directoryNumber": "', EXTENSION, EXTENSION_MASK, '", "line": 1}'),
         ('{"callingPartyNumber": ', EXTENSION, EXTENSION_MASK, "}"),
         ("<pattern>", EXTENSION, EXTENSION_MASK, "</pattern><line>1</line>"),
+        ("call ", "+1 (408) 525-1000", MASKS.number("+1 (408) 525-1000"), " now"),
+        ("call ", "+1.408.525.1000", MASKS.number("+1.408.525.1000"), ""),
+        ("call ", "(408) 525-1000", MASKS.number("(408) 525-1000"), ""),
+        ("call ", "1-408-525-1000", MASKS.number("1-408-525-1000"), ""),
+        ("sip:%2B", NUMBER, NUMBER_MASK, "@localhost"),
         # a name
+        ("GET /?userid=", "J%C3%BCrgen", quote(MASKS.name("Jürgen")), "&x=1"),
+        ("userid=", "j%c3%bcrgen", quote(MASKS.name("jürgen")).lower(), "%26x%3d1"),
+        ("CN=localhost,OU=Phone,O=", "Doe Corp", MASKS.name("Doe Corp"), ",C=DE"),
         ("oName=locale: 1 Name: ", "Al Doe", MASKS.name("Al Doe"), " UnicodeName:  pi: 0"),
         ("loginId= UnicodeName: ", "Al Doe", MASKS.name("Al Doe"), " retriedVideo=F"),
         ("Transport=4mDisplayName=", "Al Doe", MASKS.name("Al Doe"), "RawUrl=sip:localhost"),
@@ -164,6 +173,21 @@ def test_value_has_more_than_a_device(after: str) -> None:
     masked = mask(f"{NODE}\nUserID=miller\nDeviceName=SEP{MAC.upper()}{after}")
     after = after.replace(NODE, NODE_MASK).replace("miller", MASKS.name("miller"))
     assert masked.endswith(f"SEP{MAC_MASK.upper()}{after}")
+
+
+@pytest.mark.parametrize(
+    ("before", "secret", "after"),
+    [
+        ("Authorization: Basic ", "amRvZTpzZWNyZXQ", "="),
+        ("<password>", "hunter2", "</password>"),
+        ("userid=&passwd=", "hunter2", "&x=1"),
+    ],
+)
+def test_secret_is_in_no_map(before: str, secret: str, after: str) -> None:
+    collected = Text(MASKS)
+    collected.collect(before + secret + after)
+    assert not any(collected.found.by_kind.values())
+    assert mask(before + secret + after) == before + "x" * len(secret) + after
 
 
 def test_mail_address() -> None:
