@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from cucmctl.mask.bundle import Report
     from cucmctl.mask.sources import Source
 
+# The number of files that are named on the terminal, of those with a rest and those left out.
+_MOST_FILES = 10
+
 # The functions below import what compiles many patterns, so that no other verb waits for that.
 
 
@@ -88,6 +91,9 @@ def write_masked(
             bundle = Bundle(opened, masks, own=words, hosts=hosts, tell=progress.tell)
             bundle.collect()
             report = bundle.write(sink, Path(work))
+            if not report.files:
+                _print(report)
+                raise exits.Failed("nothing was written, because no file could be masked")
             if report.left and not arguments.allow_rest:
                 _print(report)
                 text = "nothing was written, because originals are left; to write it: --allow-rest"
@@ -153,7 +159,7 @@ def _opened(source: Path) -> Iterator[Source]:
 
 
 def _print(report: Report) -> None:
-    for line in report.lines():
+    for line in report.lines(_MOST_FILES):
         printer.note(line)
 
 
@@ -200,6 +206,7 @@ def fields(report: Report) -> dict[str, object]:
     return {
         "files": report.files,
         "masked": {kind.name.lower(): number for kind, number in report.masked.items() if number},
+        "rest": {kind.name.lower(): number for kind, number in report.rest.items()},
         "left": {
             name: {kind.name.lower(): number for kind, number in kinds.items()}
             for name, kinds in report.left.items()

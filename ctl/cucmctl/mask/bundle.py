@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import sys
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,11 +35,11 @@ _PIECE = 128 * 1024
 
 
 class Masked(NamedTuple):
-    """Describes one file with masks. `left` counts the originals that are left in it."""
+    """Describes one file with masks. `left` has the originals that are left in it."""
 
     checksum: str
     size: int
-    left: Counter[Kind]
+    left: set[Left]
     left_out: list[tuple[str, str]]
 
 
@@ -46,28 +47,37 @@ class Report(NamedTuple):
     """What was done.
 
     masked    how many different originals of each kind have masks
+    rest      how many of them are left somewhere
     left      file -> kind -> how many different originals are left
     left_out  (name of the file with masks, why it was left out)
     files     how many files were written
+    of_nodes  how many originals are names and addresses of nodes that the daemon knows
     """
 
     masked: dict[Kind, int]
+    rest: Mapping[Kind, int]
     left: Mapping[str, Mapping[Kind, int]]
     left_out: list[tuple[str, str]]
     files: int
+    of_nodes: int
 
-    def lines(self) -> Iterator[str]:
-        """Yields the report for people."""
-        left = Counter[Kind]()
-        for kinds in self.left.values():
-            left.update(kinds)
+    def lines(self, most: int = sys.maxsize) -> Iterator[str]:
+        """Yields the report for people, with as many files of a sort as `most` allows."""
         for kind in Kind:
-            if self.masked.get(kind) or left[kind]:
-                yield f"{kind + ':':<30}{self.masked.get(kind, 0)} masked, {left[kind]} left"
-        for name, kinds in self.left.items():
-            yield f"left in {name}: " + ", ".join(f"{n} {kind}" for kind, n in kinds.items())
-        for name, why in self.left_out:
+            if self.masked.get(kind) or self.rest.get(kind):
+                rest = self.rest.get(kind, 0)
+                yield f"{kind + ':':<30}{self.masked.get(kind, 0)} masked, {rest} left"
+        if self.of_nodes:
+            yield f"{self.of_nodes} of these are of nodes that the daemon knows"
+        for number, (name, kinds) in enumerate(self.left.items()):
+            if number < most:
+                yield f"left in {name}: " + ", ".join(f"{n} {kind}" for kind, n in kinds.items())
+        if len(self.left) > most:
+            yield f"left in {len(self.left) - most} more files"
+        for name, why in self.left_out[:most]:
             yield f"left out: {name}: {why}"
+        if len(self.left_out) > most:
+            yield f"left out: {len(self.left_out) - most} more"
 
 
 class Bundle:
@@ -97,6 +107,7 @@ class Bundle:
         self.known = Originals({Kind.WORD: own})
         for host in hosts:
             self._add_node(host)
+        self._of_nodes = sum(map(len, self.known.by_kind.values())) - len(own)
 
     # first pass
 
@@ -196,9 +207,15 @@ class Bundle:
             ]
         report = Report(
             {kind: len(found) for kind, found in self.known.by_kind.items()},
-            {new_names[name]: file.left for name, file in sorted(masked.items()) if file.left},
+            _counted(set().union(*(file.left for file in masked.values()))),
+            {
+                new_names[name]: _counted(file.left)
+                for name, file in sorted(masked.items())
+                if file.left
+            },
             left_out,
             len(masked),
+            self._of_nodes,
         )
         about = "\n".join([*_ABOUT, *report.lines(), ""]).encode("utf-8", "surrogateescape")
         self._add(sink, REPORT, io.BytesIO(about), len(about), 0)
@@ -239,9 +256,7 @@ class Bundle:
     def _written(self, path: Path, left_out: list[tuple[str, str]]) -> Masked:
         with path.open("rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
-        return Masked(
-            checksum, path.stat().st_size, Counter(kind for kind, _ in self._left), left_out
-        )
+        return Masked(checksum, path.stat().st_size, self._left, left_out)
 
     def _mask_text(self, text: str) -> str:
         masked = self._masker.mask(text)
@@ -300,10 +315,15 @@ class Bundle:
         return Search(self._masks, self.known, self._own)
 
 
+def _counted(left: set[Left]) -> Counter[Kind]:
+    return Counter(kind for kind, _ in left)
+
+
 _ABOUT = (
     "Numbers, names, addresses and devices in these files are masked: they are not the real ones.",
     "The same original has the same mask in all files. cucmctl(1) says which relations are kept.",
     "The files were searched for every original in its known forms; numbers with fewer than six",
     "digits and names with fewer than five letters only where the trace marks them.",
+    "Nothing else was searched for: what no trace marks as a name is not known as one.",
     "",
 )

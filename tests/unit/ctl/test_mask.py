@@ -226,7 +226,8 @@ def test_archives_are_opened_to_a_depth(mask: Callable[..., dict[str, bytes]]) -
     packed = TRACE.encode()
     for _ in range(9):
         packed = gzip.compress(packed)
-    assert mask({"a.gz": packed}, code=exits.PARTIAL).keys() == {"MASKED.txt"}
+    masked = mask({"a.gz": packed, "b": b""}, code=exits.PARTIAL)
+    assert masked.keys() == {"MASKED.txt", "b"}
 
 
 def test_rest_of_archive_is_masked(mask: Callable[..., dict[str, bytes]]) -> None:
@@ -260,6 +261,22 @@ def test_rest_can_be_allowed(mask: Callable[..., dict[str, bytes]]) -> None:
     masked = mask(REST, "--allow-rest", code=exits.PARTIAL)
     assert masked["b.txt"] == REST["b.txt"]
     assert b"left in b.txt: 1 MAC addresses" in masked["MASKED.txt"]
+
+
+def test_original_that_is_left_twice_counts_once(
+    mask: Callable[..., dict[str, bytes]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {**REST, **{f"{n:02}.txt": REST["b.txt"] for n in range(20)}}
+    mask(files, code=exits.FAILED)
+    stderr = capsys.readouterr().err
+    assert re.search("MAC addresses: +1 masked, 1 left", stderr)
+    assert stderr.count(": left in ") == 11  # ten files, and how many more
+
+
+def test_nothing_is_written_of_unknown_files(
+    mask: Callable[..., dict[str, bytes]], tmp_path: Path
+) -> None:
+    assert mask({"core": b"\0"}, code=exits.FAILED) == {}
 
 
 def test_own_words(mask: Callable[..., dict[str, bytes]], tmp_path: Path) -> None:
