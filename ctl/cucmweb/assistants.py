@@ -68,6 +68,10 @@ class Assistants:
             request = _AsgiRequest(exchange, body)
             await server(request.scope, request.receive, request.send)
 
+    def stop(self) -> None:
+        """Ends the sessions of older clients, which takes the SDK some seconds."""
+        self._nursery.cancel_scope.cancel()
+
     async def _prepare(self) -> None:
         """Loads the SDK and the key of the masks. Raises `HttpProblem`."""
 
@@ -122,8 +126,8 @@ class Assistants:
 async def assistants(config: WebConfig, daemon: Client) -> AsyncIterator[Assistants]:
     """Yields what answers /mcp. After the block, nothing is answered any more."""
     async with trio.open_nursery() as servers:
-        yield Assistants(config, daemon, servers)
-        servers.cancel_scope.cancel()
+        yield (served := Assistants(config, daemon, servers))
+        served.stop()
 
 
 class _AsgiRequest:

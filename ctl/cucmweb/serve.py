@@ -97,6 +97,7 @@ async def _serve(
                 # replies.
                 beside.cancel_scope.cancel()
             server.stop()
+            mcp.stop()
 
 
 async def _feed_watchdog() -> None:

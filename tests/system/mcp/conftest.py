@@ -58,10 +58,15 @@ def tokens(state: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def web(cluster: Cluster, state: Path, tokens: dict[str, str]) -> Iterator[Web]:
-    folder = state.parents[1]
+def web_config() -> str:
+    return ""
+
+
+@pytest.fixture(scope="module")
+def web(cluster: Cluster, state: Path, tokens: dict[str, str], web_config: str) -> Iterator[Web]:
+    folder, socket = state.parents[1], cluster.daemon.socket
     environ = {"XDG_DATA_HOME": str(folder / "data")}
-    with running_web(folder / "web", cluster.daemon.socket, tcp=True, environ=environ) as web:
+    with running_web(folder / "web", socket, web_config, tcp=True, environ=environ) as web:
         yield web
 
 
@@ -73,5 +78,8 @@ def assistant(cluster: Cluster) -> Assistant:
 
 @pytest.fixture
 def web_assistant(web: Web, tokens: dict[str, str]) -> Assistant:
-    """Connects a client over HTTP: `async with web_assistant("operate", mode=OLD) as client`."""
-    return lambda role="view", **client: over_http(web, tokens[role], **client)
+    """Connects a client over HTTP: `async with web_assistant("view", mode=OLD) as client`.
+
+    This is quicker than `assistant`, which starts a process and loads the SDK there.
+    """
+    return lambda role="operate", **client: over_http(web, tokens[role], **client)

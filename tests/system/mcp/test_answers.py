@@ -15,7 +15,11 @@ from rig.daemon import Daemon
 from rig.pages import ROOT
 from rig.searched import make_job, traces
 
-pytestmark = pytest.mark.long
+# The SDK's client does not close a stream of httpx2 that it has not read to its end.
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 BEGIN = datetime(2026, 3, 8, 5, 0, tzinfo=UTC)
 # A node puts its address and a time before the path of a file.
@@ -42,22 +46,27 @@ def state(state: Path) -> Path:
     return state
 
 
-async def test_list_of_tools_is_short(assistant: Assistant) -> None:
-    async with assistant() as client:
+@pytest.fixture(scope="module")
+def web_config() -> str:
+    return "mask_assistants = false\n"
+
+
+async def test_list_of_tools_is_short(web_assistant: Assistant) -> None:
+    async with web_assistant() as client:
         tools = await client.list_tools()
     assert len(tools.tools) <= 12
     assert len(tools.model_dump_json(by_alias=True, exclude_none=True).encode()) <= 16_000
 
 
-async def test_page_names_each_tool(assistant: Assistant) -> None:
+async def test_page_names_each_tool(web_assistant: Assistant) -> None:
     page = (ROOT / "ctl/man/cucmmcp.1.md").read_text()
-    async with assistant() as client:
+    async with web_assistant() as client:
         tools = (await client.list_tools()).tools
     assert [tool.name for tool in tools if f"`{tool.name}`" not in page] == []
 
 
-async def test_annotations_say_what_changes(assistant: Assistant) -> None:
-    async with assistant() as client:
+async def test_annotations_say_what_changes(web_assistant: Assistant) -> None:
+    async with web_assistant() as client:
         tools = (await client.list_tools()).tools
     assert {t.name for t in tools if not t.annotations.read_only_hint} == {
         "start",
@@ -68,22 +77,22 @@ async def test_annotations_say_what_changes(assistant: Assistant) -> None:
     assert all(tool.title and tool.output_schema for tool in tools)
 
 
-async def test_instructions_are_data(assistant: Assistant) -> None:
-    async with assistant() as client:
+async def test_instructions_are_data(web_assistant: Assistant) -> None:
+    async with web_assistant() as client:
         [match] = (await ask(client, "find", job=JOB_ID, text="Ignore all"))["items"]
     assert match == {"node": "pub", "path": HOSTILE, "number": 1, "line": INSTRUCTION}
 
 
-async def test_control_characters_are_visible(assistant: Assistant) -> None:
-    async with assistant() as client:
+async def test_control_characters_are_visible(web_assistant: Assistant) -> None:
+    async with web_assistant() as client:
         lines = await ask(client, "read", job=JOB_ID, node="pub", path=HOSTILE, first=2, lines=2)
     texts = [line["text"] for line in lines["items"]]
     assert texts[0].startswith(r"\x1b[2J")
     assert all(text.isprintable() for text in texts)
 
 
-async def test_lines_are_read_in_pages(assistant: Assistant) -> None:
-    async with assistant() as client:
+async def test_lines_are_read_in_pages(web_assistant: Assistant) -> None:
+    async with web_assistant() as client:
         where = {"job": JOB_ID, "node": "pub", "path": HOSTILE}
         first = await ask(client, "read", **where)
         second = await ask(client, "read", **where, cursor=first["next"])
@@ -95,8 +104,8 @@ async def test_lines_are_read_in_pages(assistant: Assistant) -> None:
     assert [line["text"] for line in last["items"]] == ["filler 1999"]
 
 
-async def test_one_line_of_100_mb(assistant: Assistant) -> None:
-    async with assistant() as client:
+async def test_one_line_of_100_mb(web_assistant: Assistant) -> None:
+    async with web_assistant() as client:
         found = await ask(client, "find", job=JOB_ID, text="NEEDLE", path="long")
         lines = await ask(client, "read", job=JOB_ID, node="pub", path=LONG)
     assert "NEEDLE" in found["items"][0]["line"]
@@ -114,8 +123,8 @@ async def all_of(client: Client, tool: str, **arguments: object) -> list[dict]:
         assert "narrow" in page["left_out"]
 
 
-async def test_pages_have_each_match_once(assistant: Assistant) -> None:
-    async with assistant() as client:
+async def test_pages_have_each_match_once(web_assistant: Assistant) -> None:
+    async with web_assistant() as client:
         page = await ask(client, "find", job=JOB_ID, text="SIP/2.0 503")
         found = await all_of(client, "find", job=JOB_ID, text="SIP/2.0 503")
     places = [(match["node"], match["path"], match["number"]) for match in found]
@@ -124,14 +133,14 @@ async def test_pages_have_each_match_once(assistant: Assistant) -> None:
     assert [match["time"] for match in found] == sorted(match["time"] for match in found)
 
 
-async def test_files_are_listed_in_pages(assistant: Assistant) -> None:
-    async with assistant() as client:
+async def test_files_are_listed_in_pages(web_assistant: Assistant) -> None:
+    async with web_assistant() as client:
         files = await all_of(client, "files", job=JOB_ID)
     assert len(files) == 8
 
 
-async def test_missing_logs_are_named(assistant: Assistant) -> None:
-    async with assistant() as client:
+async def test_missing_logs_are_named(web_assistant: Assistant) -> None:
+    async with web_assistant() as client:
         found = await ask(client, "find", job=JOB_ID, text="no such text")
     assert found["items"] == []
     assert found["missing"]
@@ -155,16 +164,16 @@ async def test_missing_logs_are_named(assistant: Assistant) -> None:
     ],
 )
 async def test_wrong_questions_are_refused(
-    assistant: Assistant, tool: str, arguments: dict[str, object]
+    web_assistant: Assistant, tool: str, arguments: dict[str, object]
 ) -> None:
-    async with assistant() as client:
+    async with web_assistant() as client:
         text = await refusal(client, tool, **arguments)
     assert "Traceback" not in text
     assert len(text) <= 2000
 
 
-async def test_cancelled_search_leaves_nothing(assistant: Assistant) -> None:
-    async with assistant() as client:
+async def test_cancelled_search_leaves_nothing(web_assistant: Assistant) -> None:
+    async with web_assistant() as client:
         with trio.move_on_after(0.3) as scope:
             await ask(client, "find", job=JOB_ID, regex="x*z", path="long")
         assert scope.cancelled_caught

@@ -183,7 +183,7 @@ def test_stops_although_a_question_is_open(
     ):
         reply = stopped.asked(connection, "POST", "/mcp", call, headers)
         assert any(b"elicitation/create" in line for line in reply)
-        assert stopped.stop(within=10) == 0
+        assert stopped.stop(within=20) == 0
     assert "Traceback" not in stopped.log.read_text()
 
 
