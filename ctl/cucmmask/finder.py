@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ahocorasick_rs import BytesAhoCorasick
+from ahocorasick_rs import BytesAhoCorasick, Implementation
 
 # Where a string begins and ends, and the string in lower case.
 Find = tuple[int, int, str]
+
+_FEW = 1 << 14  # characters of all strings
 
 
 class Finder:
@@ -24,7 +26,9 @@ class Finder:
             for form in {string, string.replace("i\u0307", "\u0130")}:
                 self._strings.append(string)
                 patterns.append(_bytes(form))
-        self._automaton = BytesAhoCorasick(patterns) if patterns else None
+        # The fastest form needs much memory for many strings: several hundred bytes a character.
+        fastest = Implementation.DFA if sum(map(len, patterns)) < _FEW else None
+        self._automaton = BytesAhoCorasick(patterns, implementation=fastest) if patterns else None
 
     def find(self, text: str) -> Iterator[Find]:
         """Yields (start, end, string) for each string that is in the text; they may overlap."""

@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv6Address
+from typing import Protocol
 
 # Originals whose masks are remembered. Masks of others are computed again.
 _REMEMBERED = 1 << 16
@@ -36,6 +38,19 @@ _OTHER_OCTETS = [octet for octet in range(1, 224) if octet not in (10, 127, *_PA
 # An HMAC must choose one of 16! permutations, for which its 256 bits are enough.
 _WORDS = re.compile(r"([0-9]+)|([^\W\d_]+)")
 _RANGES = re.compile(r"(\[[^\]]*\]?)")
+
+
+class Replaces(Protocol):
+    """What `Masks` does, and `Unmasks` reverses."""
+
+    @property
+    def number(self) -> Callable[[str], str]: ...
+    @property
+    def address(self) -> Callable[[bytes], bytes]: ...
+    @property
+    def mac(self) -> Callable[[str], str]: ...
+    @property
+    def name(self) -> Callable[[str], str]: ...
 
 
 class Masks:
@@ -175,7 +190,8 @@ class Masks:
         writes with seven hexadecimal digits, because the eighth would be 0, keeps seven.
         """
         if not before:
-            places = self._permutation_of_first_octets()
+            ranked = sorted(_OTHER_OCTETS, key=lambda octet: self._digest(f"first {octet}"))
+            places = dict(zip(ranked, [*ranked[1:], ranked[0]], strict=True))
             return tuple(places.get(octet, octet) for octet in range(256))
         flips = self._digest(f"address {before.hex()}")
         masked = []
@@ -190,10 +206,6 @@ class Masks:
                 node = node << 1 | value
             masked.append(result)
         return tuple(masked)
-
-    def _permutation_of_first_octets(self) -> dict[int, int]:
-        ranked = sorted(_OTHER_OCTETS, key=lambda octet: self._digest(f"first {octet}"))
-        return dict(zip(ranked, [*ranked[1:], ranked[0]], strict=True))
 
     def _digest(self, what: str) -> int:
         return int.from_bytes(

@@ -18,15 +18,16 @@ from urllib.parse import unquote
 
 from cucmmask.dumps import content_of, dumps_in
 from cucmmask.finder import Finder
+from cucmmask.masks import Replaces
 from cucmmask.originals import PIECE, Originals
 from cucmmask.places import LEAST_DIGITS, LEAST_LETTERS, Kind
 from cucmmask.text import Text
-from cucmmask.words import Replaces, Words
+from cucmmask.words import Words
 
 _ALNUM = re.compile(r"[^\W_]+")
 # An IPv6 address can be written in many forms. These are compared as addresses.
 _COLONS = re.compile(r"(?<![0-9a-fA-F:])[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7}")
-_WITH_ESCAPED = re.compile(r"[^\s%]*%[0-9A-Fa-f]{2}\S*")
+_WITH_ESCAPED = re.compile(r"(?<!\S)\S*?%[0-9A-Fa-f]{2}\S*")
 # An original that was found: its kind, and itself.
 Left = tuple[Kind, str]
 # What must be before and behind a form. Otherwise the form is a part of something else.
@@ -83,7 +84,8 @@ class Search:
     def look(self, text: str) -> set[Left]:
         """Returns the originals in a text that are long enough to be searched for anywhere."""
         found = set(self._look(text))
-        if escaped := _WITH_ESCAPED.findall(text):
+        if "%" in text:
+            escaped = _WITH_ESCAPED.findall(text)
             found.update(self._look(unquote(" ".join(escaped), errors="replace")))
         for dump in dumps_in(text):
             content = content_of(dump)

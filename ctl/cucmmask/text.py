@@ -20,20 +20,21 @@ from functools import lru_cache
 
 from cucmmask.dumps import content_of, dumps_in, written
 from cucmmask.finder import Find, Finder
+from cucmmask.masks import Replaces
 from cucmmask.originals import Originals
 from cucmmask.places import FIELDS, SPANS, Kind, Span
-from cucmmask.words import Replaces, Words
+from cucmmask.words import Words
 
 # Two more places in PARTS need no sign: names of devices, and tags and identifiers of sessions.
 _DEVICES = {"sep", "ata", "vgc", "bat", "tct", "bot", "csf", "tab"}
 _IDENTIFIER = re.compile("[0-9a-f]{24}")
 # Sorts words that are joined by blanks. It finds nothing but an empty text if none of the other
 # places can be in a word, because they need other signs. Of a field it finds the name, too.
+_OF_TIMES = "0123456789.:|"
 _PLAIN = r"[^\ =@:%.-]*+"
 _SORTED = re.compile(
     rf"""
-    (?:\d{{8}}\.\d{{3}} | \|\d\d:\d\d:\d\d\.\d{{3}} | \d\d:\d\d:\d\d)(?=\ |$)
-    | (?P<field> (?:\|\[R:[\w:,-]*\][\1]*+)?+ (?:(?P<name>[A-Za-z]\w*+)=)?+
+      (?P<field> (?:\|\[R:[\w:,-]*\][\1]*+)?+ (?:(?P<name>[A-Za-z]\w*+)=)?+
         {_PLAIN} (?:(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}{_PLAIN})?+
         (?:[.-]{_PLAIN})?+ :?+[\r\n\1\2]*+)(?=\ |$)
     | (?P<other>[^\ ]+)
@@ -124,12 +125,19 @@ class Text:
         new = set(words) - self._seen
         self._seen |= new
         joined = " ".join(new)
-        finds = [*self._anywhere.find(joined)]
-        finds += [(*match.span(), "") for match in _IDENTIFIER.finditer(joined)]
-        finds.sort()
-        special = {joined[first:last] for first, last, _ in _between(" ", joined, finds)}
+        special = {
+            joined[first:last]
+            for first, last, _ in _between(" ", joined, self._anywhere.find(joined))
+        }
+        special.update(word for word in new if len(word) > 23 and _IDENTIFIER.search(word))
         self.fresh = {word: self.words.word(word) for word in special}
-        for field, name, other in _SORTED.findall(joined):
+        # Times and counters are most of the new words.
+        others = [
+            word
+            for word in new
+            if word.strip(_OF_TIMES) or word.count(".") > 1 or word.count(":") > 2 or "::" in word
+        ]
+        for field, name, other in _SORTED.findall(" ".join(others)):
             word = field if name.lower() in _MARKING else other
             if word and word not in special:
                 self.fresh[word] = self.words.word(word, only_marked=True)

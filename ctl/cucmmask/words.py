@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from ipaddress import IPv6Address, ip_address
-from typing import Literal, Protocol
+from typing import Literal
 from urllib.parse import unquote
 
 from cucmmask.dumps import like
-from cucmmask.masks import IPV4_IN_IPV6
+from cucmmask.masks import IPV4_IN_IPV6, Replaces
 from cucmmask.originals import EVERY_WORD, PIECE, WORD, Originals
 from cucmmask.places import ESCAPED, FIELDS, PARTS, PUBLIC_DOMAINS, VOCABULARY, Kind
 
@@ -29,20 +29,9 @@ _OF_USER = re.compile(r"((?i:TCT|BOT|CSF|TAB))([A-Za-z0-9._-]+)")
 _DOTTED = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\d)")
 _HEXADECIMAL = re.compile("[0-9A-Fa-f]{7,}")
 _TOKEN_IN_DUMP = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Za-z\x80-\xff]{3,}")
+# Signs that are often around a word.
+_SIGNS = '<>:;=@|,()[]"\n\1\2'
 _EMPTY = ("", "[]", "()", "(null)", "NULL", "null", "\3")
-
-
-class Replaces(Protocol):
-    """What `Masks` does, and `Unmasks` reverses."""
-
-    @property
-    def number(self) -> Callable[[str], str]: ...
-    @property
-    def address(self) -> Callable[[bytes], bytes]: ...
-    @property
-    def mac(self) -> Callable[[str], str]: ...
-    @property
-    def name(self) -> Callable[[str], str]: ...
 
 
 class Words:
@@ -340,7 +329,7 @@ class Words:
         if len(run) < 2:  # no word of the user's is shorter
             return run
         run = self._dotted_in_run(run)
-        if self._known is None:
+        if self._known is None or self._is_unknown_word(run.strip(_SIGNS)):
             return run
         parts: list[str] = []
         position = 0
@@ -350,6 +339,12 @@ class Words:
             parts += [self._pieces(run[position:start], self._known), masked]
             position = end
         return "".join([*parts, self._pieces(run[position:], self._known)])
+
+    def _is_unknown_word(self, word: str) -> bool:
+        known, small = self._known, word.lower()
+        assert known is not None
+        is_known = small in known.words or small in known.hex or self._own_in_word is not None
+        return word.isalpha() and not is_known
 
     def _pieces(self, text: str, known: Originals) -> str:
         def hexadecimal(match: re.Match[str]) -> str:

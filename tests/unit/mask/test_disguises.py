@@ -367,3 +367,8 @@ def test_originals_of_files_are_joined() -> None:
     both.update(Originals({Kind.NUMBER: ["9110002"], Kind.NAME: ["Jane Miller"]}))
     assert both.numbers == {"9110001", "9110002"}
     assert set(both.words) == {"miller"}
+
+
+@pytest.mark.parametrize("address", ["2001::1", "2001:0:0:0:0:0:0:1", "10.1.2.3", "2001::12:34"])
+def test_address_of_digits_is_no_time(address: str) -> None:
+    assert address not in mask(f"from {address} at 11:27:41.238")
