@@ -94,4 +94,5 @@ def check(encryption: Encryption) -> None:
     with open(os.devnull, "r+b") as nothing:
         if run_program(_gpg(encryption.key), nothing, nothing):
             text = f"--encrypt-to: gpg cannot encrypt for {encryption.key!r}; expected a key that"
-            raise UsageError(f"{text} it has and trusts (gpg --list-keys, gpg --lsign-key)")
+            text += " it has and trusts, and that has not expired"
+            raise UsageError(f"{text} (gpg --list-keys, gpg --lsign-key)")

@@ -301,6 +301,28 @@ def test_terminal_shows_rate_and_time(terminal, holding, file):
     screen.until(" left")
 
 
+def test_typed_token_is_used_once(terminal, odd, file):
+    trusted = os.environ["SSL_CERT_FILE"]
+    arguments = ("upload", str(file), "cxd", "--case", CASE)
+    screen = terminal(*arguments, SSL_CERT_FILE=trusted, CUCM_CXD_HOST=odd.host)
+    screen.until(f"Token of {CASE} at localhost: ")
+    screen.type(f"wrong\x15{TOKEN}\n")  # Ctrl-U, as people type it
+    assert screen.ended() == 0
+    assert b64encode(f"{CASE}:{TOKEN}".encode()).decode().lower() in odd.requests[0].lower()
+    assert TOKEN not in screen.raw
+    assert screen.settings == screen.before
+
+
+@pytest.mark.parametrize(("typed", "code"), [("\n", 2), ("\x04", 2), ("\x03", 130)])
+def test_no_token_sends_nothing(terminal, odd, file, typed, code):
+    screen = terminal("upload", str(file), "cxd", "--case", CASE, CUCM_CXD_HOST=odd.host)
+    screen.until("Token of ")
+    screen.type(typed)
+    assert screen.ended() == code
+    assert "nothing was started" in screen.screen
+    assert odd.requests == []
+
+
 def trusting(environ: dict[str, str], **more: str) -> dict[str, str]:
     return {**environ, "SSL_CERT_FILE": os.environ["SSL_CERT_FILE"], **more}
 

@@ -117,6 +117,20 @@ def test_unknown_key_is_told_first(ctl, gpg, file):
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
+@needs_gpg
+def test_expired_key_is_told_first(ctl, gpg, file):
+    make = ["gpg", "--batch", "--faked-system-time", "20250101T000000", "--passphrase", ""]
+    make += ["--quick-gen-key", "old@example.org", "future-default", "default", "30d"]
+    subprocess.run(make, env={**os.environ, "GNUPGHOME": str(gpg)}, check=True, capture_output=True)
+    done = ctl(
+        *("upload", str(file), "https://localhost:1/", "--encrypt-to", "old@example.org"),
+        GNUPGHOME=str(gpg),
+    )
+    assert done.returncode == 2
+    assert "has not expired" in done.stderr
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
 @needs_7z
 @pytest.mark.parametrize(("password", "opens"), [(PASSWORD, True), ("Other-1", False)])
 def test_7z_opens_with_the_password(tmp_path, file, password, opens):
@@ -128,6 +142,36 @@ def test_7z_opens_with_the_password(tmp_path, file, password, opens):
     unpack = ["7z", "x", f"-p{password}", f"-o{out}", path]
     assert (subprocess.run(unpack, check=False, capture_output=True).returncode == 0) == opens
     assert not opens or (out / file.name).read_bytes() == CONTENT
+
+
+@needs_7z
+def test_7z_opens_with_what_was_typed(terminal, file, tmp_path):
+    address = "https://localhost:1/a-folder-with-a-long-name/and-another-one/inbox/"
+    screen = terminal("upload", str(file), address, "--encrypt-with-password")
+    for question in ("Password of the encrypted file: ", "The same password again: "):
+        screen.until(question)
+        screen.type(f"{PASSWORD}\n")
+    assert screen.ended() == 69
+    assert PASSWORD not in screen.raw
+    assert screen.settings == screen.before
+    unpack = ["7z", "x", f"-p{PASSWORD}", f"-o{tmp_path / 'out'}", tmp_path / "case é*%.aes.zip"]
+    subprocess.run(unpack, check=True, capture_output=True)
+    assert (tmp_path / "out" / file.name).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(("typed", "code"), [("\n", 2), ("\x03", 130)])
+@pytest.mark.parametrize("again", [False, True])
+def test_no_password_starts_nothing(terminal, file, typed, code, again):
+    screen = terminal("upload", str(file), "https://localhost:1/", "--encrypt-with-password")
+    screen.until("Password of the encrypted file: ")
+    if again:
+        screen.type(f"{PASSWORD}\n")
+        screen.until("The same password again: ")
+    screen.type(typed)
+    assert screen.ended() == code
+    assert "nothing was started" in screen.screen
+    assert screen.settings == screen.before
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
 @pytest.mark.parametrize(
