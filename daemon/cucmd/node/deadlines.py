@@ -243,10 +243,11 @@ class CommandClock:
         absence = None if self._arrivals.has_come else self._arrivals.explain_absence()
         if self._stalls() == math.inf:
             what, seconds = f"{self._what} (command timeout)", self._timeouts.command
-            if not (self._packs and absence and self.can_log_in):
+            if not (absence and self.can_log_in):
                 return timeout_failure(Code.COMMAND_TIMEOUT, seconds, what)
             what += f": {absence.message}"
-            if self._arrivals.refused_login or self._arrivals.refused_connections:
+            came = self._arrivals.refused_login or self._arrivals.refused_connections
+            if came or not self._packs:
                 return timeout_failure(absence.code, seconds, what, hint=absence.hint)
             packs = _STILL_PACKS + self._arrivals.way_in
             return timeout_failure(Code.COMMAND_TIMEOUT, seconds, what, hint=packs)

@@ -273,6 +273,13 @@ def test_a_file_that_does_not_come(check, printed, code):
     assert (done.result.receiver, done.result.version) == ("failed", "15.0.1.11900-40")
 
 
+def test_command_timeout_names_the_receiver(check):
+    """A command timeout that ends before the stall timeout says the same as that one."""
+    done = check({SMALL: silent}, receiver=True, timeouts=Timeouts(command=100))
+    assert done.code == Code.RECEIVER_UNREACHABLE
+    assert "port 2222" in done.failure.hint
+
+
 def test_a_large_file_is_declined(check):
     async def large(node, line):
         await announce(node, 1, MOST_BYTES + 1, ("Would you like to proceed [y/n]?",))
