@@ -4,7 +4,6 @@
     tools.py     the tools, one function each, and for whom they are called
     consent.py   asks the person, and refuses
     answers.py   PURE  makes answers fit on a page
-    masking.py   masks answers, and reverses masks in arguments
 
 The server runs on trio. Importing this package does not load the SDK.
 """

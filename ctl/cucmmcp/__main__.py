@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +19,14 @@ from cucmctl.mask.key import key_folder
 from cucmd import __version__
 from cucmd.toml_file import ConfigError, read, text
 
-EXIT_CONFIG = 78  # EX_CONFIG, as `cucmd` has it
+# What ends the program before it serves -> the exit code. A wrong configuration is EX_CONFIG.
+_CODES: dict[type[Exception], int] = {
+    UsageError: exits.USAGE,
+    ConfigError: 78,
+    exits.Failed: exits.UNAVAILABLE,  # the key of the masks cannot be used
+    OSError: exits.UNAVAILABLE,
+    ModuleNotFoundError: exits.UNAVAILABLE,
+}
 
 
 def _absolute(path: str) -> None:
@@ -46,54 +52,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--operate", action="store_true", help=help_)
     add("--mask", action="store_true", help="mask numbers, names and addresses in all answers")
     try:
-        args = parser.parse_args(argv)
-        config = Config() if args.config is None else _config(args.config)
-    except UsageError as error:
-        return _report(str(error), exits.USAGE)
-    except ConfigError as error:
-        return _report(str(error), EXIT_CONFIG)
-    if find_spec("mcp") is None:
-        return _report("the SDK is not installed: pip install 'cucmd[mcp]'", exits.UNAVAILABLE)
+        _serve(parser.parse_args(argv))
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+    except tuple(_CODES) as error:
+        if sys.stderr is not None:  # None if it was closed before the start
+            print(f"cucmmcp: {visible(str(error))}", file=sys.stderr)
+        return next(code for kind, code in _CODES.items() if isinstance(error, kind))
+    return exits.DONE
+
+
+def _serve(args: argparse.Namespace) -> None:
+    config = Config()
+    if args.config is not None:
+        file = read(args.config)
+        members = file.table((), file.document, Config.__struct_fields__)
+        config = file.convert((), members, Config)
     try:
-        return _serve(args, config)
-    except (exits.Failed, OSError) as error:  # of the key of the masks
-        return _report(str(error), exits.UNAVAILABLE)
+        import anyio  # noqa: PLC0415  # these need the extra, and take seconds
 
-
-def _config(path: Path) -> Config:
-    file = read(path)
-    return file.convert((), file.table((), file.document, Config.__struct_fields__), Config)
-
-
-def _serve(args: argparse.Namespace, config: Config) -> int:
-    import anyio  # noqa: PLC0415  # these need the extra
-
-    from cucmmcp.masking import Masking  # noqa: PLC0415
-    from cucmmcp.server import make_server  # noqa: PLC0415
-    from cucmmcp.tools import Session  # noqa: PLC0415
+        from cucmmcp.server import make_server  # noqa: PLC0415
+        from cucmmcp.tools import Session  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        text = f"the SDK is not installed ({error}): pip install 'cucmd[mcp]'"
+        raise ModuleNotFoundError(text) from None
+    from cucmctl.mask.pieces import PieceMasking  # noqa: PLC0415
     from cucmtrio import open_client  # noqa: PLC0415
 
     masking = None
     if args.mask:
         with Client(args.socket) as blocking:
-            masking = Masking(key_folder(os.environ), known_hosts(blocking))
+            masking = PieceMasking(key_folder(os.environ), known_hosts(blocking))
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[Session]:
         async with open_client(args.socket) as client:
             yield Session(client, args.operate, masking, config.export_folder)
 
-    try:
-        anyio.run(make_server(lifespan).run_stdio_async, backend="trio")
-    except KeyboardInterrupt:
-        return exits.INTERRUPTED
-    return exits.DONE
-
-
-def _report(text: str, code: int) -> int:
-    if sys.stderr is not None:  # None if it was closed before the start
-        print(f"cucmmcp: {visible(text)}", file=sys.stderr)
-    return code
+    anyio.run(make_server(lifespan).run_stdio_async, backend="trio")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from cucmctl.cli.printer import visible
 from cucmctl.client.errors import ClientError
+from cucmctl.mask.pieces import PieceMasking
 from cucmd import __version__
 from cucmmcp import consent, tools
 from cucmmcp.answers import fit
@@ -35,6 +36,8 @@ match proves nothing; say so.
 
 T = TypeVar("T")
 
+# Arguments that cannot be masks.
+_NO_MASKS = {"job", "kind", "cursor", "profile", "last", "since", "until"}
 # Characters of an error, and calls that wait for their turn.
 _LONGEST_ERROR, _MOST_WAITING = 2000, 100
 
@@ -117,7 +120,7 @@ class _Tool(Tool):
                     return question
             async with session.working:
                 if masking:
-                    given = await _in_turn(masking.reveal, given)
+                    given = await _in_turn(_revealed, masking, given)
                 answer = await self.fn(context, **given)
         except ValidationError as error:
             wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
@@ -127,6 +130,21 @@ class _Tool(Tool):
             raise ToolError(await _in_turn(mask, text)) from error
         text, content = await _in_turn(fit, answer, mask)
         return CallToolResult(content=[TextContent(text=text)], structured_content=content)
+
+
+def _revealed(masking: PieceMasking, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Returns the arguments with originals in place of masks."""
+    given = {
+        name: [value] if isinstance(value, str) else value
+        for name, value in arguments.items()
+        if isinstance(value, str | tuple) and name not in _NO_MASKS
+    }
+    texts = iter(masking.reveal([text for value in given.values() for text in value]))
+    revealed = {name: tuple(next(texts) for _ in value) for name, value in given.items()}
+    return arguments | {
+        name: value[0] if isinstance(arguments[name], str) else value
+        for name, value in revealed.items()
+    }
 
 
 async def _in_turn(fn: Callable[..., T], *arguments: Any) -> T:

@@ -16,6 +16,7 @@ from msgspec.structs import asdict, replace
 from pydantic import Field
 
 from cucmctl.cli import exits
+from cucmctl.mask.pieces import PieceMasking
 from cucmctl.text import found_text, health_text
 from cucmctl.text.remarks import short_names
 from cucmd.job import work_request as works
@@ -28,7 +29,6 @@ from cucmd.protocol.jobs import Job, JobSummary
 from cucmd.protocol.knowledge import Cluster, Profile
 from cucmd.protocol.requests import CancelReply, ListRequest
 from cucmmcp.answers import Answer, begin_of, page, page_at
-from cucmmcp.masking import Masking
 from cucmtrio import Client
 from cucmtrio.events import events
 
@@ -55,7 +55,7 @@ class Session:
 
     client: Client
     may_operate: bool = False
-    masking: Masking | None = None
+    masking: PieceMasking | None = None
     export_folder: str = ""
     working: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(_MOST_CALLS))
 
@@ -317,18 +317,13 @@ async def read(
 
 
 def _gaps(job: Job) -> list[str]:
-    """Says what is missing of the logs of a job: nodes that failed, and gaps of the coverage."""
+    """Says what is missing of a job: nodes that failed or were not checked, and gaps of files."""
     missing = []
-    if job.coverage_pending:
-        missing.append("what the files cover is not known yet; ask again in a minute")
     for node in job.nodes:
         if node.status != "succeeded":
-            why = node.error or node.phase or "nothing came yet"
-            missing.append(f"{node.full_name}: {node.status}: {why}")
-        elif node.gaps:
-            missing.append(f"{node.full_name}: {node.coverage}")
-        elif node.health is None:
-            missing.append(f"{node.full_name}: its health was not checked")
+            missing.append(f"{node.full_name}: {node.status}: {node.error or node.phase or ''}")
+        elif node.gaps or node.health is None:
+            missing.append(f"{node.full_name}: {node.coverage or 'its health was not checked'}")
     return missing
 
 

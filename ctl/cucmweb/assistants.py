@@ -29,7 +29,7 @@ from cucmweb.exchange import Exchange
 from cucmweb.problems import HttpProblem
 
 if TYPE_CHECKING:
-    from cucmmcp.masking import Masking
+    from cucmctl.mask.pieces import PieceMasking
 
 Message: TypeAlias = MutableMapping[str, Any]
 Asgi: TypeAlias = Callable[..., Awaitable[None]]
@@ -49,7 +49,7 @@ class Assistants:
         self._daemon = daemon
         self._nursery = servers
         self._lock = trio.Lock()
-        self._masking: Masking | None = None
+        self._masking: PieceMasking | None = None
         self._servers: dict[OnBehalfOf | None, Asgi] = {}
 
     async def answer(self, exchange: Exchange) -> None:
@@ -75,16 +75,16 @@ class Assistants:
     async def _prepare(self) -> None:
         """Loads the SDK and the key of the masks. Raises `HttpProblem`."""
 
-        def load() -> Masking | None:
+        def load() -> PieceMasking | None:
             # Otherwise the SDK logs each session with its id.
             logging.getLogger("mcp").setLevel(logging.WARNING)
             import cucmmcp.server  # noqa: F401, PLC0415  # takes seconds, so not at the start
-            from cucmmcp.masking import Masking  # noqa: PLC0415
+            from cucmctl.mask.pieces import PieceMasking  # noqa: PLC0415
 
             if not self._config.mask_assistants:
                 return None
             with BlockingClient(self._config.socket) as client:
-                return Masking(key_folder(os.environ), known_hosts(client))
+                return PieceMasking(key_folder(os.environ), known_hosts(client))
 
         try:
             self._masking = self._masking or await trio.to_thread.run_sync(load)

@@ -1,12 +1,13 @@
-"""Masks what leaves, and puts originals in place of masks in the arguments of a tool.
+"""Masks text that a program shows in pieces, and reverses masks in what is asked about it.
 
 The key is that of `cucmctl export --mask`, so the masks are the same, and `cucmctl unmask` prints
-the original of a mask that an assistant has shown. Text that is read in parts can only be masked by
-what its parts mark as a number or a name: the longer this runs, the more originals are known.
+the original of a mask that was shown. Text that is read in pieces can only be masked by what these
+mark as a number or a name: the longer this runs, the more originals are known.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
-from typing import Any
 
 from cucmctl.mask.key import KeyFolder
 from cucmmask.masks import Masks
@@ -14,14 +15,13 @@ from cucmmask.originals import Originals
 from cucmmask.text import Text
 from cucmmask.unmask import unmask
 
-# Arguments that cannot be masks.
-_PLAIN = {"job", "kind", "cursor", "profile", "last", "since", "until"}
 
-
-class Masking:
+class PieceMasking:
     """Masks with the key in `folder`, and adds to its map. Not for two threads at once.
 
     hosts  names and addresses of nodes that are known already
+
+    Every method raises `BadKey` and `OSError`.
     """
 
     def __init__(self, folder: KeyFolder, hosts: Iterable[str] = ()) -> None:
@@ -31,9 +31,10 @@ class Masking:
         self.hide("\n".join(f"HostName={host}" for host in hosts))
 
     def hide(self, text: str) -> str:
-        """Returns the text with masks. Raises `BadKey` and `OSError`."""
+        """Returns the text with masks."""
         new = Text(self._masks)
         new.collect(text)
+        # Only what is new is written to the map, since each time all of it is written.
         fresh = {
             kind: originals - self._known.by_kind[kind]
             for kind, originals in new.found.by_kind.items()
@@ -49,17 +50,7 @@ class Masking:
             self._folder.add(made)
         return masked.mask(text)
 
-    def reveal(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Returns arguments with originals in place of the masks that are known. Raises `BadKey`
-        and `OSError`.
-        """
+    def reveal(self, texts: Iterable[str]) -> list[str]:
+        """Returns texts with originals in place of the masks that are known."""
         made = self._folder.masks()
-
-        def original(value: Any) -> Any:
-            if isinstance(value, tuple):
-                return tuple(map(original, value))
-            return unmask(value, made) if isinstance(value, str) and value else value
-
-        return {
-            name: value if name in _PLAIN else original(value) for name, value in arguments.items()
-        }
+        return [unmask(text, made) if text else text for text in texts]
