@@ -6,7 +6,7 @@ second is one unit, and a table with the same facts for people who cannot see th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import accumulate, chain, pairwise, zip_longest
 
@@ -46,10 +46,6 @@ class PictureRow(Struct, frozen=True):
     bars: tuple[Bar, ...]
     log: str = ""
 
-    def seconds(self, *kinds: str) -> float:
-        """Returns the seconds of all bars of these kinds."""
-        return sum(bar.seconds for bar in self.bars if bar.kind in kinds)
-
 
 class Picture(Struct, frozen=True):
     """Holds a picture, and the time that its width stands for."""
@@ -62,11 +58,6 @@ class Picture(Struct, frozen=True):
     @property
     def seconds(self) -> float:
         return (self.end - self.begin).total_seconds()
-
-    @property
-    def missing(self) -> dict[str, float]:
-        """Returns the seconds that are missing of the worst log of each node."""
-        return {row.node.node: row.seconds("missing") for row in reversed(self.rows)}
 
     @property
     def legend(self) -> dict[str, str]:
@@ -91,9 +82,16 @@ def timeline(job: Job, now: datetime, *, whole: bool = False) -> Picture | None:
     if job.started_at is None:
         return None
     end = max(job.completed_at or now, job.started_at)
-    rows = [PictureRow(node, tuple(_work_of(node, job, end))) for node in job.nodes]
+
+    def seconds(node: Node) -> float:
+        """Returns how long a node has taken, without its wait and its earlier attempts."""
+        began = node.phases[0].began_at if node.phases else end
+        return ((node.completed_at or end) - began).total_seconds()
+
+    slowest = sorted(job.nodes, key=seconds, reverse=True)[: None if whole else _MOST_ROWS]
+    rows = [PictureRow(node, tuple(_work_of(node, job, end))) for node in slowest]
     begin = min([job.started_at, *(bar.begin for row in rows for bar in row.bars)])
-    return _picture(begin, end, rows, lambda row: row.seconds(*PHASES), whole=whole)
+    return _picture(begin, end, rows, len(job.nodes), whole=whole)
 
 
 def _work_of(node: Node, job: Job, end: datetime) -> Iterator[Bar]:
@@ -130,8 +128,19 @@ def coverage(job: Job, *, whole: bool = False) -> Picture | None:
     end = datetime.fromisoformat(until) if until else max(span.end for span in spans)
     if end <= begin:
         return None
-    rows = [PictureRow(node, tuple(_parts_of(log, begin, end)), log.log) for node, log in logs]
-    return _picture(begin, end, rows, lambda row: row.seconds("missing"), whole=whole)
+
+    def missing(log: LogCoverage) -> float:
+        """Returns the minutes that are missing. They are whole, so that logs of which only some
+        seconds are missing keep their order.
+        """
+        cut = (min(span.end, end) - max(span.begin, begin) for span in log.spans)
+        covered = sum(max(0, part.total_seconds()) for part in cut)
+        return 0 if log.unclear else ((end - begin).total_seconds() - covered) // 60
+
+    worst = sorted(logs, key=lambda log: missing(log[1]), reverse=True)
+    shown = worst[: None if whole else _MOST_ROWS]
+    rows = [PictureRow(node, tuple(_parts_of(log, begin, end)), log.log) for node, log in shown]
+    return _picture(begin, end, rows, len(logs), whole=whole)
 
 
 def _parts_of(log: LogCoverage, begin: datetime, end: datetime) -> Iterator[Bar]:
@@ -148,15 +157,9 @@ def _parts_of(log: LogCoverage, begin: datetime, end: datetime) -> Iterator[Bar]
 
 
 def _picture(
-    begin: datetime,
-    end: datetime,
-    rows: list[PictureRow],
-    weight: Callable[[PictureRow], float],
-    *,
-    whole: bool,
+    begin: datetime, end: datetime, rows: list[PictureRow], count: int, *, whole: bool
 ) -> Picture:
-    """Makes a picture of the rows, those with the greatest weight first."""
-    rows.sort(key=weight, reverse=True)
-    bars = accumulate(len(row.bars) for row in rows[:_MOST_ROWS])
+    """Makes a picture of the worst rows, the worst first. `count`: how many rows there are."""
+    bars = accumulate(len(row.bars) for row in rows)
     shown = rows if whole else rows[: sum(so_far <= MOST_BARS for so_far in bars)]
-    return Picture(begin, end, shown, len(rows) - len(shown))
+    return Picture(begin, end, shown, count - len(shown))

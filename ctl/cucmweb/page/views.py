@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from cucmctl.text import health_text, render
 from cucmctl.text.kind_text import text_of
 from cucmctl.text.remarks import describe_waiting
+from cucmd.job.coverage import format_missing
 from cucmd.job.node import with_names
 from cucmd.protocol.jobs import Job, JobSummary, Node
 
@@ -45,6 +46,15 @@ def doing(job: Job, node: Node, names: Mapping[str, str]) -> str:
     """Returns what a node does now, in one or two words. `names`: see `short_names`."""
     word = text_of(job).phase(node)
     return with_names(describe_waiting(node), names) or PHASES.get(word, word)
+
+
+def missing(node: Node) -> str:
+    """Returns how much of the window the worst path of a node lacks: `35 min`, or "" for nothing.
+
+    A path without any file lacks everything, but may be one that the node does not have.
+    """
+    longest = max((gap.seconds or 0 for gap in node.gaps or ()), default=0)
+    return format_missing(longest) if longest else ""
 
 
 def next_start(job: Job) -> dict[str, str] | None:
