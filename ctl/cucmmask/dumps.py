@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-# Three bytes, which are enough to look closer at a line. This is found much faster than a row.
-_TRIGGER = re.compile(r" [0-9A-Fa-f]{2} {1,2}[0-9A-Fa-f]{2} {1,2}[0-9A-Fa-f]{2}(?![0-9A-Fa-f])")
+# Three bytes, which are enough to look closer at a line. For that, hexadecimal digits become h in a
+# copy of the text, which takes a fifth of the time that a regular expression takes.
+_TRIGGER = b" hh hh hh"
+_SHAPE = bytes.maketrans(b"0123456789abcdefABCDEFh", b"h" * 22 + b"-")
 _ROW = re.compile(
     r"(?<![0-9A-Fa-f])(?P<bytes>[0-9A-Fa-f]{2}(?: {1,2}[0-9A-Fa-f]{2}){3,}(?![0-9A-Fa-f]))"
     r"(?: {2,}\|?(?P<text>[!-~][ -~]*))?"
@@ -22,11 +24,14 @@ Dump = list[re.Match[str]]
 
 def dumps_in(text: str) -> Iterator[Dump]:
     """Yields the hex dumps. A value can begin in one row of a dump and end in the next."""
+    shape = text.encode("ascii", "replace").translate(_SHAPE)
     dump: Dump = []
     position = 0
-    while trigger := _TRIGGER.search(text, position):
-        start = text.rfind("\n", 0, trigger.start()) + 1
-        position = _end_of_line(text, trigger.end())
+    while (trigger := shape.find(_TRIGGER, position)) >= 0:
+        start = text.rfind("\n", 0, trigger) + 1
+        position = shape.find(b"\n", trigger)
+        if position < 0:
+            position = len(text)
         for row in _ROW.finditer(text, start, position):
             if dump and not _GAP.fullmatch(text, dump[-1].end(), row.start()):
                 yield dump
@@ -79,8 +84,3 @@ def whole_lines(text: str) -> int:
             return cut
         cut = before
     return end
-
-
-def _end_of_line(text: str, position: int) -> int:
-    end = text.find("\n", position)
-    return len(text) if end < 0 else end
