@@ -277,7 +277,7 @@ def test_command_timeout_names_the_receiver(check):
     """A command timeout that ends before the stall timeout says the same as that one."""
     done = check({SMALL: silent}, receiver=True, timeouts=Timeouts(command=100))
     assert done.code == Code.RECEIVER_UNREACHABLE
-    assert "port 2222" in done.failure.hint
+    assert "192.0.2.1:2222" in done.failure.hint
 
 
 def test_a_large_file_is_declined(check):
