@@ -65,7 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _serve(args: argparse.Namespace) -> None:
     config = Config()
     if args.config is not None:
-        file = read(args.config)
+        try:
+            file = read(args.config)
+        except OSError as error:
+            raise ConfigError(str(args.config), f"cannot be read: {error.strerror}") from None
         members = file.table((), file.document, Config.__struct_fields__)
         config = file.convert((), members, Config)
     try:

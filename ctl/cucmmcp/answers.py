@@ -56,16 +56,21 @@ def begin_of(cursor: str) -> int:
     return int(cursor or 0)
 
 
-def page(items: Sequence[T], what: str, narrow: str, begin: int, total: int) -> dict[str, Any]:
+def page(
+    items: Sequence[T], what: str, narrow: str, cursor: str = "", total: int | None = None
+) -> dict[str, Any]:
     """Returns the members of an answer that has as many of the items as fit on a page.
 
-    what    a word for the items
+    items   all items; or, with `total`, at least those of this page
+    what    a word for them
     narrow  the arguments by which there would be fewer
-    begin   how many are on the pages before
     total   how many there are on all pages
 
-    Raises `ToolError` behind the last page.
+    Raises `ToolError` for a cursor behind the last item.
     """
+    begin = begin_of(cursor)
+    if total is None:
+        items, total = items[begin:], len(items)
     if begin and not items:
         raise ToolError(f"there are only {total:,} {what}")
     room, shown = _PAGE, list[T]()
@@ -83,12 +88,6 @@ def page(items: Sequence[T], what: str, narrow: str, begin: int, total: int) -> 
         answer["left_out"] += f"; go on with cursor, or narrow by {narrow}"
         answer["next"] = str(end)
     return answer
-
-
-def page_at(cursor: str, items: Sequence[T], what: str, narrow: str) -> dict[str, Any]:
-    """Returns the page of a whole list. See `page`."""
-    begin = begin_of(cursor)
-    return page(items[begin:], what, narrow, begin, len(items))
 
 
 def fit(answer: Struct, mask: Callable[[str], str]) -> tuple[str, dict[str, Any]]:

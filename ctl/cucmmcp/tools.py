@@ -28,7 +28,7 @@ from cucmd.protocol.cases import File, Match, Search
 from cucmd.protocol.jobs import Job, JobSummary
 from cucmd.protocol.knowledge import Cluster, Profile
 from cucmd.protocol.requests import CancelReply, ListRequest
-from cucmmcp.answers import Answer, begin_of, page, page_at
+from cucmmcp.answers import Answer, begin_of, page
 from cucmtrio import Client
 from cucmtrio.events import events
 
@@ -77,13 +77,13 @@ async def clusters(ctx: Ctx, name: str = "", cursor: str = "") -> Answer[Cluster
         for one in await session_of(ctx).client.clusters(name or None)
         for at in range(0, len(one.nodes or ()) or 1, _MOST_NODES)
     ]
-    return Answer(**page_at(cursor, found, "clusters", "name"))
+    return Answer(**page(found, "clusters", "name", cursor))
 
 
 async def profiles(ctx: Ctx, name: str = "", cursor: str = "") -> Answer[Profile]:
     """Profiles: which logs to collect for a kind of trouble."""
     found = await session_of(ctx).client.profiles(name or None)
-    return Answer(**page_at(cursor, found, "profiles", "name"))
+    return Answer(**page(found, "profiles", "name", cursor))
 
 
 async def jobs(
@@ -93,7 +93,7 @@ async def jobs(
     conditions = _given(kind=kind, target=target, since=since, before=cursor)
     reply = await session_of(ctx).client.list_page(ListRequest(limit=100, **conditions))
     total = len(reply.jobs) + (reply.older or 0)
-    shown = page(reply.jobs, "jobs", "kind, target or since", 0, total)
+    shown = page(reply.jobs, "jobs", "kind, target or since", total=total)
     if shown.get("next"):
         shown["next"] = shown["items"][-1].job_id
     return Answer(**shown)
@@ -124,7 +124,7 @@ def _state(job: Job, cursor: str = "") -> Answer[NodeState]:
     counts = Counter(node.status for node in job.nodes)
     summary = ", ".join(f"{count} {status}" for status, count in counts.items())
     says = [f"{job.kind}, created {job.created_at.isoformat()}: {summary}"]
-    shown = page_at(cursor, nodes, "nodes", "nothing: those that have not succeeded come first")
+    shown = page(nodes, "nodes", "nothing: those that have not succeeded come first", cursor)
     return Answer(job_id=job.job_id, status=job.status, says=says, **shown)
 
 
@@ -218,7 +218,7 @@ async def files(
     async with session_of(ctx).client.files(job, nodes or None) as received:
         found = [file async for file in received if path in file.path]
     found.sort(key=lambda file: (file.node, file.path))
-    return Answer(**page_at(cursor, found, "files", "nodes or path"))
+    return Answer(**page(found, "files", "nodes or path", cursor))
 
 
 async def find(
@@ -261,7 +261,7 @@ async def find(
     if limit.cancelled_caught:
         missing.insert(0, f"the search was stopped after {_MOST_SEARCH} s; narrow it")
     says = [found_text.searched(total), *found_text.followed_text(total.followed, names)]
-    shown = page(kept, "matches", "nodes, path, since or until", begin, total.matches)
+    shown = page(kept, "matches", "nodes, path, since or until", cursor, total.matches)
     return Answer(job_id=whole.job_id, says=says, missing=missing, **shown)
 
 
@@ -312,7 +312,7 @@ async def read(
         raise ToolError(f"{path}: has no lines, or is no file of this node; see files")
     found.sort(key=lambda line: line.number)
     missing = [f"reading was stopped after {_MOST_SEARCH} s"] if limit.cancelled_caught else None
-    shown = page(found, "lines", "find", begin, number)
+    shown = page(found, "lines", "find", str(begin), number)
     return Answer(missing=missing, **shown)
 
 
@@ -356,7 +356,7 @@ async def health(
     wrong.sort(key=lambda one: (one.state != BAD, one.state == UNREAD))
     good = f"{len(found) - len(wrong)} findings are good"
     says, missing = [health_text.verdict(whole), good], [*_gaps(whole), *unread]
-    shown = page_at(cursor, wrong, "findings", "target")
+    shown = page(wrong, "findings", "target", cursor)
     return Answer(job_id=job, status=whole.status, says=says, missing=missing, **shown)
 
 
