@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -36,11 +36,16 @@ class Person:
 
 
 def over_stdio(
-    socket: Path, *options: str, person: Person | None = None, mode: str = NEW
+    socket: Path,
+    *options: str,
+    person: Person | None = None,
+    mode: str = NEW,
+    run: Sequence[str] = (sys.executable,),
 ) -> Client:
-    arguments = ["-m", "cucmmcp", "--socket", str(socket), *options]
+    """Connects to a `cucmmcp` of its own. run: the command that runs Python."""
+    command, *arguments = [*run, "-m", "cucmmcp", "--socket", str(socket), *options]
     # The SDK gives a server only a few variables of its own environment.
-    server = StdioServerParameters(command=sys.executable, args=arguments, env=dict(os.environ))
+    server = StdioServerParameters(command=command, args=arguments, env=dict(os.environ))
     return Client(server, mode=mode, elicitation_callback=person and person.answer)
 
 

@@ -17,6 +17,8 @@ from typing import NamedTuple
 import cucmctl
 import cucmd
 import cucmlab
+import cucmmask
+import cucmmcp
 import cucmtrio
 import cucmweb
 
@@ -89,7 +91,7 @@ def _copy_interpreter(folder: Path) -> None:
 def _copy_packages(folder: Path) -> None:
     for kind in ("purelib", "platlib"):
         _copy(Path(sysconfig.get_path(kind)), folder, _NOT_OF_THE_PACKAGES)
-    for package in (cucmctl, cucmtrio, cucmweb, cucmd, cucmlab):
+    for package in (cucmctl, cucmmask, cucmmcp, cucmtrio, cucmweb, cucmd, cucmlab):
         source = Path(package.__file__).parent
         _copy(source, folder / source.name, ())
 

@@ -1,5 +1,6 @@
 """Tests how an assistant starts jobs, waits for them, and cancels them."""
 
+import grp
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,10 +13,12 @@ from trio.testing import MockClock
 from cucmctl import Collection, Login
 from cucmmcp import tools
 from cucmtrio import open_client
-from rig.assistant import Assistant, Person, ask, over_stdio
+from rig.assistant import Assistant, Person, ask, over_stdio, refusal
 from rig.credentials import named_credential
 from rig.daemon import Daemon
 from rig.lab import Lab
+from rig.others import allow_all_to_connect, needs_root
+from rig.readable_python import readable_python
 from rig.scripted_daemon import Caller, reply, scripted_daemon
 from system.ctl.conftest import make_job
 from system.mcp.conftest import Cluster
@@ -71,6 +74,19 @@ async def test_other_person_cancels(
         await begun.wait()
         async with assistant("--operate", person=Person()) as other:
             await ask(other, "cancel", job=hanging)
+
+
+@needs_root
+async def test_user_has_the_role_at_the_socket(make_daemon: Callable[..., Daemon]) -> None:
+    group = next(group for group in grp.getgrall() if group.gr_gid)
+    daemon = make_daemon(f'[access]\nview_group = "{group.gr_name}"\n')
+    allow_all_to_connect(daemon)
+    user = ["setpriv", "--reuid=61001", "--regid=61001", f"--groups={group.gr_gid}"]
+    run = [*user, readable_python().program]
+    async with over_stdio(daemon.socket, "--operate", person=Person(), run=run) as client:
+        assert (await ask(client, "jobs"))["items"] == []
+        text = await refusal(client, "start", kind="check", nodes=["192.0.2.1"])
+    assert "does not permit" in text
 
 
 async def ends_as(client: Client, job: str, status: str, begun: trio.Event) -> None:
