@@ -15,8 +15,9 @@ from typing import Literal
 from urllib.parse import unquote
 
 from cucmmask.dumps import like
+from cucmmask.finder import Finder
 from cucmmask.masks import IPV4_IN_IPV6, Replaces
-from cucmmask.originals import EVERY_WORD, PIECE, WORD, Originals
+from cucmmask.originals import EVERY_WORD, PIECE, RUN, WORD, Originals
 from cucmmask.places import ESCAPED, FIELDS, PARTS, PUBLIC_DOMAINS, VOCABULARY, Kind
 
 # Addresses of which the masks are remembered.
@@ -28,7 +29,7 @@ _OF_MAC = re.compile(r"(?i)((?:SEP|ATA|VGC|BAT)?)([0-9a-f]{12})")
 _OF_USER = re.compile(r"((?i:TCT|BOT|CSF|TAB))([A-Za-z0-9._-]+)")
 _DOTTED = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\d)")
 _HEXADECIMAL = re.compile("[0-9A-Fa-f]{7,}")
-_TOKEN_IN_DUMP = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Za-z\x80-\xff]{3,}")
+_TOKEN_IN_DUMP = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Za-z\x80-\xff._-]{3,}")
 # Signs that are often around a word.
 _SIGNS = '<>:;=@|,()[]"\n\1\2'
 _EMPTY = ("", "[]", "()", "(null)", "NULL", "null", "\3")
@@ -77,6 +78,12 @@ class Words:
         self._replace_marked = partial(self._replace, self._dotted_in_run)
         words = sorted(filter(str.isalnum, own), key=len, reverse=True)
         joined = "|".join(map(re.escape, words))
+        self._phrases = {
+            _bytes(phrase).decode("latin-1"): (kind, phrase)
+            for phrase, kind in (known.phrases if known is not None else {}).items()
+            if phrase.isprintable()
+        }
+        self._phrases_in_dumps = Finder({phrase.lower() for phrase in self._phrases})
         self._own_in_word = re.compile(joined, re.IGNORECASE) if joined else None
 
     def word(self, word: str, *, only_marked: bool = False) -> str:
@@ -91,6 +98,8 @@ class Words:
         if signs:
             replace = self._replace_all  # what is known was searched for in the escaped word
         masked = "".join(PARTS.sub(replace, part) for part in ESCAPED.split(plain))
+        if not signs:
+            return masked
         return word if masked == plain else _escaped(masked, signs, like=word)
 
     def _replace(self, run: Callable[[str], str], match: re.Match[str]) -> str:
@@ -224,6 +233,8 @@ class Words:
         return self._named(Kind.NAME, user)
 
     def _put(self, kind: Kind, original: str, text: str, mask: Callable[[str], str]) -> str:
+        if not any(map(str.isalnum, text)):
+            return text
         if self._known is None:
             self.found.add(kind, original)
             return text
@@ -253,7 +264,7 @@ class Words:
         try:
             ip = IPv6Address(address)
         except ValueError:
-            return self._run(address)
+            return RUN.sub(lambda match: self._run(match[0]), address)
         if "." in address:
             head, _, dotted = address.rpartition(":")
             return f"{head}:{self._dotted(dotted)}"
@@ -377,7 +388,15 @@ class Words:
 
     def dumped(self, content: bytes) -> bytes:
         """Masks numbers and known names in the bytes of a hex dump, and known addresses."""
-        content = _TOKEN_IN_DUMP.sub(lambda match: self._token(match[0]), content)
+        parts, position = b"", 0
+        text = content.decode("latin-1")
+        for start, end, _ in self._phrases_in_dumps.find(text):
+            kind_and_phrase = self._phrases.get(text[start:end])
+            if kind_and_phrase is not None and start >= position:
+                masked = _bytes(self.field(*kind_and_phrase)).ljust(end - start, b"\0")
+                parts += _TOKEN_IN_DUMP.sub(self._token, content[position:start]) + masked
+                position = end
+        content = parts + _TOKEN_IN_DUMP.sub(self._token, content[position:])
         at = 0
         while self._known is not None and at < len(content) - 3:
             mac, address = content[at : at + 6].hex(), content[at : at + 4]
@@ -394,22 +413,31 @@ class Words:
             at += len(before) or 1
         return content
 
-    def _token(self, token: bytes) -> bytes:
+    def _token(self, token: re.Match[bytes]) -> bytes:
         """Masks letters and digits in a hex dump, of which the length must stay."""
 
         def piece(match: re.Match[str]) -> str:
             number = match[0].isdecimal() and len(match[0]) > 2
             return self._number(match[0]) if number else self._run(match[0])
 
-        text = token.decode("utf-8", "surrogateescape")
+        text = token[0].decode("utf-8", "surrogateescape")
         mac = _OF_MAC.fullmatch(text)
         if mac is not None and (mac[1] or (self._known and text.lower() in self._known.macs)):
             text = mac[1] + self._mac(mac[2])
-        elif token.count(b".") > 2:
+        elif _DOTTED.fullmatch(text):
             text = self._number(text)  # an address; its mask could be longer
         else:
-            text = PIECE.sub(piece, text)
-        return text.encode("utf-8", "surrogateescape")
+            parts, position = "", 0
+            for start, end, _ in self._known.wholes_in(text) if self._known else ():
+                parts += PIECE.sub(piece, text[position:start]) + self._run(text[start:end])
+                position = end
+            text = parts + PIECE.sub(piece, text[position:])
+        # A NUL character has one byte, which the letter that it replaces may not have.
+        return _bytes(text).ljust(len(token[0]), b"\0")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _unescaped(word: str) -> tuple[str, set[str]]:

@@ -291,6 +291,13 @@ def test_device_in_dump() -> None:
     assert mask(f"{device}\n{row(MAC)}") == f"{masked}\n{row(MAC_MASK)}"
 
 
+def test_name_of_short_words_in_dump() -> None:
+    name, masked = "Ann Poé", MASKS.name("Ann Poé")
+    assert mask(f'From: "{name}" <sip:localhost>\n00 {name.encode().hex(" ")} 08').endswith(
+        f"\n00 {masked.encode().hex(' ')} 08"
+    )
+
+
 def test_known_mac_in_dump() -> None:
     mac, masked = (bytes.fromhex(one).hex(" ") for one in (MAC, MAC_MASK))
     assert mask(f"SEP{MAC.upper()}\n00 0e {mac} 08 00").endswith(f"\n00 0e {masked} 08 00")
