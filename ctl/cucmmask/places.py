@@ -96,8 +96,8 @@ _HEX = "[0-9a-f]"
 # The names of groups say what `MaskedText` does with a match.
 PARTS = re.compile(
     rf"""
-    # most of the text: a word that does not go on with a sign
-      (?P<plain>(?!TCT|BOT|CSF|TAB)[A-Za-z_]++(?![\w.:=@!-]))
+    # most of the text: a word that does not go on with a sign, and is no device
+      (?P<plain>(?!TCT|BOT|CSF|TAB|(?i:SEP|ATA|VGC|BAT)[A-Fa-f]{{12}}(?![0-9A-Za-z]))[A-Za-z_]++(?![\w.:=@!-]))
     | (?=[0-9A-Fa-f:])(?:
     # Cisco-Guid of CUCM: the last group is the address, its bytes reversed, in decimal
       (?<!\d)\d{{10}}-(?P<guid>\d{{10}})-\d{{10}}-(?P<guid_address>\d{{10}})(?!\d)

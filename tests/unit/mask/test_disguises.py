@@ -61,6 +61,7 @@ def mask(text: str) -> str:
         # a phone's MAC
         ("|2,100,14,8384.91^*^SEP", MAC.upper(), MAC_MASK.upper(), " |"),
         ("x-nearenddevice=sep", MAC, MAC_MASK, ";x-refci=1"),
+        ("Device ATA", "AABBCCDDEEFF", MASKS.mac("aabbccddeeff").upper(), " unregistered"),
         ("Session-ID: 1001532000105000a000", MAC, MAC_MASK, ";remote=0"),
         (
             "Call-ID: ",
