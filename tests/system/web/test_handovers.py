@@ -17,6 +17,7 @@ from cucmweb.token_file import add
 from rig.collected import JOB_ID
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.exported import make_job
+from rig.gpg_home import KEY, gpg_home, needs_gpg
 from rig.nginx import needs_nginx
 from rig.process import command_line
 from rig.quiet import wait_until
@@ -36,6 +37,7 @@ class Place(NamedTuple):
     servers: Path
     web: Callable[[str], AbstractContextManager[Web]]
     bearer: dict[str, str]
+    environ: dict[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,7 @@ def place(tmp_path: Path, daemon: Daemon, servers: Path) -> Place:
     (secret := tmp_path / "secret").touch(0o600)
     secret.write_text(f"{TOKEN}\n")
     data, folder = tmp_path / "data", tmp_path / "web"
+    environ = {"SSL_CERT_FILE": str(servers / "ca.crt"), "XDG_DATA_HOME": str(data)}
 
     def web(host: str) -> AbstractContextManager[Web]:
         config = f"""
@@ -73,15 +76,11 @@ mask = "always"
 url = "https://{host}/inbox/"
 mask = "no"
 """
-        environ = {
-            "SSL_CERT_FILE": str(servers / "ca.crt"),
-            "CUCM_CXD_HOST": host,
-            "XDG_DATA_HOME": str(data),
-        }
-        return running_web(folder, daemon.socket, config, environ=environ)
+        more = {**environ, "CUCM_CXD_HOST": host}
+        return running_web(folder, daemon.socket, config, environ=more)
 
     bearer = add(folder / "tokens.toml", "olga", "operate", None)
-    return Place(daemon, data, servers, web, {"authorization": f"Bearer {bearer}"})
+    return Place(daemon, data, servers, web, {"authorization": f"Bearer {bearer}"}, environ)
 
 
 @pytest.fixture
@@ -150,6 +149,31 @@ def test_target_has_the_file(
     kept = (place.data / "cucmweb/handovers.json").read_text()
     assert TOKEN not in log + kept + json.dumps(end)
     assert "'olga'" in log
+
+
+@needs_gpg
+def test_target_gets_only_what_is_encrypted(
+    place: Place, odd: OddServer, daemon: Daemon, tmp_path: Path
+) -> None:
+    with gpg_home(tmp_path / "gpg") as home:
+        config = f'[targets.plain]\nurl = "https://{odd.host}/"\nencrypt_to = "{KEY}"\n'
+        environ = {**place.environ, "GNUPGHOME": str(home)}
+        with running_web(tmp_path / "sealed", daemon.socket, config, environ=environ) as web:
+            start(web, target="plain")
+            end = ended(web)
+    assert end["state"] == "done", end
+    assert end["address"].endswith(".zip.gpg")
+
+
+def test_third_handover_has_to_wait(place: Place, odd: OddServer) -> None:
+    odd.hold.clear()
+    with place.web(odd.host) as web:
+        start(web, target="plain")
+        start(web, target="vendor", token=TOKEN)
+        answer = web.ask("POST", PATH, {"target": "archive"})
+        assert (answer.status, answer.json()["code"]) == (429, "TooManyHandovers")
+        odd.hold.set()
+        wait_until(lambda: children(web) == [])
 
 
 def test_no_secret_is_in_the_process(place: Place, odd: OddServer) -> None:
