@@ -61,6 +61,8 @@ class Application:
     live        tells the streams of the page what has changed
     assistants  answers /mcp
     handovers   the jobs that are handed over
+    sessions    the people who have signed in
+    sites       name -> what answers below /sites/NAME, or None while that site cannot be reached
     """
 
     def __init__(
@@ -74,6 +76,8 @@ class Application:
         live: Live,
         assistants: Assistants,
         handovers: Handovers,
+        sessions: Sessions,
+        sites: Mapping[str, Application | None],
     ) -> None:
         limits, places = config.limits, WebPlaces(config.limits)
         self._exchange = partial(
@@ -81,7 +85,8 @@ class Application:
         )
         self._config = config
         self._tokens = tokens
-        self._sessions = Sessions()
+        self._sessions = sessions
+        self._sites = sites
         self._handovers = handovers
         self._answers: Mapping[ReplyForm, SendReply] = {**ANSWERS, "events": events}
         self._readiness = Readiness()
@@ -124,6 +129,15 @@ class Application:
 
     async def answer(self, channel: HttpChannel) -> None:
         """Answers a request. Raises `HttpProblem`, and what sending a reply raises."""
+        if self._sites:
+            channel.sites = tuple(self._sites)
+        at_site = re.fullmatch(r"/sites/([^/]+)(/.*)", channel.path)
+        if at_site and at_site[1] in self._sites:
+            channel.base, channel.path = f"/sites/{at_site[1]}", at_site[2]
+            # While a site is away, this application shows its errors, also to people to sign in.
+            if (application := self._sites[at_site[1]]) is not None:
+                await application.answer(channel)
+                return
         accepted = b",".join(value for name, value in channel.headers if name == b"accept")
         if channel.path in ("/", "/ui") and b"text/html" in accepted:
             await redirect(channel, UI)
@@ -137,6 +151,10 @@ class Application:
 
     async def _answer(self, channel: HttpChannel) -> None:
         identify = (lambda: None) if channel.path in FOR_ANYBODY else self._check(channel)
+        if channel.base and self._sites and not OPEN.fullmatch(channel.path):
+            name = channel.base.removeprefix("/sites/")
+            text = f"the site {name} cannot be reached now; the log of cucmweb says why"
+            raise HttpProblem(503, "SiteUnreachable", text)
         matches = (pattern.fullmatch(channel.path) for pattern in self._paths)
         if (match := next(filter(None, matches), None)) is None:
             text = "there is no such path; /openapi.json lists the paths for programs"

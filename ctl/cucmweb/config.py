@@ -9,12 +9,13 @@ import re
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from cucmctl.cli.options import UsageError
+from cucmctl.sites.places import sites_of
 from cucmctl.upload.destination import Https, destination_of
 from cucmd.paths import LONGEST_SOCKET, socket_to_call
 from cucmd.toml_file import ConfigError, TomlFile, read, text, whole, wrong_value
@@ -166,6 +167,7 @@ class WebConfig(Struct, frozen=True):
     limits: WebLimits = WebLimits()
     proxy: ProxySettings = ProxySettings()
     targets: dict[str, TargetSettings] = {}
+    sites: dict[str, Any] = {}  # name -> ssh://USER@HOST:PORT/SOCKET; once read, a `Site`
 
 
 def load(
@@ -213,8 +215,10 @@ def read_config(file: TomlFile) -> WebConfig:
         raise file.error(("proxy", key), reason)
     tables = file.table(("targets",), named := document.pop("targets", {}), named)
     targets = {name: _target(file, name, table) for name, table in tables.items()}
+    sites = file.table(("sites",), places := document.pop("sites", {}), places)
     config = file.convert((), document, WebConfig)
-    return replace(config, limits=limits, proxy=proxy, targets=targets)
+    known = sites_of(file, sites)
+    return replace(config, limits=limits, proxy=proxy, targets=targets, sites=known)
 
 
 def _target(file: TomlFile, name: str, table: object) -> TargetSettings:

@@ -38,7 +38,7 @@ async def send_object(exchange: Exchange, operation: Operation, call: CallParame
     body = _reply_part(reply, operation)
     headers = {}
     if operation.status == 201:
-        headers["location"] = f"/jobs/{msgspec.json.decode(body)['job_id']}"
+        headers["location"] = f"{exchange.channel.base}/jobs/{msgspec.json.decode(body)['job_id']}"
     await exchange.whole(body, operation.status, headers)
 
 

@@ -5,31 +5,48 @@ from __future__ import annotations
 import logging
 import math
 import os
+import random
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import trio
+from msgspec.structs import replace
 
+from cucmctl.cli.printer import visible
 from cucmctl.client.errors import ClientError
+from cucmctl.sites.connection import AT_A_TIME, Connection
+from cucmctl.sites.places import Site
 from cucmd.service import systemd
 from cucmd.service.log import set_up_logging
 from cucmtrio import open_client
 from cucmtrio.events import events
 from cucmweb.application import Application
-from cucmweb.assistants import assistants
+from cucmweb.assistants import Assistants, assistants
 from cucmweb.config import WebConfig, for_addresses, parse_listen
 from cucmweb.event_streams import EventStreams
 from cucmweb.handovers import Handovers, opened_handovers
 from cucmweb.listeners import address_text, open_sockets
 from cucmweb.page.live import Live
+from cucmweb.page.sessions import Sessions
 from cucmweb.places import DOWNLOADS
 from cucmweb.server import HttpServer
 from cucmweb.token_file import TokenFile
 
 # Seconds until the watch of the daemon is started again after a refusal.
 _PAUSE = 2.0
+# Seconds until a site that could not be reached is tried again, and the most that is waited before
+# each login, so that the sites are not all logged in to at the same moment.
+_LOGIN_AGAIN, _JITTER = 30.0, 0.5
+
+MakeApplication: TypeAlias = Callable[
+    [WebConfig, Handovers, Mapping[str, Application | None]],
+    AbstractAsyncContextManager[tuple[Application, EventStreams, Assistants]],
+]
 
 _log = logging.getLogger("cucmweb")
 
@@ -62,33 +79,22 @@ async def _serve(
     handovers: Handovers,
 ) -> None:
     """Serves until a signal comes. Replies that have begun then get some seconds to end."""
-    live = Live()
-    streams = EventStreams(live)
+    sites: dict[str, Application | None] = dict.fromkeys(config.sites)
+    make, logins = partial(_application, tokens, Sessions()), trio.CapacityLimiter(AT_A_TIME)
     listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in sockets]
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with (
-            open_client(config.socket) as daemon,
-            # One connection more, for the calls of daemon_liveness.py.
-            open_client(config.socket, connections=DOWNLOADS + 1) as downloads,
-            assistants(config, downloads) as mcp,
+            make(config, handovers, sites) as (application, streams, mcp),
             trio.open_nursery() as serving,
         ):
-            application = Application(
-                daemon,
-                downloads,
-                streams.send,
-                config,
-                tokens,
-                live=live,
-                assistants=mcp,
-                handovers=handovers,
-            )
             server = HttpServer(application.answer, config.limits, config.proxy)
             serving.start_soon(server.run, listeners)
             async with trio.open_nursery() as beside:
                 beside.start_soon(_watch, config, streams)
                 beside.start_soon(_feed_watchdog)
                 beside.start_soon(handovers.run)
+                for site in config.sites.values():
+                    beside.start_soon(_keep_site, site, config, make, sites, logins)
                 systemd.notify(READY=1)
                 number = await anext(signals)
                 _log.info("stopping on %s", signal.Signals(number).name)
@@ -98,6 +104,73 @@ async def _serve(
                 beside.cancel_scope.cancel()
             server.stop()
             mcp.stop()
+
+
+@asynccontextmanager
+async def _application(
+    tokens: TokenFile,
+    sessions: Sessions,
+    config: WebConfig,
+    handovers: Handovers,
+    sites: Mapping[str, Application | None],
+) -> AsyncIterator[tuple[Application, EventStreams, Assistants]]:
+    """Yields what answers requests for one daemon, the streams that its watch feeds, and what
+    answers assistants.
+    """
+    live = Live()
+    streams = EventStreams(live)
+    async with (
+        open_client(config.socket) as daemon,
+        # One connection more, for the calls of daemon_liveness.py.
+        open_client(config.socket, connections=DOWNLOADS + 1) as downloads,
+        assistants(config, downloads) as mcp,
+    ):
+        application = Application(
+            daemon,
+            downloads,
+            streams.send,
+            config,
+            tokens,
+            live=live,
+            assistants=mcp,
+            handovers=handovers,
+            sessions=sessions,
+            sites=sites,
+        )
+        yield application, streams, mcp
+
+
+async def _keep_site(
+    site: Site,
+    config: WebConfig,
+    make: MakeApplication,
+    sites: dict[str, Application | None],
+    logins: trio.CapacityLimiter,
+) -> None:
+    """Connects to a site, and puts what answers its requests into `sites`. Never returns.
+
+    Nothing is handed over from a site, since the files would cross the WAN twice.
+    """
+    while True:
+        await trio.sleep(random.uniform(0, _JITTER))  # noqa: S311  # this is no secret
+        try:
+            connection = await trio.to_thread.run_sync(
+                Connection, site, limiter=logins, abandon_on_cancel=True
+            )
+        except ClientError as error:
+            _log.warning("site %s: %s", site.name, visible(str(error)))
+            await trio.sleep(_LOGIN_AGAIN)
+            continue
+        here = replace(config, socket=connection.path, targets={})
+        try:
+            with opened_handovers(here, os.environ) as none:
+                async with make(here, none, {}) as (there, streams, _):
+                    sites[site.name] = there
+                    await _watch(here, streams)
+        finally:
+            sites[site.name] = None
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(connection.close)
 
 
 async def _feed_watchdog() -> None:

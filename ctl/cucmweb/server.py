@@ -193,6 +193,8 @@ class HttpChannel:
     """Holds a request, and sends the reply to it.
 
     headers  their names are in lower case
+    base     what was before the path: "/sites/NAME", or "" for the daemon of this machine
+    sites    the names of all other sites
     caller   who made the request, for the log
     status   the status of the reply, 0 until its head was sent
     """
@@ -202,6 +204,8 @@ class HttpChannel:
         self.method = self.path = "-"
         self.query = self.version = ""
         self.headers: Sequence[tuple[bytes, bytes]] = ()
+        self.base = ""
+        self.sites: Sequence[str] = ()
         self.caller = "nobody"
         self.status = 0
         self._connection = connection
@@ -250,7 +254,7 @@ class HttpChannel:
             )
         finally:
             caller = f"{self.caller} from {self.peer or 'the Unix socket'}"
-            request = f"{self.method} {ascii(self.path)[1:-1]} by {caller}"
+            request = f"{self.method} {self.base}{ascii(self.path)[1:-1]} by {caller}"
             reply = f"{self.status} {HTTPStatus(self.status).phrase}" if self.status else "no reply"
             time = trio.current_time() - self._began
             text = "%s: %s%s, %.3f s, request %s"

@@ -85,6 +85,12 @@ class Sites:
             yield
             process.kill()
 
+    def program(self, module: str) -> str:
+        """Returns the path of a program that runs a module in the namespace."""
+        command = " ".join([*self._enter, sys.executable, "-m", module])
+        _write_program(self.folder / "path" / module, command)
+        return str(self.folder / "path" / module)
+
     def ssh(self, *arguments: str) -> subprocess.Popen:
         """Runs `ssh` in the namespace. It never asks anything."""
         command = [*self._enter, str(self.folder / "path/ssh"), "-o", "BatchMode=yes", *arguments]

@@ -43,18 +43,24 @@ from cucmd.protocol.requests import INTERFACE
 # Only ssh writes to standard error, because nobody may read that any more.
 _SCRIPT = """\
 trap '' INT QUIT HUP; trap : TERM
-exec 3<&0 4>&2 2>/dev/null; at=$1 folder=$2; shift 2
-while :; do
+exec 3<&0 4>&2 2>/dev/null; at=$1 folder=$2 pause=1; shift 2
+until_end() {
+    "$@" </dev/null >/dev/null 2>&4 3<&- 4>&- & work=$!
+    (read -r end <&3; touch "$at.end"; kill $work) & reader=$!
+    wait $work
+    kill $reader $work; wait
+}
+while [ ! -e "$at.end" ]; do
     rm -f "$at.s" "$at.c"
-    "$@" </dev/null >/dev/null 2>&4 3<&- 4>&- & ssh=$!
-    (read -r end <&3; touch "$at.end"; kill $ssh) & reader=$!
-    wait $ssh
-    kill $reader $ssh; wait
-    [ -e "$at.up" ] && [ ! -e "$at.end" ] || break
-    sleep 1
+    until_end "$@"
+    [ -e "$at.up" ] || break
+    until_end sleep $pause; pause=$((pause < 16 ? pause * 2 : 16))
 done
 rm -f "$at".*; rmdir "$folder"
 """
+# Sites that are logged in to at a time. With a jump host all of them reach one sshd, which refuses
+# some logins if ten come at once (MaxStartups).
+AT_A_TIME = 8
 # Seconds between two looks at whether ssh has logged in.
 _PAUSE = 0.02
 # Bytes. The local socket and the file of the ControlMaster have a folder, a name, and, while ssh

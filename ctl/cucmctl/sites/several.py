@@ -40,7 +40,7 @@ from cucmctl.client.client import Client
 from cucmctl.client.errors import ClientError, InvalidParameter, MethodNotFound, ProtocolError
 from cucmctl.commands.lookup import resolve_last
 from cucmctl.sites.bundle import make_bundle
-from cucmctl.sites.connection import Connection
+from cucmctl.sites.connection import AT_A_TIME, Connection
 from cucmctl.sites.places import ALL, Site, chosen, load
 from cucmd import __version__
 
@@ -50,8 +50,6 @@ QUICK = frozenset({"list", "status", "clusters", "prune", "sites"})
 LOOKING = QUICK | {"health", "check", "run"}
 # Verbs whose output is printed as it comes, and not when a site has ended.
 AS_IT_COMES = frozenset({"watch", "wait", "events", "start", "retry", "capture", "follow"})
-# Sites that are logged in to at a time. sshd refuses some logins if ten come at once (MaxStartups).
-AT_A_TIME = 8
 # Seconds. Each process waits for up to this time, so that not all of them log in at once.
 _JITTER = 0.2
 # Seconds that a process has for its own messages after a time has passed, before it is killed.

@@ -38,5 +38,7 @@ async def log_out(visit: Visit) -> None:
 def _cookie(visit: Visit, value: str, seconds: int) -> dict[str, str]:
     # Lax, so that somebody who comes by a link in a ticket is signed in.
     secure = "; Secure" if visit.exchange.header("x-forwarded-proto") == "https" else ""
-    rest = f"Path=/ui; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
+    # The pages of the sites are not below /ui, and a person signs in for all of them at once.
+    path = "/" if visit.channel.sites else "/ui"
+    rest = f"Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
     return {"set-cookie": f"{COOKIE}={value}; {rest}"}

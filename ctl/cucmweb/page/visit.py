@@ -134,6 +134,8 @@ def common_values(channel: HttpChannel, caller: OnBehalfOf | None) -> dict[str, 
         "may_change": caller is None or caller.role == "operate",
         "signed_in": bool(cookie(cookies, COOKIE)),
         "path": channel.path,
+        "base": channel.base,
+        "sites": channel.sites,
         "version": __version__,
     }
 
@@ -141,8 +143,10 @@ def common_values(channel: HttpChannel, caller: OnBehalfOf | None) -> dict[str, 
 async def redirect(
     channel: HttpChannel, target: str, headers: Mapping[str, str] | None = None
 ) -> None:
-    """Sends the browser to another view."""
-    channel.start(303, {"location": target, "content-length": "0", **(headers or {})})
+    """Sends the browser to another view, of the same site."""
+    channel.start(
+        303, {"location": channel.base + target, "content-length": "0", **(headers or {})}
+    )
     await channel.end()
 
 

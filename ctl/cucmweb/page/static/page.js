@@ -1,7 +1,9 @@
 // What the page does beside htmx. Everything here can be done without it too.
 
+// The pages of this daemon are below /ui, and those of other sites below /sites/NAME/ui.
+const ui = location.pathname.match(/^.*?\/ui(?=\/)/)[0];
 const remember = (name, value) => {
-  document.cookie = `${name}=${value}; path=/ui; samesite=lax; max-age=31536000`;
+  document.cookie = `${name}=${value}; path=${ui}; samesite=lax; max-age=31536000`;
 };
 
 // Tell the server in which zone the viewer is, and load the page again if it used another one.
@@ -30,7 +32,8 @@ for (const button of document.querySelectorAll("[data-fill]")) {
 const refused = (event) => {
   const status = event.detail.status ?? event.detail.ctx?.response.status;
   if (status === 401) {
-    location.assign(`/ui/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+    const here = `/ui${location.pathname.slice(ui.length)}${location.search}`;
+    location.assign(`${ui}/login?next=${encodeURIComponent(here)}`);
   }
   if (status >= 400) event.preventDefault();
 };

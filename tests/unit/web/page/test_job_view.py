@@ -30,6 +30,7 @@ def job(*, logs: tuple[LogCoverage, ...] | None) -> Job:
 def shown(job: Job) -> str:
     zone = ZoneInfo("Asia/Tokyo")
     values = {"zone": zone, "zone_key": zone.key, "may_change": True, "query": {}, "targets": {}}
+    values |= {"base": ""}
     return render("job_live.html", {**values, "job": job, "rates": {}}).decode()
 
 
