@@ -216,7 +216,9 @@ class Words:
         if name.lower().endswith(PUBLIC_DOMAINS) or _GUID.fullmatch(name):
             return self._run(host)
         labels, dot, last = name.rpartition(".")
-        if not dot:
+        if port and not port.isdecimal():
+            return self._named(Kind.HOST, host)
+        if not any(map(str.isalnum, labels)):
             return self._named(Kind.HOST, name) + colon + port
         if self._known is None:
             first, _, domain = name.partition(".")
