@@ -9,6 +9,7 @@ that are marked as a number, a name and so on, and then to mask them there and e
     originals.py  what was collected
     words.py      collects the originals of a word, or masks them
     dumps.py      hex dumps
+    escapes.py    signs as `%2B` in a URI
     table.py      masks the columns of a table
     text.py       does both with a text
     finder.py     finds many strings in a text at once

@@ -213,6 +213,23 @@ class Masks:
         )
 
 
+def ipv6_like(address: bytes, text: str) -> str:
+    """Writes an IPv6 address in the form of `text`: with as many digits, and `::` where that is."""
+    groups = address.hex(":", 2).split(":")
+    front, gap, back = text.partition("::")
+    before, after = front.split(":"), back.split(":") if back else []
+    # A group is not cut: an IPv4 address written as `::ffff:e30:205a` can get longer.
+    left = (
+        new[-max(len(old), len(new.lstrip("0"))) :] if old else ""
+        for new, old in zip(groups, before, strict=False)
+    )
+    right = (
+        new[-max(len(old), len(new.lstrip("0"))) :]
+        for new, old in zip(groups[8 - len(after) :], after, strict=True)
+    )
+    return ":".join(left) + gap + ":".join(right)
+
+
 def _lower(letter: str) -> str:
     lower = letter.lower()
     return lower if _upper(lower) == letter else letter

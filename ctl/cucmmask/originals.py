@@ -69,17 +69,14 @@ class Originals:
             packed = ip_address(original).packed
             # 10.1.0.0 is a small number if its bytes are reversed, which is everywhere by chance.
             if len(packed) == 4 and packed[2:] != b"\0\0":
-                self._add_address(packed)
+                for form in (packed, packed[::-1]):
+                    self.hex[form.hex()] = packed
+                    number = int.from_bytes(form)
+                    self.decimal[str(number)] = self.decimal[f"{number:010}"] = packed
+                if len(short := packed[::-1].hex().lstrip("0")) == 7:
+                    self.hex[short] = packed
         elif kind != Kind.MAC:
             self._add_name(kind, original)
-
-    def _add_address(self, packed: bytes) -> None:
-        for form in (packed, packed[::-1]):
-            self.hex[form.hex()] = packed
-            number = int.from_bytes(form)
-            self.decimal[str(number)] = self.decimal[f"{number:010}"] = packed
-        if len(short := packed[::-1].hex().lstrip("0")) == 7:
-            self.hex[short] = packed
 
     def _add_number(self, digits: str) -> None:
         if len(digits) >= self._least_digits:

@@ -241,8 +241,6 @@ SPANS = [
         ("myip: ", r"myIP: ([0-9a-f]{7,8}) \(", Kind.ADDRESS),
     )
 ]
-# A sign in a parameter of a URI, as in `Refer-To: <sip:1@h?Replaces=1%40192.0.2.1%3Bto-tag%3D2>`.
-ESCAPED = re.compile(r"(%[0-9A-Fa-f]{2})")
 # Words that CUCM, SIP and people who name partitions use. Outside of the places above they stay.
 _WORDS = """
     about accept access account active activelog address admin

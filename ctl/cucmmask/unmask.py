@@ -37,14 +37,12 @@ class Unmasks:
         for kind, pairs in made.items():
             if kind not in ("NUMBER", "MAC", "ADDRESS"):
                 for mask, original in pairs.items():
-                    self._add_pieces(mask, original)
-
-    def _add_pieces(self, mask: str, original: str) -> None:
-        for new, old in zip(PIECE.findall(mask), PIECE.findall(original), strict=False):
-            if new.isdecimal():
-                self._numbers.setdefault(new, old)
-            else:
-                self._words.setdefault(new.lower(), old.lower())
+                    pieces = zip(PIECE.findall(mask), PIECE.findall(original), strict=False)
+                    for new, old in pieces:
+                        if new.isdecimal():
+                            self._numbers.setdefault(new, old)
+                        else:
+                            self._words.setdefault(new.lower(), old.lower())
 
     def number(self, number: str) -> str:
         digits = re.sub(r"\[[^\]]*\]?|\D", "", number)

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from ipaddress import IPv6Address, ip_address
 from typing import Literal
-from urllib.parse import unquote
 
 from cucmmask.dumps import like
+from cucmmask.escapes import ESCAPED, escaped, unescaped
 from cucmmask.finder import Finder
-from cucmmask.masks import IPV4_IN_IPV6, Replaces
+from cucmmask.masks import IPV4_IN_IPV6, Replaces, ipv6_like
 from cucmmask.originals import EVERY_WORD, PIECE, RUN, WORD, Originals
-from cucmmask.places import ESCAPED, FIELDS, PARTS, PUBLIC_DOMAINS, VOCABULARY, Kind
+from cucmmask.places import FIELDS, PARTS, PUBLIC_DOMAINS, VOCABULARY, Kind
 
 # Addresses of which the masks are remembered.
 _REMEMBERED = 1 << 14
@@ -94,13 +94,13 @@ class Words:
         replace = self._replace_marked if only_marked else self._replace_all
         if "%" not in word:
             return PARTS.sub(replace, word)
-        plain, signs = _unescaped(word)
+        plain, signs = unescaped(word)
         if signs:
             replace = self._replace_all  # what is known was searched for in the escaped word
         masked = "".join(PARTS.sub(replace, part) for part in ESCAPED.split(plain))
         if not signs:
             return masked
-        return word if masked == plain else _escaped(masked, signs, like=word)
+        return word if masked == plain else escaped(masked, signs, like=word)
 
     def _replace(self, run: Callable[[str], str], match: re.Match[str]) -> str:
         group = match.lastgroup
@@ -271,22 +271,7 @@ class Words:
             head, _, dotted = address.rpartition(":")
             return f"{head}:{self._dotted(dotted)}"
 
-        def write(masked: bytes) -> str:
-            groups = masked.hex(":", 2).split(":")
-            front, gap, back = address.partition("::")
-            before, after = front.split(":"), back.split(":") if back else []
-            # A group is not cut: an IPv4 address written as `::ffff:e30:205a` can get longer.
-            left = (
-                new[-max(len(old), len(new.lstrip("0"))) :] if old else ""
-                for new, old in zip(groups, before, strict=False)
-            )
-            right = (
-                new[-max(len(old), len(new.lstrip("0"))) :]
-                for new, old in zip(groups[8 - len(after) :], after, strict=True)
-            )
-            return ":".join(left) + gap + ":".join(right)
-
-        text = self._address(ip.packed, address, write)
+        text = self._address(ip.packed, address, lambda masked: ipv6_like(masked, address))
         return text.upper() if address != address.lower() else text
 
     def _hex(self, digits: str) -> str:
@@ -342,22 +327,20 @@ class Words:
         if len(run) < 2:  # no word of the user's is shorter
             return run
         run = self._dotted_in_run(run)
-        if self._known is None or self._is_unknown_word(run.strip(_SIGNS)):
+        known, word = self._known, run.strip(_SIGNS).lower()
+        if known is None:
+            return run
+        is_known = word in known.words or word in known.hex or self._own_in_word
+        if word.isalpha() and not is_known:
             return run
         parts: list[str] = []
         position = 0
-        for start, end, kind in self._known.wholes_in(run):
+        for start, end, kind in known.wholes_in(run):
             whole = run[start:end]
             masked = self._host(whole) if kind == Kind.HOST else self._named(kind, whole)
-            parts += [self._pieces(run[position:start], self._known), masked]
+            parts += [self._pieces(run[position:start], known), masked]
             position = end
-        return "".join([*parts, self._pieces(run[position:], self._known)])
-
-    def _is_unknown_word(self, word: str) -> bool:
-        known, small = self._known, word.lower()
-        assert known is not None
-        is_known = small in known.words or small in known.hex or self._own_in_word is not None
-        return word.isalpha() and not is_known
+        return "".join([*parts, self._pieces(run[position:], known)])
 
     def _pieces(self, text: str, known: Originals) -> str:
         def hexadecimal(match: re.Match[str]) -> str:
@@ -440,34 +423,6 @@ class Words:
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
-
-
-def _unescaped(word: str) -> tuple[str, set[str]]:
-    """Reads signs such as `%2B` in an address of SIP or HTTP. Returns these signs too.
-
-    Signs that the word also has as themselves stay escaped, so that they can be told apart.
-    """
-    others = ESCAPED.sub("", word)
-    if not others.isascii():
-        return word, set()
-    read = unquote(word, errors="surrogateescape")
-    signs = {sign for sign in set(read) - set(others) if sign >= " " and sign != "%"}
-    for sign in signs:
-        escaped = "".join(map("%{:02x}".format, sign.encode("utf-8", "surrogateescape")))
-        word = re.sub(escaped, sign.replace("\\", r"\\"), word, flags=re.IGNORECASE)
-    return word, signs
-
-
-def _escaped(text: str, signs: set[str], like: str) -> str:
-    """Writes the signs as `%2B` again, with small letters if `like` has them."""
-    is_small = any(sign != sign.upper() for sign in ESCAPED.findall(like))
-    write = ("%{:02x}" if is_small else "%{:02X}").format
-    return "".join(
-        "".join(map(write, sign.encode("utf-8", "surrogateescape")))
-        if sign in signs or sign > "\x7f"
-        else sign
-        for sign in text
-    )
 
 
 def _is_address(text: str) -> bool:

@@ -1,0 +1,37 @@
+"""Reads and writes the signs that a URI escapes, as `%2B` for `+`."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+# A sign in a parameter of a URI, as in `Refer-To: <sip:1@h?Replaces=1%40192.0.2.1%3Bto-tag%3D2>`.
+ESCAPED = re.compile(r"(%[0-9A-Fa-f]{2})")
+
+
+def unescaped(word: str) -> tuple[str, set[str]]:
+    """Reads signs such as `%2B` in an address of SIP or HTTP. Returns these signs too.
+
+    Signs that the word also has as themselves stay escaped, so that they can be told apart.
+    """
+    others = ESCAPED.sub("", word)
+    if not others.isascii():
+        return word, set()
+    read = unquote(word, errors="surrogateescape")
+    signs = {sign for sign in set(read) - set(others) if sign >= " " and sign != "%"}
+    for sign in signs:
+        escaped = "".join(map("%{:02x}".format, sign.encode("utf-8", "surrogateescape")))
+        word = re.sub(escaped, sign.replace("\\", r"\\"), word, flags=re.IGNORECASE)
+    return word, signs
+
+
+def escaped(text: str, signs: set[str], like: str) -> str:
+    """Writes the signs as `%2B` again, with small letters if `like` has them."""
+    is_small = any(sign != sign.upper() for sign in ESCAPED.findall(like))
+    write = ("%{:02x}" if is_small else "%{:02X}").format
+    return "".join(
+        "".join(map(write, sign.encode("utf-8", "surrogateescape")))
+        if sign in signs or sign > "\x7f"
+        else sign
+        for sign in text
+    )
