@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import random
 import subprocess
+import sys
 import tempfile
 import time
 from argparse import Namespace
@@ -41,6 +42,14 @@ _SDP = (
     "a=rtpmap:9 G722/8000\na=rtpmap:0 PCMU/8000\na=rtpmap:8 PCMA/8000\na=rtpmap:18 G729/8000\n"
     "a=fmtp:18 annexb=no\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-15\na=sendrecv"
 )
+# A process is at least as large as the one that starts it was, so a small one must start it.
+_LAUNCHER = """if True:
+    import os, sys
+    os.sched_setaffinity(0, map(int, sys.argv[1].split(",")))
+    process = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
+    _, status, usage = os.wait4(process, 0)
+    print(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+"""
 
 
 def reason_to_skip(versions: Sequence[Version]) -> str | None:
@@ -88,20 +97,17 @@ def _mask(version: Version, source: Path, cores: set[int]) -> tuple[float, float
     """Returns the seconds, the seconds of the processor, and the bytes of the largest process."""
     with tempfile.TemporaryDirectory(prefix="cucmd-bench-") as folder:
         command = [version.bin / "cucmctl", "mask", source, "-o", Path(folder, "masked.zip")]
-        environ = clean_environ(XDG_DATA_HOME=folder, CUCMD_SOCKET=f"{folder}/none")
         began = time.perf_counter()
-        masking = subprocess.Popen(
-            command,
-            env=environ,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            preexec_fn=partial(os.sched_setaffinity, 0, cores),
+        done = subprocess.run(
+            [sys.executable, "-c", _LAUNCHER, ",".join(map(str, cores)), *command],
+            capture_output=True,
+            check=True,
+            env=clean_environ(XDG_DATA_HOME=folder, CUCMD_SOCKET=f"{folder}/none"),
         )
-        _, status, usage = os.wait4(masking.pid, 0)
         took = time.perf_counter() - began
-        masking.returncode = os.waitstatus_to_exitcode(status)
-        assert masking.returncode == 0, masking.returncode
-    return took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+    code, used, kilobytes = done.stdout.split()[-3:]
+    assert code == b"0", done.stderr.decode()
+    return took, float(used), int(kilobytes) * 1024
 
 
 class _Site(Traces):
