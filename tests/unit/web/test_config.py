@@ -15,6 +15,7 @@ from cucmweb.config import (
     parse_listen,
     read_config,
 )
+from rig.nginx import shown
 from rig.pages import FENCED, web_configuration
 
 PROXY = ProxySettings("X-Remote-User", ("127.0.0.1",), "view")
@@ -102,6 +103,11 @@ def test_without_a_file_the_defaults_count() -> None:
 def test_page_shows_the_defaults() -> None:
     ((_, text),) = FENCED.findall(web_configuration())
     assert read_config(parse("page", text.encode())) == WebConfig()
+
+
+def test_page_shows_targets() -> None:
+    config = read_config(parse("page", shown("toml", "[targets.vendor]").encode()))
+    assert [target.mask for target in config.targets.values()] == ["yes", "always"]
 
 
 def test_command_line_comes_first(tmp_path: Path) -> None:
