@@ -73,6 +73,9 @@ class Originals:
                     self.hex[form.hex()] = packed
                     number = int.from_bytes(form)
                     self.decimal[str(number)] = self.decimal[f"{number:010}"] = packed
+                for sign in "-_":  # in names of hosts and files, such as ip-192-0-2-1
+                    self.wholes.setdefault(sign.join(map(str, packed)), Kind.ADDRESS)
+                self._firsts.add(str(packed[0]))
                 if len(short := packed[::-1].hex().lstrip("0")) == 7:
                     self.hex[short] = packed
         elif kind != Kind.MAC:

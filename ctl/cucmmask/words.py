@@ -337,7 +337,11 @@ class Words:
         position = 0
         for start, end, kind in known.wholes_in(run):
             whole = run[start:end]
-            masked = self._host(whole) if kind == Kind.HOST else self._named(kind, whole)
+            if kind == Kind.ADDRESS:
+                sign = "-" if "-" in whole else "_"
+                masked = self._dotted(whole.replace(sign, ".")).replace(".", sign)
+            else:
+                masked = self._host(whole) if kind == Kind.HOST else self._named(kind, whole)
             parts += [self._pieces(run[position:start], known), masked]
             position = end
         return "".join([*parts, self._pieces(run[position:], known)])
@@ -413,9 +417,10 @@ class Words:
             text = self._number(text)  # an address; its mask could be longer
         else:
             parts, position = "", 0
-            for start, end, _ in self._known.wholes_in(text) if self._known else ():
-                parts += PIECE.sub(piece, text[position:start]) + self._run(text[start:end])
-                position = end
+            for start, end, kind in self._known.wholes_in(text) if self._known else ():
+                if kind != Kind.ADDRESS:  # the mask of an address could be longer
+                    parts += PIECE.sub(piece, text[position:start]) + self._run(text[start:end])
+                    position = end
             text = parts + PIECE.sub(piece, text[position:])
         # A NUL character has one byte, which the letter that it replaces may not have.
         return _bytes(text).ljust(len(token[0]), b"\0")

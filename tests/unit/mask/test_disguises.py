@@ -258,6 +258,13 @@ def test_known_address_is_found_as_hex_without_zero() -> None:
     assert mask("10.30.0.11 ip = b001e0a, port").endswith(f" ip = {masked[1:]}, port")
 
 
+def test_known_address_is_found_in_host() -> None:
+    names = "ip-14-48-32-90.example a/host_14_48_32_90.txt"
+    for sign in "-_":
+        names = names.replace(NODE.replace(".", sign), NODE_MASK.replace(".", sign))
+    assert mask(f"{NODE} ip-14-48-32-90.example a/host_14_48_32_90.txt") == f"{NODE_MASK} {names}"
+
+
 def test_known_address_is_found_as_number() -> None:
     text = f"{NODE} in 238035034 or 1512058894 or 0238035034"
     numbers = int(HEX, 16), int(REVERSED, 16), f"{int(HEX, 16):010}"
