@@ -19,6 +19,8 @@ _CELL = re.compile(r'(?:^|,)("(?:[^"]|"")*"|[^,]*)')
 _NAME = re.compile(r'"?\ufeff?[A-Za-z][\w ./()-]*"?')
 _ADDRESS = re.compile(r"(?i:ipaddr|address_ip)")
 _TYPE = re.compile(r"INTEGER|VARCHAR\(\d+\)|UNIQUEIDENTIFIER")
+# Values of which the masks are remembered.
+_REMEMBERED = 1 << 14
 # Fewer columns are a sentence rather than a table.
 _LEAST_COLUMNS = 4
 
@@ -28,7 +30,7 @@ class Table:
 
     def __init__(self, columns: list[str]) -> None:
         self._columns = columns
-        self._masked: dict[tuple[str, str], str] = {}
+        self._masked: dict[tuple[str, str], str] = {}  # (column, value) -> mask
 
     def change(self, text: str, change: Callable[[str], str]) -> str:
         """Returns some lines of the table, of which `change` masks the parts.
@@ -56,6 +58,8 @@ class Table:
             if _TYPE.fullmatch(value) or value.replace(" ", "").lower().startswith(column):
                 continue  # the lines with the names and the types of the columns
             if (column, value) not in self._masked:
+                if len(self._masked) >= _REMEMBERED:
+                    self._masked.clear()
                 self._masked[column, value] = _changed(column, value, change)
             masked[at] = cell.replace(value, self._masked[column, value])
             cells[at] = ""

@@ -96,8 +96,9 @@ class Application:
             ask = self._ask_handovers if operation.own else self._ask_daemon
             endpoint = partial(ask, operation)
             self._add(operation.where, endpoint, has_head=operation.form == "object")
-        text = document()
-        self._add("GET /openapi.json", lambda exchange: exchange.whole(text))
+        self._add(
+            "GET /openapi.json", lambda exchange: exchange.whole(document(exchange.channel.base))
+        )
         self._add("GET /healthz", lambda exchange: exchange.whole(b'{"status":"alive"}'))
         self._add("GET /readyz", self._readyz)
         for verb in ("GET", "POST", "DELETE"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -40,8 +41,9 @@ class ProblemDocument(msgspec.Struct, frozen=True):
     hint: str | None = None
 
 
-def document() -> bytes:
-    """Returns the document as JSON."""
+@cache
+def document(base: str = "") -> bytes:
+    """Returns the document as JSON. `base` stands before its paths, such as `/sites/berlin`."""
     requests = [operation.request for operation in OPERATIONS]
     kinds = [*map(_reply_type, OPERATIONS), *requests, ProblemDocument]
     # Requests get no schema of their own: parameters and bodies describe their members.
@@ -69,6 +71,7 @@ def document() -> bytes:
     content = {
         "openapi": "3.1.0",
         "info": {"title": "cucmweb", "version": cucmd.__version__, "description": _ABOUT},
+        "servers": [{"url": base or "/"}],
         "paths": paths,
         "components": {
             "schemas": used | bodies,

@@ -394,6 +394,9 @@ def test_web_serves_sites(
         moved = web.ask("GET", "/sites/munich/ui", headers={"accept": "text/html"})
         assert (moved.status, moved.headers["location"]) == (303, "/sites/munich/ui/")
 
+        described = web.ask("GET", "/sites/munich/openapi.json").json()
+        assert described["servers"] == [{"url": "/sites/munich"}]
+
         away = web.ask("GET", "/sites/away/jobs")
         assert (away.status, away.json()["code"]) == (503, "SiteUnreachable")
         assert web.ask("GET", "/sites/away/ui/").status == 503
