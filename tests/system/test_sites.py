@@ -174,6 +174,24 @@ def test_sites_are_listed(sites: Sites) -> None:
 @pytest.mark.parametrize(
     "words",
     [
+        ("clusters",),
+        ("prune", "--keep", "1", "--dry-run"),
+        ("check", "NODE", "--credential", "lab"),
+        ("health", "NODE", "--credential", "lab"),
+        ("run", "NODE", "--credential", "lab", "--", "show status"),
+    ],
+)
+def test_verbs_that_look_take_several_sites(sites: Sites, lab: Lab, words: tuple[str, ...]) -> None:
+    words = tuple(lab.nodes[0] if word == "NODE" else word for word in words)
+    done = sites.ctl("--json", "--site", "berlin,munich", *words)
+    found = lines(done.stdout)
+    assert (set(found), done.returncode in (0, 3)) == ({"berlin", "munich"}, True), done.stderr
+    assert all("reply" in line for line in found.values())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
         ("--site", "berlin,munich", "start", "x", "--path", SDL),
         ("--site", "all", "prune", "--keep", "1", "--yes"),
         ("--site", "paris", "list"),
