@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cucmctl.mask.bundle import Report
     from cucmctl.mask.sources import Source
 
-# The number of files that are named on the terminal, of those with a rest and those left out.
+# The most files with a rest that are named on the terminal, and the most that were left out.
 _MOST_FILES = 10
 
 # The functions below import what compiles many patterns, so that no other verb waits for that.
@@ -70,7 +70,8 @@ def write_masked(
 
     hosts  names and addresses of nodes that are known already
 
-    Raises `Failed` if originals are left, `UsageError`, `TargetExists` and `OSError`.
+    Raises `Failed` if originals are left, if no file could be masked, if a process died or if the
+    key is damaged; also `UsageError`, `TargetExists` and `OSError`.
     """
     from cucmctl.mask.bundle import Bundle  # noqa: PLC0415  # for these verbs only
     from cucmctl.mask.processes import WorkerDied  # noqa: PLC0415  # for these verbs only

@@ -17,12 +17,12 @@ from cucmctl.client.methods import MOST_LISTED, UNFINISHED
 from cucmctl.text import render
 from cucmd.paths import SYSTEM_STATE_DIR
 
-# How many kibibytes are free where the service keeps the files of jobs, in the 4th field of line 2.
+# Line 2 of this command's output has in its 4th field the KiB that are free for files of jobs.
 _FREE = f"df -Pk {SYSTEM_STATE_DIR}"
 
 
 def _sites(arguments: argparse.Namespace) -> int:
-    """Prints one site. `cucmctl.sites.several` calls this for each site."""
+    """Prints the line of one site. `cucmctl.sites.several` calls this for each site."""
     connection = arguments.connection
     with Client(arguments.socket, timeout=connection.site.timeout) as client:
         counts = {

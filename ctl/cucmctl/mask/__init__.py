@@ -1,4 +1,4 @@
-"""Masks archives and folders with the package `cucmmask`, for which they must be opened twice.
+"""Masks archives and folders with the package `cucmmask`, which has to read every file twice.
 
 sources.py    where the files come from: a folder, one file, a zip, a tar
 bundle.py     the passes over all files: collect, mask, search; the new archive

@@ -1,8 +1,8 @@
 """Masks all files of an archive or a folder.
 
 First every file is read to collect the originals, then every file is read again and written with
-masks. All that is written is searched for all originals. The manifest and the checksums are made
-new, because the files have changed. What was done is written to MASKED.txt.
+masks. The masked text is searched for all originals. The manifest and the checksums are made anew,
+because the files have changed. MASKED.txt tells the receiver what was done.
 """
 
 from __future__ import annotations
@@ -35,7 +35,13 @@ _PIECE = 128 * 1024
 
 
 class Masked(NamedTuple):
-    """Describes one file with masks. `left` has the originals that are left in it."""
+    """Describes one file with masks.
+
+    checksum  its SHA-256 in hexadecimal
+    size      bytes
+    left      the originals that are left in it
+    left_out  what it does not have, as in `Content.left_out`
+    """
 
     checksum: str
     size: int
@@ -49,7 +55,7 @@ class Report(NamedTuple):
     masked    how many different originals of each kind have masks
     rest      how many of them are left somewhere
     left      file -> kind -> how many different originals are left
-    left_out  (name of the file with masks, why it was left out)
+    left_out  (the masked name of a file, why the file was left out)
     files     how many files were written
     of_nodes  how many originals are names and addresses of nodes that the daemon knows
     """
@@ -62,7 +68,9 @@ class Report(NamedTuple):
     of_nodes: int
 
     def lines(self, most: int = sys.maxsize) -> Iterator[str]:
-        """Yields the report for people, with as many files of a sort as `most` allows."""
+        """Yields the report for people. It names at most `most` files with a rest, and at most
+        `most` files that were left out.
+        """
         for kind in Kind:
             if self.masked.get(kind) or self.rest.get(kind):
                 rest = self.rest.get(kind, 0)
@@ -86,6 +94,9 @@ class Bundle:
     own    words of the user's
     hosts  names and addresses of nodes that are known already
     tell   is called with the number of bytes that were read; all files are read twice
+
+    Call `collect`, then `write`, then `map`. The first two raise `OSError`, and `WorkerDied` if a
+    process ends without a result.
     """
 
     def __init__(

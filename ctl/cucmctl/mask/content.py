@@ -1,11 +1,11 @@
 """Reads what a file holds, and writes it again with masks.
 
-A file can be text, a packed file, or an archive with files. All of this is read in pieces, so that
-the memory does not grow with the file. What is nothing of this raises `LeftOut`.
+A file can be text, a packed file, or an archive with files. Files are read in pieces, so that the
+memory does not grow with the file. Any other file, such as a packet capture, raises `LeftOut`.
 
-A packed file can be cut: nodes write traces whose names end in `.gzo`, and which have no end yet.
-Such a file is masked up to its last whole line, and the new file has an end. In the last line,
-which is not whole, a number or a name could not be recognized.
+A packed file can be cut: a trace that the node still writes has a name that ends in `.gzo`, and no
+end yet. Such a file is masked up to its last whole line, and the new file has an end. What comes
+after that line is dropped, because a number or a name that is cut could not be recognized.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ _DEEPEST = 8
 _HEAD = 512
 _CAPTURES = (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\x0a\x0d\x0d\x0a")
 _CUT = "its end, because it is cut"
-# What is read at a time of what may be cut. `tarfile` loses the last read.
+# Bytes that are read at a time from a file that may be cut. `tarfile` loses the bytes of a read
+# that fails, so each read is small.
 _SMALL_PIECE = 4096
 _DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, zipfile.BadZipFile)
-# Level 6 would take twice as long as masking.
+# Packing at level 6 would take twice as long as masking.
 _GZIP_LEVEL = 1
 
 
@@ -195,7 +196,7 @@ class UpToCut(io.RawIOBase):
 def text_pieces(stream: IO[bytes]) -> Iterator[str]:
     """Yields text in pieces of whole lines. Raises `LeftOut` if the file is no text.
 
-    If the text is cut, its last line is left out.
+    If the stream is an `UpToCut` whose end is missing, the last line, which is cut, is left out.
     """
     rest = b""
     while data := stream.read(_PIECE):

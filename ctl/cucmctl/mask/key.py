@@ -1,7 +1,7 @@
 """Keeps the key of the masks, and the map from masks to originals.
 
-Both are below $XDG_DATA_HOME/cucmctl/mask, and only their owner can read them. The map is needed
-only by `unmask`. With another key, all masks are others.
+Both are in $XDG_DATA_HOME/cucmctl/mask, and only their owner can read them. The map is needed only
+to turn masks back into originals. With another key, all masks are different.
 """
 
 from __future__ import annotations

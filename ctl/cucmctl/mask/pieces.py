@@ -1,8 +1,9 @@
 """Masks text that a program shows in pieces, and reverses masks in what is asked about it.
 
 The key is that of `cucmctl export --mask`, so the masks are the same, and `cucmctl unmask` prints
-the original of a mask that was shown. Text that is read in pieces can only be masked by what these
-mark as a number or a name: the longer this runs, the more originals are known.
+the original of a mask that was shown. Here nobody can read the whole text first. So a number or a
+name is masked only from the first piece on that marks it as one: the longer the program runs, the
+more originals are known.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from cucmmask.unmask import unmask
 
 
 class PieceMasking:
-    """Masks with the key in `folder`, and adds to its map. Not for two threads at once.
+    """Masks with the key in `folder`, and adds to its map. Only for one thread at a time.
 
     hosts  names and addresses of nodes that are known already
 
-    Every method raises `BadKey` and `OSError`.
+    The constructor and all methods raise `BadKey` and `OSError`.
     """
 
     def __init__(self, folder: KeyFolder, hosts: Iterable[str] = ()) -> None:
@@ -34,7 +35,7 @@ class PieceMasking:
         """Returns the text with masks."""
         new = Text(self._masks)
         new.collect(text)
-        # Only what is new is written to the map, since each time all of it is written.
+        # Every change writes the whole map, so the map is changed only if there is a new original.
         fresh = {
             kind: originals - self._known.by_kind[kind]
             for kind, originals in new.found.by_kind.items()

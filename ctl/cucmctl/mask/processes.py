@@ -1,4 +1,4 @@
-"""Works on several tasks at once, each in a process, because Python uses one core in a process."""
+"""Works on several tasks at once, in processes: one process of Python uses only one core."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def results(
 ) -> Iterator[tuple[Task, Result]]:
     """Yields each task with its result, in the order in which they end.
 
-    processes  how many processes there are; by default as many as this one may use cores
+    processes  how many processes there are; by default one for each core that this one may use
 
-    Raises `WorkerDied`, and what `work` raises. The processes are forked, so `work` may use
-    everything that this process knows. They end with the iteration.
+    Raises `WorkerDied`, and what `work` raises. The processes are forked, so `work` may use all
+    objects of this process. The processes end with the iteration.
     """
     count = min(processes or len(os.sched_getaffinity(0)), len(tasks))
     if count < 2:

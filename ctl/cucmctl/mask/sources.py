@@ -15,7 +15,13 @@ from cucmctl.mask.content import LeftOut, UpToCut
 
 
 class Source(Protocol):
-    """Has files, by name."""
+    """What files are read from.
+
+    names     returns the names of all files
+    open      opens a file; raises `LeftOut` if it cannot be masked, and `OSError`
+    modified  returns when a file was changed, in seconds since 1970
+    size      returns the bytes of a file
+    """
 
     def names(self) -> list[str]: ...
     def open(self, name: str) -> IO[bytes]: ...
@@ -52,7 +58,7 @@ class FolderSource:
 
 
 class ZipSource:
-    """A zip. Each process opens it for itself, because they would share the position."""
+    """A zip. Each process opens it anew: processes that share a file also share the position."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -84,7 +90,7 @@ class ZipSource:
 
 
 class TarSource:
-    """A tar, which may be packed. It is unpacked into `plain`, a file that may have no name.
+    """A tar, which may be packed. It is unpacked into the open file `plain`.
 
     cut  whether the end of the tar is missing
     """
@@ -111,7 +117,7 @@ class TarSource:
         return list(self._members)
 
     def open(self, name: str) -> IO[bytes]:
-        if self._opened[0] != os.getpid():  # processes would share the position
+        if self._opened[0] != os.getpid():  # see `ZipSource`
             self._opened = os.getpid(), self._tar()
         file = self._opened[1].extractfile(self._members[name])
         if file is None or not self._members[name].isfile():

@@ -29,7 +29,7 @@ def make_bundle(
     export  runs the verb at all sites; returns its exit code and a line about each site
 
     Returns the exit code. Each folder has the summary of its site, with the coverage of each node.
-    Raises `UsageError`.
+    Raises `UsageError`, and `Failed` if the zip or folder cannot be written.
     """
     path = Path(arguments.output or f"cucmd-{arguments.job}.zip")
     named = next((SUFFIXES[end] for end in SUFFIXES if path.name.lower().endswith(end)), None)
@@ -57,7 +57,7 @@ def make_bundle(
                     member.size, member.mtime = file.stat().st_size, int(file.stat().st_mtime)
                     with file.open("rb") as content:
                         sink.add(member, iter(partial(content.read, _PIECE), b""))
-                    file.unlink()  # so that everything is on the disk only once
+                    file.unlink()  # so that the disk never holds all files twice
     except TargetExists as error:
         raise UsageError(str(error)) from None
     except OSError as error:

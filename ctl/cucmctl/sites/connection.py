@@ -14,8 +14,8 @@ the site, through the ControlMaster of the same ssh.
 
 ssh is started by a small shell script, which ends ssh and removes its files when the lifeline, its
 standard input, is closed. The kernel closes the lifeline even if this process is killed. A site can
-send whatever it likes: only what the client of the daemon would read from a local socket is read,
-and the words of ssh are shortened and shown as a message.
+send whatever it likes. So its replies are read by the same client as those of a local socket, only
+the first bytes of a command's output are read, and what ssh says is shortened and made visible.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ from cucmctl.sites.places import Site
 from cucmd.protocol.requests import INTERFACE
 
 # $1 begins the names of the files of this connection, and $2 is their folder; then comes the
-# command of ssh. It is repeated if it ends after the login (the file .up), because the link broke.
-# Signals that a terminal sends to all of its processes are ignored: only cucmctl decides what ends.
-# Only ssh writes to standard error, because nobody may read that any more.
+# command of ssh. If ssh ends after a login, the link broke, and ssh is started again. The file .up
+# says that there was a login. The script ignores the signals that a terminal sends to all of its
+# processes, because only cucmctl decides when ssh ends. Only ssh may write to standard error: when
+# the script ends, cucmctl may no longer be there to read from it.
 _SCRIPT = """\
 trap '' INT QUIT HUP; trap : TERM
 exec 3<&0 4>&2 2>/dev/null; at=$1 folder=$2 pause=1; shift 2
@@ -63,11 +64,11 @@ rm -f "$at".*; rmdir "$folder"
 AT_A_TIME = 8
 # Seconds between two looks at whether ssh has logged in.
 _PAUSE = 0.02
-# Bytes. The local socket and the file of the ControlMaster have a folder, a name, and, while ssh
-# makes the second one, 17 more bytes. Together they must not be longer than the path of a socket.
+# Bytes. The path of a socket may have 107 bytes. The ControlMaster's socket needs the most: behind
+# this folder come the name of a folder and of a file, and 17 more bytes while ssh makes the socket.
 _LONGEST_FOLDER = 60
 _SAFE_FOLDER = re.compile(r"/[A-Za-z0-9_./-]+")
-# Words of ssh -> what is wrong and what to do, with the name that a person gives to ssh.
+# A pattern of what ssh says -> what is wrong and what to do. {0} is the host, as given to ssh.
 _REASONS = {
     r"REMOTE HOST IDENTIFICATION HAS CHANGED": "its host key is not the known one. If the host was "
     "reinstalled, remove the old key (ssh-keygen -R) and log in once: ssh {0}",
@@ -122,8 +123,9 @@ class Connection:
     path     the path of the local socket
     version  the version of the daemon at the site
 
-    Raises `SiteUnreachable`, `SiteNotPermitted`, `ProtocolError` and `DaemonUnavailable`, and
-    leaves nothing open then.
+    The constructor logs in, which takes up to the site's `timeout`, or longer while ssh waits for a
+    password. It raises `SiteUnreachable`, `SiteNotPermitted`, `ProtocolError`, `DaemonUnavailable`,
+    and `OSError` if no folder can be made or no process started. Then nothing is left open.
     """
 
     def __init__(self, site: Site, *, asks: bool = False) -> None:
@@ -170,7 +172,9 @@ class Connection:
         self._process.stderr.close()
 
     def ask_shell(self, command: str) -> str:
-        """Returns the beginning of what a command at the site prints, or "" if that is nothing."""
+        """Returns the first bytes that a command at the site prints, as text. Returns "" if it
+        prints nothing within the site's `timeout`.
+        """
         return _first_words(self._channel(command), "stdout", self.site.timeout)
 
     def _ssh(self, *, asks: bool) -> list[str]:
@@ -199,7 +203,7 @@ class Connection:
         return [*user, *port, "--", site.host]
 
     def _wait_for_login(self, deadline: float | None) -> None:
-        """Waits until the local socket can be opened: ssh makes it when it has logged in."""
+        """Waits until the local socket can be opened. ssh makes this socket after the login."""
         while not _can_be_opened(f"{self._at}.s"):
             if self._process.poll() is not None:
                 assert self._process.stderr is not None
@@ -213,7 +217,7 @@ class Connection:
             pass
 
     def _ask_version(self, seconds: float) -> str:
-        """Asks the daemon for its version, if need be through `cucmctl bridge`."""
+        """Asks the daemon for its version, by way of `cucmctl bridge` if need be."""
         try:
             return self._version(seconds)
         except ConnectionLost:  # sshd has not opened the socket

@@ -37,7 +37,7 @@ _EXPECTED = "expected ssh://USER@HOST:PORT/SOCKET, in which only HOST is needed"
 
 
 class Site(Struct, frozen=True):
-    """Describes a site. `user` and `port` are None if the configuration of `ssh` has them.
+    """Describes a site. If `user` or `port` is None, the configuration of `ssh` decides.
 
     socket   the path of the daemon's socket at the site
     timeout  seconds for the login and the first answer of the daemon
@@ -65,7 +65,7 @@ class _File(Struct):
 
 
 def load(environ: Mapping[str, str] = os.environ) -> dict[str, Site]:
-    """Returns the sites of the user's own sites.toml, or of the system's.
+    """Returns the sites of the user's own sites.toml, or, without that file, of the system's.
 
     Raises `UsageError` if there is neither file, or if the file has an error.
     """

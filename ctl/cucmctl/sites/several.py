@@ -1,14 +1,15 @@
 """Runs a verb at one site, or at several sites at the same time.
 
 At one site, the verb runs in this process, and differs from a local one only by its socket. For
-several sites this process forks a process for each of them. The verb runs there as at one site,
-without a terminal, and this process prints what comes, with the name of the site before each line.
-So nothing that one site does can delay or stop another one, and every verb works at several sites.
+several sites, this process forks a process for each of them. In each, the verb runs as at one
+site, but without a terminal. This process prints their output, each line behind the name of its
+site. So nothing that one site does can delay or stop another one, and every verb works like this.
 
     process of a site says      this process
     (has begun)                 waits; at most eight processes may be in this state
     connected                   starts the process of another site
-    found JOB                   notes it; when all jobs of an id are found, ends the other processes
+    found                       counts; when all jobs of an id are found, ends the other processes
+    error TEXT                  keeps the text, for --json and the summary of an export
     (ends)                      prints its output, and uses its exit code
 
 A process that takes too long is killed. If this process ends, even by SIGKILL, all others end,
@@ -44,17 +45,18 @@ from cucmctl.sites.connection import AT_A_TIME, Connection
 from cucmctl.sites.places import ALL, Site, chosen, load
 from cucmd import __version__
 
-# Verbs that change nothing, and may be used at several sites at once. Those without a job on nodes
-# are quick: a site that needs longer for them than for a login is given up.
+# Verbs that may be used at several sites at once, because they change nothing (`prune` only with
+# --dry-run). The quick ones start no job on nodes: a site that needs longer for them than for a
+# login is given up.
 QUICK = frozenset({"list", "status", "clusters", "prune", "sites"})
 LOOKING = QUICK | {"health", "check", "run"}
-# Verbs whose output is printed as it comes, and not when a site has ended.
+# Verbs whose output is printed as it comes. That of others is printed when the site has ended.
 AS_IT_COMES = frozenset({"watch", "wait", "events", "start", "retry", "capture", "follow"})
-# Seconds. Each process waits for up to this time, so that not all of them log in at once.
+# Seconds. Each process first waits for a random time up to this, so that not all log in at once.
 _JITTER = 0.2
-# Seconds that a process has for its own messages after a time has passed, before it is killed.
+# A process that is too late has these seconds to say so itself, before it is killed.
 _SPARE = 2.0
-# Bytes of a site that are held back until it has ended; more are printed as they come.
+# Bytes of output that are held back until a site has ended. If there are more, they are printed.
 _MOST_HELD = 4 * 1024 * 1024
 # The exit code of a process that has found no job of the id. `cucmctl` itself never has it.
 _NOT_HERE = 200
@@ -148,7 +150,7 @@ class _AtSite:
         self.site = site
         self.pid = pid
         self.streams = dict(streams)  # name -> descriptor to read from
-        self.read = dict.fromkeys(streams, b"")  # what is not printed yet
+        self.read = dict.fromkeys(streams, b"")  # name -> what is not printed yet
         self.begun = time.monotonic()
         self.connected = self.found = self.is_late = False
         self.error = ""
@@ -207,7 +209,7 @@ class _Several:
         return self._code()
 
     def endings(self) -> list[str]:
-        """Returns a line about each site that has a job of the id, or could not say so."""
+        """Returns a line about each site, without those that have no job of the id."""
         ended = [one for one in self._ended if one.code != _NOT_HERE]
         words = {exits.DONE: "exported", exits.PARTIAL: "exported, with damaged files left out"}
         return [
@@ -281,7 +283,7 @@ class _Several:
             errors = [line[6:] for line in lines if line.startswith(b"error ")]
             one.error = errors[-1].decode(errors="replace") if errors else one.error
         elif self.wanted and not one.found:
-            pass  # it matters only if a job of the id is missing
+            pass  # printed by `_code`, and only if a job of the id is missing
         elif name == "err" or self._verb in AS_IT_COMES or len(one.read["out"]) > _MOST_HELD:
             self._print(one, name)
 
@@ -382,7 +384,7 @@ class _Several:
 def _standard_input(each: Iterable[argparse.Namespace]) -> bytes:
     """Returns the standard input for the processes of all sites.
 
-    A password is asked for once, here, since those processes have no terminal.
+    The password of the nodes is asked for here, once, since those processes have no terminal.
     """
     first = next(iter(each))
     user, file = (getattr(first, name, None) for name in ("user", "password_file"))
