@@ -9,9 +9,9 @@ that are marked as a number, a name and so on, and then to mask them there and e
     originals.py  what was collected
     words.py      collects the originals of a word, or masks them
     dumps.py      hex dumps
-    escapes.py    signs as `%2B` in a URI
+    escapes.py    signs that a URI escapes, such as `%2B`
     table.py      masks the columns of a table
-    text.py       does both with a text
+    text.py       collects the originals of a text, or masks them
     finder.py     finds many strings in a text at once
     search.py     searches masked text for originals that are left
     unmask.py     mask -> original, with the map that was kept

@@ -1,4 +1,4 @@
-"""Reads and writes the signs that a URI escapes, as `%2B` for `+`."""
+"""Reads and writes the signs that a URI escapes, such as `+` as `%2B`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ ESCAPED = re.compile(r"(%[0-9A-Fa-f]{2})")
 
 
 def unescaped(word: str) -> tuple[str, set[str]]:
-    """Reads signs such as `%2B` in an address of SIP or HTTP. Returns these signs too.
+    """Returns a word with signs in place of `%2B` and so on, and the set of these signs.
 
-    Signs that the word also has as themselves stay escaped, so that they can be told apart.
+    A sign that the word also has unescaped stays escaped, so that `escaped` can tell them apart.
     """
     others = ESCAPED.sub("", word)
     if not others.isascii():
@@ -26,7 +26,7 @@ def unescaped(word: str) -> tuple[str, set[str]]:
 
 
 def escaped(text: str, signs: set[str], like: str) -> str:
-    """Writes the signs as `%2B` again, with small letters if `like` has them."""
+    """Escapes the signs in a text again: as `%2b` if those of `like` are small, else as `%2B`."""
     is_small = any(sign != sign.upper() for sign in ESCAPED.findall(like))
     write = ("%{:02x}" if is_small else "%{:02X}").format
     return "".join(

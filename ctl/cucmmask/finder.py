@@ -1,4 +1,4 @@
-"""Finds many strings in a text at once, whether they are written in upper or lower case."""
+"""Finds many strings in a text at once, in upper and in lower case."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 
-# Where a string begins and ends, and the string in lower case.
+# (start, end, string): where in the text the string is, and the string in lower case.
 Find = tuple[int, int, str]
 
 _FEW = 1 << 14  # characters of all strings

@@ -6,8 +6,9 @@ the length of its original.
 
     number      The permutation depends on the digits before. So numbers with a common prefix have
                 masks with a common prefix. No digit is ever mapped to itself.
-    address     As Crypto-PAn: two addresses share as many leading bits as their masks do. A private
-                address stays private, and a special one (loopback, multicast, a netmask) stays.
+    address     As Crypto-PAn: two addresses share as many leading bits as their masks do. But the
+                first byte is replaced as a whole, and so is the second one of 172.16.0.0/12. A
+                private address stays private; loopback, multicast and netmasks do not change.
     MAC         The masks of devices of one vendor have the same first half.
     name        Each word is mapped as a whole: similar words have unrelated masks. Upper and lower
                 case does not matter for the mask, and is kept.
@@ -35,7 +36,6 @@ _SPECIAL_OCTETS = (0, 127, *range(224, 256))
 # First octet -> the second octets with which an address is private, or link-local.
 _PARTLY_PRIVATE = {169: (254,), 172: tuple(range(16, 32)), 192: (168,)}
 _OTHER_OCTETS = [octet for octet in range(1, 224) if octet not in (10, 127, *_PARTLY_PRIVATE)]
-# An HMAC must choose one of 16! permutations, for which its 256 bits are enough.
 _WORDS = re.compile(r"([0-9]+)|([^\W\d_]+)")
 _RANGES = re.compile(r"(\[[^\]]*\]?)")
 
@@ -174,7 +174,10 @@ class Masks:
         return "".join(letters)
 
     def _make_permutation(self, what: str, size: int) -> tuple[int, ...]:
-        """Returns a permutation that maps nothing to itself (by the algorithm of Sattolo)."""
+        """Returns a permutation that maps nothing to itself (by the algorithm of Sattolo).
+
+        There are at most 16! permutations, so the 256 bits of an HMAC are enough to choose one.
+        """
         order = list(range(size))
         choice = self._digest(what)
         for last in range(size - 1, 0, -1):
@@ -214,7 +217,7 @@ class Masks:
 
 
 def ipv6_like(address: bytes, text: str) -> str:
-    """Writes an IPv6 address in the form of `text`: with as many digits, and `::` where that is."""
+    """Writes an IPv6 address in the form of `text`: with as many digits, and `::` at that place."""
     groups = address.hex(":", 2).split(":")
     front, gap, back = text.partition("::")
     before, after = front.split(":"), back.split(":") if back else []

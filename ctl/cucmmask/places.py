@@ -93,7 +93,7 @@ FIELDS: dict[str, Kind] = {
 }
 
 _HEX = "[0-9a-f]"
-# The names of groups say what `MaskedText` does with a match.
+# The name of a group says what `Words` does with the match.
 PARTS = re.compile(
     rf"""
     # most of the text: a word that does not go on with a sign, and is no device

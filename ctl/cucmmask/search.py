@@ -1,12 +1,12 @@
 """Searches masked text for what is left of the originals.
 
-All forms of all originals are searched for at once, in the text as it is written. This shares with
-the masking neither how text is cut into words, nor what is masked where. A number with few digits
-and a name with few letters are everywhere by chance. So they are searched for only in parts of
-words that `Words` takes for a number or a name.
+All forms of all originals are searched for at once, in the text as it is written. The search does
+not use the masking's way to cut text into words, nor its places, so it can find what the masking
+overlooks. Numbers with few digits and names with few letters are everywhere by chance. So they are
+searched for only in parts of words that `Words` takes for a number or a name.
 
-What is found may be by chance the mask of another original. So the same text is then masked with
-NUL characters instead of masks, and searched once more: what is found in both is left.
+A find can by chance be the mask of another original. So the same text is then masked with NUL
+characters instead of masks, and searched once more. Only what is found both times is left.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ class Search:
         """Returns the originals that are left in a text that was masked.
 
         before  the text without masks
-        fresh   parts of words that were masked for the first time -> what they have become
+        after   the text with masks
+        fresh   word -> mask, as in `Text.fresh`
         """
         found = self.look(after)
         if found:

@@ -1,7 +1,7 @@
 """Masks tables, such as the call detail records of CUCM, whose first line names the columns.
 
-Nothing but its column says what a value is. So each value of a known column is masked as if the
-text said it, as `"callingPartyNumber":"2001"`, and the other columns as any text.
+Only the name of a column says what its values are. So the value 2001 of a known column is masked
+as if the text were `"callingPartyNumber":"2001"`. Other columns are masked like any other text.
 
 The numbers in columns such as `origIpAddr` are addresses: 32 bits with a sign, the first byte of
 the address being the lowest one (Cisco's "Call Detail Records Administration Guide").
@@ -33,9 +33,9 @@ class Table:
         self._masked: dict[tuple[str, str], str] = {}  # (column, value) -> mask
 
     def change(self, text: str, change: Callable[[str], str]) -> str:
-        """Returns some lines of the table, of which `change` masks the parts.
+        """Returns some lines of the table with masks. `change` masks the parts of the lines.
 
-        If `change` only collects originals, and returns nothing, nothing is returned.
+        If `change` only collects originals and returns "", this returns "", too.
         """
         lines = [_cells(line) for line in text.split("\n")]
         marked = [self._marked(cells, change) for cells in lines]
@@ -67,7 +67,7 @@ class Table:
 
 
 def table_of(text: str) -> Table | None:
-    """Returns the table that begins with this text, or None if the text is none."""
+    """Returns the table that begins with this text, or None if the text is no table."""
     names = _cells(text.partition("\n")[0].rstrip("\r"))
     if len(names) < _LEAST_COLUMNS or not all(map(_NAME.fullmatch, names)):
         return None

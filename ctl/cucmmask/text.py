@@ -3,12 +3,11 @@
 Most of a trace is repetition. So a text is cut into words, and only words that were not seen before
 are looked at; all that is done with the text as a whole is done by functions in C:
 
-    1. Places that contain blanks, and rows of hex dumps, are replaced by the character 3.
-    2. The rest is cut into words. Those that are new are searched for originals that are known.
-    3. Of the others, those that mark nothing are dropped: times, counters, names of functions. They
-       are most of the new words. `Words` gets all that is left.
-    4. The words that have changed are replaced, the words are joined, and the places get their
-       masks.
+    1. Places that contain blanks, and rows of hex dumps, are replaced by the character U+0003.
+    2. The rest is cut into words. New words are searched for originals that are known.
+    3. New words without a known original are dropped if they mark nothing, as times, counters and
+       names of functions do. These are most of the new words. `Words` gets the others.
+    4. Words are replaced by their masks and joined, and each U+0003 by the masked place.
 """
 
 from __future__ import annotations
@@ -25,11 +24,12 @@ from cucmmask.originals import Originals
 from cucmmask.places import FIELDS, SPANS, Kind, Span
 from cucmmask.words import Words
 
-# Two more places in PARTS need no sign: names of devices, and tags and identifiers of sessions.
+# Most places in PARTS need a sign such as `=` or `@`. These need none: names of devices, and tags
+# and identifiers of sessions.
 _DEVICES = {"sep", "ata", "vgc", "bat", "tct", "bot", "csf", "tab"}
 _IDENTIFIER = re.compile("[0-9a-f]{24}")
-# Sorts words that are joined by blanks. It finds nothing but an empty text if none of the other
-# places can be in a word, because they need other signs. Of a field it finds the name, too.
+# Sorts words that are joined by blanks. `field` matches words that have too few signs for the other
+# places: they mark nothing, except by their `name`, as in `cn=2001`. All other words are `other`.
 _OF_TIMES = "0123456789.:|"
 _PLAIN = r"[^\ =@:%.-]*+"
 _SORTED = re.compile(
@@ -56,8 +56,8 @@ Place = tuple[int, int, str]
 class Text:
     """Masks text, or collects its originals.
 
-    The arguments are those of `Words`. `fresh` has the words that the last call has looked at, each
-    with its mask.
+    The arguments are those of `Words`. `fresh` maps the words that the last call has looked at
+    to their masks.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class Text:
         self._changed.update(pair for pair in self.fresh.items() if pair[0] != pair[1])
 
     def _without_places(self, text: str) -> tuple[str, list[str]]:
-        """Replaces each place that a word does not show by the character 3.
+        """Replaces each place that a word alone does not show by the character 3.
 
         Returns the text, and what replaces the places.
         """
@@ -204,14 +204,14 @@ def _words_of(text: str) -> list[str]:
     """Cuts a text at blanks, at ends of lines and columns, and behind `;` and `^`.
 
     Where the text has no blank, the character 2 and a blank are inserted. Two blanks become two
-    times the character 1, that stay with the word before. Most words are repetitions then.
+    times the character 1, which stays with the word before. Then most words are repetitions.
     """
     text = text.replace("  ", "\1\1").replace("\1|", "\1\2 |").replace("\n", "\n\2 ")
     return text.replace(";", ";\2 ").replace("^", "^\2 ").split(" ")
 
 
 def _between(sign: str, text: str, finds: Iterable[Find]) -> Iterator[tuple[int, int, Find]]:
-    """Yields with each find the start and the end of what is around it, between two signs."""
+    """Yields (start, end, find) for each find: where the text around it, between two signs, is."""
     first, last = 0, -1
     for find in finds:
         if find[0] >= last:

@@ -11,8 +11,9 @@ from cucmmask.originals import PIECE, Originals
 from cucmmask.places import Kind
 from cucmmask.text import Text
 
-# What somebody writes about a trace marks nothing as a number or a name. So shorter ones are
-# replaced than when masking. A year that happens to be the mask of a number is replaced, too.
+# What somebody writes about a trace marks nothing as a number or a name. So masks are replaced
+# anywhere in it, even masks that are too short for masking to replace them anywhere. The price: a
+# year that happens to be the mask of a number is replaced, too.
 _LEAST_DIGITS, _LEAST_LETTERS = 4, 3
 
 
