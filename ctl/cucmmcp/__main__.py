@@ -19,7 +19,7 @@ from cucmctl.mask.key import key_folder
 from cucmd import __version__
 from cucmd.toml_file import ConfigError, read, text
 
-# What ends the program before it serves -> the exit code. A wrong configuration is EX_CONFIG.
+# An error that ends the program before it serves -> the exit code; 78 is EX_CONFIG.
 _CODES: dict[type[Exception], int] = {
     UsageError: exits.USAGE,
     ConfigError: 78,

@@ -1,8 +1,8 @@
 """PURE. Makes answers fit on a page.
 
-An answer has items, such as nodes, files or lines: as many as fit, what was left out, and how to
-ask for the rest. What is too long within an item is cut, and says so. The text of an answer is its
-structured content as JSON, so the two always say the same.
+An answer has as many items (nodes, files, lines and so on) as fit. It also says which items were
+left out, and how to ask for them. A text in an item that is too long is cut, with a note. The text
+of an answer is its structured content as JSON, so the two always say the same.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Answer(Struct, Generic[T], kw_only=True):
 
 
 def begin_of(cursor: str) -> int:
-    """Returns how many items are on the pages before. Raises `ToolError`."""
+    """Returns how many items are on the pages before. Raises `ToolError` if this is no cursor."""
     if cursor and not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 10):
         raise ToolError(f"cursor: {cursor[:40]!r} is none; give `next` of the answer before")
     return int(cursor or 0)
@@ -95,8 +95,8 @@ def fit(answer: Struct, mask: Callable[[str], str]) -> tuple[str, dict[str, Any]
 
     mask  masks a text; lines stay lines
     """
-    # All texts are masked at once, since a number in one of them may be known from another one.
-    # What the daemon has said to be a node is marked as one.
+    # All texts are masked at once, since one text may mark a number that another one has unmarked.
+    # Members that name nodes are added in a form that marks them as host names.
     whole = msgspec.to_builtins(answer)
     texts: list[tuple[str, str]] = []
     _changed(whole, lambda name, text: texts.append((name, _line(text))))
@@ -120,7 +120,7 @@ def _line(text: str) -> str:
 
 
 def _changed(value: Any, change: Callable[[str, str], Any], name: str = "") -> Any:
-    """Changes all texts, of which it gives the member. Those that only the daemon makes stay."""
+    """Calls `change` with (name of the member, text) for all texts, except for `_PLAIN` members."""
     if isinstance(value, dict):
         return {key: _changed(part, change, key) for key, part in value.items()}
     if isinstance(value, list | tuple):
@@ -129,7 +129,10 @@ def _changed(value: Any, change: Callable[[str, str], Any], name: str = "") -> A
 
 
 def _fitted(value: Any, most: int) -> Any:
-    """Leaves out what is absent, and cuts texts until the value has at most `most` bytes."""
+    """Leaves out members that are None, and cuts texts until the value has at most `most` bytes.
+
+    A value with very many members can be longer even after the last cut.
+    """
     for longest, entries in _CUTS:
         short = _cut(value, longest, entries)
         if len(_json(short)) <= most:

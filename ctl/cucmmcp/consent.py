@@ -17,7 +17,7 @@ from mcp_types import ElicitRequest, ElicitRequestFormParams, ElicitResult, Inpu
 from cucmctl.cli.printer import visible
 from cucmmcp.tools import Ctx, session_of
 
-# The first version of the protocol in which the question is the reply.
+# The first version of the protocol in which the question is the reply to the call.
 _QUESTION_IN_REPLY = "2026-07-28"
 # Seconds that the person has for the answer, and the most characters of a command in a question.
 _PATIENCE, _LONGEST = 600, 2000

@@ -36,16 +36,16 @@ match proves nothing; say so.
 
 T = TypeVar("T")
 
-# Arguments that cannot be masks.
+# Arguments that are never masks, and are passed on as they are.
 _NO_MASKS = {"job", "kind", "cursor", "profile", "last", "since", "until"}
-# Characters of an error, and calls that wait for their turn.
+# The most characters of an error, and the most calls that may wait for their turn.
 _LONGEST_ERROR, _MOST_WAITING = 2000, 100
 
 
-# Answers are masked in a thread, since that takes time, and one after the other.
+# Masking takes time, so answers are masked in a thread. Only one is masked at a time.
 _ONE = trio.CapacityLimiter(1)
 
-# A client takes a tool for one that reaches out (to nodes), and may not be repeated, by default.
+# By default, clients expect that a tool reaches out (here: to nodes) and may not be repeated.
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _STARTS = ToolAnnotations(read_only_hint=False, destructive_hint=False)
 _WRITES = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)
@@ -99,7 +99,7 @@ class _Tool(Tool):
             return await self._call(arguments, context)
         except (MCPError, ToolError):
             raise
-        except Exception as error:  # the SDK would show its text, which is not masked
+        except Exception as error:  # the SDK would show the error's text, which has no masks
             raise UnexpectedToolError("a defect of cucmmcp; see its log") from error
 
     async def _call(

@@ -35,7 +35,7 @@ from cucmtrio.events import events
 Texts: TypeAlias = tuple[str, ...]
 Kind = Literal["collect", "estimate", "check", "health", "commands", "discover", "capture"]
 
-# Seconds that `wait` may take, and a search. Clients of the protocol often give up after 60 s.
+# The most seconds of `wait`, and of a search. Clients of the protocol often give up after 60 s.
 MOST_WAIT, _MOST_SEARCH = 50, 45
 # Tools that work at once; the callers of cucmweb share 24 connections to the daemon.
 _MOST_CALLS = 8
@@ -47,6 +47,7 @@ _MOST_MATCHES, _MOST_NODES = 100, 30
 class Session:
     """Says for whom the tools are called.
 
+    client         calls the daemon, on behalf of the caller if there is one
     may_operate    whether tools that change something may be called
     masking        masks all answers; None if they are not masked
     export_folder  where exports are written; "" for nowhere

@@ -2,9 +2,9 @@
 
     application.py -> Assistants -> the SDK, by ASGI -> cucmmcp -> the daemon, on behalf of somebody
 
-Each caller has a server of its own, which is made at the caller's first request. So a session of a
-client up to 2025-11-25, in which the person can be asked, belongs to its caller, and the limits of
-the SDK are limits of each caller. Later protocols have no sessions.
+Each caller has a server of its own, which is made at the caller's first request. Up to version
+2025-11-25 of the protocol there are sessions, in which the person can be asked. So each session
+belongs to one caller, and the SDK's limits hold for each caller. Later versions have no sessions.
 """
 
 from __future__ import annotations
@@ -153,8 +153,8 @@ class _AsgiRequest:
         self._pieces = [body]
 
     async def receive(self) -> Message:
-        """Returns the body, and then waits until nobody may read the reply any more. The SDK waits
-        for this while it makes a reply, and stops then.
+        """Returns the body. The next call waits until nobody can read the reply any more. The SDK
+        makes this call while it makes a reply, so that it stops when the client is gone.
         """
         if self._pieces:
             return {"type": "http.request", "body": self._pieces.pop(), "more_body": False}

@@ -1,7 +1,7 @@
 """PURE. Describes handovers, and makes the command of `cucmctl` that does one.
 
-What a request may ask for depends on the target, which the administrator has named: whether files
-are masked, and whether the caller gives a token.
+The configuration names the targets. The target decides whether a request may do without masks, and
+whether the request has to have a token.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MOST_SAID = 30
 _LONGEST = 500
 # The number of a case, which the vendor gives.
 _CASE = re.compile(r"[0-9]{1,20}")
-# What belongs to this process only.
+# Variables that systemd sets for this process only.
 _OF_SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")
 
 
@@ -40,11 +40,11 @@ class Target(Struct, frozen=True):
     name: str
     # Where files go: cxd, or an address.
     url: str
-    # always, or what happens if a request does not say it.
+    # "always"; "yes" or "no" is for requests that do not say whether to mask.
     mask: Literal["always", "yes", "no"]
     # Files are encrypted for this key of gpg.
     encrypt_to: str | None = None
-    # Each request has to have the token, as for cases of the vendor.
+    # Each request has to have a token. Each case of the vendor has a token of its own.
     needs_token: bool = False
 
 
@@ -59,9 +59,9 @@ class Handover(Struct, frozen=True):
     # Who asked for it.
     asked_by: str | None = None
     ended_at: datetime | None = None
-    # What is done now, with bytes and rate.
+    # A text about what is done now, with bytes and rate.
     progress: str | None = None
-    # What was masked, left out or went wrong, and what is known about the other side.
+    # Messages: what was masked or left out, what went wrong, and what is known about the target.
     said: tuple[str, ...] = ()
     # Where the file is, its bytes and its SHA-256, once the target has confirmed that it has it.
     address: str | None = None
@@ -96,11 +96,11 @@ class HandOverRequest(Struct, frozen=True):
 
     job_id: str
     target: str
-    # The number of the vendor's case; without it that in the label case.
+    # The number of the vendor's case. None: the number in the job's label `case`.
     case: str | None = None
-    # Mask the files; without it as the target says.
+    # Whether to mask the files. None: as the target says.
     mask: bool | None = None
-    # For targets that need it. The token is not kept.
+    # The token, for targets that need one. It is not kept.
     token: str | None = None
 
 
@@ -149,9 +149,9 @@ def begun(
 
 
 def ended(handover: Handover, printed: bytes, at: datetime, *, cancelled: bool) -> Handover:
-    """Returns the handover after the end of cucmctl.
+    """Returns the handover after the end of cucmctl. It is done only if the upload was confirmed.
 
-    printed    what cucmctl has printed: the last line is the result of the upload, if there is one
+    printed    standard output of cucmctl. After a confirmed upload, its last line is the result
     cancelled  whether somebody has cancelled the handover
     """
     said = handover.said or tuple(filter(None, [handover.progress]))  # a traceback is no message
@@ -184,7 +184,10 @@ def command_of(
 
 
 def environ_of(environ: Mapping[str, str], caller: OnBehalfOf | None) -> dict[str, str]:
-    """Returns the environment of `cucmctl`, for somebody or for the operator at the Unix socket."""
+    """Returns the environment of `cucmctl`.
+
+    caller  for whom it runs; None for the operator at the Unix socket, who needs no name
+    """
     left_out = (*_OF_SYSTEMD, UPLOAD_TOKEN, "CUCMD_ON_BEHALF_OF")
     own = {name: value for name, value in environ.items() if name not in left_out}
     if caller is not None:

@@ -1,11 +1,11 @@
 """Hands jobs over to the targets of the configuration, and knows how far each handover is.
 
-A handover is a `cucmctl export --mask --upload` in a process of its own, so masking delays no other
-request, and a cancel ends everything. The daemon sees the name of the caller. A token comes from a
-file that only cucmctl reads, or goes to it through standard input.
+A handover is a `cucmctl export --upload`, mostly with `--mask`, in a process of its own. So masking
+delays no other request, and a cancel ends everything. The daemon sees the name of the caller.
+`cucmctl` reads the token from the target's file, or gets it through standard input.
 
-The newest handovers are kept in a file. After a restart it shows which of them were cut off: the
-vendor cannot replace a file, so people have to look there before they try again.
+The newest handovers are kept in a file. After a restart, this file shows which handovers were cut
+off. A file cannot be replaced at the vendor, so people have to look there before they try again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from cucmweb.problems import HttpProblem
 _MOST_RUNNING = 2
 # Handovers that are kept.
 _MOST_KEPT = 200
-# Seconds in which cucmctl removes its files and says what is known, after a cancel.
+# Seconds that cucmctl has after a cancel, to remove its files and to say what is known.
 _GRACE = 5.0
 # Bytes of cucmctl's output, and of a line of its messages, that are kept.
 _MOST_PRINTED = 64 * 1024
@@ -56,10 +56,10 @@ Key = tuple[str, str]  # the id of a job, and the name of a target
 
 @contextmanager
 def opened_handovers(config: WebConfig, environ: Mapping[str, str]) -> Iterator[Handovers]:
-    """Yields the handovers that are kept. Raises `ConfigError` if there are targets, and their
-    folder cannot be used.
+    """Yields the handovers that are kept. Raises `ConfigError` if there are targets, but the folder
+    for handovers cannot be used.
     """
-    # Beside the folder with the key and the map of the masks.
+    # The folder `cucmweb` beside the folder `cucmctl`, which has the key and the map of the masks.
     folder = key_folder(environ).path.parent.with_name("cucmweb")
     if not config.targets:
         yield Handovers(config, environ, folder, ())
@@ -95,7 +95,7 @@ class Handovers:
         folder: Path,
         kept: tuple[Handover, ...],
     ) -> None:
-        """Takes over what was kept. A handover that ran then was cut off."""
+        """Takes over what was kept. Handovers that were running were cut off, and failed."""
         targets = config.targets.items()
         self.targets = {name: handover.target_of(name, one) for name, one in targets}
         self._config = config
@@ -144,7 +144,9 @@ class Handovers:
         return new
 
     def cancel(self, job_id: str, target: str, caller: OnBehalfOf | None) -> Handover:
-        """Cancels a handover, and returns it; soon it will have ended. Raises `HttpProblem`."""
+        """Cancels a handover if it runs. Returns it as it is now, since its end takes a while.
+        Raises `HttpProblem`.
+        """
         _check_role(caller)
         if (found := self._kept.get((job_id, target))) is None:
             raise HttpProblem(404, "NoSuchHandover", "the job was not handed over to that target")
@@ -153,7 +155,7 @@ class Handovers:
         return found
 
     async def _run(self, new: Handover, asked: HandOverRequest, caller: OnBehalfOf | None) -> None:
-        """Hands a job over. Its end is kept in any case."""
+        """Hands a job over. However this ends, the state of the handover is kept."""
         key, printed = (new.job_id, new.target), bytearray()
         scope, folder = self._running[key], None
         who = f"'{new.asked_by}'" if new.asked_by else "an operator"
@@ -191,8 +193,8 @@ class Handovers:
     async def _follow(
         self, key: Key, command: list[str], environ: dict[str, str], token: str, printed: bytearray
     ) -> None:
-        """Runs cucmctl and keeps what it says. If this is cancelled, cucmctl gets a SIGINT, and
-        what it says then is kept too.
+        """Runs cucmctl and keeps its messages. If this is cancelled, cucmctl gets a SIGINT, and
+        after `_GRACE` a SIGKILL. Its last messages are kept too. Raises `OSError`.
         """
         process = await trio.lowlevel.open_process(
             [sys.executable, "-P", "-m", "cucmctl", *command],
@@ -200,7 +202,7 @@ class Handovers:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # a Ctrl-C at the terminal of cucmweb must not reach it
+            start_new_session=True,  # so that Ctrl-C at cucmweb's terminal does not reach it
         )
         stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
         assert stdin is not None
