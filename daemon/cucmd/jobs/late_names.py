@@ -1,11 +1,11 @@
 """Gives the nodes of jobs the names that a discovery has found after the start of the job.
 
-The names are written into the jobs, and are not looked up for each reply: then lists, filters,
-commands that name a node, exports and pages all use the same names, without a change of their own.
-A name that a job has stays, even if a later discovery finds another one.
+The names are written into the jobs, and are not looked up for each reply. So lists, filters,
+commands that name a node, exports and pages all use the same names and need no code for this. A
+node that has a name in a job keeps this name, even if a later discovery finds another one.
 
-All jobs are looked at when the daemon starts and after each discovery. This reads the distinct
-names of nodes, and only those jobs that get a name.
+This happens when the daemon starts and after each discovery. It reads the distinct names of the
+nodes of all jobs, and then only the jobs in which a node gets a name.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ Describe: TypeAlias = Callable[[Sequence[Node]], Sequence[Node]]
 
 
 class LateNames:
-    """Names the nodes of jobs while `run` runs. `describer` returns what describes nodes now."""
+    """Names the nodes of jobs while `run` runs.
+
+    describer  returns a function that describes nodes as the last discoveries have found them
+    """
 
     def __init__(
         self, supervisor: Supervisor, store: Store, describer: Callable[[], Awaitable[Describe]]
@@ -74,7 +77,7 @@ class LateNames:
             )
 
         for job_id in await self._store.undescribed(known):
-            with suppress(UnknownJob, JobInUse):  # it is being deleted or tried again
+            with suppress(UnknownJob, JobInUse):  # the job is being deleted or retried
                 await self._supervisor.relabel(job_id, named)
 
 
