@@ -101,7 +101,7 @@ def config_places(environ: Mapping[str, str], uid: int) -> tuple[str, ...]:
 
 
 def xdg(environ: Mapping[str, str], variable: str, below_home: str) -> str:
-    """Returns the user's folder that `variable` names, or else the one below the home directory."""
+    """Returns the folder that `variable` names, or else `below_home` in the home directory."""
     chosen = environ.get(variable, "")
     if os.path.isabs(chosen):  # the XDG rules: relative paths must be ignored
         return chosen

@@ -195,8 +195,8 @@ def _remarks(
     """Yields lines about a node. names: the short names of all nodes, by node."""
     others = {**names, node.node: node.node}  # its own name begins each line
     if node.named_at is not None:
-        known = f"its name is known since {format_utc(node.named_at)}"
-        yield f"{node.short_name}: {known}; earlier exports have {node_folder(node)} instead of it"
+        known = f"this name became known at {format_utc(node.named_at)}"
+        yield f"{node.short_name}: {known}; in earlier exports the folder is {node_folder(node)}"
     if (failed := job.failure_of(node)) is not None:
         yield f"{node.short_name}: {failed.code}: {with_names(failed.message, others)}"
     for attempt in node.earlier:

@@ -106,7 +106,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
                      configuration has named it
     name             the host name by which its cluster knows it, unless `node` has it. In a job,
                      no two nodes have the same (`node_name.short_names`)
-    named_at         when a discovery found this name, if the job was started before
+    named_at         when a discovery found this name, if that was after the start of the job
     role, product    what a discovery has said of it, in the words of the node that was asked
     version          the version of its cluster, as that node has said
     coverage         which part of the time window its files cover, in words
@@ -161,7 +161,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
 
     @property
     def host_name(self) -> str | None:
-        """Returns its name as its cluster knows it, which other nodes of the job may have too."""
+        """Returns the node's host name, which other nodes of the job may have too, or None."""
         return None if self.name is None else self.name.partition("+")[0]
 
     @property

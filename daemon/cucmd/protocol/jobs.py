@@ -58,10 +58,10 @@ class Node(NodeResults, frozen=True):
     earlier: tuple[EarlierAttempt, ...] | None = None
     # When its last attempt entered each phase. Of more than 20, the first 19 and the last one.
     phases: tuple[PhaseBegun, ...] | None = None
-    # What a discovery has found, also if it came after the start of the job; a later one changes
-    # nothing. name is the host name by which its cluster knows it. No two nodes of a job have the
-    # same name: of two with the same host name, each has "+" and its address at the end. Absent if
-    # node is that host name.
+    # What the last discovery before the start of the job has found, or else the first one after
+    # it. name is the host name by which its cluster knows it. No two nodes of a job have the same
+    # name: of two with the same host name, each has "+" and its address at the end. Absent if node
+    # is that host name.
     name: str | None = None
     # In the words of the node that was asked: "Publisher", "callmanager".
     role: str | None = None

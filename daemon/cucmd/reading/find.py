@@ -60,7 +60,7 @@ REGEX_SECONDS = 2.0
 _SECONDS, _BYTES_A_SECOND = 10, 1_000_000
 # The name of a file to which the node still writes, and that of a second copy.
 _WRITTEN = re.compile(rb"\.gzo(?:\.\d{1,3})?$")
-# Of a gzip in a gzip, or of an archive in an archive: nodes are not known to send such files.
+# Said of a gzip in a gzip, or an archive in an archive. Nodes are not known to send such files.
 _TWICE = "is packed twice, so its lines were not searched"
 # Before all times: the mark of a file that is read before all others.
 _FIRST = -1
