@@ -74,7 +74,10 @@ class Calls:
         self._pool = Pool(self.socket, connections)
 
     def on_behalf_of(self, caller: OnBehalfOf | None) -> Self:
-        """Returns a client that calls on behalf of somebody, over the connections of this one."""
+        """Returns a client that calls on behalf of somebody. It shares the connections of this one.
+
+        Its calls raise `TypeError` for a request that has no member `on_behalf_of`.
+        """
         speaker = copy.copy(self)
         speaker._caller = caller
         return speaker

@@ -135,7 +135,8 @@ class Application:
         at_site = re.fullmatch(r"/sites/([^/]+)(/.*)", channel.path)
         if at_site and at_site[1] in self._sites:
             channel.base, channel.path = f"/sites/{at_site[1]}", at_site[2]
-            # While a site is away, this application shows its errors, also to people to sign in.
+            # While a site cannot be reached, this application answers for it, with an error or
+            # with the form to sign in.
             if (application := self._sites[at_site[1]]) is not None:
                 await application.answer(channel)
                 return

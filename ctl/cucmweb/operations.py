@@ -45,7 +45,7 @@ class Operation(Struct, frozen=True):
              member whose items are joined
     takes    the members that a request may have beside those in its path, or None for all
     limited  whether the time limit of a call applies; otherwise it goes on while the daemon answers
-    own      whether cucmweb answers by itself, and only operators; there is no such method then
+    own      whether cucmweb answers without a method of the daemon; only operators may ask then
     """
 
     where: str

@@ -114,8 +114,8 @@ async def _application(
     handovers: Handovers,
     sites: Mapping[str, Application | None],
 ) -> AsyncIterator[tuple[Application, EventStreams, Assistants]]:
-    """Yields what answers requests for one daemon, the streams that its watch feeds, and what
-    answers assistants.
+    """Yields what answers requests for one daemon, the event streams, which `_watch` has to feed,
+    and what answers assistants.
     """
     live = Live()
     streams = EventStreams(live)
@@ -149,7 +149,7 @@ async def _keep_site(
 ) -> None:
     """Connects to a site, and puts what answers its requests into `sites`. Never returns.
 
-    Nothing is handed over from a site, since the files would cross the WAN twice.
+    Jobs of the site cannot be handed over here: their files would come here only to be sent away.
     """
     while True:
         await trio.sleep(random.uniform(0, _JITTER))  # noqa: S311  # this is no secret

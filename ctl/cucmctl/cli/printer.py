@@ -71,7 +71,7 @@ _site = ""
 
 
 def about_site(name: str) -> None:
-    """Lets all later messages name a site, also in the commands that they advise."""
+    """Lets all later messages begin with a site, and adds --site to the commands in them."""
     global _site  # noqa: PLW0603  # the process works at one site until its end
     _site = name
 

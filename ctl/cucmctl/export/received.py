@@ -1,7 +1,7 @@
 """Receives the tar of a job from the daemon. A tar that is cut off always raises an error.
 
-Over a bad link an export is cut off many times. `ResumedExport` then asks the daemon for what comes
-after the last whole file, and skips what it has already received of the next one.
+Over a bad link an export is cut off many times. `ResumedExport` then asks the daemon for all files
+after the last whole one, and skips the bytes of the next file that it has already received.
 """
 
 from __future__ import annotations
@@ -66,13 +66,14 @@ class Export:
 class ResumedExport:
     """Receives the bytes of a job's tar as `Export` does, and goes on after it was cut off.
 
-    begin     begins the export after the file with this name, or at its beginning for None
+    begin     begins the export after the file with this name, or with the first file for None
     tell      is called with a message when the export was cut off
-    patience  seconds within which another byte has to come; then the error is raised. It is also
-              raised if the rest of the tar has another length, because files have changed meanwhile
+    patience  seconds within which the next byte has to come after the export was cut off; 0 to give
+              up at once. Afterwards `read` raises the error by which the export was cut off. It
+              also does so if the rest of the tar has another length, since files have changed
     """
 
-    PAUSE = 1.0
+    PAUSE = 1.0  # seconds before each try to go on
 
     def __init__(
         self, begin: Callable[[str | None], Export], tell: Callable[[str], None], patience: float

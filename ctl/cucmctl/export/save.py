@@ -80,7 +80,7 @@ def save(
 ) -> None:
     """Reads the stream to its end, and writes it to `sink`. `tell` is called after each piece.
 
-    passed  is called after each file, with its name and the position in the stream where it ends
+    passed  is called after each file, with its name and the bytes of the stream up to its end
 
     Raises `Damaged` at the end of the stream, `ProtocolError`, `OSError`, and what `source.read`
     raises.

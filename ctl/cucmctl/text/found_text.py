@@ -209,7 +209,7 @@ def result(total: Total, names: Mapping[str, str]) -> Iterator[str]:
 
 
 def searched(total: Total) -> str:
-    """Returns such as `12 matches in 3 of 64 files, 1.2 GB`."""
+    """Returns what was found and searched, such as `12 matches in 3 of 64 files, 1.2 GB`."""
     files = f"{count_of(total.files, 'file')}, {size(total.bytes)}"
     text = f"no match in {files}"
     if not total.files:
@@ -223,7 +223,7 @@ def searched(total: Total) -> str:
 
 
 def missing_parts(total: Total, names: Mapping[str, str]) -> list[str]:
-    """Returns what could not be searched."""
+    """Returns a text for each thing that could not be searched, or for which that is not known."""
     wrong = [*missing_texts(total.missing, names)]
     wrong += [
         f"{short_path(file.path)} of {names.get(file.node, file.node)} {file.reason}"

@@ -14,7 +14,7 @@ ACTIONS = ("cancel", "stop", "retry", "labels", "delete")
 
 
 async def ask(visit: Visit, wrong: str = "") -> None:
-    """Shows what a button is about to do, with a button that agrees.
+    """Shows what a button is about to do, with a second button to agree.
 
     wrong  what is wrong with the form that was sent before
     """

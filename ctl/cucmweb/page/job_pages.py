@@ -86,7 +86,8 @@ async def _stream(visit: Visit, topic_id: str, ask: Ask, draw: Draw) -> None:
     except HttpProblem as problem:
         if visit.channel.status:
             raise
-        # The page shows nothing of a reply with an error. So it is told why it stands still.
+        # The page shows nothing of a reply with an error status. So the reason why the page stands
+        # still is sent as an event.
         visit.channel.start(200, _STREAM)
         await visit.channel.send(_away(visit, problem, retry=30.0))
     await visit.channel.end()

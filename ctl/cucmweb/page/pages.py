@@ -113,7 +113,7 @@ async def answer(
 
 
 async def show_problem(channel: HttpChannel, problem: HttpProblem) -> None:
-    """Shows an error as a page, and sends somebody unknown to the login."""
+    """Shows an error as a page, and sends people who have not signed in to the login."""
     # htmx would take the form of the login for a part of its page. See static/page.js.
     is_part = any(name == b"hx-request" for name, _ in channel.headers)
     if problem.status == 401 and channel.method == "GET" and not is_part:
