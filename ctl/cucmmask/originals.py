@@ -16,10 +16,10 @@ WORD = re.compile(r"[^\W\d_]+")
 RUN = re.compile(r"\w+(?:[.-]\w+)*")
 PIECE = re.compile(r"[^\W\d_]+|\d+")
 _ATOM = re.compile(r"[^._-]+")
-# The kinds of which vocabulary is masked too: a call can be followed without it.
+# In names of these kinds, words of VOCABULARY are masked too. Nobody needs them to follow a call.
 EVERY_WORD = (Kind.PARTITION, Kind.CLUSTER, Kind.WORD)
 
-# Fewer letters are enough for what is known to be of the user's: nodes, labels, own words.
+# For nodes, labels and the user's own words fewer letters are enough: they surely are the user's.
 _LEAST = {Kind.HOST: 3, Kind.LABEL: 4, Kind.WORD: 1}
 
 
@@ -31,9 +31,9 @@ class Originals:
     wholes    names of several words that are joined by `.`, `-` or `_`, in lower case -> their kind
     phrases   names with other signs that have no word in `words`
     macs      MAC addresses
-    hex       addresses as 8 hexadecimal digits -> the address, also with reversed bytes, and then
-              with 7 if the first one would be 0
-    decimal   the same as decimal numbers
+    hex       8 hexadecimal digits -> the IPv4 address that they stand for, in both orders of the
+              bytes. In reversed order a 0 at the beginning may be missing, so 7 digits count too
+    decimal   the same for decimal numbers, also those that are filled with zeros to ten digits
     """
 
     def __init__(

@@ -20,7 +20,7 @@ from cucmmask.masks import IPV4_IN_IPV6, Replaces, ipv6_like
 from cucmmask.originals import EVERY_WORD, PIECE, RUN, WORD, Originals
 from cucmmask.places import FIELDS, PARTS, PUBLIC_DOMAINS, VOCABULARY, Kind
 
-# Addresses of which the masks are remembered.
+# The most addresses whose masks are remembered.
 _REMEMBERED = 1 << 14
 _NUMBER = re.compile(r"[()\[\]\\^?.,+*#XxTtPpABCDabcd!\d-]*\d[()\[\]\\^?.,+*#XxTtPp!\d-]*")
 _WRITTEN_NUMBER = re.compile(r"(?:\d[-.])?\d{3}([-.])\d{3}\1\d{4}")
@@ -89,7 +89,7 @@ class Words:
     def word(self, word: str, *, only_marked: bool = False) -> str:
         """Masks one word, or collects its originals.
 
-        only_marked  says that none of the originals that are known is in the word
+        only_marked  the word contains no known original, so only its marked places are masked
         """
         replace = self._replace_marked if only_marked else self._replace_all
         if "%" not in word:
@@ -207,7 +207,7 @@ class Words:
         )
 
     def _host(self, host: str) -> str:
-        """Masks a host name. The last label of several stays, for it is `com` or the like."""
+        """Masks a host name. If there are several labels, the last one stays, such as `com`."""
         name, colon, port = host.partition(":")
         if _is_address(host):
             return self._dotted(host) if "." in host else self._colons(host)
@@ -235,6 +235,7 @@ class Words:
         return self._named(Kind.NAME, user)
 
     def _put(self, kind: Kind, original: str, text: str, mask: Callable[[str], str]) -> str:
+        """Masks `text`, which stands for an original, or adds the original to `found`."""
         if not any(map(str.isalnum, text)):
             return text
         if self._known is None:
@@ -403,7 +404,7 @@ class Words:
         return content
 
     def _token(self, token: re.Match[bytes]) -> bytes:
-        """Masks letters and digits in a hex dump, of which the length must stay."""
+        """Masks letters and digits in a hex dump. Their number of bytes stays the same."""
 
         def piece(match: re.Match[str]) -> str:
             number = match[0].isdecimal() and len(match[0]) > 2
@@ -414,7 +415,7 @@ class Words:
         if mac is not None and (mac[1] or (self._known and text.lower() in self._known.macs)):
             text = mac[1] + self._mac(mac[2])
         elif _DOTTED.fullmatch(text):
-            text = self._number(text)  # an address; its mask could be longer
+            text = self._number(text)  # the mask as an address could be longer
         else:
             parts, position = "", 0
             for start, end, kind in self._known.wholes_in(text) if self._known else ():

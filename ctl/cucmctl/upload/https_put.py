@@ -101,7 +101,7 @@ def put(
             raise exits.Failed(text, exits.INTERRUPTED) from None
         reply.close()
         _check(reply, to)
-        # urllib3 takes an answer that comes before the server has closed the connection.
+        # urllib3 also returns an answer that came before the whole file was sent.
         if not body.ended:
             reason = f"the server answered {reply.status} before it had the file"
             there = _what_is_there(pool, to, login, ask)
