@@ -1,5 +1,6 @@
 """The tools, one function each. Their docstrings are written for the assistant."""
 
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from msgspec.structs import asdict, replace
 from pydantic import Field
 
 from cucmctl.cli import exits
+from cucmctl.cli.printer import visible
 from cucmctl.mask.pieces import PieceMasking
 from cucmctl.text import found_text, health_text
 from cucmctl.text.remarks import short_names
@@ -280,7 +282,7 @@ async def read(
     node: str,
     path: str,
     member: str = "",
-    first: Annotated[int, Field(ge=1)] = 1,
+    first: Annotated[int, Field(ge=1, le=999_999_999)] = 1,
     lines: Annotated[int, Field(ge=1, le=1000)] = 200,
     cursor: str = "",
 ) -> Answer[Line]:
@@ -365,7 +367,8 @@ async def export(ctx: Ctx, job: str, nodes: Texts = ()) -> Answer[str]:
     """Write a masked zip of a job into the folder for exports, for the person to hand over."""
     session = session_of(ctx)
     if not session.export_folder:
-        raise ToolError("no export_folder is configured; see cucmmcp(1)")
+        typed = visible(shlex.join(["cucmctl", *export_command(job, nodes)]))
+        raise ToolError(f"no export_folder is configured here; a person can type: {typed}")
     job = (await session.client.status(job)).job_id
     file = f"{session.export_folder}/{job}.zip"
     verb = [word.replace(f"{job}.zip", file) for word in export_command(job, nodes)]

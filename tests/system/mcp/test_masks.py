@@ -80,4 +80,4 @@ async def test_export_is_masked(daemon: Daemon, tmp_path: Path) -> None:
 
 async def test_export_needs_a_folder(assistant: Assistant) -> None:
     async with assistant("--operate") as client:
-        assert "export_folder" in await refusal(client, "export", job=JOB_ID)
+        assert f"cucmctl export {JOB_ID} --mask" in await refusal(client, "export", job=JOB_ID)
