@@ -124,21 +124,33 @@ class Connection:
     version  the version of the daemon at the site
 
     The constructor logs in, which takes up to the site's `timeout`, or longer while ssh waits for a
-    password. It raises `SiteUnreachable`, `SiteNotPermitted`, `ProtocolError`, `DaemonUnavailable`,
-    and `OSError` if no folder can be made or no process started. Then nothing is left open.
+    password. It raises `SiteUnreachable`, also if no folder can be made or no process started here,
+    `SiteNotPermitted`, `ProtocolError` and `DaemonUnavailable`. Then nothing is left open.
     """
 
     def __init__(self, site: Site, *, asks: bool = False) -> None:
         self.site = site
+        self._listener: socket.socket | None = None
+        try:
+            self._log_in(asks=asks)
+        except OSError as error:
+            raise SiteUnreachable(f"cannot be reached, because this host fails: {error}") from None
+
+    def _log_in(self, *, asks: bool) -> None:
+        """Raises what the constructor raises, and `OSError`."""
+        site = self.site
         self._folder = tempfile.mkdtemp(prefix="cucmctl-", dir=_runtime_folder())
         self._at = f"{self._folder}/at"
-        self._listener: socket.socket | None = None
-        self._process = subprocess.Popen(
-            ["/bin/sh", "-c", _SCRIPT, "sh", self._at, self._folder, *self._ssh(asks=asks)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
+        try:
+            self._process = subprocess.Popen(
+                ["/bin/sh", "-c", _SCRIPT, "sh", self._at, self._folder, *self._ssh(asks=asks)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+        except OSError:
+            os.rmdir(self._folder)
+            raise
         try:
             deadline = time.monotonic() + site.timeout
             self._wait_for_login(None if asks else deadline)

@@ -1,7 +1,10 @@
 """sites.toml, and what an export does when its link breaks."""
 
 import io
+import os
+import resource
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from cucmctl.cli.options import UsageError
 from cucmctl.client.errors import DaemonUnavailable
 from cucmctl.export.received import Export, ResumedExport
 from cucmctl.export.save import FolderSink, save
+from cucmctl.sites.connection import Connection, SiteUnreachable
 from cucmctl.sites.places import Site, chosen, load, sites_of
 from cucmd.protocol.cases import ExportReply
 from cucmd.toml_file import ConfigError, parse
@@ -96,6 +100,20 @@ def test_all_means_all_sites() -> None:
         chosen(["c"], sites)
     with pytest.raises(UsageError):
         chosen(["all"], {})
+
+
+def test_site_is_unreachable_without_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # The path of the folder of a test would be too long.
+    with tempfile.TemporaryDirectory(prefix="sites-") as runtime:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        try:
+            with pytest.raises(SiteUnreachable):
+                Connection(Site("a", "host"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert os.listdir(runtime) == []
 
 
 FILES = {"n/a": b"a" * 700, "n/empty": b"", "n/b": b"b" * 512, "n/c": b"c" * 5000}
