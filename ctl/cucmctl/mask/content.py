@@ -18,6 +18,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import IO, TYPE_CHECKING, cast
 
@@ -45,7 +46,30 @@ _GZIP_LEVEL = 1
 
 
 class LeftOut(Exception):
-    """A file cannot be masked. The text says why."""
+    """A file cannot be masked. The text says why.
+
+    The text is written without being masked or searched. So it never has the text of an error of
+    `zipfile`, which may have the name of a file in it.
+    """
+
+
+@contextmanager
+def damage_left_out() -> Iterator[None]:
+    """Raises `LeftOut` instead of what is raised where a packed file or an archive is damaged."""
+    try:
+        yield
+    except _DAMAGED:
+        raise LeftOut("damaged") from None
+
+
+def open_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
+    """Opens a file of a zip. Raises `LeftOut` and `OSError`."""
+    try:
+        with damage_left_out():
+            return archive.open(member)
+    except RuntimeError:
+        encrypted = member.flag_bits & 1
+        raise LeftOut("encrypted" if encrypted else "packed in an unknown way") from None
 
 
 class Content:
@@ -63,10 +87,8 @@ class Content:
 
     def copy(self, source: IO[bytes], out: IO[bytes]) -> None:
         """Copies one file. Raises `LeftOut` and `OSError`."""
-        try:
+        with damage_left_out():
             self._copy(source, out, 0, "")
-        except _DAMAGED as error:
-            raise LeftOut(f"damaged: {error}") from None
 
     def _copy(self, source: IO[bytes], out: IO[bytes], depth: int, name: str) -> None:
         stream = cast(io.BufferedReader, source)  # all that is opened here can be peeked at
@@ -137,8 +159,8 @@ class Content:
                         continue
                     path = f"{name}/{member.filename}".lstrip("/")
                     try:
-                        content = old.open(member)
-                    except RuntimeError as error:  # encrypted, or packed in an unknown way
+                        content = open_member(old, member)
+                    except LeftOut as error:
                         self.left_out.append((path, str(error)))
                         continue
                     with content, tempfile.TemporaryFile() as masked:
@@ -155,12 +177,10 @@ class Content:
     def _copied(self, content: IO[bytes], out: IO[bytes], depth: int, path: str) -> bool:
         """Copies a file of an archive. Returns False if it is left out."""
         try:
-            self._copy(content, out, depth + 1, path)
+            with damage_left_out():
+                self._copy(content, out, depth + 1, path)
         except LeftOut as error:
             self.left_out.append((path, str(error)))
-            return False
-        except _DAMAGED as error:
-            self.left_out.append((path, f"damaged: {error}"))
             return False
         return True
 

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import IO, Protocol, cast
 
-from cucmctl.mask.content import LeftOut, UpToCut
+from cucmctl.mask.content import LeftOut, UpToCut, open_member
 
 
 class Source(Protocol):
@@ -74,10 +74,7 @@ class ZipSource:
         return [info.filename for info in self._zip.infolist() if not info.is_dir()]
 
     def open(self, name: str) -> IO[bytes]:
-        try:
-            return self._zip.open(name)
-        except RuntimeError as error:  # encrypted, or packed in an unknown way
-            raise LeftOut(str(error)) from None
+        return open_member(self._zip, self._zip.getinfo(name))
 
     def modified(self, name: str) -> int:
         return calendar.timegm(self._zip.getinfo(name).date_time)

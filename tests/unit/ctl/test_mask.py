@@ -239,6 +239,45 @@ def test_rest_of_archive_is_masked(mask: Callable[..., dict[str, bytes]]) -> Non
     assert zipfile.ZipFile(io.BytesIO(masked["b.zip"])).namelist() == ["good.txt"]
 
 
+def zip_with_wrong_entry(at: int, entry: bytes) -> bytes:
+    """Returns a zip with other bytes at a place of the first entry of its table."""
+    packed = packed_zip({"SEP38ED18552A12.txt": b"text", "trace.txt": TRACE.encode()})
+    at += packed.index(b"PK\1\2")
+    return packed[:at] + entry + packed[at + len(entry) :]
+
+
+WRONG_ENTRIES = pytest.mark.parametrize(
+    ("at", "entry", "why"),
+    [
+        pytest.param(8, b"\1", "encrypted", id="encrypted"),
+        pytest.param(10, b"\x63", "packed in an unknown way", id="method"),
+        pytest.param(16, b"\0\0\0\0", "damaged", id="checksum"),
+        pytest.param(46, b"SEP38ED18552A12.log", "damaged", id="another name"),
+    ],
+)
+
+
+@WRONG_ENTRIES
+def test_reasons_have_no_names(tmp_path: Path, at: int, entry: bytes, why: str) -> None:
+    (source := tmp_path / "in.zip").write_bytes(zip_with_wrong_entry(at, entry))
+    assert main(["mask", str(source), "-o", str(tmp_path / "out.zip")]) == exits.PARTIAL
+    masked = read_zip(tmp_path / "out.zip")
+    assert masked.keys() == {"MASKED.txt", "trace.txt"}
+    assert not ORIGINALS.search(masked["MASKED.txt"])
+    assert re.search(r"left out: \S+: (.+)", masked["MASKED.txt"].decode())[1] == why  # type: ignore[index]
+
+
+@WRONG_ENTRIES
+def test_reasons_within_archives_have_no_names(
+    mask: Callable[..., dict[str, bytes]], at: int, entry: bytes, why: str
+) -> None:
+    masked = mask({"a.zip": zip_with_wrong_entry(at, entry)}, code=exits.PARTIAL)
+    with zipfile.ZipFile(io.BytesIO(masked["a.zip"])) as inner:
+        assert inner.namelist() == ["trace.txt"]
+    assert not ORIGINALS.search(masked["MASKED.txt"])
+    assert re.search(r"left out: \S+: (.+)", masked["MASKED.txt"].decode())[1] == why  # type: ignore[index]
+
+
 def test_originals_of_left_out_files_count(mask: Callable[..., dict[str, bytes]]) -> None:
     """What is marked only in a file that is left out can be in another one, too."""
     files = {"a": b'cn="9110001"\n\0', "b": b'cn="9110001"\n', "c": b"saw 9110001\n"}
