@@ -241,6 +241,23 @@ def test_missing_site_is_named(sites: Sites, group: str, daemons: tuple[Daemon, 
     assert sites.ctl("wait", "s2-00000000").returncode == 69
 
 
+def test_killed_process_of_site_is_reported(sites: Sites, socket_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as hung:
+        socket_path.parent.mkdir()
+        hung.bind(str(socket_path))
+        hung.listen()
+        sites.write(dict.fromkeys(("berlin", "munich"), f"ssh://127.0.1.1{socket_path}"))
+        words = ("--site", "all", "list", "--json")
+        with sites.start(*words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            wait_until(lambda: len(children.read_text().split()) == 2)
+            for pid in children.read_text().split():
+                os.kill(int(pid), signal.SIGKILL)
+            found = lines(process.stdout.read().decode())
+    assert {name: line["code"] for name, line in found.items()} == {"berlin": 69, "munich": 69}
+    assert process.returncode == 69
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("at", ["berlin", "all"])
 def test_nothing_is_left_after_signal(sites: Sites, number: signal.Signals, at: str) -> None:

@@ -32,8 +32,8 @@ NOT_FOUND = 5
 WAIT_TIMED_OUT = 6
 # the daemon refused the request as invalid
 INVALID = 65
-# no daemon at the socket, or the daemon went away and did not come back; a site cannot be reached;
-# an upload had no connection
+# no daemon at the socket, or the daemon went away and did not come back; a site cannot be reached,
+# or its process was killed; an upload had no connection
 UNAVAILABLE = 69
 # a defect of `cucmd` or `cucmctl`
 DEFECT = 70  # EX_SOFTWARE

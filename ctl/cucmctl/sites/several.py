@@ -341,8 +341,12 @@ class _Several:
             for name in list(one.streams):
                 self._selector.unregister(one.streams[name])
                 os.close(one.streams.pop(name))
+            ended = os.waitstatus_to_exitcode(status)
+            if one.code is None and ended < 0:  # killed by others, as when memory runs out
+                one.code = exits.UNAVAILABLE
+                one.error = f"its process on this host was killed by signal {-ended}"
             if one.code is None:
-                one.code = os.waitstatus_to_exitcode(status)
+                one.code = ended
             elif one.error:
                 one.read["err"] += f"cucmctl: {one.site.name}: {one.error}\n".encode()
             if not self.wanted or one.found:
@@ -351,7 +355,7 @@ class _Several:
     def _conclude(self, one: _AtSite) -> None:
         """Prints what is left of the output of a site that has ended."""
         self._print(one, "err", rest=True)
-        self._print(one, "out", rest=True)
+        self._print(one, "out", rest=not self._json)  # JSON without an end of line was cut off
         if self._json and one.error:
             printer.json_line({"site": one.site.name, "error": one.error, "code": one.code})
 
