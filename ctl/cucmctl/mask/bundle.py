@@ -114,7 +114,7 @@ class Bundle:
         self._tell = tell
         self._done = 0
         self._not_masked: dict[str, str] = {}
-        self._left: set[Left] = set()  # in the file that is being masked
+        self._left: set[Left] = set()  # in what is being masked
         self.known = Originals({Kind.WORD: own})
         for host in hosts:
             self._add_node(host)
@@ -210,20 +210,19 @@ class Bundle:
             with (work / str(numbers[MANIFEST])).open("wb") as out:
                 out.writelines(self._manifest(masked))
             masked[MANIFEST] = self._written(work / str(numbers[MANIFEST]), [])
+        self._left = set()  # in the names that the report lists
         left_out = [(self._rename(name), why) for name, why in sorted(self._not_masked.items())]
         for name, result in sorted(masked.items()):
             left_out += [
                 (f"{new_names[name]}/{self._rename(inner)}".rstrip("/"), why)
                 for inner, why in result.left_out
             ]
+        left = {new_names[name]: file.left for name, file in sorted(masked.items())}
+        left[REPORT] = self._left
         report = Report(
             {kind: len(found) for kind, found in self.known.by_kind.items()},
-            _counted(set().union(*(file.left for file in masked.values()))),
-            {
-                new_names[name]: _counted(file.left)
-                for name, file in sorted(masked.items())
-                if file.left
-            },
+            _counted(set().union(*left.values())),
+            {name: _counted(found) for name, found in left.items() if found},
             left_out,
             len(masked),
             self._of_nodes,

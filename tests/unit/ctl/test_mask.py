@@ -302,6 +302,19 @@ def test_rest_can_be_allowed(mask: Callable[..., dict[str, bytes]]) -> None:
     assert b"left in b.txt: 1 MAC addresses" in masked["MASKED.txt"]
 
 
+@pytest.mark.parametrize("within", ["", "in.tgz/"])
+def test_names_of_left_out_files_are_searched(
+    mask: Callable[..., dict[str, bytes]], within: str
+) -> None:
+    core = {"ffff38ed18552a12ffff": b"\0"}
+    files = {"a.txt": TRACE.encode(), **({"in.tgz": tgz(core)} if within else core)}
+    assert mask(files, code=exits.FAILED) == {}
+    listed = mask(files, "--allow-rest", code=exits.PARTIAL)["MASKED.txt"].decode()
+    assert re.search("MAC addresses: +1 masked, 1 left", listed)
+    assert "left in MASKED.txt: 1 MAC addresses" in listed
+    assert f"left out: {within}ffff38ed18552a12ffff: no text" in listed
+
+
 def test_original_that_is_left_twice_counts_once(
     mask: Callable[..., dict[str, bytes]], capsys: pytest.CaptureFixture[str]
 ) -> None:
