@@ -14,7 +14,7 @@ from cucmctl.cli.options import UsageError
 from cucmctl.commands.export import SUFFIXES
 from cucmctl.export.save import Format
 from cucmctl.export.target import TargetExists, clean_up_at_signals, refuse_existing, target
-from cucmctl.sites.places import Site
+from cucmctl.sites.places import SUMMARY, Site
 
 _PIECE = 128 * 1024
 
@@ -48,7 +48,7 @@ def make_bundle(
             if not any(Path(folder).iterdir()):
                 printer.note("nothing was exported")
                 return code or exits.FAILED
-            Path(folder, "sites.txt").write_text("".join(f"{line}\n" for line in lines))
+            Path(folder, SUMMARY).write_text("".join(f"{line}\n" for line in lines))
             with target(path, form, force=arguments.force) as sink:
                 for file in sorted(Path(folder).rglob("*")):
                     if not file.is_file():

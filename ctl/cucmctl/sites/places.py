@@ -26,6 +26,8 @@ from cucmd.toml_file import ConfigError, TomlFile, read, whole, wrong_value
 SYSTEM_FILE = "/etc/cucmctl/sites.toml"
 # The word of --site that means all sites.
 ALL = "all"
+# The file in an export of several sites that stands beside the folders of the sites.
+SUMMARY = "sites.txt"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _PLACE = re.compile(
@@ -87,8 +89,9 @@ def sites_of(file: TomlFile, table: Mapping[str, object], timeout: float = 20) -
     sites = {}
     for name, value in table.items():
         where = ("sites", name)
-        if not _NAME.fullmatch(name) or name == ALL:
-            raise file.error(where, "a name has letters, digits and ._-, and is not 'all'")
+        if not _NAME.fullmatch(name) or name in (ALL, SUMMARY):
+            text = f"a name has letters, digits and ._-, and is not {ALL!r} or {SUMMARY!r}"
+            raise file.error(where, text)
         found = _PLACE.fullmatch(value) if isinstance(value, str) else None
         if found is None or not 0 < int(found["port"] or 22) < 65536:
             raise file.error(where, wrong_value(value, _EXPECTED))

@@ -72,7 +72,7 @@ def test_unsafe_place_is_refused(value: str) -> None:
     assert (raised.value.key, raised.value.line) == ("sites.berlin", 3)
 
 
-@pytest.mark.parametrize("name", ["all", '"-x"', '"a/b"', '"a,b"', '"a b"', '""'])
+@pytest.mark.parametrize("name", ["all", '"sites.txt"', '"-x"', '"a/b"', '"a,b"', '"a b"', '""'])
 def test_unusable_name_is_refused(name: str) -> None:
     file = parse("sites.toml", f'[sites]\n{name} = "ssh://host"\n'.encode())
     with pytest.raises(ConfigError):
