@@ -13,6 +13,9 @@ from typing import IO, Protocol, cast
 
 from cucmctl.mask.content import LeftOut, UpToCut, open_member
 
+# The earliest date that a zip can store, in seconds since 1970: the beginning of 1980.
+_ZIP_BEGINS = 315_532_800
+
 
 class Source(Protocol):
     """What files are read from.
@@ -77,7 +80,10 @@ class ZipSource:
         return open_member(self._zip, self._zip.getinfo(name))
 
     def modified(self, name: str) -> int:
-        return calendar.timegm(self._zip.getinfo(name).date_time)
+        try:
+            return calendar.timegm(self._zip.getinfo(name).date_time)
+        except ValueError:  # some programs write zeros, which are a month 0, if they know no date
+            return _ZIP_BEGINS
 
     def size(self, name: str) -> int:
         return self._zip.getinfo(name).file_size

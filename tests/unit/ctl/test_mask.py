@@ -399,6 +399,14 @@ def test_folder_and_tar(tmp_path: Path, mask: Callable[..., dict[str, bytes]]) -
     assert read_zip(tmp_path / "of.zip")["a/b.txt"] == expected
 
 
+def test_zip_may_have_no_dates(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo("a.txt", (1980, 0, 0, 0, 0, 0)), b"text")
+    assert main(["mask", str(tmp_path / "in.zip"), "-o", str(tmp_path / "out.zip")]) == exits.DONE
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        assert archive.getinfo("a.txt").date_time == (1980, 1, 1, 0, 0, 0)
+
+
 def test_name_that_leads_out_is_left_out(tmp_path: Path) -> None:
     source = write_zip(tmp_path / "in.zip", {"../x": b"", "/y": b"", "a/z": b""})
     assert main(["mask", str(source), "-o", str(tmp_path / "to/out")]) == exits.CANNOT_WRITE
