@@ -112,9 +112,11 @@ def chosen(names: Iterable[str], sites: Mapping[str, Site]) -> list[Site]:
     for name in names:
         for each in sites if name == ALL else (name,):
             if each not in sites:
-                alike = near(each, sites) or sorted(sites)[:20]
-                known = f"; did you mean {' or '.join(alike)}?" if alike else ""
-                raise UsageError(f"no site {each!r} in sites.toml{known}")
+                some = sorted(sites)[:20] + ["..."] * (len(sites) > 20)
+                hint = f"there are {', '.join(some) or 'none'}"
+                if alike := near(each, sites):
+                    hint = f"did you mean {' or '.join(alike)}?"
+                raise UsageError(f"no site {each!r} in sites.toml; {hint}")
             found[each] = sites[each]
     if not found:
         raise UsageError("sites.toml has no site")

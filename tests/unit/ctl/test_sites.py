@@ -102,6 +102,13 @@ def test_all_means_all_sites() -> None:
         chosen(["all"], {})
 
 
+def test_sites_are_named_if_none_is_near() -> None:
+    with pytest.raises(UsageError) as raised:
+        chosen(["rome"], {name: Site(name, "host") for name in ("berlin", "munich")})
+    assert "berlin, munich" in str(raised.value)
+    assert "mean" not in str(raised.value)
+
+
 def test_site_is_unreachable_without_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     # The path of the folder of a test would be too long.
