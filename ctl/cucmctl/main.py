@@ -103,7 +103,8 @@ def main(argv: list[str] | None = None) -> int:
     """Runs one command and returns the exit code. Raises what `guarded` raises."""
 
     def run() -> int:
-        printer.prepare()
+        # Only cucmctl itself runs `cucmctl bridge`, at a site; no message advises it.
+        printer.prepare(VERBS.keys() - {"bridge"})
         return _run(sys.argv[1:] if argv is None else argv)
 
     return guarded(run)

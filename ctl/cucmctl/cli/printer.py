@@ -10,7 +10,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TextIO, TypedDict
 
 import msgspec
@@ -68,6 +68,8 @@ def standard_output() -> TextIO:
 
 # The name of the site that the messages are about, if cucmctl works at another site.
 _site = ""
+# The verbs that messages may advise. Other words behind "cucmctl" are those of a sentence.
+_advised: Collection[str] = ()
 
 
 def about_site(name: str) -> None:
@@ -78,7 +80,9 @@ def about_site(name: str) -> None:
 
 def _at_site(text: str) -> str:
     """Returns a message in which each advised command of `cucmctl` has the option --site."""
-    return re.sub(r"\bcucmctl (?=[a-z])", f"cucmctl --site {_site} ", text) if _site else text
+    if not _site:
+        return text
+    return re.sub(rf"\bcucmctl (?=({'|'.join(_advised)})\b)", f"cucmctl --site {_site} ", text)
 
 
 def note(text: str) -> None:
@@ -151,8 +155,13 @@ def layout(stream: object, *, colour: bool = True) -> Layout:
     )
 
 
-def prepare() -> None:
-    """Lets `print` escape what the locale cannot encode, instead of raising an exception."""
+def prepare(advised: Collection[str]) -> None:
+    """Lets `print` escape what the locale cannot encode, instead of raising an exception.
+
+    advised  the verbs that messages may advise
+    """
+    global _advised  # noqa: PLW0603  # the verbs never change
+    _advised = advised
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmctl.cli import printer
+from cucmctl.main import main
 
 # surrogates too: they come from names that are not UTF-8
 ANY_TEXT = st.text(st.characters())
@@ -38,6 +39,24 @@ def test_json_is_printable(text):
         printer.json_line({"error": text})
     assert shown[0].isprintable()
     assert json.loads(shown[0]) == {"error": text}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("cucmctl list shows", "cucmctl --site berlin list shows"),
+        ("cucmctl lists", "cucmctl lists"),
+        ("cucmctl says", "cucmctl says"),
+        ("cucmctl bridge", "cucmctl bridge"),
+    ],
+)
+def test_only_advised_commands_get_site(text, shown, monkeypatch, capsys):
+    monkeypatch.setattr(printer, "_site", "")  # restores both afterwards
+    monkeypatch.setattr(printer, "_advised", ())
+    main(["--version"])
+    printer.about_site("berlin")
+    printer.note(text)
+    assert capsys.readouterr().err == f"cucmctl: berlin: {shown}\n"
 
 
 @pytest.mark.parametrize(
