@@ -14,13 +14,14 @@ import sys
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from cucmctl.client.errors import ProtocolError
 from cucmctl.export.save import CHECKSUMS, Sink, checked_name
-from cucmctl.mask.content import Content, LeftOut
+from cucmctl.mask.content import Content, LeftOut, damage_left_out
 from cucmctl.mask.processes import results
 from cucmctl.mask.sources import Source
 from cucmmask.masks import Masks
@@ -39,12 +40,14 @@ class Masked(NamedTuple):
 
     checksum  its SHA-256 in hexadecimal
     size      bytes
+    modified  when the original file was changed, in seconds since 1970
     left      the originals that are left in it
     left_out  what it does not have, as in `Content.left_out`
     """
 
     checksum: str
     size: int
+    modified: int
     left: set[Left]
     left_out: list[tuple[str, str]]
 
@@ -113,6 +116,7 @@ class Bundle:
         self._own = own
         self._tell = tell
         self._done = 0
+        self._sizes: dict[str, int] = {}  # of the files of the first pass, by their names
         self._not_masked: dict[str, str] = {}
         self._left: set[Left] = set()  # in what is being masked
         self.known = Originals({Kind.WORD: own})
@@ -124,10 +128,10 @@ class Bundle:
 
     def collect(self) -> None:
         """Reads all files, and collects the originals."""
-        names = self._source.names()
-        if MANIFEST in names:
+        self._sizes = {name: self._source.size(name) for name in self._source.names()}
+        if MANIFEST in self._sizes:
             self._read_manifest()
-        large_first = sorted(names, key=self._source.size, reverse=True)
+        large_first = sorted(self._sizes, key=self._sizes.__getitem__, reverse=True)
         for name, result in results(self._collect_file, large_first):
             found, why = result
             self.known.update(found)
@@ -161,12 +165,14 @@ class Bundle:
 
     def _read_manifest(self) -> None:
         """Collects the nodes, which are known to be nodes even if their names are short."""
-        with self._source.open(MANIFEST) as file:
-            first = file.readline()
         try:
+            with damage_left_out(), self._source.open(MANIFEST) as file:
+                first = file.readline()
             job = json.loads(first.removesuffix(b"\n") + b"]}")["job"]
             nodes = [node for node in job["nodes"] if isinstance(node, dict)]
             labels = dict(job["labels"])
+        except LeftOut:
+            return  # `_collect_file` says why
         except (ValueError, KeyError, TypeError):
             return  # another program's manifest
         for node in nodes:
@@ -189,27 +195,41 @@ class Bundle:
     # second pass
 
     def write(self, sink: Sink, work: Path) -> Report:
-        """Writes all files with masks into `sink`, by way of the folder `work`."""
-        names = [name for name in self._source.names() if name not in self._not_masked]
+        """Writes all files with masks into `sink`, by way of the folder `work`.
+
+        A file of a folder may have changed since the first pass. If it cannot be masked any more,
+        it is left out. A file that is new is not looked at, because its originals are not known.
+        """
+        names = [name for name in self._sizes if name not in self._not_masked]
         new_names = {name: self._rename(name) for name in names}
         last = {MANIFEST, CHECKSUMS}
         numbers = {name: at for at, name in enumerate(names)}
         large_first = sorted(
-            (name for name in names if name not in last), key=self._source.size, reverse=True
+            (name for name in names if name not in last),
+            key=self._sizes.__getitem__,
+            reverse=True,
         )
         masked: dict[str, Masked] = {}
 
-        def mask(name: str) -> Masked:
+        def mask(name: str) -> Masked | str:
             return self._mask_file(name, work / str(numbers[name]))
 
         for name, result in results(mask, large_first):
-            masked[name] = result
+            if isinstance(result, str):
+                self._not_masked[name] = result
+            else:
+                masked[name] = result
             self._count(name)
         if MANIFEST in names:
-            self._left = set()
-            with (work / str(numbers[MANIFEST])).open("wb") as out:
-                out.writelines(self._manifest(masked))
-            masked[MANIFEST] = self._written(work / str(numbers[MANIFEST]), [])
+            with self._listed_if_left_out(MANIFEST):
+                self._left = set()
+                with (work / str(numbers[MANIFEST])).open("wb") as out:
+                    out.writelines(self._manifest(masked))
+                masked[MANIFEST] = self._written(MANIFEST, work / str(numbers[MANIFEST]), [])
+        listed: list[str] = []
+        if CHECKSUMS in names:
+            with self._listed_if_left_out(CHECKSUMS), self._source.open(CHECKSUMS) as file:
+                listed = [line.decode("utf-8", "surrogateescape") for line in file]
         self._left = set()  # in the names that the report lists
         left_out = [(self._rename(name), why) for name, why in sorted(self._not_masked.items())]
         for name, result in sorted(masked.items()):
@@ -229,9 +249,7 @@ class Bundle:
         )
         about = "\n".join([*_ABOUT, *report.lines(), ""]).encode("utf-8", "surrogateescape")
         self._add(sink, REPORT, io.BytesIO(about), len(about), 0)
-        if CHECKSUMS in names:
-            with self._source.open(CHECKSUMS) as file:
-                listed = [line.decode("utf-8", "surrogateescape") for line in file]
+        if CHECKSUMS in names and CHECKSUMS not in self._not_masked:
             sums = "".join(
                 f"{masked[name].checksum}  {new_names[name]}\n"
                 for name in (line.rstrip("\n").partition("  ")[2] for line in listed)
@@ -242,7 +260,7 @@ class Bundle:
             if name in masked:
                 path = work / str(numbers[name])
                 with path.open("rb") as content:
-                    size, modified = masked[name].size, self._source.modified(name)
+                    size, modified = masked[name].size, masked[name].modified
                     self._add(sink, new_names[name], content, size, modified)
                 path.unlink()
         return report
@@ -255,18 +273,32 @@ class Bundle:
             made[kind.name] = {words.mask_of(kind, original): original for original in originals}
         return made
 
-    def _mask_file(self, name: str, path: Path) -> Masked:
+    @contextmanager
+    def _listed_if_left_out(self, name: str) -> Iterator[None]:
+        try:
+            with damage_left_out():
+                yield
+        except LeftOut as error:
+            self._not_masked[name] = str(error)
+
+    def _mask_file(self, name: str, path: Path) -> Masked | str:
+        """Returns why the file is left out, if it cannot be masked any more."""
         self._left = set()
         self._rename(name)  # finds out whether something is left in the name
         content = Content(self._mask_text, self._rename)
-        with self._source.open(name) as file, path.open("wb") as out:
-            content.copy(file, out)
-        return self._written(path, content.left_out)
+        try:
+            with self._source.open(name) as file, path.open("wb") as out:
+                content.copy(file, out)
+        except LeftOut as error:
+            path.unlink(missing_ok=True)
+            return str(error)
+        return self._written(name, path, content.left_out)
 
-    def _written(self, path: Path, left_out: list[tuple[str, str]]) -> Masked:
+    def _written(self, name: str, path: Path, left_out: list[tuple[str, str]]) -> Masked:
         with path.open("rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
-        return Masked(checksum, path.stat().st_size, self._left, left_out)
+        modified = self._source.modified(name)
+        return Masked(checksum, path.stat().st_size, modified, self._left, left_out)
 
     def _mask_text(self, text: str) -> str:
         masked = self._masker.mask(text)
@@ -307,7 +339,7 @@ class Bundle:
         sink.add(member, iter(partial(content.read, _PIECE), b""))
 
     def _count(self, name: str) -> None:
-        self._done += self._source.size(name)
+        self._done += self._sizes[name]
         self._tell(self._done)
 
     # Text remembers what it has read, which is for the process in which it is made.

@@ -46,6 +46,8 @@ class FolderSource:
 
     def open(self, name: str) -> IO[bytes]:
         file = self._of(name)
+        if not os.path.lexists(file):
+            raise LeftOut("was removed while the files were masked")
         if file.is_symlink() or not file.is_file():
             raise LeftOut("is no regular file")
         return file.open("rb")
@@ -57,7 +59,7 @@ class FolderSource:
         return self._of(name).lstat().st_size
 
     def _of(self, name: str) -> Path:
-        return self._path if self._path.is_file() else self._path / name
+        return self._path / name if self._path.is_dir() else self._path
 
 
 class ZipSource:

@@ -16,8 +16,12 @@ from pathlib import Path
 import pytest
 
 from cucmctl.cli import exits
+from cucmctl.export.save import FolderSink
 from cucmctl.main import main
+from cucmctl.mask.bundle import Bundle
 from cucmctl.mask.processes import WorkerDied, results
+from cucmctl.mask.sources import FolderSource
+from cucmmask.masks import Masks
 
 HEAD = "04241138.007 |11:27:41.238 |AppInfo  |"
 TRACE = f"""\
@@ -239,9 +243,9 @@ def test_rest_of_archive_is_masked(mask: Callable[..., dict[str, bytes]]) -> Non
     assert zipfile.ZipFile(io.BytesIO(masked["b.zip"])).namelist() == ["good.txt"]
 
 
-def zip_with_wrong_entry(at: int, entry: bytes) -> bytes:
+def zip_with_wrong_entry(at: int, entry: bytes, name: str = "SEP38ED18552A12.txt") -> bytes:
     """Returns a zip with other bytes at a place of the first entry of its table."""
-    packed = packed_zip({"SEP38ED18552A12.txt": b"text", "trace.txt": TRACE.encode()})
+    packed = packed_zip({name: b"text", "trace.txt": TRACE.encode()})
     at += packed.index(b"PK\1\2")
     return packed[:at] + entry + packed[at + len(entry) :]
 
@@ -276,6 +280,44 @@ def test_reasons_within_archives_have_no_names(
         assert inner.namelist() == ["trace.txt"]
     assert not ORIGINALS.search(masked["MASKED.txt"])
     assert re.search(r"left out: \S+: (.+)", masked["MASKED.txt"].decode())[1] == why  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("at", "entry"), [(8, b"\1"), (16, b"\0\0\0\0")])
+def test_manifest_may_be_unreadable(tmp_path: Path, at: int, entry: bytes) -> None:
+    (source := tmp_path / "in.zip").write_bytes(zip_with_wrong_entry(at, entry, "manifest.json"))
+    assert main(["mask", str(source), "-o", str(tmp_path / "out.zip")]) == exits.PARTIAL
+    assert read_zip(tmp_path / "out.zip").keys() == {"MASKED.txt", "trace.txt"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", b"\0"),
+        ("a.txt", None),
+        ("b.gz", gzip.compress(b"text")[:-8] + b"\0" * 8),
+        ("manifest.json", None),
+        ("SHA256SUMS", None),
+    ],
+)
+def test_file_that_changes_is_left_out(tmp_path: Path, name: str, content: bytes | None) -> None:
+    """A file is replaced or removed after the first pass."""
+    source, to, work = tmp_path / "in", tmp_path / "out", tmp_path / "work"
+    work.mkdir()
+    files = case({"a.txt": TRACE.encode(), "b.gz": gzip.compress(TRACE.encode())})
+    for path, data in files.items():
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        (source / path).write_bytes(data)
+    bundle = Bundle(FolderSource(source), Masks(b"Z" * 32))
+    bundle.collect()
+    (source / name).unlink()
+    if content is not None:
+        (source / name).write_bytes(content)
+    (source / "new.txt").write_bytes(b"not read in the first pass")
+    report = bundle.write(FolderSink(to), work)
+    assert [left_out for left_out, _ in report.left_out] == [name]
+    written = {path.name for path in to.rglob("*") if path.is_file()}
+    assert written.isdisjoint({name, "new.txt"})
+    assert len(written) == len(files)  # one is left out, and there is MASKED.txt
 
 
 def test_originals_of_left_out_files_count(mask: Callable[..., dict[str, bytes]]) -> None:
