@@ -25,7 +25,6 @@ from tempfile import mkdtemp
 
 import msgspec
 import trio
-from msgspec.structs import replace
 
 from cucmctl.mask.key import key_folder
 from cucmd.durable import replace_file
@@ -95,7 +94,9 @@ class Handovers:
         folder: Path,
         kept: tuple[Handover, ...],
     ) -> None:
-        """Takes over what was kept. Handovers that were running were cut off, and failed."""
+        """Takes over what was kept. Handovers that were running were cut off, and failed. When they
+        were cut off is not known, so they end now.
+        """
         targets = config.targets.items()
         self.targets = {name: handover.target_of(name, one) for name, one in targets}
         self._config = config
@@ -106,12 +107,16 @@ class Handovers:
         for one in kept:
             cut_off = one.state == "running"
             self._kept[one.job_id, one.target] = (
-                replace(one.after_line(_STOPPED), state="failed") if cut_off else one
+                handover.ended(one.after_line(_STOPPED), b"", datetime.now(UTC), cancelled=False)
+                if cut_off
+                else one
             )
 
     async def run(self) -> None:
         """Runs the handovers that are started meanwhile. They end when this is cancelled."""
         async with trio.open_nursery() as self._nursery:
+            if self._kept:  # the ends of those that were cut off
+                await self._write_ends("handovers")
             await trio.sleep_forever()
 
     def of_job(self, job_id: str) -> tuple[Handover, ...]:
@@ -183,10 +188,7 @@ class Handovers:
             with trio.CancelScope(shield=True):
                 if folder is not None:
                     await trio.to_thread.run_sync(shutil.rmtree, folder, True)
-                try:
-                    await self._write()
-                except OSError as error:
-                    _log.warning("%s: its end cannot be written: %s", what, error)
+                await self._write_ends(what)
             del self._running[key]
             _log.info("%s: %s, %s", what, end.state, end.sha256 or " / ".join(end.said[-1:]))
 
@@ -235,6 +237,12 @@ class Handovers:
                     # Another process may have inherited the pipes.
                     streams.cancel_scope.deadline = trio.current_time() + _GRACE
             waiting.cancel_scope.cancel()
+
+    async def _write_ends(self, what: str) -> None:
+        try:
+            await self._write()
+        except OSError as error:
+            _log.warning("%s: the end cannot be written: %s", what, error)
 
     async def _write(self) -> None:
         text = msgspec.json.encode(list(self._kept.values()))

@@ -229,6 +229,9 @@ def test_kill_is_seen_after_restart(place: Place, odd: OddServer) -> None:
     with place.web(odd.host) as web:
         end = newest(web)
     assert end["state"] == "failed"
+    assert end["ended_at"]
+    with place.web(odd.host) as web:
+        assert newest(web) == end
     assert "look there" in end["said"][-1]
     assert leftovers(place) == []
 
