@@ -304,8 +304,8 @@ class Words:
     def _mask_mac(self, text: str) -> str:
         """Masks a MAC address, in which there may be signs between the digits."""
         digits = re.sub("[^0-9A-Fa-f]", "", text)
-        if not digits.strip("0"):
-            return text
+        if not digits.strip("0"):  # no address, but it may be a number
+            return self._run(text)
         if self._known is None:
             self.found.add(Kind.MAC, digits.lower())
             return text

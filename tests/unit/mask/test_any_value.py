@@ -1,6 +1,6 @@
 """Whatever a place holds, it is masked, or the text would not be written."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cucmmask.masks import Masks
@@ -45,6 +45,7 @@ TEXTS = st.lists(
 
 
 @given(TEXTS)
+@example("fqcn=000000000000\nuserid=000000000000\n")
 def test_nothing_is_left(text: str) -> None:
     collected = Text(MASKS)
     collected.collect(text)
