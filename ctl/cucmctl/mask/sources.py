@@ -124,8 +124,10 @@ class TarSource:
     def open(self, name: str) -> IO[bytes]:
         if self._opened[0] != os.getpid():  # see `ZipSource`
             self._opened = os.getpid(), self._tar()
-        file = self._opened[1].extractfile(self._members[name])
-        if file is None or not self._members[name].isfile():
+        member = self._members[name]
+        # A link is not opened: tarfile raises KeyError if the tar does not have what it leads to.
+        file = self._opened[1].extractfile(member) if member.isfile() else None
+        if file is None:
             raise LeftOut("is no regular file")
         return file
 

@@ -441,6 +441,16 @@ def test_folder_and_tar(tmp_path: Path, mask: Callable[..., dict[str, bytes]]) -
     assert read_zip(tmp_path / "of.zip")["a/b.txt"] == expected
 
 
+def test_links_of_a_tar_are_left_out(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "in.tar", "w") as tar:
+        for name, kind in (("a.txt", tarfile.REGTYPE), ("b", tarfile.SYMTYPE)):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "not in this tar"
+            tar.addfile(info)
+    assert main(["mask", str(tmp_path / "in.tar"), "-o", str(tmp_path / "o.zip")]) == exits.PARTIAL
+    assert read_zip(tmp_path / "o.zip").keys() == {"MASKED.txt", "a.txt"}
+
+
 def test_zip_may_have_no_dates(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
         archive.writestr(zipfile.ZipInfo("a.txt", (1980, 0, 0, 0, 0, 0)), b"text")
