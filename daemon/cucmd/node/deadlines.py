@@ -32,6 +32,7 @@ _STILL_PACKS = (
     "the node may still pack its archive: narrow the window, or raise --command-timeout; "
     "or it cannot reach the receiver: "
 )
+_STILL_SILENT = "the node may be slow: raise --command-timeout; or it cannot reach the receiver: "
 
 
 def with_last_line(expired: Failure, line: str) -> Failure:
@@ -246,11 +247,10 @@ class CommandClock:
             if not (absence and self.can_log_in):
                 return timeout_failure(Code.COMMAND_TIMEOUT, seconds, what)
             what += f": {absence.message}"
-            came = self._arrivals.refused_login or self._arrivals.refused_connections
-            if came or not self._packs:
+            if self._arrivals.refused_login or self._arrivals.refused_connections:
                 return timeout_failure(absence.code, seconds, what, hint=absence.hint)
-            packs = _STILL_PACKS + self._arrivals.way_in
-            return timeout_failure(Code.COMMAND_TIMEOUT, seconds, what, hint=packs)
+            advice = (_STILL_PACKS if self._packs else _STILL_SILENT) + self._arrivals.way_in
+            return timeout_failure(Code.COMMAND_TIMEOUT, seconds, what, hint=advice)
         code, why = (absence.code, absence.message) if absence else (Code.STALLED, "no byte moved")
         clock = "stall timeout"
         if self._stall < self._timeouts.stall:

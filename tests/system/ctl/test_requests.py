@@ -159,7 +159,10 @@ USAGE = [
     ("sttus", "'sttus' is not a verb; did you mean status?"),
     ("logs 3f2a", "'logs' is not a verb; cucmctl transcript"),
     ("frobnicate", "'frobnicate' is not a verb; cucmctl --help"),
-    ("--sockt x list", "--sockt: no such option before the verb; expected --socket PATH or"),
+    (
+        "--sockt x list",
+        "--sockt: no such option before the verb; expected --socket PATH, --site SITE or",
+    ),
     ("--socket /x --jsn list", "--jsn: no such option; did you mean --json? (see"),
     ("list --limit 0", "--limit: '0' is not a whole number from 1 up (see"),
     ("list --status done", "--status: invalid choice: 'done' (choose from"),

@@ -140,6 +140,7 @@ def test_an_echo_does_not_prolong_the_command(play, questions):
 
     timeouts = Timeouts(connect=8, command=8, grace=1)
     done = play(appliance(silent_after_the_questions), timeouts=timeouts)
+    assert done.code == Code.COMMAND_TIMEOUT
     assert done.failure.message.startswith("TimeoutError: Timed out after 8s")
     assert "(command timeout)" in done.failure.message
     assert done.seconds == pytest.approx(9, abs=2)
