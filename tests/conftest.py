@@ -48,6 +48,12 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("quick")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Names long bytes after their argument. Those of a gzip hold the time, and so they would be
+    different in each process that runs tests."""
+    return argname if isinstance(val, bytes) and len(val) > 16 else None
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_mask_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keeps the tests away from the key and the map in the home of whoever runs them."""

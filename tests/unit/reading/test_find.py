@@ -131,9 +131,7 @@ def test_damage_in_archive_spares_others(tmp_path: Path) -> None:
     assert sent.texts[-1] == LINE.strip() % 2
 
 
-@pytest.mark.parametrize(
-    "inner", [gzip.compress(lines(3)), archive({"b.log": lines(3)})], ids=["gzip", "tgz"]
-)
+@pytest.mark.parametrize("inner", [gzip.compress(lines(3)), archive({"b.log": lines(3)})])
 def test_file_packed_twice_is_named(tmp_path: Path, inner: bytes) -> None:
     outer = {"a.tgz": archive({"c.log": LINE % 1, "b.gz": gzip.compress(inner)})}
     outer["a.gz"] = gzip.compress(gzip.compress(inner))
