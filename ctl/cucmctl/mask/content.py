@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import shutil
 import tarfile
 import tempfile
@@ -40,7 +41,7 @@ _CUT = "its end, because it is cut"
 # Bytes that are read at a time from a file that may be cut. `tarfile` loses the bytes of a read
 # that fails, so each read is small.
 _SMALL_PIECE = 4096
-_DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, zipfile.BadZipFile)
+_DAMAGED = (EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
 # Packing at level 6 would take twice as long as masking.
 _GZIP_LEVEL = 1
 
@@ -59,6 +60,10 @@ def damage_left_out() -> Iterator[None]:
     try:
         yield
     except _DAMAGED:
+        raise LeftOut("damaged") from None
+    except OSError as error:
+        if error.errno is not None:  # of the kernel; those of bz2 and gzip have no number
+            raise
         raise LeftOut("damaged") from None
 
 

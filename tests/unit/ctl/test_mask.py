@@ -282,6 +282,18 @@ def test_reasons_within_archives_have_no_names(
     assert re.search(r"left out: \S+: (.+)", masked["MASKED.txt"].decode())[1] == why  # type: ignore[index]
 
 
+@pytest.mark.parametrize("packed_by", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_is_known_however_packed(tmp_path: Path, packed_by: int) -> None:
+    with zipfile.ZipFile(tmp_path / "in.zip", "w", packed_by) as archive:
+        archive.writestr("trace.txt", TRACE)
+        archive.writestr("good.txt", "")
+    data = bytearray((tmp_path / "in.zip").read_bytes())
+    data[150:250] = bytes(100)
+    (tmp_path / "in.zip").write_bytes(data)
+    assert main(["mask", str(tmp_path / "in.zip"), "-o", str(tmp_path / "o.zip")]) == exits.PARTIAL
+    assert read_zip(tmp_path / "o.zip").keys() == {"MASKED.txt", "good.txt"}
+
+
 @pytest.mark.parametrize(("at", "entry"), [(8, b"\1"), (16, b"\0\0\0\0")])
 def test_manifest_may_be_unreadable(tmp_path: Path, at: int, entry: bytes) -> None:
     (source := tmp_path / "in.zip").write_bytes(zip_with_wrong_entry(at, entry, "manifest.json"))
