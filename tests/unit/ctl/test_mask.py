@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import tarfile
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -38,6 +39,12 @@ ORIGINALS = re.compile(
     rb"10\.20\.30\.|51e140a|38ed1855|38ED18552A12|\b200[01]\b|4085252000|(?i:miller|\bmary|acme)|ucm1"
 )
 LABELS = {"case": "698123456", "customer": "ACME", "about": "calls of Acme Corp"}
+
+
+@pytest.fixture(autouse=True)
+def temporary_folder_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`mask` moves the temporary files of its process, which here is that of all tests."""
+    monkeypatch.setattr(tempfile, "tempdir", None)
 
 
 def checksum(data: bytes) -> str:
