@@ -96,9 +96,9 @@ class HandOverRequest(Struct, frozen=True):
 
     job_id: str
     target: str
-    # The number of the vendor's case. None: the number in the job's label `case`.
+    # The number of the vendor's case; without it, the number in the job's label `case` is used.
     case: str | None = None
-    # Whether to mask the files. None: as the target says.
+    # Whether to mask the files; without it, the setting of the target counts.
     mask: bool | None = None
     # The token, for targets that need one. It is not kept.
     token: str | None = None

@@ -49,7 +49,7 @@ USER, UID = "viewer", 65_010
 class Sites:
     """Holds the sshd, and the folder of the configuration of ssh and `cucmctl`.
 
-    runtime  the folder of the files of connections; empty while there is none
+    runtime  the folder of the files of connections; without a connection it is empty
     """
 
     def __init__(self, folder: Path, runtime: Path, inside: int) -> None:

@@ -393,7 +393,7 @@ COMMANDS = {
         "Compares each complete file of a job with the checksum that it had when received.\n"
         "Prints the files that differ or are missing.",
         "  cucmctl verify 3f2a\n  cucmctl verify 3f2a --node ccm-sub1",
-        "0 all files are as received, 1 files differ or are missing, or there is none",
+        "0 all files are as received, 1 files differ or are missing, or no file came",
         _verify_arguments,
         _verify,
         keeps_files,
