@@ -188,7 +188,9 @@ def test_early_answer_is_not_success(odd, file):
             odd.hold.set()
 
     to = destination_of(f"https://{odd.host}/", file.name, case=None)
-    with file.open("rb") as content, pytest.raises(exits.Failed, match="before it had the file"):
+    # The reset of the connection can overtake the answer. Neither of them is a success.
+    failed = pytest.raises(exits.Failed, match=r"before it had the file|broke off")
+    with file.open("rb") as content, failed:
         put(content, 50_000_000, to, None, tell)
     assert [request.split()[0] for request in odd.requests] == ["PUT", "HEAD"]
 
