@@ -195,7 +195,7 @@ class Handovers:
     async def _follow(
         self, key: Key, command: list[str], environ: dict[str, str], token: str, printed: bytearray
     ) -> None:
-        """Runs cucmctl and keeps its messages. If this is cancelled, cucmctl gets a SIGINT, and
+        """Runs cucmctl and keeps its messages. If this is cancelled, cucmctl gets SIGINT, and
         after `_GRACE` a SIGKILL. Its last messages are kept too. Raises `OSError`.
         """
         process = await trio.lowlevel.open_process(
@@ -253,10 +253,13 @@ async def _interrupt_when_cancelled(process: trio.Process) -> None:
     try:
         await trio.sleep_forever()
     finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGINT)
-            with trio.move_on_after(_GRACE, shield=True):
-                await process.wait()
+        # Python handles a signal that arrives just before a system call only after that call, and
+        # cucmctl can wait for a server's answer for minutes. The second signal interrupts the call.
+        for _ in range(2):
+            if process.returncode is None:
+                process.send_signal(signal.SIGINT)
+                with trio.move_on_after(_GRACE / 2, shield=True):
+                    await process.wait()
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)
 
