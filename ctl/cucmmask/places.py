@@ -123,7 +123,7 @@ PARTS = re.compile(
     | ip(?:v[46])?Addr(?:ess)?:0x(?P<hex>[0-9A-Fa-f]{{32}}|[0-9A-Fa-f]{{8}})(?![0-9A-Fa-f])
     | [Ii](?i:paddr(?:ess)?)=(?:0x)?(?P<reversed>[0-9a-f]{{7,8}})(?![0-9a-f.:-])
     | [SsTtHh](?<!\w.)(?i:(?<=s)ips?|(?<=t)el|(?<=h)323):(?P<user>[^@:<>"\s/?]++)(?=@|:[^@:]*@)
-    | [Tt](?<!\w.)(?i:el):(?P<tel>[^@:<>"\s\1\2/]+)
+    | [Tt](?<!\w.)(?i:el):(?P<tel>[^@:<>"\s/]+)
     | (?<![\w.+-])(?P<mail>[\w+][\w.+-]*+)(?=@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{{2,}})
     | [@Ss](?:(?<=@)|(?<!\w.)(?i:ips?):)
         (?P<host>(?!\d+\.\d+\.\d+\.\d+(?![\w.-]))[A-Za-z0-9][\w-]*(?:\.[\w-]+)*)
@@ -131,11 +131,26 @@ PARTS = re.compile(
     | [TBC](?<![A-Za-z0-9].)(?:(?<=T)CT|(?<=B)OT|(?<=C)SF|(?<=T)AB)
         (?!LES?\b|LET|H\b|TOM)(?P<of_user>[A-Z0-9][A-Z0-9._-]*)
     | (?P<field>[A-Za-z+][\w.!-]*+)(?:=|:(?=["\[(]))(?P<value>"[^"]*"?|'[^']*'?
-        |(?:[^\s\1\2"'<>&,;|^\[\]{{}}]++|(?<=\w)'(?=\w)|\[[^\s\1\2"'<>&,;|^\[\]{{}}=]*+\])*+)
+        |(?:[^\s"'<>&,;|^\[\]{{}}]++|(?<=\w)'(?=\w)|\[[^\s"'<>&,;|^\[\]{{}}=]*+\])*+)
     | (?P<run>\w++(?:[.-]\w++)*+)
     """,
     re.VERBOSE,
 )
+# Each word with a place of PARTS has one of these signs, in lower case, or one of these shapes, in
+# which h is a hexadecimal digit and g is any other letter.
+SIGNS = {
+    *("@", "sip:", "sips:", "tel:", "nd=", "addr:0x", "address:0x", "ipaddr=", "ipaddress="),
+    *("tct", "bot", "csf", "tab", ':"', ":[", ":("),
+    *(f"{field}=" for field in FIELDS),
+}
+SHAPES = {
+    *(f".{'h' * size}." for size in (1, 2, 3)),  # an IPv4 address
+    *("::h", "h::", *(f":{'h' * one}:{'h' * two}:" for one in range(1, 5) for two in range(1, 5))),
+    *("hh:hh:hh:hh", "hh-hh-hh-hh", "hhhh.hhhh.hhhh", "g" + "h" * 12),  # a MAC address
+    *("h" * 24, *(f"hhhhh-{'h' * size}-" for size in (6, 7, 8)), f"-{'h' * 10}-"),  # of a call
+    *("hhh-hhh-hhhh", "hhh.hhh.hhhh"),  # a number as people write it
+    "%hh",
+}
 
 
 class Span(NamedTuple):

@@ -1,53 +1,40 @@
 """Reads text of traces: collects the originals, and replaces them by their masks.
 
-Most of a trace is repetition. So a text is cut into words, and only words that were not seen before
-are looked at; all that is done with the text as a whole is done by functions in C:
+Most of a trace marks nothing, and most of the rest is repetition. So all that is done with the text
+as a whole is done by functions in C, and only words that were not seen before are looked at:
 
     1. Places that contain blanks, and rows of hex dumps, are replaced by the character U+0003.
-    2. The rest is cut into words. New words are searched for originals that are known.
-    3. New words without a known original are dropped if they mark nothing, as times, counters and
-       names of functions do. These are most of the new words. `Words` gets the others.
-    4. Words are replaced by their masks and joined, and each U+0003 by the masked place.
+    2. The rest is searched for known originals and for what all words with a place have: a sign
+       such as `cn=`, or a shape such as digits between dots. Times and counters have neither.
+    3. The word around each find is given to `Words`, which remembers what to write in its place.
+    4. Words with a mask are replaced, and so is each U+0003.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from cucmmask.dumps import content_of, dumps_in, written
-from cucmmask.finder import Find, Finder
+from cucmmask.finder import Find, Finder, as_bytes
 from cucmmask.masks import Replaces
 from cucmmask.originals import Originals
-from cucmmask.places import FIELDS, SPANS, Kind, Span
+from cucmmask.places import FIELDS, SHAPES, SIGNS, SPANS, Kind, Span
 from cucmmask.words import Words
 
-# Most places in PARTS need a sign such as `=` or `@`. These need none: names of devices, and tags
-# and identifiers of sessions.
-_DEVICES = {"sep", "ata", "vgc", "bat", "tct", "bot", "csf", "tab"}
-_IDENTIFIER = re.compile("[0-9a-f]{24}")
-# Sorts words that are joined by blanks. `field` matches words that have too few signs for the other
-# places: they mark nothing, except by their `name`, as in `cn=2001`. All other words are `other`.
-_OF_TIMES = "0123456789.:|"
-_PLAIN = r"[^\ =@:%.-]*+"
-_SORTED = re.compile(
-    rf"""
-      (?P<field> (?:\|\[R:[\w:,-]*\][\1]*+)?+ (?:(?P<name>[A-Za-z]\w*+)=)?+
-        {_PLAIN} (?:(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}{_PLAIN})?+
-        (?:[.-]{_PLAIN})?+ :?+[\r\n\1\2]*+)(?=\ |$)
-    | (?P<other>[^\ ]+)
-    """,
-    re.VERBOSE,
+# `SHAPES` are searched for in a copy of the text in which a blank ends each word, each hexadecimal
+# digit is an h, and each other letter is a g.
+_SHAPES = Finder(SHAPES)
+_SHAPE = bytes.maketrans(
+    b"\n\r;^0123456789abcdefghijklmnopqrstuvwxyz", b" " * 4 + b"h" * 16 + b"g" * 20
 )
-_MARKING = FIELDS.keys() | {"ipaddr", "ipaddress"}
 # How many words are remembered.
 _REMEMBERED = 1 << 16
-# These characters have a meaning while a text is worked on. Where a text has them, they become
-# characters that no decoded text can have.
-_TO_OTHERS = {1: 0xD801, 2: 0xD802, 3: 0xD803}
-_FROM_OTHERS = {other: sign for sign, other in _TO_OTHERS.items()}
+# U+0003 has a meaning while a text is worked on. Where a text has this character, it becomes one
+# that no decoded text can have.
+_TO_OTHER = {3: 0xD803}
+_FROM_OTHER = {0xD803: 3}
 
 # (start, end, what replaces it)
 Place = tuple[int, int, str]
@@ -72,9 +59,8 @@ class Text:
         self.words = Words(masks, known, own=own, blank=blank)
         self.fresh: dict[str, str] = {}
         self._field = lru_cache(_REMEMBERED)(self.words.field)
-        self._anywhere = Finder(_DEVICES | (known.anywhere(own) if known is not None else set()))
-        self._seen: set[str] = set()
-        self._changed: dict[str, str] = {}
+        self._signs = Finder(SIGNS | (known.anywhere(own) if known is not None else set()))
+        self._masked: dict[str, str] = {}  # word -> its mask
         self._phrases = known.phrases if known is not None else {}
         self._own_phrases = {word.lower() for word in own if not word.isalnum()}
         self._triggers = Finder(
@@ -96,20 +82,14 @@ class Text:
 
     def collect(self, text: str) -> None:
         """Adds the originals in the text to `found`."""
-        if _has_signs(text):
-            text = text.translate(_TO_OTHERS)
-        rest, _ = self._without_places(text)
-        self._look_at(_words_of(rest))
+        self.mask(text)
 
     def mask(self, text: str) -> str:
         """Returns the text with masks. A line must be whole, and so must a hex dump."""
-        if _has_signs(text):
-            return self.mask(text.translate(_TO_OTHERS)).translate(_FROM_OTHERS)
+        if "\3" in text:
+            return self.mask(text.translate(_TO_OTHER)).translate(_FROM_OTHER)
         rest, places = self._without_places(text)
-        words = _words_of(rest)
-        self._look_at(words)
-        masked = " ".join(map(self._changed.get, words, words))
-        masked = masked.replace("\2 ", "").replace("\1", " ")
+        masked = self._with_words_masked(rest)
         if not places:
             return masked
         whole = [""] * (2 * len(places) + 1)
@@ -117,31 +97,29 @@ class Text:
         whole[1::2] = places
         return "".join(whole)
 
-    def _look_at(self, words: Iterable[str]) -> None:
-        """Works on the words that are new."""
-        if len(self._seen) > _REMEMBERED:
-            self._seen.clear()
-            self._changed.clear()
-        new = set(words) - self._seen
-        self._seen |= new
-        joined = " ".join(new)
-        special = {
-            joined[first:last]
-            for first, last, _ in _between(" ", joined, self._anywhere.find(joined))
-        }
-        special.update(word for word in new if len(word) > 23 and _IDENTIFIER.search(word))
-        self.fresh = {word: self.words.word(word) for word in special}
-        # Times and counters are most of the new words.
-        others = [
-            word
-            for word in new
-            if word.strip(_OF_TIMES) or word.count(".") > 1 or word.count(":") > 2 or "::" in word
-        ]
-        for field, name, other in _SORTED.findall(" ".join(others)):
-            word = field if name.lower() in _MARKING else other
-            if word and word not in special:
-                self.fresh[word] = self.words.word(word, only_marked=True)
-        self._changed.update(pair for pair in self.fresh.items() if pair[0] != pair[1])
+    def _with_words_masked(self, text: str) -> str:
+        if len(self._masked) > _REMEMBERED:
+            self._masked.clear()
+        self.fresh = {}
+        data = as_bytes(text)
+        shape = data.translate(_SHAPE)
+        parts = []
+        first = last = 0
+        for start in sorted(self._signs.starts(data) + _SHAPES.starts(shape)):
+            if start < last:  # in the same word as the find before
+                continue
+            first = shape.rfind(b" ", last, start) + 1
+            parts.append(text[last:first])
+            last = shape.find(b" ", start)
+            if last < 0:
+                last = len(text)
+            word = text[first:last]
+            masked = self._masked.get(word)
+            if masked is None:
+                masked = self._masked[word] = self.fresh[word] = self.words.word(word)
+            parts.append(masked)
+        parts.append(text[last:])
+        return "".join(parts)
 
     def _without_places(self, text: str) -> tuple[str, list[str]]:
         """Replaces each place that a word alone does not show by the character 3.
@@ -194,20 +172,6 @@ _BY_TRIGGER = {
     trigger: [span for span in SPANS if span.trigger == trigger]
     for trigger in {span.trigger for span in SPANS if span.trigger}
 }
-
-
-def _has_signs(text: str) -> bool:
-    return "\1" in text or "\2" in text or "\3" in text
-
-
-def _words_of(text: str) -> list[str]:
-    """Cuts a text at blanks, at ends of lines and columns, and behind `;` and `^`.
-
-    Where the text has no blank, the character 2 and a blank are inserted. Two blanks become two
-    times the character 1, which stays with the word before. Then most words are repetitions.
-    """
-    text = text.replace("  ", "\1\1").replace("\1|", "\1\2 |").replace("\n", "\n\2 ")
-    return text.replace(";", ";\2 ").replace("^", "^\2 ").split(" ")
 
 
 def _between(sign: str, text: str, finds: Iterable[Find]) -> Iterator[tuple[int, int, Find]]:

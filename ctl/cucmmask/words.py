@@ -31,7 +31,7 @@ _DOTTED = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\d)")
 _HEXADECIMAL = re.compile("[0-9A-Fa-f]{7,}")
 _TOKEN_IN_DUMP = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Za-z\x80-\xff._-]{3,}")
 # Signs that are often around a word.
-_SIGNS = '<>:;=@|,()[]"\n\1\2'
+_SIGNS = '<>:;=@|,()[]"'
 _EMPTY = ("", "[]", "()", "(null)", "NULL", "null", "\3")
 
 
@@ -74,8 +74,6 @@ class Words:
             "of_user": partial(self._named, Kind.NAME),
             **dict.fromkeys(("phone", "tag", "session", "sep", "mac"), self._mac),
         }
-        self._replace_all = partial(self._replace, self._run)
-        self._replace_marked = partial(self._replace, self._dotted_in_run)
         words = sorted(filter(str.isalnum, own), key=len, reverse=True)
         joined = "|".join(map(re.escape, words))
         self._phrases = {
@@ -86,39 +84,30 @@ class Words:
         self._phrases_in_dumps = Finder({phrase.lower() for phrase in self._phrases})
         self._own_in_word = re.compile(joined, re.IGNORECASE) if joined else None
 
-    def word(self, word: str, *, only_marked: bool = False) -> str:
-        """Masks one word, or collects its originals.
-
-        only_marked  the word contains no known original, so only its marked places are masked
-        """
-        replace = self._replace_marked if only_marked else self._replace_all
+    def word(self, word: str) -> str:
+        """Masks one word, or collects its originals."""
         if "%" not in word:
-            return PARTS.sub(replace, word)
+            return PARTS.sub(self._replace, word)
         plain, signs = unescaped(word)
-        if signs:
-            replace = self._replace_all  # what is known was searched for in the escaped word
-        masked = "".join(PARTS.sub(replace, part) for part in ESCAPED.split(plain))
+        masked = "".join(PARTS.sub(self._replace, part) for part in ESCAPED.split(plain))
         if not signs:
             return masked
         return word if masked == plain else escaped(masked, signs, like=word)
 
-    def _replace(self, run: Callable[[str], str], match: re.Match[str]) -> str:
+    def _replace(self, match: re.Match[str]) -> str:
         group = match.lastgroup
         if group in ("run", "plain"):
-            return run(match[0])
+            return self._run(match[0])
         assert group is not None
         text, value, start = match[0], match[group], match.start(group) - match.start()
         if group == "value":
             kind = FIELDS.get(match["field"].lower())
-            if kind is None:
-                new = self.word(value, only_marked=run != self._run)
-            else:
-                new = self.field(kind, value)
+            new = self.word(value) if kind is None else self.field(kind, value)
         elif group == "guid_address" and match["guid"] != "0000065536":
-            new = run(value)  # of a GUID that CUCM has not made
+            new = self._run(value)  # of a GUID that CUCM has not made
         else:
             new = self._work[group](value)
-        return run(text[:start]) + new + run(text[start + len(value) :])
+        return self._run(text[:start]) + new + self._run(text[start + len(value) :])
 
     def mask_of(self, kind: Kind, original: str) -> str:
         """Returns the mask of an original, in the form in which `found` has it."""
