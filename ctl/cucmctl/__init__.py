@@ -15,7 +15,7 @@
 `follow`, `discover`, `output`, `stop`, `retry`, `status`, `list`, `list_page`, `label`, `files`,
 `find`, `export`, `verify`, `transcript`, `cancel`, `delete`, `prune`, `watch`, `wait`, `clusters`,
 `profiles`, `credentials`, `all_logins`, `keep_login`, `forget_login`, `host_keys`, `add_host_key`,
-`forget_host_key` and `reload`.
+`forget_host_key`, `figures` and `reload`.
 They return structs of `cucmd.protocol`. They raise `ClientError` (each error of the daemon has a
 class of its own), `TimeoutError`, or `TypeError` for a wrong call, for example a single text where
 a list is expected.

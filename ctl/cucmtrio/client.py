@@ -106,6 +106,7 @@ class Client(Calls):
     host_keys = _method_for(methods.host_keys)
     add_host_key = _method_for(methods.add_host_key)
     forget_host_key = _method_for(methods.forget_host_key)
+    figures = _method_for(methods.figures)
     reload = _method_for(methods.reload)
 
     async def wait(self, job_id: str, *, reconnect: float = DEFAULT) -> Job:

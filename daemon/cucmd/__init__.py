@@ -23,6 +23,7 @@ This is the map of the daemon. The file imports nothing heavy, because `cucmctl`
     failure.py      PURE  the codes of failures of nodes, with advice
     node_name.py    PURE  reads and normalizes the names of nodes
     received_file.py  PURE  describes one received file, from the upload to the store
+    histogram.py    PURE  counts durations in buckets, for monitoring
     allowance.py    limits of bytes that several node runs share
     durable.py      writes files that survive a power failure complete, or not at all
     paths.py        default paths; used by `cucmctl` too

@@ -21,7 +21,7 @@ from msgspec import Struct
 from cucmd.api.jobs_interface import jobs_interface
 from cucmd.job import attempt, cluster, coverage, failure, request, work_request
 from cucmd.job.work import KINDS, kind_of
-from cucmd.protocol import cases, errors, jobs, knowledge, requests
+from cucmd.protocol import cases, errors, figures, jobs, knowledge, requests
 from cucmd.varlink import Interface, Method
 from cucmd.varlink.request_decoding import field_types, without_none
 
@@ -36,7 +36,7 @@ MODULES: Sequence[ModuleType] = (
     work_request,
     cluster,
     *dict.fromkeys(sys.modules[kind.__module__] for kind in KINDS),
-    *(coverage, failure, attempt, jobs, requests, cases, knowledge),
+    *(coverage, failure, attempt, jobs, requests, cases, knowledge, figures),
 )
 _NAMES = ", ".join(f'"{kind_of(kind)}"' for kind in KINDS)
 _PLAIN = {
@@ -164,7 +164,14 @@ def interface() -> Interface:
     """Returns the interface of this version."""
     nothing: Any = NoMethods()
     return jobs_interface(
-        nothing, nothing, nothing, nothing, nothing, finds=nothing, effective_caller=nothing
+        nothing,
+        nothing,
+        nothing,
+        nothing,
+        nothing,
+        finds=nothing,
+        figure_methods=nothing,
+        effective_caller=nothing,
     )
 
 

@@ -29,6 +29,7 @@ class SupervisorHarness:
 
     def __init__(self, supervisor: Supervisor, services: JobServices, tmp_path: Path) -> None:
         self.supervisor = supervisor
+        self.services = services
         self.feed = services.feed
         self.store: Store = services.store
         self.tmp_path = tmp_path

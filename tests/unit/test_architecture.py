@@ -36,6 +36,7 @@ COMMON = {
     "allowance",
     "durable",
     "failure",
+    "histogram",
     "job",
     "node_name",
     "paths",

@@ -17,6 +17,7 @@ from cucmd.job.status import JobStatus
 from cucmd.job.work import make_start_request
 from cucmd.job.work_request import Collection, How, Login, Packets, Tail
 from cucmd.protocol import cases, jobs, knowledge, requests
+from cucmd.protocol.figures import FiguresReply, FiguresRequest
 
 UNFINISHED: tuple[Literal["queued", "running"], ...] = ("queued", "running")
 # The largest number of jobs that the daemon lists in one reply.
@@ -370,6 +371,14 @@ def forget_host_key(node: str) -> MethodCall[knowledge.ForgetHostKeyReply]:
     """Removes the host keys of `node`. The reply says how many there were."""
     request = knowledge.ForgetHostKeyRequest(node)
     return MethodCall("ForgetHostKey", request, knowledge.ForgetHostKeyReply, whole_reply)
+
+
+def figures(*, per_node: bool = False) -> MethodCall[FiguresReply]:
+    """Returns figures about the daemon for monitoring. Counts begin when the daemon starts.
+
+    per_node  `nodes_ended` has the names of nodes
+    """
+    return MethodCall("Figures", FiguresRequest(per_node or None), FiguresReply, whole_reply)
 
 
 def reload() -> MethodCall[knowledge.ReloadReply]:

@@ -4,6 +4,7 @@
     job_methods.py        methods about jobs, and the streams of Watch
     case_methods.py       methods about what a job has collected
     export_methods.py     methods that read all of a job
+    figure_methods.py     Figures, for monitoring
     find_methods.py       searches the files of a job
     knowledge_methods.py  methods about clusters, profiles and credentials, and Reload
     host_key_methods.py   methods about host keys

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from cucmd.api.case_methods import CaseMethods
 from cucmd.api.export_methods import ExportMethods
+from cucmd.api.figure_methods import FigureMethods
 from cucmd.api.find_methods import FindMethods
 from cucmd.api.host_key_methods import HostKeyMethods
 from cucmd.api.job_methods import JobMethods
@@ -18,7 +19,7 @@ from cucmd.api.knowledge_methods import KnowledgeMethods
 from cucmd.api.refusals import error, invalid
 from cucmd.job.request import Request
 from cucmd.job.work import StartRequest
-from cucmd.protocol import cases, errors, jobs, requests
+from cucmd.protocol import cases, errors, figures, jobs, requests
 from cucmd.protocol import knowledge as known
 from cucmd.protocol.requests import INTERFACE
 from cucmd.varlink import Caller, Interface, Method, VarlinkError, read_description
@@ -34,6 +35,7 @@ def jobs_interface(
     knowledge: KnowledgeMethods,
     *,
     finds: FindMethods,
+    figure_methods: FigureMethods,
     effective_caller: EffectiveCaller,
 ) -> Interface:
     """Returns the interface. `Interface` describes `effective_caller`."""
@@ -92,6 +94,7 @@ def jobs_interface(
             knowledge.forget_login,
             effect=True,
         ),
+        Method("Figures", figures.FiguresRequest, figures.FiguresReply, figure_methods.figures),
         Method("Reload", known.ReloadRequest, known.ReloadReply, knowledge.reload, effect=True),
     )
     return Interface(

@@ -9,6 +9,7 @@
     joint_run.py      nodes that begin at the same moment, and that one call ends
     node_work.py      the work on one node: what it reports to its job, and what its end means
     recorder.py       saves the changes of a job, and then publishes them
+    job_counts.py     counts ends of jobs and nodes, and how long their phases take
     job_feed.py       delivers changes to subscribers, numbered and bounded
     file_recorder.py  records the received files of a job in the store
     manifest.py       the list of a job's files in its directory, written when the job closes

@@ -107,7 +107,7 @@ class JobRun:
         self.queued_by = queued_by
         self.joint_run, self._tasks = join_tasks(job, tasks)
         self._services = services
-        self.recorder = Recorder(job, services.store, services.feed)
+        self.recorder = Recorder(job, services.store, services.feed, services.counts)
         # False after a defect, or if a restart could not save all files from before it.
         self._all_recovered = recovered is None or recovered.recorded
         self._recover_as = None if self._all_recovered else job  # the job as the restart found it
@@ -137,6 +137,7 @@ class JobRun:
             authenticated=lambda: self._trials.note_accepted(self._task(position)),
             saved=partial(wait_until_saved, self.recorder),
             filed=partial(record_files, self._files),
+            durations=self._services.counts.durations_of(self.job),
         )
 
     def _task(self, position: int) -> NodeTask:

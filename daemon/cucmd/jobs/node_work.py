@@ -11,9 +11,10 @@ when it needs them (`figures`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import TypeAlias
 
 import msgspec
@@ -21,6 +22,7 @@ import trio
 
 from cucmd.durable import make_directories
 from cucmd.failure import FULL_DISK, Code, NodeFailed, failure, timeout_failure
+from cucmd.histogram import Histogram
 from cucmd.job.failure import Failure
 from cucmd.job.kind import Result
 from cucmd.job.node import Node, Notes, Phase
@@ -105,6 +107,7 @@ class NodeProgress:
     authenticated  is called when the node has accepted the login
     saved          returns once all changes so far are in the store
     filed          saves files in the store
+    durations      counts how long a phase took once the next one begins
     """
 
     def __init__(
@@ -117,7 +120,10 @@ class NodeProgress:
         authenticated: Callable[[], None] = lambda: None,
         saved: Callable[[], Awaitable[None]] | None = None,
         filed: Callable[[Sequence[ReceivedFile]], Awaitable[None]] | None = None,
+        durations: Mapping[Phase, Histogram] = MappingProxyType({}),
     ) -> None:
+        self._durations = durations
+        self._phase_began = 0.0  # by trio's clock, meaningful once the first attempt has begun
         self._wait_until_saved, self._record_files = saved, filed
         self._recorded: set[str] = set()  # paths of pushed files that are in the store
         self._amend = amend or change
@@ -142,11 +148,16 @@ class NodeProgress:
         now, self._attempt = self._now(), number
         # The session of the last attempt says nothing about this one, and the pause before a
         # further attempt is no silence of the node.
-        self._session, self._heard = None, (trio.current_time(), now)
+        self._phase_began = trio.current_time()
+        self.last_phase = Phase.CONNECT
+        self._session, self._heard = None, (self._phase_began, now)
         self._change(lambda node: node.begin(now, number))
 
     def phase(self, phase: Phase) -> None:
-        self.last_phase, now = phase, self._now()
+        at, now = trio.current_time(), self._now()
+        if self.last_phase in self._durations:
+            self._durations[self.last_phase].observe(at - self._phase_began)
+        self.last_phase, self._phase_began = phase, at
         self._change(lambda node: node.enter(phase, now))
 
     def clock(self, zone: str | None, ahead: float) -> None:

@@ -36,6 +36,7 @@ import trio
 
 from cucmd.job.job import Job
 from cucmd.job.node import Failed
+from cucmd.jobs.job_counts import JobCounts
 from cucmd.jobs.job_feed import JobFeed
 from cucmd.store import Store, StoreFailed
 
@@ -56,7 +57,10 @@ class Recorder:
     has_ended: `run` has ended, so that no further state is saved.
     """
 
-    def __init__(self, job: Job, store: Store, feed: JobFeed) -> None:
+    def __init__(
+        self, job: Job, store: Store, feed: JobFeed, counts: JobCounts | None = None
+    ) -> None:
+        self._counts = counts or JobCounts()
         self._store = store
         self._feed = feed
         self._job = self._saved = self._logged = job
@@ -141,8 +145,8 @@ class Recorder:
         """Tries to save the newest state. Publishes it and returns True if that succeeds."""
         job, version = self._job, self._version
         # `_logged` is not `_saved`: a save that fails is tried again with the same endings, which
-        # must be logged once.
-        _log_endings(self._logged, job)
+        # must be logged and counted once.
+        _note_endings(self._logged, job, self._counts)
         self._logged = job
         # Reset before the save and not after it: a caller that comes to `durable` during this save
         # may wait for a later state, and must not wait `GATHER` seconds more for the next save.
@@ -163,19 +167,23 @@ class Recorder:
         return self._failed is None
 
 
-def _log_endings(before: Job, after: Job) -> None:
-    """Logs each node that has failed, and how the job has ended.
+def _note_endings(before: Job, after: Job, counted: JobCounts) -> None:
+    """Counts the nodes that have ended, logs those that have failed, and how the job has ended.
 
     The lines count for the user who started the job: service/log.py limits the lines of a user.
     """
     extra = {} if after.uid is None else {"uid": after.uid}
     for position in after.positions_changed_since(before):
         old, new = before.nodes[position], after.nodes[position]
-        if isinstance(new.state, Failed) and not old.settled:
+        if old.settled or not new.settled:
+            continue
+        counted.note_node_end(new)
+        if isinstance(new.state, Failed):
             why = after.failure_of(new) or new.state.failure
             which = after.job_id, new.full_name
             log.warning("job %s, node %s: %s: %s", *which, why.code, why.message, extra=extra)
     if after.ended and not before.ended:
+        counted.note_job_end(after)
         count = Counter(node.status for node in after.nodes)
         counts = ", ".join(f"{number} {status}" for status, number in count.items())
         log.info("job %s: ended %s (nodes: %s)", after.job_id, after.status, counts, extra=extra)

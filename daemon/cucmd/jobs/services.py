@@ -10,6 +10,7 @@ import msgspec
 import trio
 
 from cucmd.config import Limits
+from cucmd.jobs.job_counts import JobCounts
 from cucmd.jobs.job_feed import JobFeed
 from cucmd.jobs.login_trials import WorkingLogins
 from cucmd.jobs.node_work import WorkOnNode
@@ -31,12 +32,12 @@ class Slots:
 
     def __init__(self, limits: Limits) -> None:
         self.jobs = trio.CapacityLimiter(limits.jobs)
-        self._connections = trio.CapacityLimiter(limits.connections)
+        self.connections = trio.CapacityLimiter(limits.connections)
         self._sessions: dict[Address, trio.CapacityLimiter] = {}
 
     def change_limits(self, limits: Limits) -> None:
         self.jobs.total_tokens = limits.jobs
-        self._connections.total_tokens = limits.connections
+        self.connections.total_tokens = limits.connections
 
     @asynccontextmanager
     async def session(self, address: Address, most: int) -> AsyncIterator[None]:
@@ -50,7 +51,7 @@ class Slots:
         # newest limit.
         limiter.total_tokens = most
         try:
-            async with limiter, self._connections:
+            async with limiter, self.connections:
                 yield
         finally:
             statistics = limiter.statistics()
@@ -74,3 +75,4 @@ class JobServices(msgspec.Struct, frozen=True):
     work_on_node: WorkOnNode
     locate: Locate
     working_logins: WorkingLogins = msgspec.field(default_factory=WorkingLogins)
+    counts: JobCounts = msgspec.field(default_factory=JobCounts)

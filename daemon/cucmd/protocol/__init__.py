@@ -5,6 +5,7 @@ them.
     requests.py    requests about jobs
     cases.py       what a job has collected: files, output, exports, deletion
     knowledge.py   clusters, profiles, credentials, host keys
+    figures.py     figures for monitoring
     errors.py      the fields of each error
 
 The file io.cucmd.Jobs.varlink is made from these structs and their docs. What a job is asked to do,

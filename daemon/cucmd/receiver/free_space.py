@@ -33,7 +33,7 @@ class FreeSpace:
         Once there is too little room, every call measures again, because space may get free.
         """
         if self._left < count:
-            free, floor = self._figures(descriptor)
+            free, floor = self.figures(descriptor)
             if free - count < floor:
                 return _describe(free, floor)
             self._left = max(min((free - floor) // self._processes, _LOOK_EVERY), count)
@@ -42,18 +42,18 @@ class FreeSpace:
 
     def current_shortage(self, descriptor: int) -> str | None:
         """Returns why no new file may be opened now, or None if the disk has room."""
-        free, floor = self._figures(descriptor)
+        free, floor = self.figures(descriptor)
         return _describe(free, floor) if free < floor else None
 
     def room(self, descriptor: int) -> tuple[int, int]:
         """Returns how many more bytes may be written to the disk of this descriptor, and how many
         bytes stay free besides.
         """
-        free, floor = self._figures(descriptor)
+        free, floor = self.figures(descriptor)
         return max(0, free - floor), floor
 
-    def _figures(self, descriptor: int) -> tuple[int, int]:
-        """Returns how many bytes are free, and how many must stay free."""
+    def figures(self, descriptor: int) -> tuple[int, int]:
+        """Returns how many bytes of the disk are free, and how many must stay free."""
         disk = os.fstatvfs(descriptor)
         floor = max(self._min_bytes, int(self._min_ratio * disk.f_blocks * disk.f_frsize))
         return disk.f_bavail * disk.f_frsize, floor

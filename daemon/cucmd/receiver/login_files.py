@@ -32,10 +32,17 @@ _IN_PARTS = "narrow the window, or collect path by path"
 
 
 class FileCount:
-    """Counts the files of all logins together that are not in the database yet."""
+    """Counts the files of all logins together.
+
+    total            the files that are not in the database yet
+    files_received, bytes_received
+                     closed files, and bytes, that have come since the daemon began
+    """
 
     def __init__(self) -> None:
         self.total = 0
+        self.files_received = 0
+        self.bytes_received = 0
 
 
 class LoginFiles:
@@ -131,6 +138,12 @@ class LoginFiles:
         self._open.discard(position)
         self.change(position, size=size, sha256=sha256, closed=closed)
         self.files_received += closed
+        self._all_logins.files_received += closed
+
+    def note_bytes(self, size: int) -> None:
+        """Counts bytes that have come."""
+        self.bytes_received += size
+        self._all_logins.bytes_received += size
 
     def grant(self, wanted: int) -> messages.BytesGranted | messages.LimitReached:
         """Grants at least the wanted bytes, or returns why a quota does not allow them."""
@@ -188,7 +201,7 @@ class ConnectionFiles:
         match request:
             case messages.BytesReceived(received):
                 _check(self._bytes <= received <= self._granted, "a wrong number of bytes")
-                self._received.bytes_received += received - self._bytes
+                self._received.note_bytes(received - self._bytes)
                 self._bytes = received
             case messages.TimeSet(number, modified):
                 _check(number in self._files, "a time for a file that is not its own")

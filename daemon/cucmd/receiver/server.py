@@ -103,6 +103,11 @@ class Receiver:
         if not any(one.source == target.source for one in self._targets.values()):
             self._expected.pop(target.source, None)
 
+    @property
+    def connection_count(self) -> int:
+        """Returns how many connections of clients there are, also before their login."""
+        return len(self._connections)
+
     # Called by `open_receiver`.
 
     async def accept(self, listening: trio.SocketListener) -> None:

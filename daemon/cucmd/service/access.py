@@ -49,7 +49,7 @@ class Right(Enum):
 # The table in cucmd(8) is made from this one. A test compares the names with the methods.
 RIGHTS: dict[str, Right] = {
     **dict.fromkeys(("Status", "List", "Watch", "ListHostKeys"), Right.VIEW),
-    **dict.fromkeys(("Clusters", "Profiles"), Right.VIEW),
+    **dict.fromkeys(("Clusters", "Profiles", "Figures"), Right.VIEW),
     **dict.fromkeys(("Files", "Output", "Find", "Export", "Transcript"), Right.READ),
     **dict.fromkeys(("Start", "Retry", "Cancel", "Label", "Verify"), Right.OPERATE),
     **dict.fromkeys(("Stop", "Delete", "Prune"), Right.OPERATE),

@@ -7,18 +7,21 @@ the daemon, the socket is closed first and the store last.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from functools import partial
+from pathlib import Path
 
 import trio
 
 from cucmd import __version__
 from cucmd.api.case_methods import CaseMethods
 from cucmd.api.export_methods import ExportMethods
+from cucmd.api.figure_methods import FigureMethods
 from cucmd.api.find_methods import FindMethods
 from cucmd.api.host_key_methods import HostKeyMethods
 from cucmd.api.job_methods import JobMethods
@@ -31,6 +34,7 @@ from cucmd.cases.finder import FIND, Finder
 from cucmd.cases.verify import CHECK, Verifier
 from cucmd.config import Config, ConfigError, unusable_credentials
 from cucmd.failure import CannotStart
+from cucmd.histogram import Histogram
 from cucmd.job.node import Node
 from cucmd.jobs.deletion import Deletions, RetentionTask
 from cucmd.jobs.job_feed import JobFeed
@@ -43,6 +47,7 @@ from cucmd.node.resolver import Resolver, locate
 from cucmd.paths import private_socket
 from cucmd.plan.kept_logins import KeptLogins
 from cucmd.plan.known_clusters import describe_nodes
+from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.host_keys import HostKeyUnusable
 from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.served_connection import RECEIVE
@@ -83,6 +88,9 @@ EXIT_CONFIG = 78
 # error of these types is a defect and has its traceback.
 EXPECTED = (StoreError, SocketInUse, HostKeyUnusable, CannotStart, OSError)
 STATUS_EVERY = 5.0  # seconds between updates of what `systemctl status` shows
+LAG_EVERY = 1.0  # seconds between two measurements of how late the event loop is
+DISK_ANSWERS_WITHIN = 1.0  # seconds; otherwise the figures are without the free space
+_DISK = trio.CapacityLimiter(1)  # a disk that hangs keeps one thread, however often it is asked
 SOCKET_MODE = 0o660
 # The role of a worker process -> the function that it runs.
 PROCESSES = {
@@ -209,7 +217,14 @@ async def _daemon(
                     finder=finder,
                     is_operator=current.is_operator,
                 )
-                finds = FindMethods(supervisor, coverage, finder)
+                finds, figures = (
+                    FindMethods(supervisor, coverage, finder),
+                    FigureMethods(
+                        supervisor,
+                        services,
+                        partial(_figures_of_parts, directory, receiver, workers),
+                    ),
+                )
                 knowledge = KnowledgeMethods(
                     store, lambda: current.config, environ, current.reload, logins
                 )
@@ -220,6 +235,7 @@ async def _daemon(
                     keys,
                     knowledge,
                     finds=finds,
+                    figure_methods=figures,
                     effective_caller=current.effective_caller,
                 )
                 async with (
@@ -234,7 +250,7 @@ async def _daemon(
                     nursery.start_soon(retention.run)
                     nursery.start_soon(_answer_requests, signals.requests, current, supervisor)
                     started.set()
-                    await _run_until_stopped(signals, supervisor, current.status)
+                    await _run_until_stopped(signals, supervisor, current.status, figures.lag)
                     deletions.stop()
                     # The socket is still served, so that watchers see how jobs end.
                     await supervisor.drain()
@@ -314,10 +330,13 @@ async def _serve_socket(
         nursery.cancel_scope.cancel()
 
 
-async def _run_until_stopped(signals: Signals, supervisor: Supervisor, status: StatusLine) -> None:
+async def _run_until_stopped(
+    signals: Signals, supervisor: Supervisor, status: StatusLine, lag: Histogram
+) -> None:
     """Reports to systemd that the daemon is ready. Returns at SIGTERM or SIGINT."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_show_status, supervisor, status)
+        nursery.start_soon(_measure_lag, lag)
         nursery.start_soon(return_free_memory, lambda: supervisor.ended)
         systemd.notify(READY=1)
         log.info("stopping on %s", await signals.stop())
@@ -347,6 +366,40 @@ async def _feed_watchdog() -> None:
         await ping()
         systemd.notify(WATCHDOG=1)
         await trio.sleep(interval / 2)
+
+
+async def _measure_lag(lag: Histogram) -> None:
+    while True:
+        due = trio.current_time() + LAG_EVERY
+        await trio.sleep_until(due)
+        lag.observe(trio.current_time() - due)
+
+
+async def _figures_of_parts(
+    directory: Path, receiver: Receiver, workers: Workers
+) -> dict[str, int | None]:
+    """Returns fields of `FiguresReply`. The disk is asked in a thread, because it may hang."""
+    free = kept = None
+    with trio.move_on_after(DISK_ANSWERS_WITHIN), suppress(OSError):
+        free, kept = await trio.to_thread.run_sync(
+            _free_space, directory, receiver.space, abandon_on_cancel=True, limiter=_DISK
+        )
+    return {
+        "files_received": receiver.files.files_received,
+        "bytes_received": receiver.files.bytes_received,
+        "receiver_connections": receiver.connection_count,
+        "worker_restarts": workers.restarts,
+        "free_bytes": free,
+        "kept_free_bytes": kept,
+    }
+
+
+def _free_space(directory: Path, space: FreeSpace) -> tuple[int, int]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return space.figures(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 async def _show_status(supervisor: Supervisor, status: StatusLine) -> None:

@@ -14,6 +14,7 @@ from sqlite3 import Connection
 import msgspec
 import trio
 
+from cucmd.histogram import Histogram
 from cucmd.job.job import Job
 from cucmd.received_file import ReceivedFile
 from cucmd.store import deletion_sql, job_sql, list_sql, node_sql
@@ -73,6 +74,11 @@ class Store:
         # None until the count has been read from the database. Only the writer's thread uses this
         # field.
         self._zero: float | None = None
+
+    @property
+    def latencies(self) -> dict[str, Histogram]:
+        """Returns how long callers have waited for writes and for reads."""
+        return {"write": self._writer.latency, "read": self._reader.latency}
 
     async def add_job(self, job: Job, key: StartKey | None = None) -> None:
         """Stores a new job, with the key of the call that started it."""

@@ -53,6 +53,7 @@ from typing import Generic, TypeVar, cast
 
 import trio
 
+from cucmd.histogram import SHORT, Histogram
 from cucmd.store.errors import StoreFailed
 
 T = TypeVar("T")
@@ -87,6 +88,7 @@ class DatabaseThread:
     connect  makes a connection
     begin    the statement that begins a transaction
     batch    the most operations in one transaction
+    latency  how long callers have waited for their answers
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class DatabaseThread:
         self._batch = batch
         self._queue: SimpleQueue[_Queued[object] | None] = SimpleQueue()
         self._closing = False
+        self.latency = Histogram(SHORT)
         self._ended = trio.Event()
         self._token = trio.lowlevel.current_trio_token()
         # It is a daemon thread, so that it does not keep the process alive if trio ends without
@@ -116,9 +119,10 @@ class DatabaseThread:
         """
         if self._closing:
             raise StoreFailed(f"cannot {self._purpose}: the store is closed")
-        queued = _Queued(operation, on_answer)
+        queued, began = _Queued(operation, on_answer), trio.current_time()
         self._queue.put(cast("_Queued[object]", queued))
         await queued.answered.wait()
+        self.latency.observe(trio.current_time() - began)
         if queued.error is not None:
             raise StoreFailed(f"cannot {self._purpose}: {queued.error}") from queued.error
         return cast("T", queued.result)

@@ -67,6 +67,7 @@ class Workers:
     """Gets workers from the fork server. Made by `open_workers`.
 
     confined: whether Landlock confines the workers, or None before the fork server is ready.
+    restarts: how often the fork server has ended and was started again.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Workers:
         fork_timeout: float,
     ) -> None:
         self.confined: bool | None = None
+        self.restarts = 0
         self._folder = folder
         self._roles = roles
         self._environ = environ
@@ -113,6 +115,7 @@ class Workers:
                     why = f"cannot be started ({error})"
                 finally:
                     self._lose_all()
+                self.restarts += 1
                 _log.error("the fork server %s; it is started again", why)
                 await trio.sleep(RESTART_SECONDS)
 
