@@ -105,7 +105,8 @@ def main(argv: list[str] | None = None) -> int:
     def run() -> int:
         # Only cucmctl itself runs `cucmctl bridge`, at a site; no message advises it.
         printer.prepare(VERBS.keys() - {"bridge"})
-        return _run(sys.argv[1:] if argv is None else argv)
+        words = sys.argv[1:] if argv is None else argv
+        return _complete(words[1:]) if words[:1] == ["__complete"] else _run(words)
 
     return guarded(run)
 
@@ -179,7 +180,7 @@ def _run(arguments: list[str]) -> int:
     if verb is None:
         missing = f"no verb was given; expected one of {', '.join(VERBS)}"
         raise UsageError(_unknown_option(rest) or f"{missing} (see cucmctl --help)")
-    command: Verb = import_module(f"cucmctl.commands.{VERBS[verb]}").COMMANDS[verb]
+    command = command_of(verb)
     token = os.environ.pop(UPLOAD_TOKEN, None)  # so that no child process gets it
     try:
         parsed = parse(verb, command, rest)
@@ -193,6 +194,22 @@ def _run(arguments: list[str]) -> int:
     if LAST in rest:
         resolve_last(parsed, verb, command.is_for, os.getuid())
     return command.run(parsed)
+
+
+def _complete(words: list[str]) -> int:
+    """Prints what the last word can be completed with. Shells call this when Tab is pressed."""
+    from cucmctl.commands.complete import print_completions  # noqa: PLC0415  # only for Tab
+
+    verb, rest = split(words[:-1])
+    if verb in VERBS:
+        print_completions(verb, command_of(verb), [*rest, words[-1]])
+    return exits.DONE
+
+
+def command_of(verb: str) -> Verb:
+    """Returns what a verb declares. Loads its module."""
+    command: Verb = import_module(f"cucmctl.commands.{VERBS[verb]}").COMMANDS[verb]
+    return command
 
 
 def split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:

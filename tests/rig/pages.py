@@ -13,7 +13,6 @@ import textwrap
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ _FIELD = re.compile(r"    (\w+): [^=]*=[^#]*(?:# (.*))?")
 
 def verb_part(verb: str) -> str:
     """Writes what the parser of a verb has: a sentence, its synopsis, examples, options, exits."""
-    command = import_module(f"cucmctl.commands.{main.VERBS[verb]}").COMMANDS[verb]
+    command = main.command_of(verb)
     parser = VerbParser(prog=f"cucmctl {verb}", add_help=False)
     command.declare(parser)
     sentence = re.split(r"(?<=\.)\s", command.summary, maxsplit=1)[0].replace("\n", " ")

@@ -222,17 +222,12 @@ def add_global_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--json", action="store_true", help="data as JSON on standard output")
 
 
-_POSITIONAL = {"job": "JOB", "jobs": "JOB", "node": "NODE", "nodes": "NODE", "name": "NAME"}
-_POSITIONAL |= {"labels": "KEY=VALUE", "publisher": "PUBLISHER", "rest": "COMMAND"}
-_LOCAL_PATHS = ("socket", "password_file", "file", "output")
+# Arguments that are files or folders of this machine.
+LOCAL_PATHS = ("socket", "password_file", "token_file", "word_file", "file", "source", "output")
 
 
-def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namespace:
-    """Parses the arguments of one verb. Global options may stand anywhere among them.
-
-    `at_sites` of the result says whether the command is for other sites, `targets` is what the
-    verb calls its nodes, or "", and `connection` will be the connection to a site.
-    """
+def parser_of(verb: str, command: Verb) -> VerbParser:
+    """Returns the parser of a verb, with the global options."""
     parser = VerbParser(
         prog=f"cucmctl {verb}",
         description=_wrapped(command.summary),
@@ -243,6 +238,16 @@ def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namesp
     )
     command.declare(parser)
     add_global_options(parser)
+    return parser
+
+
+def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namespace:
+    """Parses the arguments of one verb. Global options may stand anywhere among them.
+
+    `at_sites` of the result says whether the command is for other sites, `targets` is what the
+    verb calls its nodes, or "", and `connection` will be the connection to a site.
+    """
+    parser = parser_of(verb, command)
     rest: list[str] | None = None
     if parser.takes_rest and "--" in arguments:
         at = list(arguments).index("--")
@@ -257,15 +262,17 @@ def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namesp
     parser.arguments = words
     parsed = parser.parse_intermixed_args(words)
     parsed.rest = rest
+    positional = {action.dest: action.metavar for action in parser._get_positional_actions()}
+    positional["rest"] = "COMMAND"
     for name, value in vars(parsed).items():
         for text in _flat(value):
             # JSON cannot represent text that is not UTF-8, but paths of local files may contain
             # such text.
-            if isinstance(text, str) and name not in _LOCAL_PATHS:
+            if isinstance(text, str) and name not in LOCAL_PATHS:
                 try:
                     text.encode()
                 except UnicodeEncodeError:
-                    typed = _POSITIONAL.get(name) or f"--{name.replace('_', '-')}"
+                    typed = positional.get(name) or f"--{name.replace('_', '-')}"
                     raise UsageError(f"{typed}: {text!a} is not UTF-8") from None
     if parser.targets:
         if parsed.nodes and parsed.cluster_of is not None:

@@ -21,6 +21,7 @@
     delete.py     `delete` and `prune`
     sites.py      `sites` and `bridge`
     known.py      `clusters`, `profiles`, `credentials` and `hostkeys`
+    complete.py   what shells ask for when Tab is pressed; no verb for people
 
 A verb calls the client, prints the reply, and returns an exit code. `main` handles the errors of
 the client. A new verb needs a row in `main.VERBS` and an entry in `COMMANDS`.

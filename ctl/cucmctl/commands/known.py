@@ -21,11 +21,11 @@ from cucmd.protocol.knowledge import Cluster, HostKey, Profile
 
 def _clusters_arguments(parser: argparse.ArgumentParser) -> None:
     help_ = "a cluster or one of its nodes; prints the nodes"
-    parser.add_argument("name", metavar="NAME", nargs="?", help=help_)
+    parser.add_argument("target", metavar="NAME", nargs="?", help=help_)
 
 
 def _clusters(arguments: argparse.Namespace) -> int:
-    name = arguments.name
+    name = arguments.target
     with Client(arguments.socket) as client:
         found = client.clusters(name)
         known = client.clusters() if name is not None and not found else found
@@ -85,11 +85,11 @@ def _row(node: ClusterNode, cluster: Cluster) -> tuple[str, ...]:
 
 
 def _profiles_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", nargs="?", help="print all keys of this profile")
+    parser.add_argument("profile", metavar="NAME", nargs="?", help="print all keys of this profile")
 
 
 def _profiles(arguments: argparse.Namespace) -> int:
-    name = arguments.name
+    name = arguments.profile
     with Client(arguments.socket) as client:
         try:
             found = client.profiles(name)

@@ -67,7 +67,7 @@ def resolve_last(
     Prints which job this is. Raises `JobNotFound`.
     """
     with Client(arguments.socket) as client:
-        job = _newest(client, is_for, uid)
+        job = newest(client, is_for, uid)
     if job is None:
         error = JobNotFound.make("@last")
         error.hint = f"; you have started no job that {verb} can be used for"
@@ -83,7 +83,8 @@ def resolve_last(
             arguments.job = job.job_id
 
 
-def _newest(client: Client, is_for: Callable[[JobSummary], bool], uid: int) -> JobSummary | None:
+def newest(client: Client, is_for: Callable[[JobSummary], bool], uid: int) -> JobSummary | None:
+    """Returns the newest job of a user that `is_for` the verb."""
     request = ListRequest()
     while (reply := client.list_page(request)).jobs:
         for job in reply.jobs:
