@@ -12,7 +12,8 @@ from collections.abc import Iterable
 
 from cucmctl.mask.key import KeyFolder
 from cucmmask.masks import Masks
-from cucmmask.originals import Originals
+from cucmmask.originals import PIECE, Originals
+from cucmmask.places import Kind
 from cucmmask.text import Text
 from cucmmask.unmask import unmask
 
@@ -53,5 +54,12 @@ class PieceMasking:
 
     def reveal(self, texts: Iterable[str]) -> list[str]:
         """Returns texts with originals in place of the masks that are known."""
-        made = self._folder.masks()
-        return [unmask(text, made) if text else text for text in texts]
+        asked, made = list(texts), self._folder.masks()
+        # Originals that another process has masked are not known here yet. What is answered must
+        # not have them, just because somebody asks for their masks.
+        pieces = set(PIECE.findall(" ".join(asked).lower()))
+        for kind, pairs in made.items():
+            for mask, original in pairs.items():
+                if kind in Kind.__members__ and not pieces.isdisjoint(PIECE.findall(mask.lower())):
+                    self._known.add(Kind[kind], original)
+        return [unmask(text, made) if text else text for text in asked]
