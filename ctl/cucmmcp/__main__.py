@@ -5,39 +5,13 @@ import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Annotated, Any
-
-from msgspec import Struct
+from typing import Any
 
 from cucmctl.cli import exits
 from cucmctl.cli.options import UsageError, VerbParser
 from cucmctl.cli.printer import visible
-from cucmctl.client.client import Client
-from cucmctl.commands.mask import known_hosts
-from cucmctl.mask.key import key_folder
+from cucmctl.commands.mask import piece_masking
 from cucmd import __version__
-from cucmd.toml_file import ConfigError, read, text
-
-# An error that ends the program before it serves -> the exit code; 78 is EX_CONFIG.
-_CODES: dict[type[Exception], int] = {
-    UsageError: exits.USAGE,
-    ConfigError: 78,
-    exits.Failed: exits.UNAVAILABLE,  # the key of the masks cannot be used
-    OSError: exits.UNAVAILABLE,
-    ModuleNotFoundError: exits.UNAVAILABLE,
-}
-
-
-def _absolute(path: str) -> None:
-    if not os.path.isabs(path):
-        raise ValueError("expected an absolute path")
-
-
-class Config(Struct, frozen=True):
-    """Holds the configuration. Each field is a key of the file."""
-
-    export_folder: Annotated[str, text(_absolute, may_be_empty=True)] = ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,50 +21,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--version", action="version", version=f"cucmmcp {__version__}")
     add("--socket", metavar="PATH", help="the daemon's socket")
-    add("--config", metavar="FILE", type=Path, help="the configuration file")
     help_ = "also start and cancel jobs, of which the person is asked each time, and export"
     add("--operate", action="store_true", help=help_)
     add("--mask", action="store_true", help="mask numbers, names and addresses in all answers")
+    help_ = "the folder for exports, which has to exist"
+    add("--export-folder", metavar="FOLDER", type=os.path.abspath, help=help_)
     try:
         _serve(parser.parse_args(argv))
     except KeyboardInterrupt:
         return exits.INTERRUPTED
-    except tuple(_CODES) as error:
+    except (UsageError, exits.Failed, OSError, ModuleNotFoundError) as error:
+        advice = ": pip install 'cucmd[mcp]'" if isinstance(error, ModuleNotFoundError) else ""
         if sys.stderr is not None:  # None if it was closed before the start
-            print(f"cucmmcp: {visible(str(error))}", file=sys.stderr)
-        return next(code for kind, code in _CODES.items() if isinstance(error, kind))
+            print(f"cucmmcp: {visible(str(error))}{advice}", file=sys.stderr)
+        return exits.USAGE if isinstance(error, UsageError) else exits.UNAVAILABLE
     return exits.DONE
 
 
 def _serve(args: argparse.Namespace) -> None:
-    config = Config()
-    if args.config is not None:
-        try:
-            file = read(args.config)
-        except OSError as error:
-            raise ConfigError(str(args.config), f"cannot be read: {error.strerror}") from None
-        members = file.table((), file.document, Config.__struct_fields__)
-        config = file.convert((), members, Config)
-    try:
-        import anyio  # noqa: PLC0415  # these need the extra, and take seconds
+    import anyio  # noqa: PLC0415  # these need the extra, and take seconds
 
-        from cucmmcp.server import make_server  # noqa: PLC0415
-        from cucmmcp.tools import Session  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        text = f"the SDK is not installed ({error}): pip install 'cucmd[mcp]'"
-        raise ModuleNotFoundError(text) from None
-    from cucmctl.mask.pieces import PieceMasking  # noqa: PLC0415
+    from cucmmcp.server import make_server  # noqa: PLC0415
+    from cucmmcp.tools import Session  # noqa: PLC0415
     from cucmtrio import open_client  # noqa: PLC0415
 
-    masking = None
-    if args.mask:
-        with Client(args.socket) as blocking:
-            masking = PieceMasking(key_folder(os.environ), known_hosts(blocking))
+    masking = piece_masking(args.socket) if args.mask else None
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[Session]:
         async with open_client(args.socket) as client:
-            yield Session(client, args.operate, masking, config.export_folder)
+            yield Session(client, args.operate, masking, args.export_folder or "")
 
     anyio.run(make_server(lifespan).run_stdio_async, backend="trio")
 

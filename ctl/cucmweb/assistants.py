@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import trio
 
 from cucmctl.cli.exits import Failed
-from cucmctl.client.client import Client as BlockingClient
-from cucmctl.commands.mask import known_hosts
-from cucmctl.mask.key import key_folder
+from cucmctl.commands.mask import piece_masking
 from cucmd.job.request import OnBehalfOf
 from cucmtrio import Client
 from cucmweb.config import WebConfig
 from cucmweb.exchange import Exchange
+from cucmweb.handover import environ_of
 from cucmweb.problems import HttpProblem
 
 if TYPE_CHECKING:
@@ -79,12 +78,8 @@ class Assistants:
             # Otherwise the SDK logs each session with its id.
             logging.getLogger("mcp").setLevel(logging.WARNING)
             import cucmmcp.server  # noqa: F401, PLC0415  # takes seconds, so not at the start
-            from cucmctl.mask.pieces import PieceMasking  # noqa: PLC0415
 
-            if not self._config.mask_assistants:
-                return None
-            with BlockingClient(self._config.socket) as client:
-                return PieceMasking(key_folder(os.environ), known_hosts(client))
+            return piece_masking(self._config.socket) if self._config.mask_assistants else None
 
         try:
             self._masking = self._masking or await trio.to_thread.run_sync(load)
@@ -103,7 +98,9 @@ class Assistants:
         @asynccontextmanager
         async def lifespan(_: object) -> AsyncIterator[Session]:
             may_operate = caller is None or caller.role == "operate"
-            yield Session(self._daemon.on_behalf_of(caller), may_operate, self._masking)
+            daemon, folder = self._daemon.on_behalf_of(caller), self._config.export_folder
+            environ = environ_of(os.environ, caller)
+            yield Session(daemon, may_operate, self._masking, folder, environ)
 
         server = make_server(lifespan)
         server.streamable_http_app(

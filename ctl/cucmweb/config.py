@@ -164,6 +164,7 @@ class WebConfig(Struct, frozen=True):
     hosts: tuple[_HostName, ...] = ()  # names of this server, besides localhost and its TCP address
     tokens: _Path = "/etc/cucmweb/tokens.toml"
     mask_assistants: bool = True  # mask numbers, names and addresses in the answers at /mcp
+    export_folder: _Path = ""  # where assistants may export to, masked; empty: nowhere
     limits: WebLimits = WebLimits()
     proxy: ProxySettings = ProxySettings()
     targets: dict[str, TargetSettings] = {}

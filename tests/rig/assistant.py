@@ -27,6 +27,9 @@ class Person:
 
     def __init__(self, action: str = "accept", *, allow: object = True) -> None:
         self.asked: list[str] = []
+        self.allows(action, allow=allow)
+
+    def allows(self, action: str = "accept", *, allow: object = True) -> None:
         content = {"allow": allow} if action == "accept" else None
         self._answer = ElicitResult(action=action, content=content)
 

@@ -28,6 +28,7 @@ from cucmctl.text.progress_line import ProgressLine
 
 if TYPE_CHECKING:
     from cucmctl.mask.bundle import Report
+    from cucmctl.mask.pieces import PieceMasking
     from cucmctl.mask.sources import Source
 
 # The most files with a rest that are named on the terminal, and the most that were left out.
@@ -119,6 +120,16 @@ def known_hosts(client: Client) -> list[str]:
                         found += filter(None, (node.member.address, node.member.name))
                         found += filter(None, (node.member.fqdn,))
     return found
+
+
+def piece_masking(socket: str | None) -> PieceMasking:
+    """Returns what masks the answers of a program, with the key of the user who runs it, and the
+    nodes that the daemon knows now. Raises `BadKey` and `OSError`.
+    """
+    from cucmctl.mask.pieces import PieceMasking  # noqa: PLC0415
+
+    with Client(socket) as client:
+        return PieceMasking(key_folder(os.environ), known_hosts(client))
 
 
 def _words(arguments: argparse.Namespace) -> list[str]:

@@ -1,8 +1,7 @@
 """Tests /mcp of `cucmweb`: who may do what, and what ends a request."""
 
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from http.client import HTTPResponse
 from pathlib import Path
 
@@ -13,10 +12,8 @@ from mcp import Client, MCPError
 from cucmd.job.work_request import Collection, Login
 from cucmweb.token_file import add, revoke
 from rig.assistant import GENERATIONS, Assistant, Person, ask, over_http, refusal
-from rig.collected import JOB_ID
-from rig.searched import make_job
-from rig.web import Web, running_web
-from system.mcp.conftest import Cluster
+from rig.web import Web
+from system.mcp.conftest import NUMBER, PRIVATE, Cluster, web_with
 
 # The SDK's client does not close a stream of httpx2 that it has not read to its end.
 pytestmark = [
@@ -24,7 +21,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-NUMBER = "7021004"
 HEADERS = {"accept": "application/json, text/event-stream"}
 HELLO = {
     "jsonrpc": "2.0",
@@ -38,49 +34,36 @@ HELLO = {
 }
 
 
-@pytest.fixture(scope="module")
-def state(state: Path) -> Path:
-    trace = f"00000001.000 |05:00:01.000 |SdlSig |cn={NUMBER}\n".encode()
-    make_job(state, {"pub/cm/trace/ccm/sdl/a.txt": trace})
-    return state
-
-
 @pytest.mark.parametrize("mode", GENERATIONS)
-async def test_lines_are_masked(web_assistant: Assistant, mode: str) -> None:
-    async with web_assistant("operate", mode=mode) as client:
+async def test_lines_are_masked(masked_assistant: Assistant, mode: str) -> None:
+    async with masked_assistant("operate", mode=mode) as client:
         assert len((await client.list_tools()).tools) == 12
-        found = await ask(client, "find", job=JOB_ID, text="cn=")
+        found = await ask(client, "find", job=PRIVATE, text="cn=")
         assert len(found["items"]) == 1
         assert NUMBER not in str(found)
 
 
-@pytest.fixture
-def make_web(cluster: Cluster, stack: ExitStack, tmp_path: Path) -> Callable[..., Web]:
-    """Runs a `cucmweb` with another configuration, and with all tokens of `web`."""
-
-    def make(config: str, web: Web) -> Web:
-        folder = tmp_path / "web"
-        folder.mkdir()
-        shutil.copy(web.log.parent / "tokens.toml", folder)
-        return stack.enter_context(running_web(folder, cluster.daemon.socket, config, tcp=True))
-
-    return make
+@pytest.fixture(scope="module")
+def own_web(
+    cluster: Cluster, state: Path, tokens: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Web]:
+    """Runs a `cucmweb` with few places for each caller. The last test stops it."""
+    folder = tmp_path_factory.mktemp("own") / "web"
+    with web_with("[limits]\nstreams_per_caller = 2\n", folder, cluster, state) as web:
+        yield web
 
 
-async def test_masks_can_be_turned_off(
-    web: Web, make_web: Callable[..., Web], tokens: dict[str, str]
-) -> None:
-    plain = make_web("mask_assistants = false\n", web)
-    async with over_http(plain, tokens["operate"]) as client:
-        assert NUMBER in str(await ask(client, "find", job=JOB_ID, text="cn="))
+async def test_masks_can_be_turned_off(web_assistant: Assistant) -> None:
+    async with web_assistant() as client:
+        assert NUMBER in str(await ask(client, "find", job=PRIVATE, text="cn="))
 
 
 @pytest.mark.parametrize("mode", GENERATIONS)
 async def test_viewer_changes_nothing(web_assistant: Assistant, mode: str) -> None:
     async with web_assistant("view", mode=mode, person=(person := Person())) as client:
         assert "role view" in await refusal(client, "start", kind="check", nodes=["berlin"])
-        assert "role view" in await refusal(client, "cancel", job=JOB_ID)
-        assert "does not permit" in await refusal(client, "find", job=JOB_ID, text="cn=")
+        assert "role view" in await refusal(client, "cancel", job=PRIVATE)
+        assert "does not permit" in await refusal(client, "find", job=PRIVATE, text="cn=")
         assert person.asked == []
 
 
@@ -98,7 +81,7 @@ async def test_twenty_calls_at_once(web_assistant: Assistant) -> None:
     async with web_assistant("operate") as client, trio.open_nursery() as nursery:
         for _ in range(10):
             nursery.start_soon(ask, client, "jobs")
-            nursery.start_soon(lambda: ask(client, "find", job=JOB_ID, text="cn="))
+            nursery.start_soon(lambda: ask(client, "find", job=PRIVATE, text="cn="))
 
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer cucmweb_wrong"}])
@@ -156,10 +139,8 @@ def test_sessions_belong_to_their_caller(web: Web, tokens: dict[str, str]) -> No
         assert web.ask("POST", "/mcp", listed, headers).status == 200
 
 
-def test_each_caller_has_limits(
-    web: Web, make_web: Callable[..., Web], tokens: dict[str, str]
-) -> None:
-    few = make_web("[limits]\nstreams_per_caller = 2\n", web)
+def test_each_caller_has_limits(own_web: Web, tokens: dict[str, str]) -> None:
+    few = own_web
     with session(few, tokens["view"]) as one, session(few, tokens["view"]) as two:
         headers = {name: one[name] for name in one if name != "mcp-session-id"}
         assert few.ask("POST", "/mcp", HELLO, headers).status == 503
@@ -170,26 +151,9 @@ def test_each_caller_has_limits(
                 pass
 
 
-def test_stops_although_a_question_is_open(
-    web: Web, make_web: Callable[..., Web], tokens: dict[str, str]
-) -> None:
-    stopped = make_web("", web)
-    called = {"name": "cancel", "arguments": {"job": JOB_ID}}
-    call = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": called}
-    with (
-        session(stopped, tokens["operate"]) as headers,
-        listening(stopped, headers),
-        closing(stopped.connection()) as connection,
-    ):
-        reply = stopped.asked(connection, "POST", "/mcp", call, headers)
-        assert any(b"elicitation/create" in line for line in reply)
-        assert stopped.stop(within=20) == 0
-    assert "Traceback" not in stopped.log.read_text()
-
-
 @pytest.mark.parametrize("mode", GENERATIONS)
-async def test_revoked_token_ends_calls(web: Web, cluster: Cluster, state: Path, mode: str) -> None:
-    file = state.parents[1] / "web" / "tokens.toml"
+async def test_revoked_token_ends_calls(web: Web, cluster: Cluster, mode: str) -> None:
+    file = web.log.parent / "tokens.toml"
     token, begun = add(file, mode, "operate", None), trio.Event()
 
     async def begin(*_: object) -> None:
@@ -208,3 +172,17 @@ async def test_revoked_token_ends_calls(web: Web, cluster: Cluster, state: Path,
             revoke(file, mode)
         daemon.cancel(job)
         daemon.wait(job)
+
+
+def test_stops_although_a_question_is_open(own_web: Web, tokens: dict[str, str]) -> None:
+    called = {"name": "cancel", "arguments": {"job": PRIVATE}}
+    call = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": called}
+    with (
+        session(own_web, tokens["operate"]) as headers,
+        listening(own_web, headers),
+        closing(own_web.connection()) as connection,
+    ):
+        reply = own_web.asked(connection, "POST", "/mcp", call, headers)
+        assert any(b"elicitation/create" in line for line in reply)
+        assert own_web.stop(within=20) == 0
+    assert "Traceback" not in own_web.log.read_text()

@@ -2,40 +2,29 @@
 
 import json
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from rig.assistant import Assistant, ask, over_stdio, refusal
-from rig.collected import JOB_ID
+from rig.assistant import Assistant, Person, ask, over_stdio, refusal
 from rig.daemon import Daemon
-from rig.searched import make_job
-from system.mcp.conftest import Cluster
+from rig.web import Web
+from system.mcp.conftest import NUMBER, PRIVATE, Cluster
 
 pytestmark = pytest.mark.long
 
-TRACE = b"""\
-00000001.000 |05:00:01.000 |SdlSig |CcSetupReq |wait |cn=7021004 dd=7021004 dev=SEP38ED18552A12
-00000002.000 |05:00:02.000 |AppInfo |From: <sip:7021004@172.27.1.42>;tag=1
-00000003.000 |05:00:03.000 |AppInfo |7021004 is busy
-"""
-
-
-@pytest.fixture(scope="module")
-def state(state: Path) -> Path:
-    make_job(state, {"berlin-pub/cm/trace/ccm/sdl/a.txt": TRACE})
-    return state
-
 
 @pytest.fixture
-def daemon(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Daemon:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+def daemon(cluster: Cluster, web: Web, monkeypatch: pytest.MonkeyPatch) -> Daemon:
+    """Returns the daemon. Its `cucmctl` has the key of `web`."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(web.log.parent / "data"))
     return cluster.daemon
 
 
-async def test_answers_are_masked(assistant: Assistant, daemon: Daemon) -> None:
-    async with assistant("--mask") as client:
-        found = await ask(client, "find", job=JOB_ID, regex=".")
+async def test_answers_are_masked(masked_assistant: Assistant, daemon: Daemon) -> None:
+    async with masked_assistant() as client:
+        found = await ask(client, "find", job=PRIVATE, regex=".")
     text = json.dumps(found)
     for original in ("7021004", "172.27.1.42", "38ED18552A12", "berlin"):
         assert original not in text
@@ -44,40 +33,67 @@ async def test_answers_are_masked(assistant: Assistant, daemon: Daemon) -> None:
     assert "7021004 is busy" in plain
 
 
-async def test_masks_can_be_searched_for(assistant: Assistant, daemon: Daemon) -> None:
-    async with assistant("--mask") as client:
-        [first, *_] = (await ask(client, "find", job=JOB_ID, text="CcSetupReq"))["items"]
+async def test_masks_can_be_searched_for(masked_assistant: Assistant, daemon: Daemon) -> None:
+    async with masked_assistant() as client:
+        [first, *_] = (await ask(client, "find", job=PRIVATE, text="CcSetupReq"))["items"]
         mask = first["line"].partition("cn=")[2].split()[0]
         assert len(mask) == 7
-        again = await ask(client, "find", job=JOB_ID, text=mask, nodes=[first["node"]])
+        again = await ask(client, "find", job=PRIVATE, text=mask, nodes=[first["node"]])
         assert len(again["items"]) == 3
         where = {"node": first["node"], "path": first["path"]}
-        assert len((await ask(client, "read", job=JOB_ID, **where))["items"]) == 3
+        assert len((await ask(client, "read", job=PRIVATE, **where))["items"]) == 3
 
 
-async def test_errors_are_masked(assistant: Assistant, daemon: Daemon) -> None:
-    async with assistant("--mask") as client:
-        await ask(client, "job", job=JOB_ID)
-        text = await refusal(client, "files", job=JOB_ID, nodes=["berlin-pub", "x"])
+async def test_errors_are_masked(masked_assistant: Assistant, daemon: Daemon) -> None:
+    async with masked_assistant() as client:
+        await ask(client, "job", job=PRIVATE)
+        text = await refusal(client, "files", job=PRIVATE, nodes=["berlin-pub", "x"])
     assert "berlin" not in text
 
 
-async def test_export_is_masked(daemon: Daemon, tmp_path: Path) -> None:
-    folder = tmp_path / "out"
-    folder.mkdir()
-    config = tmp_path / "cucmmcp.toml"
-    config.write_text(f'export_folder = "{folder}"\n')
-    async with over_stdio(daemon.socket, "--config", str(config)) as client:
-        assert "cucmctl export" in await refusal(client, "export", job=JOB_ID)
-    async with over_stdio(daemon.socket, "--operate", "--config", str(config)) as client:
-        exported = await ask(client, "export", job=JOB_ID)
-        assert "exists" in await refusal(client, "export", job=JOB_ID)
+@pytest.fixture(params=["stdio", "http"])
+def exporter(
+    request: pytest.FixtureRequest, daemon: Daemon, masked_assistant: Assistant, tmp_path: Path
+) -> tuple[Assistant, Path]:
+    """Returns what connects a client that may export, and the folder for exports."""
+    if request.param == "http":
+        return masked_assistant, daemon.folder.parent / "exports"
+    options = ("--operate", "--mask", "--export-folder", str(tmp_path))
+    return partial(over_stdio, daemon.socket, *options), tmp_path
+
+
+async def test_export_is_masked(exporter: tuple[Assistant, Path]) -> None:
+    connect, folder = exporter
+    async with connect() as client:
+        assert NUMBER not in str(await ask(client, "find", job=PRIVATE, text="cn="))
+        exported = await ask(client, "export", job=PRIVATE)
+        assert "exists" in await refusal(client, "export", job=PRIVATE)
     [file] = exported["items"]
-    assert file == f"{folder}/{JOB_ID}.zip"
-    with zipfile.ZipFile(file) as written:
-        assert not any(b"7021004" in written.read(name) for name in written.namelist())
+    assert Path(file).name == f"{PRIVATE}.zip"
+    with zipfile.ZipFile(folder / f"{PRIVATE}.zip") as written:
+        names = written.namelist()
+        assert not any(NUMBER.encode() in written.read(name) for name in names)
+    assert names
 
 
-async def test_export_needs_a_folder(assistant: Assistant) -> None:
-    async with assistant("--operate") as client:
-        assert f"cucmctl export {JOB_ID} --mask" in await refusal(client, "export", job=JOB_ID)
+async def test_export_needs_a_folder(web_assistant: Assistant) -> None:
+    async with web_assistant() as client:
+        assert "export_folder" in await refusal(client, "export", job=PRIVATE)
+
+
+async def test_person_sees_originals(masked_assistant: Assistant) -> None:
+    person = Person("decline")
+    async with masked_assistant(person=person) as client:
+        [first, *_] = (await ask(client, "find", job=PRIVATE, text="CcSetupReq"))["items"]
+        said = await refusal(client, "start", kind="check", nodes=[first["node"]])
+    assert first["node"] != "berlin-pub"
+    assert person.asked[0].endswith("cucmctl check berlin-pub")
+    assert "berlin" not in said
+
+
+async def test_refusals_are_masked(masked_assistant: Assistant) -> None:
+    async with masked_assistant("view") as client:
+        [known] = (await ask(client, "clusters"))["items"]
+        said = await refusal(client, "start", kind="check", nodes=[known["name"]])
+    assert said.endswith(f"cucmctl check {known['name']}")
+    assert known["name"] != "berlin"

@@ -12,26 +12,12 @@ from pathlib import Path
 import pytest
 
 from rig.assistant import Person, ask, over_stdio
-from rig.call_traces import Traces
-from rig.collected import JOB_ID
 from rig.pages import ROOT, fenced
-from rig.searched import make_job
-from system.mcp.conftest import Cluster
+from system.mcp.conftest import CALL, Cluster
 
 pytestmark = pytest.mark.long
 
 PAGE = ROOT / "ctl/man/cucmmcp.1.md"
-
-
-@pytest.fixture(scope="module")
-def state(state: Path) -> Path:
-    packed = {
-        f"{node}/{path}": content
-        for node, files in Traces().write(others=50).files(packed=True).items()
-        for path, content in files.items()
-    }
-    make_job(state, packed)
-    return state
 
 
 def session() -> Iterator[tuple[str, dict[str, object], list[tuple[str, str]]]]:
@@ -52,9 +38,7 @@ async def test_session_of_the_page(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    config = tmp_path / "cucmmcp.toml"
-    config.write_text(f'export_folder = "{tmp_path}"\n')
-    options = ("--operate", "--config", str(config))
+    options = ("--operate", "--export-folder", str(tmp_path))
     person, ids = Person(), dict[str, str]()
     async with over_stdio(cluster.daemon.socket, *options, person=person) as client:
         for tool, arguments, shown in session():
@@ -65,7 +49,7 @@ async def test_session_of_the_page(
                 if member == "asks":
                     assert person.asked.pop().endswith(text)
                 elif member == "job_id":
-                    ids[text] = JOB_ID if arguments["kind"] == "collect" else answer[member]
+                    ids[text] = CALL if arguments["kind"] == "collect" else answer[member]
                 else:
                     expected = re.sub(r"\b[0-9a-f]{12}\b", lambda one: ids[one[0]], text)
                     found = json.dumps(answer[member], separators=(",", ":"))

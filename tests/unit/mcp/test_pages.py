@@ -1,0 +1,99 @@
+"""Tests that answers fit on a page, and say what was left out."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+
+pytest.importorskip("mcp", reason="needs the extra mcp")
+
+from cucmctl.mask.key import KeyFolder
+from cucmctl.mask.pieces import PieceMasking
+from cucmd.job.cluster import ClusterNode
+from cucmd.job.discover import Member
+from cucmd.job.work_request import Collection
+from cucmd.protocol.jobs import JobSummary, ListReply
+from cucmd.protocol.knowledge import Cluster
+from cucmd.protocol.requests import ListRequest
+from cucmmcp import tools
+from cucmmcp.answers import MOST, Answer, fit
+
+
+def context(**methods: Callable) -> SimpleNamespace:
+    """Makes what the SDK gives a tool, with a client that has these methods."""
+    session = tools.Session(SimpleNamespace(**methods))
+    return SimpleNamespace(request_context=SimpleNamespace(lifespan_context=session))
+
+
+def page(answer: Answer, cursor: int = 0, mask: Callable[[str], str] = str) -> dict:
+    shown = fit(answer, mask, cursor, "things", "name")
+    assert len(msgspec.json.encode(shown)) <= MOST
+    return shown
+
+
+def summary(number: int) -> JobSummary:
+    at = datetime(2026, 11, 25, tzinfo=UTC)
+    return JobSummary(
+        *(f"{number:012x}", "succeeded", 1, "collect", at, at, 1, 1, 1, 0, 0, "node", Collection())
+    )
+
+
+async def test_large_cluster_comes_in_pages() -> None:
+    member = Member("n" * 90, "192.0.2.1", "n" * 90, "r" * 90, "p" * 90, "f" * 250)
+    nodes = tuple(ClusterNode(f"node{number}", True, member) for number in range(300))
+
+    async def clusters(name: str) -> tuple[Cluster, ...]:
+        return (Cluster(300, 300, name, nodes=nodes),)
+
+    answer, seen, cursor = await tools.clusters(context(clusters=clusters), "berlin"), [], 0
+    while cursor is not None:
+        shown = page(answer, cursor)
+        seen += [node["node"] for part in shown["items"] for node in part["nodes"]]
+        cursor = shown.get("next")
+    assert seen == [node.node for node in nodes]
+
+
+async def test_each_page_of_jobs_has_its_range() -> None:
+    every = [summary(number) for number in range(250)]
+
+    async def list_page(request: ListRequest) -> ListReply:
+        begin = 1 + int(request.before, 16) if request.before else 0
+        end = begin + request.limit
+        return ListReply(tuple(every[begin:end]), max(len(every) - end, 0))
+
+    ctx = context(list_page=list_page)
+    first = page(await tools.jobs(ctx))
+    second = page(await tools.jobs(ctx, first["next"]), first["next"])
+    last = page(await tools.jobs(ctx, 249), 249)
+    begin, end = first["next"] + 1, second["next"]
+    assert second["left_out"].startswith(f"things {begin} to {end} of 250; ")
+    assert second["items"][0]["job_id"] == every[first["next"]].job_id
+    assert last["left_out"] == "things 250 to 250 of 250"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(items=["x" * 100_000]),
+        Answer(items=["\0" * 3000] * 20),
+        Answer(items=[["x" * 1000] * 1000]),
+        Answer(items=["x"] * 10_000),
+        Answer(items=[], says=["x" * 3000] * 100, missing=["x"] * 10_000),
+    ],
+    ids=["text", "controls", "list", "items", "head"],
+)
+@pytest.mark.parametrize("mask", [str, lambda text: text.replace("x", "yy")], ids=["plain", "mask"])
+def test_nothing_is_too_long(answer: Answer, mask: Callable[[str], str]) -> None:
+    assert len(page(answer, mask=mask)["items"]) >= min(len(answer.items), 1)
+
+
+def test_mask_of_another_process_stays(tmp_path: Path) -> None:
+    earlier = PieceMasking(KeyFolder(tmp_path))
+    mask = earlier.hide("cn=7021004").removeprefix("cn=")
+    later = PieceMasking(KeyFolder(tmp_path))
+    assert later.hide("7021004 is busy") == "7021004 is busy"
+    assert later.reveal([mask]) == ["7021004"]
+    assert later.hide("7021004 is busy") == f"{mask} is busy"
