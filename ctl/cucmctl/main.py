@@ -126,10 +126,7 @@ def guarded(run: Callable[[], int]) -> int:  # noqa: PLR0911  an exit code for e
     except UsageError as error:
         printer.note(str(error))
         return exits.USAGE
-    except exits.Failed as error:
-        printer.note(str(error))
-        return error.code
-    except ClientError as error:
+    except (ClientError, exits.Failed) as error:
         printer.note(exits.message_of(error))
         if isinstance(error, DiscoveryFailed) and error.hint:
             printer.note(f"  hint: {error.hint}")

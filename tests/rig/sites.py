@@ -71,6 +71,12 @@ class Sites:
         (self.folder / "cucmctl").mkdir(exist_ok=True)
         (self.folder / "cucmctl" / "sites.toml").write_text("\n".join(lines))
 
+    def add(self, name: str, place: str) -> None:
+        """Adds a site to sites.toml, or replaces it."""
+        path = self.folder / "cucmctl" / "sites.toml"
+        lines = [line for line in path.read_text().splitlines() if line.split()[0] != name]
+        path.write_text("\n".join([*lines, f'{name} = "{place}"']))
+
     def command(self, *arguments: str) -> list[str]:
         return [*self._enter, sys.executable, "-m", "cucmctl", *arguments]
 
@@ -81,9 +87,11 @@ class Sites:
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, preexec_fn=die_with_parent
         ) as process:
-            assert process.stdout.readline()
-            yield
-            process.kill()
+            try:
+                assert process.stdout.readline()
+                yield
+            finally:
+                process.kill()
 
     def program(self, module: str) -> str:
         """Returns the path of a program that runs a module in the namespace."""

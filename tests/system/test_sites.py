@@ -1,5 +1,6 @@
 """`cucmctl` at other sites: real sshd in a network namespace, in front of real daemons."""
 
+import io
 import json
 import os
 import re
@@ -16,13 +17,14 @@ import pytest
 
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.gpg_home import KEY, gpg_home, needs_gpg
 from rig.jobs import SDL
 from rig.lab import Lab, running_lab
 from rig.openssh_node import needs_openssh
 from rig.quiet import wait_until
 from rig.sites import NO_KEY, USER, WRONG_KEY, Sites, running_sites
 from rig.web import Web, running_web
-from system.ctl.conftest import Canned, make_summary
+from system.ctl.conftest import Canned, make_job, make_summary
 from system.ctl.terminal import Terminal
 
 pytestmark = [pytest.mark.long, needs_openssh]
@@ -207,14 +209,15 @@ def test_wrong_usage(sites: Sites, words: tuple[str, ...]) -> None:
 
 def test_jobs_are_started_under_one_id(sites: Sites, group: str, tmp_path: Path) -> None:
     found = lines(sites.ctl("wait", group, "--json").stdout)
+    label, _, names = group.partition("@")
+    assert names == "berlin,munich"
     assert {name: line["reply"]["labels"] for name, line in found.items()} == {
-        "berlin": {"sites": group},
-        "munich": {"sites": group},
+        "berlin": {"sites": label},
+        "munich": {"sites": label},
     }
-    listed = lines(sites.ctl("--site", "all", "list", "--label", f"sites={group}", "--json").stdout)
+    listed = lines(sites.ctl("--site", "all", "list", "--label", f"sites={label}", "--json").stdout)
     assert [len(line["reply"]) for line in listed.values()] == [1, 1]
     assert sites.ctl("cancel", group).returncode == 0
-    assert sites.ctl("find", group, "no such words").returncode in (1, 3)
     assert sites.ctl("retry", group).returncode == 65, "all nodes have succeeded"
 
     done = sites.ctl("export", group, "-o", str(tmp_path / "all.zip"))
@@ -227,18 +230,97 @@ def test_jobs_are_started_under_one_id(sites: Sites, group: str, tmp_path: Path)
         assert len([name for name in names if name.endswith(".gz") or "SDL" in name]) == 24
 
 
-def test_other_sites_are_not_waited_for(sites: Sites, group: str) -> None:
-    place = (sites.folder / "cucmctl/sites.toml").read_text()
-    (sites.folder / "cucmctl/sites.toml").write_text(f'{place}\ndead = "ssh://127.0.1.3:99"\n')
-    done = sites.ctl("wait", group)
-    assert (done.returncode, "dead" in done.stderr) == (0, False)
+@pytest.mark.parametrize("form", [(), ("-C", "1"), ("--json",)])
+def test_matches_are_in_order_of_time(
+    form: tuple[str, ...], sites: Sites, stack: ExitStack, socket_path: Path
+) -> None:
+    seconds = {"berlin": (1, 2, 5, 6), "munich": (0, 3, 4, 7)}
+    for name, own in seconds.items():
+        (socket_path.parent / name).mkdir(parents=True)
+        site = canned(stack, socket_path.parent / name)
+        site.on("List", Canned.reply({"jobs": [make_summary()]}))
+        site.on("Status", Canned.reply({"job": make_job()}))
+        times = [f"2026-03-01T08:00:0{second}{'.5' * (second % 2)}Z" for second in own]
+        matches = [
+            {"node": "n", "path": "a", "line": time[17:19], "number": 10 * number, "time": time}
+            | ({"before": ["around"], "after": ["around"]} if "-C" in form else {})
+            for number, time in enumerate(times, 1)
+        ]
+        site.on("Find", Canned.reply({"files": 1, "bytes": 1, "matches": matches}))
+        sites.add(name, f"ssh://127.0.1.1{site.path}")
+
+    done = sites.ctl("find", "3f2a91c4@berlin,munich", "x", *form)
+
+    found = [int(second) for second in re.findall(r'(?:: |"line":")(\d\d)"?', done.stdout)]
+    assert (done.returncode, found) == (0, [*range(8)]), done.stdout
+    if "-C" in form:
+        assert done.stdout.count("around") == 16
+
+
+def test_only_failed_site_is_retried(sites: Sites, lab: Lab) -> None:
+    nodes = (f"berlin/{lab.nodes[0]}", "munich/127.0.0.1:1")
+    how = ("--credential", "lab", "--path", SDL, "--last", "2h", "--wait")
+    started = sites.ctl("start", *nodes, *how)
+    assert started.returncode == 3
+    group = started.stdout.strip()
+    before = lines(sites.ctl("status", group, "--json").stdout)["munich"]["reply"]["nodes"][0]
+    done = sites.ctl("retry", group, "--credential", "lab", "--wait", "--json")
+    found = lines(done.stdout)
+    assert found["berlin"]["code"] == 65, "nothing to retry"
+    assert found["munich"]["reply"]["nodes"][0]["attempt"] > before["attempt"]
+    assert done.returncode == 3
+
+
+def test_jobs_are_watched_on_terminal(sites: Sites, group: str) -> None:
+    terminal = Terminal(sites.command("watch", group), sites.environ, 80, 24)
+    try:
+        assert terminal.ended() == 0
+    finally:
+        terminal.close()
+    shown = terminal.screen.split("\n")
+    assert {line.split()[0] for line in shown if "1 succeeded" in line} == {"berlin", "munich"}
+    assert "cucmctl --site berlin export" in terminal.screen
+
+
+@needs_gpg
+def test_bundle_is_masked_and_encrypted(sites: Sites, group: str, tmp_path: Path) -> None:
+    with gpg_home(tmp_path / "gpg") as home:
+        environ = {**sites.environ, "GNUPGHOME": str(home), "XDG_DATA_HOME": str(tmp_path)}
+        options = ("-o", str(tmp_path / "all.zip"), "--mask", "--encrypt-to", KEY)
+        done = sites.ctl("export", group, *options, env=environ)
+        assert done.returncode == 3, "the end of a file that is cut off cannot be masked"
+        path = tmp_path / "all.zip.gpg"
+        plain = subprocess.run(["gpg", "-d", path], env=environ, check=True, capture_output=True)
+    assert not (tmp_path / "all.zip").exists()
+    with zipfile.ZipFile(io.BytesIO(plain.stdout)) as bundle:
+        assert bundle.read("sites.txt") == b"".join(
+            b"%s: exported, with files left out\n" % name for name in (b"berlin", b"munich")
+        )
+        assert b"127.0.0.1" not in bundle.read("berlin/summary.txt")
+
+
+def test_bundle_without_site_is_not_uploaded(
+    sites: Sites, group: str, daemons: tuple[Daemon, Daemon], tmp_path: Path
+) -> None:
+    sites.write({"berlin": f"ssh://127.0.1.1{daemons[0].socket}", "munich": "ssh://127.0.1.2:99"})
+    to = ("--upload", "sftp://127.0.1.1:98/inbox/")
+    done = sites.ctl("export", group, "-o", str(tmp_path / "all.zip"), *to)
+    assert (done.returncode, "cucmctl upload" in done.stderr) == (3, True), done.stderr
+    with zipfile.ZipFile(tmp_path / "all.zip") as bundle:
+        assert b"munich: not exported" in bundle.read("sites.txt")
+
+
+def test_jobs_of_id_are_deleted(sites: Sites, group: str) -> None:
+    assert sites.ctl("delete", group).returncode == 2
+    assert sites.ctl("delete", group, "--yes").returncode == 0
+    assert sites.ctl("status", group).returncode == 5
 
 
 def test_missing_site_is_named(sites: Sites, group: str, daemons: tuple[Daemon, Daemon]) -> None:
     sites.write({"berlin": f"ssh://127.0.1.1{daemons[0].socket}", "munich": "ssh://127.0.1.2:99"})
     found = sites.ctl("wait", group, "--json")
     assert (found.returncode, lines(found.stdout)["munich"]["code"]) == (3, 69)
-    assert sites.ctl("wait", "s2-00000000").returncode == 69
+    assert sites.ctl("wait", "00000000@munich").returncode == 69
 
 
 def test_killed_process_of_site_is_reported(sites: Sites, socket_path: Path) -> None:
@@ -261,7 +343,7 @@ def test_killed_process_of_site_is_reported(sites: Sites, socket_path: Path) -> 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("at", ["berlin", "all"])
 def test_nothing_is_left_after_signal(sites: Sites, number: signal.Signals, at: str) -> None:
-    words = ("--site", at, "events") if at == "berlin" else ("watch", "s2-00000000")
+    words = ("--site", at, "events") if at == "berlin" else ("watch", "00000000@berlin,munich")
     with sites.start(*words, start_new_session=True, stderr=subprocess.DEVNULL) as process:
         wait_until(lambda: any("ssh" in line for line in sites.left_over()))
         if number == signal.SIGINT:  # as a terminal sends it
@@ -331,9 +413,12 @@ def test_export_goes_on_over_bad_link(
 ) -> None:
     with sites.inside(CUTTING):
         sites.write({"berlin": f"ssh://127.0.8.2:24{daemons[0].socket}"})
-        job = lines(sites.ctl("wait", group, "--json").stdout)["berlin"]["reply"]["job_id"]
+        label = f"sites={group.partition('@')[0]}"
+        (job,) = json.loads(
+            sites.ctl("--site", "berlin", "list", "--label", label, "--json").stdout
+        )
         out = tmp_path / "out"
-        done = sites.ctl("--site", "berlin", "export", job, "-o", f"{out}/")
+        done = sites.ctl("--site", "berlin", "export", job["job_id"], "-o", f"{out}/")
     assert done.returncode == 0, done.stderr
     assert "cut off" in done.stderr
     subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=out, check=True)
@@ -386,6 +471,37 @@ def test_hostile_site_cannot_control_terminal(
     for words in (("--site", "all", "list"), ("--site", "all", "status", "3f2a"), ("sites",)):
         done = sites.ctl(*words)
         assert (done.stdout + done.stderr).replace("\n", "").isprintable()
+
+
+def test_forged_id_is_asked_of_forger_only(
+    sites: Sites, daemons: tuple[Daemon, Daemon], group: str, stack: ExitStack, socket_path: Path
+) -> None:
+    job = lines(sites.ctl("wait", group, "--json").stdout)["munich"]["reply"]["job_id"]
+    (socket_path.parent / "x").mkdir(parents=True)
+    forger = canned(stack, socket_path.parent / "x")
+    forger.on("List", Canned.reply({"jobs": [make_summary(job_id=job)]}))
+    forger.on("Status", Canned.error("JobNotFound", job_id=job))
+    sites.write(
+        {"berlin": f"ssh://127.0.1.1{forger.path}", "munich": f"ssh://127.0.1.2{daemons[1].socket}"}
+    )
+    sites.ctl("delete", "--yes", f"{group.partition('@')[0]}@berlin")
+    assert [asked["job_id"] for name, asked in forger.calls if name.endswith("Status")] == [job]
+    assert sites.ctl("--site", "munich", "status", job).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil"])
+def test_export_stays_in_its_folder(
+    name: str, sites: Sites, stack: ExitStack, socket_path: Path, tmp_path: Path
+) -> None:
+    (socket_path.parent / "x").mkdir(parents=True)
+    hostile = canned(stack, socket_path.parent / "x")
+    counts = dict.fromkeys(("length", "files", "bytes"), 1) | {"left_out": 0}
+    name = f"{tmp_path}{name}" if name[0] == "/" else name
+    hostile.on("Export", Canned.reply({"job_id": "3f2a", "name": name, **counts}) + b"x")
+    sites.write({"berlin": f"ssh://127.0.1.1{hostile.path}"})
+    (tmp_path / "in").mkdir()
+    done = sites.ctl("--site", "berlin", "export", "3f2a", "-o", str(tmp_path / "in"))
+    assert (done.returncode, "leads out" in done.stderr) == (69, True), done.stderr
 
 
 def test_endless_reply_ends(sites: Sites, stack: ExitStack, socket_path: Path) -> None:

@@ -33,7 +33,7 @@ WAIT_TIMED_OUT = 6
 # the daemon refused the request as invalid
 INVALID = 65
 # no daemon at the socket, or the daemon went away and did not come back; a site cannot be reached,
-# or its process was killed; an upload had no connection
+# or its process could not be started or was killed; an upload had no connection
 UNAVAILABLE = 69
 # a defect of `cucmd` or `cucmctl`
 DEFECT = 70  # EX_SOFTWARE
@@ -115,8 +115,10 @@ def code_of_job(job: Job, *, strict: bool = False) -> int:
     return PARTIAL if (too_large or has_gap) and code == DONE else code
 
 
-def code_of_error(error: ClientError) -> int:
+def code_of_error(error: ClientError | Failed) -> int:
     """Returns the exit code for an error: 69 for an error without a row in the table."""
+    if isinstance(error, Failed):
+        return error.code
     if isinstance(error, DiscoveryFailed):
         return code_of_job(error.job) or FAILED
     for kinds, code in _CODES_OF_ERRORS:
@@ -125,7 +127,7 @@ def code_of_error(error: ClientError) -> int:
     return UNAVAILABLE
 
 
-def message_of(error: ClientError) -> str:
+def message_of(error: ClientError | Failed) -> str:
     """Returns the error as one line, with a wrong field named as the argument that was typed."""
     if isinstance(error, InvalidRequest):
         part, reason = error.parameters.parameter, error.parameters.reason

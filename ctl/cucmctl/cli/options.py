@@ -25,8 +25,9 @@ PARTS = ("publisher", "subscribers", "cups")
 # The variable of the environment that can have the token for an upload.
 UPLOAD_TOKEN = "CUCM_UPLOAD_TOKEN"  # noqa: S105
 
-# The id of jobs that were started together at several sites: how many, and a random number.
-SITES_ID = r"s([1-9]\d{0,3})-[0-9a-f]{8}"
+# The id of jobs that were started together at several sites, and the names of these sites. The id
+# of one job may also have its site.
+SITES_ID = r"([0-9a-f]+)@(.+)"
 
 # Ends every message about a node that was probably parsed as a value of --path.
 NODES_FIRST = "nodes go before --path"
@@ -244,8 +245,9 @@ def parser_of(verb: str, command: Verb) -> VerbParser:
 def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namespace:
     """Parses the arguments of one verb. Global options may stand anywhere among them.
 
-    `at_sites` of the result says whether the command is for other sites, `targets` is what the
-    verb calls its nodes, or "", and `connection` will be the connection to a site.
+    `at_sites` of the result says whether the command is for other sites, `sites_id` is the id of
+    jobs at several sites, or "", `targets` is what the verb calls its nodes, or "", and
+    `connection` will be the connection to a site.
     """
     parser = parser_of(verb, command)
     rest: list[str] | None = None
@@ -282,12 +284,22 @@ def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namesp
     if parsed.site is not None and parsed.socket is not None:
         raise UsageError("--site: cannot be combined with --socket; give one of them")
     parsed.targets, parsed.connection = parser.targets, None
-    parsed.at_sites = (
-        parsed.site is not None
-        or re.fullmatch(SITES_ID, getattr(parsed, "job", None) or "") is not None
-        or bool(parser.targets and any("/" in node for node in parsed.nodes))
-    )
+    _find_sites_id(parsed)
+    with_site = bool(parser.targets and any("/" in node for node in parsed.nodes))
+    parsed.at_sites = parsed.site is not None or with_site
     return parsed
+
+
+def _find_sites_id(parsed: argparse.Namespace) -> None:
+    """Replaces ID@SITE,SITE by ID, and notes the sites, as --site does."""
+    jobs = getattr(parsed, "jobs", None) or [getattr(parsed, "job", None) or ""]
+    parsed.sites_id = ""
+    for found in filter(None, (re.fullmatch(SITES_ID, job) for job in jobs)):
+        if len(jobs) > 1 or parsed.site is not None or parsed.socket is not None:
+            text = "names its sites; expected no other JOB, and neither --site nor --socket"
+            raise UsageError(f"{found[0]}: {text}")
+        parsed.sites_id = parsed.job = found[1]
+        parsed.jobs, parsed.site = [found[1]], tuple(found[2].split(","))
 
 
 def _flat(value: object) -> Iterator[object]:
@@ -353,8 +365,9 @@ def labels_of(option: str, pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 
 def job_id(text: str) -> str:
-    """Returns an id, or the beginning of an id, in lower case; or @last."""
-    return text.lower()
+    """Returns an id, or its beginning, in lower case; @SITE,SITE may follow. Or returns @last."""
+    name, at, sites = text.partition("@")
+    return f"{name.lower()}{at}{sites}" if name else text.lower()
 
 
 def seconds(text: str) -> float:

@@ -28,8 +28,11 @@ def visible(text: str) -> str:
 
 
 def line(text: str, stream: TextIO | None = None) -> None:
-    """Prints a line on `stream`, or on standard output. The caller has made the text `visible`."""
-    text = _at_site(text) if stream is sys.stderr else text
+    """Prints a line on `stream`, or on standard output. The caller has made the text `visible`.
+
+    With `stream`, the line is a text of ours, in which commands are advised, and not data.
+    """
+    text = text if stream is None else _at_site(text)
     print(text, file=stream or standard_output(), flush=True)
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
@@ -22,8 +24,9 @@ from cucmctl.commands.find import add_search, search_of, with_times
 from cucmctl.commands.lookup import keeps_files
 from cucmctl.commands.upload import Handover
 from cucmctl.export.received import Export, ResumedExport
-from cucmctl.export.save import Damaged, Format, save
+from cucmctl.export.save import Damaged, Format, checked_name, save
 from cucmctl.export.target import TargetExists, clean_up_at_signals, refuse_existing, target
+from cucmctl.sites.places import SUMMARY
 from cucmctl.text import render
 from cucmctl.text.progress_line import ProgressLine
 from cucmd.protocol.cases import Search, VerifyReply
@@ -34,6 +37,9 @@ SUFFIXES: dict[str, Format] = {".zip": "zip", ".tar": "tar", ".tgz": "tgz", ".ta
 FORMATS: tuple[Format, ...] = ("zip", "tar", "tgz", "dir")
 # Seconds within which an export from another site has to go on after the link broke.
 RESUME_WITHIN = 300.0
+# Exit code of the export at a site -> what the file SUMMARY says, beside the folders of the sites.
+_ENDINGS = {exits.DONE: "exported", exits.PARTIAL: "exported, with files left out"}
+_PIECE = 128 * 1024
 # Fields of the reply that are not printed, because they do not describe the export.
 _ONLY_FOR_US = frozenset({"length", "name"})
 
@@ -160,6 +166,60 @@ def _handover(client: Client, arguments: argparse.Namespace, form: Format) -> Ha
     labels = client.status(arguments.job).labels if arguments.upload is not None else None
     name = f"{arguments.job}{_suffix(form)}"
     return upload.prepared(arguments, arguments.upload, name, (labels or {}).get("case"))
+
+
+def export_sites(
+    arguments: argparse.Namespace,
+    each: Mapping[str, argparse.Namespace],
+    run: Callable[[], tuple[int, Mapping[str, int]]],
+) -> int:
+    """Exports at several sites, and makes one zip or folder with a folder for each site.
+
+    each  name of a site -> its arguments
+    run   runs the verb at the sites; returns the exit code for all, and that of each site
+
+    Returns the exit code. Raises `UsageError`, and `Failed` if the file cannot be written.
+    """
+    arguments.output = arguments.output or f"cucmd-{arguments.sites_id}.zip"
+    form = _form_of(arguments)
+    path = Path(arguments.output)
+    if form not in ("zip", "dir") or path.name == "-":
+        raise UsageError("-o: the exports of several sites make a zip or a folder; expected one")
+    handover = upload.prepared(arguments, arguments.upload, path.name, None)
+    clean_up_at_signals()
+    try:
+        refuse_existing(path, force=arguments.force)
+        with tempfile.TemporaryDirectory(".part", ".cucmctl-", path.absolute().parent) as folder:
+            for name, own in each.items():
+                own.output, own.format, own.force = f"{folder}/{name}", "dir", False
+                own.upload = own.case = own.token_file = own.encrypt_to = None
+                own.encrypt_with_password = False
+            code, codes = run()
+            if not os.listdir(folder):
+                raise exits.Failed("nothing was exported", code or exits.FAILED)
+            lines = (f"{name}: {_ENDINGS.get(codes[name], 'not exported')}\n" for name in each)
+            Path(folder, SUMMARY).write_text("".join(lines))
+            with target(path, form, force=arguments.force) as sink:
+                for file in sorted(filter(Path.is_file, Path(folder).rglob("*"))):
+                    member = tarfile.TarInfo(str(file.relative_to(folder)))
+                    member.size, member.mtime = file.stat().st_size, int(file.stat().st_mtime)
+                    with file.open("rb") as content:
+                        sink.add(member, iter(partial(content.read, _PIECE), b""))
+                    file.unlink()  # so that the disk never holds all files twice
+    except TargetExists as error:
+        raise UsageError(str(error)) from None
+    except OSError as error:
+        text = f"cannot write {path}: {error.strerror or error}"
+        raise exits.Failed(text, exits.CANNOT_WRITE) from None
+    if handover is not None:
+        path = handover.encrypt(path, force=arguments.force, keep=False)
+    printer.show({"path": str(path)}, [printer.visible(str(path))], as_json=arguments.json)
+    if handover is not None and arguments.upload:
+        if not {*codes.values()} <= {exits.DONE, exits.PARTIAL}:
+            printer.note(f"not uploaded, since sites are missing; to do so: cucmctl upload {path}")
+            return code
+        handover.upload(path, as_json=arguments.json)
+    return code
 
 
 class _NoFile(Exception):
@@ -302,7 +362,7 @@ def _path(output: str | None, name: str, form: Format) -> Path | None:
     if output == "-":
         return None
     path = Path(output or ".")
-    return path / f"{name}{_suffix(form)}" if path.is_dir() else path
+    return path / f"{checked_name(name)}{_suffix(form)}" if path.is_dir() else path
 
 
 def _is_special(path: Path) -> bool:

@@ -133,7 +133,9 @@ def _find(arguments: argparse.Namespace) -> int:
     with Client(arguments.socket) as client, ProgressLine("searching") as progress:
         job = client.status(arguments.job)
         search = with_times(search, arguments, job)
-        names, day = short_names(job.nodes), found_text.day_of(job)
+        names = short_names(job.nodes)
+        # With their dates, lines of several sites can be put into one order.
+        day = None if arguments.sites_id else found_text.day_of(job)
         colour = printer.in_colour(sys.stdout)
         mark = found_text.pattern_of(search) if colour else None
         text = FoundText(names, day, around=bool(context), mark=mark)

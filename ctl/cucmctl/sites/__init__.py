@@ -2,7 +2,6 @@
 
     places.py      reads sites.toml: the names of the sites, and where they are
     connection.py  one connection to a site: a process of `ssh` that forwards the daemon's socket
-    bundle.py      makes one zip or folder from the exports of several sites
     several.py     runs a verb at one site, or at several sites at the same time
 
     cucmctl -> a local socket -> ssh -> sshd of the site -> the socket of the daemon

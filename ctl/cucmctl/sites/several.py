@@ -1,67 +1,66 @@
 """Runs a verb at one site, or at several sites at the same time.
 
 At one site, the verb runs in this process, and differs from a local one only by its socket. For
-several sites, this process forks a process for each of them. In each, the verb runs as at one
-site, but without a terminal. This process prints their output, each line behind the name of its
-site. So nothing that one site does can delay or stop another one, and every verb works like this.
+several sites, this process forks a process for each. There the verb runs as at one site, without
+a terminal, and each line that it prints begins with the name of the site. So no site can delay or
+stop another one, and every verb works like this. All of these processes share
 
-    process of a site says      this process
-    (has begun)                 waits; at most eight processes may be in this state
-    connected                   starts the process of another site
-    found                       counts; when all jobs of an id are found, ends the other processes
-    error TEXT                  keeps the text, for --json and the summary of an export
-    (ends)                      prints its output, and uses its exit code
-
-A process that takes too long is killed. If this process ends, even by SIGKILL, all others end,
-because each reads from a pipe that only this process can write to.
+    standard output    what a verb prints at a site stays together
+    a file with locks  one for printing, and one for each login that may be made at a time. The
+                       kernel releases the locks of a process that ends
+    a lifeline         a pipe that only the first process could write to. When that process ends,
+                       even by SIGKILL, the others notice it and end
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
+import heapq
 import io
 import os
 import random
 import re
 import secrets
-import selectors
 import signal
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from copy import copy
-from typing import NoReturn
-
-import msgspec
+from datetime import datetime
+from functools import partial
+from itertools import chain
+from operator import itemgetter
+from typing import IO, NoReturn, TextIO, cast
 
 from cucmctl.cli import exits, password, printer
-from cucmctl.cli.options import SITES_ID, UsageError, Verb
+from cucmctl.cli.options import UsageError, Verb
 from cucmctl.client.client import Client
 from cucmctl.client.errors import ClientError, InvalidParameter, MethodNotFound, ProtocolError
 from cucmctl.commands.lookup import resolve_last
-from cucmctl.sites.bundle import make_bundle
 from cucmctl.sites.connection import AT_A_TIME, Connection
 from cucmctl.sites.places import ALL, Site, chosen, load
 from cucmd import __version__
 
 # Verbs that may be used at several sites at once, because they change nothing (`prune` only with
-# --dry-run). The quick ones start no job on nodes: a site that needs longer for them than for a
-# login is given up.
+# --dry-run). The quick ones start no job on nodes: the whole answer has to come within the timeout.
 QUICK = frozenset({"list", "status", "clusters", "prune", "sites"})
 LOOKING = QUICK | {"health", "check", "run"}
-# Verbs whose output is printed as it comes. That of others is printed when the site has ended.
-AS_IT_COMES = frozenset({"watch", "wait", "events", "start", "retry", "capture", "follow"})
-# Seconds. Each process first waits for a random time up to this, so that not all log in at once.
-_JITTER = 0.2
-# A process that is too late has these seconds to say so itself, before it is killed.
-_SPARE = 2.0
-# Bytes of output that are held back until a site has ended. If there are more, they are printed.
+# Verbs whose lines are printed at once. What others print is held back until the verb has ended.
+AS_IT_COMES = frozenset({"watch", "events", "start", "retry", "capture", "follow", "find"})
+# Characters that are held back at most, so that no site can fill the memory.
 _MOST_HELD = 4 * 1024 * 1024
-# The exit code of a process that has found no job of the id. `cucmctl` itself never has it.
-_NOT_HERE = 200
+# Seconds. Each process waits for a random time up to this, before each try to log in to its site.
+_JITTER = 0.2
+# Seconds after the timeout of a site. `Connection` has the same timeout, and a better message.
+_SPARE = 2.0
 # The label of jobs that were started together; its value is their id.
 _LABEL = "sites"
+# The time of a match of `find`, behind the name of the site, or with --json.
+_TIME = re.compile(r'(?:^\S+ +|,"time":")(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[^" ]*)')
 
 Guard = Callable[[Callable[[], int]], int]
 
@@ -74,32 +73,35 @@ def run_at_sites(
     guard  runs a function that returns an exit code, and handles its errors
     last   whether @last was given as a job
 
-    Raises `UsageError`, and at one site what the verb raises.
+    Raises `UsageError`, `Failed`, and at one site what the verb raises.
     """
     sites = load()
-    at = chosen(arguments.site or (), sites) if arguments.site else []
-    sites_id = re.fullmatch(SITES_ID, getattr(arguments, "job", None) or "")
-    if verb == "sites" or sites_id:
-        at = at or chosen([ALL], sites)
-    elif not arguments.targets or not any("/" in node for node in arguments.nodes):
-        if len(at) == 1:
-            printer.about_site(at[0].name)
-            with Connection(at[0], asks=sys.stdin is not None and sys.stdin.isatty()) as connection:
-                return _run_at(connection, verb, command, arguments, last=last)
-        if verb not in LOOKING or (verb == "prune" and not arguments.dry_run):
-            raise UsageError(
-                f"--site: {verb} takes one site; give each node as SITE/NODE, or the id of jobs "
-                "that were started so"
-            )
-    each = _arguments_of_sites(arguments, at, sites)
-    several = _Several(verb, command, guard, arguments, last=last)
-    if sites_id:
-        several.wanted = int(sites_id[1])
-    elif verb == "start":
-        several.sites_id = f"s{len(each)}-{secrets.token_hex(4)}"
-    if verb == "export":
-        return make_bundle(arguments, each, lambda: (several.run(each), several.endings()))
-    return several.run(each)
+    each = _by_node(arguments, sites)
+    if each and arguments.site:
+        raise UsageError("--site: cannot be combined with SITE/NODE; give one of them")
+    if not each:
+        each = {site: copy(arguments) for site in chosen(arguments.site or (ALL,), sites)}
+        if not arguments.sites_id and verb != "sites":
+            if len(each) == 1:
+                (site,) = each
+                printer.about_site(site.name)
+                asks = sys.stdin is not None and sys.stdin.isatty()
+                with Connection(site, asks=asks) as connection:
+                    return _run_at(connection, verb, command, arguments, last=last)
+            if verb not in LOOKING or (verb == "prune" and not arguments.dry_run):
+                text = "give each node as SITE/NODE, or the id of jobs that were started so"
+                raise UsageError(f"--site: {verb} takes one site; {text}")
+
+    def at_site(connection: Connection, own: argparse.Namespace) -> int:
+        return _run_at(connection, verb, command, own, last=last)
+
+    several = _Several(verb, at_site, guard, arguments, each)
+    if verb != "export":
+        return several.run()
+    from cucmctl.commands.export import export_sites  # noqa: PLC0415  # few verbs need it
+
+    own = {site.name: own for site, own in each.items()}
+    return export_sites(arguments, own, lambda: (several.run(), several.codes))
 
 
 def _run_at(
@@ -115,6 +117,11 @@ def _run_at(
                 text = "@last: the site does not say which user this is there; give the id of a job"
                 raise exits.Failed(text, exits.NOT_FOUND)
             resolve_last(arguments, verb, command.is_for, int(uid))
+        if arguments.sites_id:
+            with Client(connection.path, timeout=connection.site.timeout) as client:
+                jobs = client.list(labels={_LABEL: arguments.sites_id}, limit=1)
+            if jobs:  # else it is the id of one job at this site
+                arguments.job, arguments.jobs = jobs[0].job_id, [jobs[0].job_id]
         return command.run(arguments)
     except (MethodNotFound, InvalidParameter, ProtocolError):
         if connection.version != __version__:
@@ -125,14 +132,12 @@ def _run_at(
         raise
 
 
-def _arguments_of_sites(
-    arguments: argparse.Namespace, at: Sequence[Site], sites: Mapping[str, Site]
+def _by_node(
+    arguments: argparse.Namespace, sites: Mapping[str, Site]
 ) -> dict[Site, argparse.Namespace]:
-    """Returns the arguments for each site: its own nodes if they were given as SITE/NODE."""
+    """Returns the arguments for each site if the nodes were given as SITE/NODE."""
     each: dict[Site, argparse.Namespace] = {}
     if arguments.targets and any("/" in node for node in arguments.nodes):
-        if at:
-            raise UsageError("--site: cannot be combined with SITE/NODE; give one of them")
         for target in arguments.nodes:
             name, slash, node = target.partition("/")
             if not slash or not node:
@@ -140,269 +145,236 @@ def _arguments_of_sites(
             (site,) = chosen([name], sites)
             each.setdefault(site, copy(arguments)).nodes = []
             each[site].nodes = [*each[site].nodes, node]
-    return each or {site: copy(arguments) for site in at}
+    return each
 
 
-class _AtSite:
-    """Holds the process of one site, and what has come from it."""
+class _Lines:
+    """Stands for standard output or standard error in the process of a site.
 
-    def __init__(self, site: Site, pid: int, streams: Mapping[str, int]) -> None:
-        self.site = site
-        self.pid = pid
-        self.streams = dict(streams)  # name -> descriptor to read from
-        self.read = dict.fromkeys(streams, b"")  # name -> what is not printed yet
-        self.begun = time.monotonic()
-        self.connected = self.found = self.is_late = False
-        self.error = ""
-        self.code: int | None = None
+    decorate  returns how a line is printed, such as behind the name of the site
+    at_once   whether each line is printed at once. Otherwise `finish` prints all of them
+    """
+
+    encoding = "utf-8"
+
+    def __init__(
+        self, lock: IO[bytes], to: int, decorate: Callable[[str], str], *, at_once: bool
+    ) -> None:
+        self.decorate = decorate
+        self._lock, self._to, self._at_once = lock, to, at_once
+        self._held: list[str] = []
+        self._size = 0
+
+    def write(self, text: str) -> int:
+        self._held.append(text)
+        self._size += len(text)
+        if text.endswith("\n") and (self._at_once or self._size > _MOST_HELD):
+            self.finish()
+        return len(text)
+
+    def flush(self) -> None:
+        """Prints nothing, because `print` also flushes lines that are held back."""
+
+    def finish(self) -> None:
+        lines, self._held, self._size = "".join(self._held).split("\n")[:-1], [], 0
+        rest = "".join(f"{self.decorate(line)}\n" for line in lines).encode(errors="replace")
+        fcntl.lockf(self._lock, fcntl.LOCK_EX, 1)
+        try:
+            while rest:
+                rest = rest[os.write(self._to, rest) :]
+        finally:
+            fcntl.lockf(self._lock, fcntl.LOCK_UN, 1)
 
 
 class _Several:
     """Runs a verb at several sites.
 
-    wanted    how many jobs have the id that was given; 0 if no such id was given
-    sites_id  the id of the jobs that are started now; "" if the verb starts none
+    at_site  runs the verb at one site, with the arguments of this site
+    codes    name of a site -> exit code
     """
 
     def __init__(
         self,
         verb: str,
-        command: Verb,
+        at_site: Callable[[Connection, argparse.Namespace], int],
         guard: Guard,
         arguments: argparse.Namespace,
-        *,
-        last: bool,
+        each: Mapping[Site, argparse.Namespace],
     ) -> None:
-        self.wanted = 0
-        self.sites_id = ""
-        self._verb, self._command, self._guard, self._last = verb, command, guard, last
-        self._json = arguments.json
-        self._has_printed_id = False
-        self._width, self._input = 0, b""
-        self._selector = selectors.DefaultSelector()
-        self._lifeline, self._held = os.pipe()
-        self._ended: list[_AtSite] = []
-        self._running: list[_AtSite] = []
-
-    def run(self, each: Mapping[Site, argparse.Namespace]) -> int:
-        """Runs the verb at the sites. Returns the exit code."""
+        self._verb, self._at_site, self._guard, self._each = verb, at_site, guard, each
+        self._arguments = arguments
+        self._starts = verb == "start" and not arguments.dry_run
         self._width = max(len(site.name) for site in each)
-        self._input = _standard_input(each.values())
-        waiting = list(each.items())
-        sys.stdout.flush()
+        self.codes: dict[str, int] = {}
+
+    def run(self) -> int:
+        """Runs the verb at the sites. Returns the exit code. Raises `UsageError` and `Failed`."""
+        self._input, sites_id = self._standard_input(), self._arguments.sites_id
+        if self._starts:
+            sites_id = secrets.token_hex(4)
+            for arguments in self._each.values():
+                arguments.label = [*arguments.label, (_LABEL, sites_id)]
+        named = f"{sites_id}@{','.join(site.name for site in self._each)}"
+        if self._starts and not self._arguments.json:
+            printer.line(named)  # now, so that it is known even after a Ctrl-C
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        with ExitStack() as files:
+            self._locks = files.enter_context(tempfile.TemporaryFile())
+            # What `find` prints, until it is put into the order of time.
+            self._found = {
+                site.name: files.enter_context(tempfile.TemporaryFile("w+"))
+                for site in self._each
+                if self._verb == "find"
+            }
+            try:
+                self._run_all()
+            except KeyboardInterrupt:
+                if sites_id:
+                    note = f"interrupted; jobs that were started go on: cucmctl watch {named}"
+                    printer.note(note)
+                raise
+            around = bool(getattr(self._arguments, "context", None))
+            matches = (_matches(file, around=around) for file in self._found.values())
+            for _, lines in heapq.merge(*matches, key=itemgetter(0)):
+                printer.standard_output().writelines(lines)
+        codes = set(self.codes.values())
+        if self._verb == "find" and codes == {exits.DONE, exits.FAILED}:
+            return exits.DONE
+        return codes.pop() if len(codes) == 1 else exits.PARTIAL
+
+    def _run_all(self) -> None:
+        """Forks a process for each site, and waits until all have ended."""
+        self._lifeline, self._held = os.pipe()
+        running: dict[int, str] = {}  # process -> name of its site
         try:
-            while waiting or self._running:
-                while waiting and sum(not one.connected for one in self._running) < AT_A_TIME:
-                    self._running.append(self._fork(*waiting.pop(0)))
-                for key, _ in self._selector.select(0.5):
-                    one, name = key.data
-                    self._read(one, name)
-                self._end_some()
-                if self._has_all:
-                    waiting = []
-        except KeyboardInterrupt:
-            if self.wanted or self.sites_id:
-                printer.note("interrupted; jobs that have been started go on")
-            raise
+            for site, arguments in self._each.items():
+                if not (pid := os.fork()):
+                    self._be_site(site, arguments)
+                running[pid] = site.name
+            while running:
+                pid, status = os.wait()
+                self._note_end(running.pop(pid), os.waitstatus_to_exitcode(status))
+        except OSError as error:
+            text = f"the processes for the sites failed: {error.strerror}"
+            raise exits.Failed(text, exits.UNAVAILABLE) from None
         finally:
-            self._kill(self._running)
-        return self._code()
+            for pid in running:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
-    def endings(self) -> list[str]:
-        """Returns a line about each site, without those that have no job of the id."""
-        ended = [one for one in self._ended if one.code != _NOT_HERE]
-        words = {exits.DONE: "exported", exits.PARTIAL: "exported, with damaged files left out"}
-        return [
-            f"{one.site.name}: {one.error or words.get(one.code or 0, 'not exported')}"
-            for one in sorted(ended, key=lambda one: one.site.name)
-        ]
+    def _note_end(self, name: str, code: int) -> None:
+        """Notes the exit code of a site, or, as a negative number, the signal that killed it."""
+        if code < 0:  # as when memory runs out
+            text, code = f"its process was killed by signal {-code}", exits.UNAVAILABLE
+            printer.note(f"{name}: {text}")
+            if self._arguments.json:
+                printer.json_line({"site": name, "error": text, "code": code})
+        self.codes[name] = code
 
-    def _all(self) -> Iterable[_AtSite]:
-        return (*self._running, *self._ended)
-
-    def _fork(self, site: Site, arguments: argparse.Namespace) -> _AtSite:
-        pipes = {name: os.pipe() for name in ("out", "err", "status")}
-        pid = os.fork()
-        if not pid:
-            self._be_site(site, arguments, {name: pipe[1] for name, pipe in pipes.items()})
-        for _, end in pipes.values():
-            os.close(end)
-        one = _AtSite(site, pid, {name: pipe[0] for name, pipe in pipes.items()})
-        for name, descriptor in one.streams.items():
-            self._selector.register(descriptor, selectors.EVENT_READ, (one, name))
-        return one
-
-    def _be_site(
-        self, site: Site, arguments: argparse.Namespace, ends: Mapping[str, int]
-    ) -> NoReturn:
+    def _be_site(self, site: Site, arguments: argparse.Namespace) -> NoReturn:
         """Runs the verb at a site, in the process that was forked for this, and ends it."""
         code = exits.DEFECT
         try:
             os.setsid()  # without a terminal nothing is asked, and Ctrl-C is for the parent only
             os.close(self._held)
-            threading.Thread(target=_end_with, args=(self._lifeline,), daemon=True).start()
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.dup2(ends["out"], 1)
-            os.dup2(ends["err"], 2)
-            sys.stdin = io.TextIOWrapper(io.BytesIO(self._input))
+            threading.Thread(target=self._end_with_parent, daemon=True).start()
             printer.about_site(site.name)
-            code = self._guard(lambda: self._run_at(site, arguments, ends["status"]))
-            sys.stdout.flush()
+            sys.stdin = io.TextIOWrapper(io.BytesIO(self._input))
+            named = partial("{:{}}  {}".format, site.name, self._width)
+            lines = partial(_Lines, self._locks)
+            # Each is None if the shell has closed it. Nothing may be printed then.
+            if sys.stderr is not None:
+                note = f"cucmctl: {site.name}: "
+                name_it = lambda line: line if line.startswith(note) else named(line)  # noqa: E731
+                sys.stderr = cast(TextIO, lines(2, name_it, at_once=True))
+            if sys.stdout is not None:
+                file, to = self._found.get(site.name), 1
+                if self._arguments.json:
+                    named = partial('{{"site":"{}","reply":{}}}'.format, site.name)
+                elif self._starts:  # standard output has the common id
+                    to, named = 2, partial("cucmctl: {}: job {}".format, site.name)
+                elif self._verb == "export":  # a line has the path of a folder within the bundle
+                    to = os.open(os.devnull, os.O_WRONLY)
+                at_once = self._verb in AS_IT_COMES and not getattr(arguments, "dry_run", False)
+                to = to if file is None else file.fileno()
+                sys.stdout = cast(TextIO, lines(to, named, at_once=at_once))
+            code = self._guard(lambda: self._run(site, arguments))
         finally:
             os._exit(code)
 
-    def _run_at(self, site: Site, arguments: argparse.Namespace, status: int) -> int:
+    def _run(self, site: Site, arguments: argparse.Namespace) -> int:
+        out = cast("_Lines | None", sys.stdout)
         try:
-            time.sleep(random.uniform(0, _JITTER))  # noqa: S311  # this is no secret
+            turn = self._take_turn()
+            _give_up_after(site.timeout + _SPARE)
             with Connection(site) as connection:
-                os.write(status, b"connected\n")
-                if self.sites_id:
-                    arguments.label = [*arguments.label, (_LABEL, self.sites_id)]
-                if self.wanted:
-                    with Client(connection.path, timeout=site.timeout) as client:
-                        jobs = client.list(labels={_LABEL: arguments.job}, limit=1)
-                    if not jobs:
-                        return _NOT_HERE
-                    os.write(status, b"found\n")
-                    arguments.job = jobs[0].job_id
-                return _run_at(connection, self._verb, self._command, arguments, last=self._last)
-        except ClientError as error:
-            os.write(status, b"error " + exits.message_of(error).encode()[:4000] + b"\n")
+                fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, turn)
+                _give_up_after(site.timeout if self._verb in QUICK else 0)
+                return self._at_site(connection, arguments)
+        except (ClientError, exits.Failed) as error:
+            _give_up_after(0)
+            if out is not None and arguments.json:
+                out.finish()
+                out.decorate = str
+                text, code = exits.message_of(error), exits.code_of_error(error)
+                printer.json_line({"site": site.name, "error": text, "code": code})
             raise
+        finally:
+            _give_up_after(0)
+            if out is not None:
+                out.finish()
 
-    def _read(self, one: _AtSite, name: str) -> None:
-        data = os.read(one.streams[name], 65536)
-        one.read[name] += data
-        if not data:
-            self._selector.unregister(one.streams[name])
-            os.close(one.streams.pop(name))
-        if name == "status":
-            *lines, one.read[name] = one.read[name].split(b"\n")
-            one.connected |= b"connected" in lines
-            one.found |= b"found" in lines
-            errors = [line[6:] for line in lines if line.startswith(b"error ")]
-            one.error = errors[-1].decode(errors="replace") if errors else one.error
-        elif self.wanted and not one.found:
-            pass  # printed by `_code`, and only if a job of the id is missing
-        elif name == "err" or self._verb in AS_IT_COMES or len(one.read["out"]) > _MOST_HELD:
-            self._print(one, name)
+    def _take_turn(self) -> int:
+        """Waits until this process may log in to its site. Returns the byte that is locked."""
+        while True:
+            time.sleep(random.uniform(0, _JITTER))  # noqa: S311  # this is no secret
+            for turn in range(1, AT_A_TIME + 1):
+                with suppress(BlockingIOError):
+                    fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, turn)
+                    return turn
 
-    def _print(self, one: _AtSite, name: str, *, rest: bool = False) -> None:
-        """Prints the whole lines that have come, or with `rest` everything."""
-        *lines, one.read[name] = one.read[name].split(b"\n")
-        if rest and one.read[name]:
-            lines.append(one.read[name])
-            one.read[name] = b""
-        for line in lines:
-            text = line.decode(errors="replace")
-            if name == "err":
-                named = text if text.startswith("cucmctl: ") else self._named(one, text)
-                print(named, file=sys.stderr, flush=True)
-            elif self._verb == "export":
-                pass  # the path of a folder within the bundle
-            elif self._json:
-                reply = msgspec.Raw(line)
-                printer.json_line({"site": one.site.name, "reply": reply})
-            elif self.sites_id:
-                if not self._has_printed_id:
-                    printer.line(self.sites_id)
-                self._has_printed_id = True
-                printer.note(f"{one.site.name}: job {text}")
-            else:
-                printer.line(self._named(one, text))
+    def _end_with_parent(self) -> None:
+        os.read(self._lifeline, 1)
+        os._exit(exits.INTERRUPTED)
 
-    def _named(self, one: _AtSite, text: str) -> str:
-        return f"{one.site.name:{self._width}}  {text}".rstrip()
+    def _standard_input(self) -> bytes:
+        """Returns the standard input for the processes of all sites, which have no terminal.
 
-    @property
-    def _has_all(self) -> bool:
-        """Returns whether all jobs of the id that was given are found."""
-        return bool(self.wanted) and sum(one.found for one in self._all()) == self.wanted
-
-    def _end_some(self) -> None:
-        """Ends processes that take too long or are not needed, and collects those that ended."""
-        for one in list(self._running):
-            age, timeout = time.monotonic() - one.begun, one.site.timeout + _JITTER
-            quick = self._verb in QUICK
-            if self._has_all and not one.found:
-                os.kill(one.pid, signal.SIGKILL)
-                one.code = _NOT_HERE
-            elif age > timeout + _SPARE and not (
-                one.connected and (not quick or age < 2 * timeout)
-            ):
-                os.kill(one.pid, signal.SIGKILL)
-                one.code = exits.UNAVAILABLE
-                one.error = f"no whole answer within {age:.0f} s"
-            elif one.streams:
-                continue
-            _, status = os.waitpid(one.pid, 0)
-            self._running.remove(one)
-            self._ended.append(one)
-            for name in list(one.streams):
-                self._selector.unregister(one.streams[name])
-                os.close(one.streams.pop(name))
-            ended = os.waitstatus_to_exitcode(status)
-            if one.code is None and ended < 0:  # killed by others, as when memory runs out
-                one.code = exits.UNAVAILABLE
-                one.error = f"its process on this host was killed by signal {-ended}"
-            if one.code is None:
-                one.code = ended
-            elif one.error:
-                one.read["err"] += f"cucmctl: {one.site.name}: {one.error}\n".encode()
-            if not self.wanted or one.found:
-                self._conclude(one)
-
-    def _conclude(self, one: _AtSite) -> None:
-        """Prints what is left of the output of a site that has ended."""
-        self._print(one, "err", rest=True)
-        self._print(one, "out", rest=not self._json)  # JSON without an end of line was cut off
-        if self._json and one.error:
-            printer.json_line({"site": one.site.name, "error": one.error, "code": one.code})
-
-    def _kill(self, processes: Iterable[_AtSite]) -> None:
-        for one in processes:
-            os.kill(one.pid, signal.SIGKILL)
-            os.waitpid(one.pid, 0)
-
-    def _code(self) -> int:
-        """Returns the exit code of all sites together. Prints why jobs of the id are missing."""
-        counted = [one for one in self._ended if one.code != _NOT_HERE]
-        if self.wanted:
-            found = [one for one in counted if one.found]
-            if self._has_all:
-                counted = found
-            else:
-                for one in counted:
-                    if not one.found:
-                        self._conclude(one)
-                missing = f"{self.wanted - len(found)} of {self.wanted} jobs of this id"
-                printer.note(f"not found at the sites that could be asked: {missing}")
-                if found or not counted:
-                    return exits.PARTIAL if found else exits.NOT_FOUND
-        codes = {one.code or exits.DONE for one in counted}
-        if self._verb == "find" and codes == {exits.DONE, exits.FAILED}:
-            return exits.DONE
-        return codes.pop() if len(codes) == 1 else exits.PARTIAL
+        The password of the nodes is asked for here, once.
+        """
+        given = self._arguments
+        if self._verb == "delete" and not given.yes:
+            raise UsageError("--yes: needed at several sites, where nobody can be asked")
+        user, file = (getattr(given, name, None) for name in ("user", "password_file"))
+        if user and file in (None, "-") and getattr(given, "credential", None) is None:
+            secret = password.from_file(file, user) if file else password.from_terminal(user)
+            for arguments in self._each.values():
+                arguments.password_file = "-"  # noqa: S105  # standard input
+            return f"{secret}\n".encode()
+        if getattr(given, "file", None) == "-" and sys.stdin is not None:
+            return sys.stdin.buffer.read()
+        return b""
 
 
-def _standard_input(each: Iterable[argparse.Namespace]) -> bytes:
-    """Returns the standard input for the processes of all sites.
+def _give_up_after(seconds: float) -> None:
+    """Raises `Failed` after so many seconds, wherever the process is then. 0 means never."""
 
-    The password of the nodes is asked for here, once, since those processes have no terminal.
-    """
-    first = next(iter(each))
-    user, file = (getattr(first, name, None) for name in ("user", "password_file"))
-    if user and file in (None, "-") and getattr(first, "credential", None) is None:
-        secret = password.from_terminal(user) if file is None else password.from_file(file, user)
-        for arguments in each:
-            arguments.password_file = "-"  # noqa: S105  # standard input
-        return f"{secret}\n".encode()
-    if getattr(first, "file", None) == "-" and sys.stdin is not None:
-        return sys.stdin.buffer.read()
-    return b""
+    def give_up(number: int, frame: object) -> NoReturn:
+        raise exits.Failed(f"no whole answer within {seconds:g} s", exits.UNAVAILABLE)
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-def _end_with(lifeline: int) -> None:
-    """Ends this process when the process that started it has ended."""
-    os.read(lifeline, 1)
-    os._exit(exits.INTERRUPTED)
+def _matches(file: IO[str], *, around: bool) -> Iterator[tuple[float, list[str]]]:
+    """Yields each match of a site with its time. Lines around a match stay with it."""
+    at, lines = 0.0, list[str]()
+    file.seek(0)
+    for line in chain(file, ("",)):
+        if lines and not (around and line and not line.endswith("  --\n")):
+            if times := list(filter(None, map(_TIME.search, lines))):
+                at = datetime.fromisoformat(times[0][1]).timestamp()
+            yield at, lines
+            lines = []
+        lines.append(line)
