@@ -1,6 +1,5 @@
 """Runs the program `cucmmcp`: serves an assistant over standard input and output."""
 
-import argparse
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -27,7 +26,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     help_ = "the folder for exports, which has to exist"
     add("--export-folder", metavar="FOLDER", type=os.path.abspath, help=help_)
     try:
-        _serve(parser.parse_args(argv))
+        args = parser.parse_args(argv)
+        import anyio  # noqa: PLC0415  # these need the extra, and take seconds
+
+        from cucmmcp.server import Server  # noqa: PLC0415
+        from cucmmcp.tools import Session  # noqa: PLC0415
+        from cucmtrio import open_client  # noqa: PLC0415
+
+        masking = piece_masking(args.socket) if args.mask else None
+
+        @asynccontextmanager
+        async def lifespan(_: Any) -> AsyncIterator[Session]:
+            async with open_client(args.socket) as client:
+                yield Session(client, args.operate, masking, args.export_folder or "")
+
+        anyio.run(Server(lifespan).run_stdio_async, backend="trio")
     except KeyboardInterrupt:
         return exits.INTERRUPTED
     except (UsageError, exits.Failed, OSError, ModuleNotFoundError) as error:
@@ -36,23 +49,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"cucmmcp: {visible(str(error))}{advice}", file=sys.stderr)
         return exits.USAGE if isinstance(error, UsageError) else exits.UNAVAILABLE
     return exits.DONE
-
-
-def _serve(args: argparse.Namespace) -> None:
-    import anyio  # noqa: PLC0415  # these need the extra, and take seconds
-
-    from cucmmcp.server import make_server  # noqa: PLC0415
-    from cucmmcp.tools import Session  # noqa: PLC0415
-    from cucmtrio import open_client  # noqa: PLC0415
-
-    masking = piece_masking(args.socket) if args.mask else None
-
-    @asynccontextmanager
-    async def lifespan(_: Any) -> AsyncIterator[Session]:
-        async with open_client(args.socket) as client:
-            yield Session(client, args.operate, masking, args.export_folder or "")
-
-    anyio.run(make_server(lifespan).run_stdio_async, backend="trio")
 
 
 if __name__ == "__main__":

@@ -33,38 +33,28 @@ T = TypeVar("T")
 
 
 class Answer(Struct, Generic[T], kw_only=True):
-    """What a tool returns. Members that do not apply are absent.
-
-    nodes     the nodes of which `items` tells, if the items are lines of text
-    missing   what could not be looked at, so that nothing can be said about it
-    first     the number of the first item, counted from 1
-    total     how many items there are; None if `items` has them all
-    left_out  which items are here, if some are not; `next` is the cursor of the next page
-    """
+    """What a tool returns. Members that do not apply are absent."""
 
     job_id: str | None = None
     status: str | None = None
-    nodes: Sequence[str] | None = None
+    nodes: Sequence[str] | None = None  # of which `items` tells, if these are lines of text
     says: Sequence[str] | None = None
-    missing: Sequence[str] | None = None
+    missing: Sequence[str] | None = None  # what was not looked at: nothing can be said about it
     items: Sequence[T]
-    first: int = 1
-    total: int | None = None
+    first: int = 1  # the number of the first item
+    total: int | None = None  # how many items there are; None if `items` has them all
     left_out: str | None = None
-    next: int | None = None
+    next: int | None = None  # the cursor of the next page
 
 
 def fit(
     answer: Answer[Any], mask: Callable[[str], str], cursor: int, what: str, narrow: str
 ) -> dict[str, Any]:
-    """Returns a page of an answer, as structured content.
+    """Returns a page of an answer. Raises `ToolError` if there is no item behind the cursor.
 
     mask    masks a text; lines stay lines
-    cursor  how many items were on the pages before
     what    a word for the items
     narrow  the arguments by which there would be fewer
-
-    Raises `ToolError` if there is no item behind the cursor.
     """
     items, first, total = answer.items, answer.first, answer.total
     if total is None:
@@ -121,22 +111,17 @@ def _fitted(value: Any, most: int) -> Any:
     """Cuts texts until the value has at most `most` bytes."""
 
     def cut(_: str, text: str) -> str:
-        if len(text) <= longest:
-            return text
-        return f"{text[:longest]}... (cut; it has {len(text):,} characters)"
+        cut = f"{text[:longest]}... (cut; it has {len(text):,} characters)"
+        return text if len(text) <= longest else cut
 
     for longest in _LONGEST:  # noqa: B007  `cut` uses it
-        short = _changed(value, cut)
-        if _size(short) <= most:
+        if _size(short := _changed(value, cut)) <= most:
             break
     return short
 
 
 def _fitting(items: Iterable[Any], room: int) -> Iterator[tuple[Any, Any]]:
-    """Yields the first items, and how they are cut, until the bytes of JSON are used up.
-
-    There is always one, since an item is cut until it fits alone.
-    """
+    """Yields as many items as have room, and how they are cut. One item always fits, once cut."""
     most = room
     for item in items:
         short = _fitted(item, most - 1)

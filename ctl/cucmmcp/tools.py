@@ -10,22 +10,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from itertools import count
 from subprocess import DEVNULL
 from typing import Any, TypeAlias
 
 import trio
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
-from msgspec import Struct
 from msgspec.structs import replace
 
 from cucmctl.cli import exits
 from cucmctl.mask.pieces import PieceMasking
 from cucmctl.text import found_text, health_text, render
-from cucmctl.text.remarks import short_names
+from cucmctl.text.remarks import remarks, short_names
 from cucmd.job import work_request as works
-from cucmd.job.health import UNREAD
 from cucmd.protocol.cases import File, Match, Search
 from cucmd.protocol.jobs import Job, JobSummary
 from cucmd.protocol.knowledge import Cluster, Profile
@@ -37,34 +34,24 @@ Texts: TypeAlias = Sequence[str]
 
 # The most seconds of `wait`, and of a search. Clients of the protocol often give up after 60 s.
 MOST_WAIT, _MOST_SEARCH = 50, 45
-# Tools that work at once; the callers of cucmweb share 24 connections to the daemon.
-_MOST_CALLS = 8
-# The most jobs, matches or lines that are kept for a page, and nodes of a cluster in one item.
+# The most matches or lines that are kept for a page, and nodes of a cluster in one item.
 _MOST_KEPT, _MOST_NODES = 500, 10
 
 
 @dataclass(frozen=True)
 class Session:
-    """Says for whom the tools are called.
+    """Says for whom the tools are called."""
 
-    client         calls the daemon, on behalf of the caller if there is one
-    may_operate    whether tools that change something may be called
-    masking        masks all answers; None if they are not masked
-    export_folder  where exports are written; "" for nowhere
-    environ        the environment of the `cucmctl` that exports; None for that of this process
-    working        limits how many tools work at once
-    """
-
-    client: Client
+    client: Client  # calls the daemon, on behalf of the caller if there is one
     may_operate: bool = False
-    masking: PieceMasking | None = None
-    export_folder: str = ""
-    environ: Mapping[str, str] | None = None
-    working: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(_MOST_CALLS))
+    masking: PieceMasking | None = None  # masks all answers; None if they are not masked
+    export_folder: str = ""  # where exports are written; "" for nowhere
+    environ: Mapping[str, str] | None = None  # of `cucmctl`, which exports; None for our own
+    # Limits how many tools work at once. All callers of cucmweb share 24 connections.
+    working: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(8))
 
 
-# What the SDK gives a tool.
-Ctx: TypeAlias = Context[Session, Any]
+Ctx: TypeAlias = Context[Session, Any]  # what the SDK gives a tool
 
 
 def session_of(ctx: Ctx) -> Session:
@@ -75,12 +62,12 @@ def session_of(ctx: Ctx) -> Session:
 
 async def clusters(ctx: Ctx, name: str | None = None, cursor: int = 0) -> Answer[Cluster]:
     """The clusters that are known. With the name of a cluster or of a node, also their nodes."""
-    found = [
+    parts = [
         replace(one, nodes=(one.nodes or ())[at : at + _MOST_NODES] or None)
         for one in await session_of(ctx).client.clusters(name)
         for at in range(0, len(one.nodes or ()) or 1, _MOST_NODES)
     ]
-    return Answer(items=found)
+    return Answer(items=parts)
 
 
 async def profiles(ctx: Ctx, name: str | None = None, cursor: int = 0) -> Answer[Profile]:
@@ -91,12 +78,11 @@ async def profiles(ctx: Ctx, name: str | None = None, cursor: int = 0) -> Answer
 async def jobs(ctx: Ctx, cursor: int = 0, **conditions: Any) -> Answer[JobSummary]:
     """Jobs, the newest first. target: a node or cluster. since: RFC 3339."""
     found, older = list[JobSummary](), 1
-    request: Any = ListRequest(limit=100, **conditions)
     while older and len(found) < cursor + 100:
+        before = found[-1].job_id if found else None
+        request = ListRequest(limit=100, before=before, **conditions)
         reply = await session_of(ctx).client.list_page(request)
-        found += reply.jobs
-        older = reply.older or 0
-        request = replace(request, before=found[-1].job_id if found else None)
+        found, older = [*found, *reply.jobs], reply.older or 0
     return Answer(items=found[cursor:], first=cursor + 1, total=len(found) + older)
 
 
@@ -111,9 +97,7 @@ async def job(ctx: Ctx, job: str, cursor: int = 0) -> Answer[str]:
     return _state(await session_of(ctx).client.status(job))
 
 
-def _logs(
-    make: Callable[..., Any], profile: str | None = None, paths: Any = None, **window: Any
-) -> Any:
+def _logs(make: Callable[..., Any], profile: Any = None, paths: Any = None, **window: Any) -> Any:
     # As in `cucmctl`, paths are added to those of a profile.
     own, added = (None, paths) if profile else (paths, None)
     return make(works.Collection(profile, own, **window), added_paths=added)
@@ -144,17 +128,15 @@ async def start(
     return _state(await session_of(ctx).client.start(nodes, work, login=login))
 
 
-def start_command(
-    kind: str, nodes: Texts, credential: str | None = None, **what: Any
-) -> Sequence[str]:
+def _start_command(kind: str, nodes: Texts, **what: Any) -> Texts:
     """Returns the command for `start`. Raises `TypeError` for an argument of another kind."""
     verb, make = WORKS[kind]
-    make(**what)
-    words = [*verb.split(), *nodes, *([f"--credential={credential}"] if credential else ())]
-    lines = [word for line in what.pop("commands", ()) for word in ("--then", *line.split())]
+    make(**{name: value for name, value in what.items() if name != "credential"})
+    words, lines = [*verb.split(), *nodes], what.pop("commands", ())
     for name, value in what.items():
         words += ["--path", *value] if name == "paths" else [f"--{name}", str(value)]
-    return [*words, "--", *lines[1:]] if lines else words
+    rest = [word for line in lines for word in ("--then", *line.split())]
+    return [*words, "--", *rest[1:]] if rest else words
 
 
 async def wait(ctx: Ctx, job: str, seconds: int = MOST_WAIT) -> Answer[str]:
@@ -177,10 +159,6 @@ async def cancel(ctx: Ctx, job: str, nodes: Texts | None = None) -> Answer[str]:
     return _state(await client.status(job), [reply.message])
 
 
-def cancel_command(job: str, nodes: Texts = ()) -> Sequence[str]:
-    return ["cancel", job, *nodes]
-
-
 async def files(
     ctx: Ctx, job: str, nodes: Texts | None = None, path: str = "", cursor: int = 0
 ) -> Answer[File]:
@@ -191,12 +169,7 @@ async def files(
 
 
 async def find(
-    ctx: Ctx,
-    job: str,
-    nodes: Texts | None = None,
-    context: int | None = None,
-    cursor: int = 0,
-    **search: Any,
+    ctx: Ctx, job: str, *, nodes: Any = None, context: Any = None, cursor: int = 0, **search: Any
 ) -> Answer[Match]:
     """Find lines in all files of a job, in the order of time; also in packed files.
 
@@ -205,16 +178,15 @@ async def find(
     searched; nothing can be said about that.
     """
     client = session_of(ctx).client
-    whole = await client.status(job)
-    total, names, kept = found_text.Total(), short_names(whole.nodes), list[Match]()
+    whole, total, kept = await client.status(job), found_text.Total(), list[Match]()
+    found = client.find(job, Search(**search), nodes=nodes, context=context)
     with trio.move_on_after(_MOST_SEARCH) as limit:
-        found = client.find(job, Search(**search), nodes=nodes, context=context)
         async with found as replies:
             async for reply in replies:
                 first = max(cursor - total.matches, 0)
                 kept += (reply.matches or ())[first : first + _MOST_KEPT - len(kept)]
                 total.add(reply)
-                await ctx.report_progress(total.files, message="files searched")
+    names = short_names(whole.nodes)
     missing = [*found_text.missing_parts(total, names), *total.not_followed]
     if limit.cancelled_caught:
         missing.insert(0, f"the search was stopped after {_MOST_SEARCH} s; narrow it")
@@ -223,28 +195,20 @@ async def find(
     return Answer(job_id=whole.job_id, says=says, missing=missing, **page)
 
 
-class Line(Struct):
-    """A line of a file."""
-
-    number: int
-    text: str
-
-
-async def read(  # noqa: PLR0917  the SDK passes them by name
-    ctx: Ctx, job: str, node: str, path: str, member: str | None = None, cursor: int = 0
-) -> Answer[Line]:
-    """Read lines of a file of a job, unpacked, or of the output of a command.
+async def read(
+    ctx: Ctx, *, job: str, node: str, path: str, member: str | None = None, cursor: int = 0
+) -> Answer[str]:
+    """Read lines of a file of a job, unpacked, or of the output of a command, with their numbers.
 
     node, path, member: as files or find gave them. The path "transcript" is the dialogue with the
     node. cursor: how many lines to skip.
     """
-    client, found, number = session_of(ctx).client, list[Line](), 0
+    client, lines, total = session_of(ctx).client, dict[int, str](), 0
     with trio.move_on_after(_MOST_SEARCH) as limit:
         if path == "transcript":
             async with client.transcript(job, node) as pieces:
-                every = "".join([piece async for piece in pieces]).splitlines()
-            number = len(every)
-            found = [Line(*line) for line in enumerate(every[cursor:], cursor + 1)]
+                lines = dict(enumerate("".join([one async for one in pieces]).splitlines(), 1))
+            total = len(lines)
         else:
             # The daemon reads files, in a confined process, because strangers have made them. A
             # path that is shown with escapes cannot be searched for, so all paths are compared.
@@ -253,37 +217,24 @@ async def read(  # noqa: PLR0917  the SDK passes them by name
                 async for reply in replies:
                     for match in reply.matches or ():
                         if (match.path, match.member) == (path, member):
-                            number = max(number, match.number)
+                            total = max(total, match.number)
                             if cursor < match.number <= cursor + _MOST_KEPT:
-                                found.append(Line(match.number, match.line))
-    if not number:
+                                lines[match.number] = match.line
+    if not total:
         raise ToolError(f"{path}: has no lines, or is no file of this node; see files")
-    found.sort(key=lambda line: line.number)
+    items = [f"{number}: {lines[number]}" for number in sorted(lines) if number > cursor]
     missing = [f"reading was stopped after {_MOST_SEARCH} s"] if limit.cancelled_caught else None
-    return Answer(missing=missing, items=found, first=cursor + 1, total=number)
+    return Answer(missing=missing, items=items, first=cursor + 1, total=total)
 
 
-async def health(
-    ctx: Ctx, job: str | None = None, target: str | None = None, cursor: int = 0
-) -> Answer[str]:
-    """What a health check has found that is not good, as lines of text; by default the newest check
-    of target.
-    """
-    client = session_of(ctx).client
-    if job is None:
-        newest = await client.list(kind="health", target=target, limit=1)
-        if not newest:
-            raise ToolError("there is no such health check; start one with kind health")
-        job = newest[0].job_id
-    whole, missing = health_text.complete(await client.status(job)), list[str]()
-    for node in whole.nodes:
-        if node.status != "succeeded" or node.health is None or node.gaps:
-            why = node.error or node.coverage or "was not checked"
-            missing.append(f"{node.full_name} ({node.status}): {why}")
-        unread = [one for one in node.health.findings if one.state == UNREAD] if node.health else ()
-        missing += [f"{node.full_name}: {one.check}: {one.says}" for one in unread]
+async def health(ctx: Ctx, job: str, cursor: int = 0) -> Answer[str]:
+    """What a health check has found that is not good, as lines of text."""
+    whole = health_text.complete(await session_of(ctx).client.status(job))
+    lines, unread = list(health_text.lines(whole)), health_text.WORDS["unread"][0]
+    missing = [f"{node.full_name} has no result" for node in whole.nodes if node.health is None]
+    missing += [*remarks(whole), *(line for line in lines if line.strip().startswith(unread))]
     state = _state(whole, says=[health_text.verdict(whole)])
-    return replace(state, missing=missing, items=list(health_text.lines(whole)))
+    return replace(state, missing=missing, items=lines)
 
 
 async def export(ctx: Ctx, job: str, nodes: Texts = ()) -> Answer[str]:
@@ -294,26 +245,24 @@ async def export(ctx: Ctx, job: str, nodes: Texts = ()) -> Answer[str]:
     job = (await session.client.status(job)).job_id
     file = os.path.join(session.export_folder, f"{job}.zip")
     command = [sys.executable, "-P", "-m", "cucmctl", "--socket", session.client.socket]
-    command += export_command(job, nodes, file)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_report_seconds, ctx)
-        done = await trio.run_process(
-            command, stdout=DEVNULL, capture_stderr=True, check=False, env=session.environ
-        )
-        nursery.cancel_scope.cancel()
+    command += _export_command(job, nodes, file)
+    done = await trio.run_process(
+        command, stdout=DEVNULL, capture_stderr=True, check=False, env=session.environ
+    )
     said = done.stderr.decode(errors="replace").splitlines()
     if done.returncode not in (exits.DONE, exits.PARTIAL):
         raise ToolError("; ".join(said))
     return Answer(job_id=job, says=said, items=[file])
 
 
-def export_command(job: str, nodes: Texts = (), file: str = "") -> Sequence[str]:
+def _export_command(job: str, nodes: Texts = (), file: str = "") -> Texts:
     chosen = [f"--node={node}" for node in nodes]
     return ["export", job, "--mask", "-o", file or f"{job}.zip", *chosen]
 
 
-async def _report_seconds(ctx: Ctx) -> None:
-    """Reports progress, so that the client goes on to wait."""
-    for seconds in count(step=5):
-        await ctx.report_progress(seconds, message="seconds")
-        await trio.sleep(5)
+# What changes something -> the command that does the same.
+COMMANDS: dict[Callable[..., Any], Callable[..., Texts]] = {
+    start: _start_command,
+    cancel: lambda job, nodes=(): ["cancel", job, *nodes],
+    export: _export_command,
+}

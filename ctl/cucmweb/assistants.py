@@ -92,7 +92,7 @@ class Assistants:
         """Serves one caller until cucmweb stops."""
         from mcp.server.transport_security import TransportSecuritySettings  # noqa: PLC0415
 
-        from cucmmcp.server import make_server  # noqa: PLC0415
+        from cucmmcp.server import Server  # noqa: PLC0415
         from cucmmcp.tools import Session  # noqa: PLC0415
 
         @asynccontextmanager
@@ -102,7 +102,7 @@ class Assistants:
             environ = environ_of(os.environ, caller)
             yield Session(daemon, may_operate, self._masking, folder, environ)
 
-        server = make_server(lifespan)
+        server = Server(lifespan)
         server.streamable_http_app(
             max_sessions=self._config.limits.streams_per_caller,
             # application.py has checked Host and Origin.

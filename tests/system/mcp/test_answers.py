@@ -50,9 +50,8 @@ async def test_instructions_are_data(web_assistant: Assistant) -> None:
 async def test_control_characters_are_visible(web_assistant: Assistant) -> None:
     async with web_assistant() as client:
         lines = await ask(client, "read", job=MANY, node="pub", path=HOSTILE, cursor=1)
-    texts = [line["text"] for line in lines["items"][:2]]
-    assert texts[0].startswith(r"\x1b[2J")
-    assert all(text.isprintable() for text in texts)
+    assert lines["items"][0].startswith(r"2: \x1b[2J")
+    assert all(line.isprintable() for line in lines["items"])
 
 
 async def test_lines_are_read_in_pages(web_assistant: Assistant) -> None:
@@ -65,8 +64,8 @@ async def test_lines_are_read_in_pages(web_assistant: Assistant) -> None:
         assert "2,003 lines" in await refusal(client, "read", **where, cursor=9999)
     assert first["left_out"].startswith(f"lines 1 to {first['next']} of 2,003; go on with cursor")
     assert first["next"] > 200
-    assert second["items"][0]["number"] == first["next"] + 1
-    assert [line["text"] for line in last["items"]] == ["filler 1999"]
+    assert second["items"][0] == f"{first['next'] + 1}: filler {first['next'] - 3}"
+    assert last["items"] == ["2003: filler 1999"]
 
 
 async def test_one_line_of_100_mb(web_assistant: Assistant) -> None:
@@ -74,7 +73,7 @@ async def test_one_line_of_100_mb(web_assistant: Assistant) -> None:
         found = await ask(client, "find", job=MANY, text="NEEDLE", path="long")
         lines = await ask(client, "read", job=MANY, node="pub", path=LONG)
     assert "NEEDLE" in found["items"][0]["line"]
-    assert [line["number"] for line in lines["items"]] == [1]
+    assert [line[:4] for line in lines["items"]] == ["1: x"]
 
 
 async def all_of(client: Client, tool: str, **arguments: object) -> list[dict]:
