@@ -22,7 +22,7 @@ from rig.inspection import check_files
 from rig.installed import Host, install
 from rig.jobs import SDL, start, statuses, until
 from rig.lab import Lab, running_lab
-from rig.pages import ROOT, indented
+from rig.pages import ROOT, fenced, indented
 from rig.quiet import wait_until
 
 # The first test installs a Debian, unless an earlier run has done so.
@@ -34,7 +34,8 @@ FILE = 60_000
 CREDENTIAL = "cucmd.lab"
 
 # Blocks of the page, in its order.
-_PAGE = indented(ROOT / "daemon/man/cucmd.8.md")
+_MANUAL = ROOT / "daemon/man/cucmd.8.md"
+_PAGE = indented(_MANUAL)
 (_PEOPLE,) = (block for block in _PAGE if block.startswith("usermod "))
 _BACKUP, _RESTORE, _KEEP, _GO_BACK = (
     block for block in _PAGE if block.startswith("systemctl stop ")
@@ -338,3 +339,44 @@ def test_running_unit_exposure(host: Host) -> None:
     answer = host.debian.run(*command)
     print(answer.stdout.splitlines()[-1])
     assert answer.returncode == 0, answer.stdout
+
+
+def test_nightly_units_report_failure(host: Host, lab: Lab) -> None:
+    """Nothing listens at the node of the second cluster."""
+    clusters = {"good": lab.nodes[0], "bad": "127.0.0.9:9"}
+    host.write(
+        "/etc/cucmd/cucmd.toml",
+        CONFIG
+        + f'[profiles.traces]\npaths = ["{SDL}"]\n'
+        + "".join(
+            f'[clusters.{name}]\nnodes = ["{node}"]\ncredential = "{CREDENTIAL}"\n'
+            for name, node in clusters.items()
+        ),
+    )
+    (units,) = (block for block in _PAGE if "cucmd-*@.timer" in block)
+    host.debian.must("sh", "-e", "-c", units)
+    told = "[Service]\nType=oneshot\nExecStart=/bin/touch /run/told-%i\n"
+    host.write("/etc/systemd/system/tell-me@.service", told)
+    (on_failure,) = (text for _, text in fenced(_MANUAL) if "OnFailure=" in text)
+    host.write("/etc/systemd/system/cucmd-collect@.service.d/told.conf", on_failure)
+    host.systemctl("daemon-reload")
+    hostile = "why=$(touch /run/by-shell) `touch /run/by-shell`; two  'words"
+    for name in clusters:
+        text = f"TARGET={name}\nPROFILE=traces\nWINDOW=2h\nLABEL={hostile}\n"
+        host.write(f"/etc/cucmd/night/{name}.conf", text)
+
+    host.systemctl("start", "cucmd-collect@good.service", "cucmd-health@good.service")
+    assert host.debian.run("systemctl", "start", "cucmd-collect@bad.service").returncode != 0
+    assert host.show("ExecMainStatus", "cucmd-collect@bad.service") == "1"
+    wait_until(host.debian.path("/run/told-cucmd-collect@bad.service").exists)
+    assert not host.debian.path("/run/told-cucmd-collect@good.service").exists()
+    assert not host.debian.path("/run/by-shell").exists()
+    with host.client() as client:
+        jobs = [client.status(job.job_id) for job in client.list(limit=3)]
+    assert {job.labels["why"] for job in jobs if job.labels} == {hostile.removeprefix("why=")}
+    assert {job.kind: job.status for job in jobs if job.targets == ("good",)} == {
+        "collect": "succeeded",
+        "health": "succeeded",
+    }
+    for verb in ("start", "stop"):  # the night may begin while other tests run
+        host.systemctl(verb, "cucmd-collect@good.timer", "cucmd-health@good.timer")
