@@ -1,12 +1,15 @@
 # The whole line, because shtab's functions below only see the words behind the verb.
 typeset -ga _cucmctl_words=("${(@Q)words[2,CURRENT-1]}")
 
-# What the daemon knows, one a line.
+# What the daemon knows, one a line: a value, or a value, a tab and a description.
 _cucmctl_live() {
+  local -a lines=("${(@f)$(cucmctl __complete "${_cucmctl_words[@]}" "$IPREFIX$PREFIX" 2>/dev/null)}")
+  local -a values=("${(@)lines%%$'\t'*}") shown=()
+  local -i widest=${#${(O@)values//?/x}[1]}
   local line
-  local -a found
-  for line in "${(@f)$(cucmctl __complete "${_cucmctl_words[@]}" "$PREFIX" 2>/dev/null)}"; do
-    [[ -n $line ]] && found+=("${${line//:/\\:}/$'\t'/:}")
+  for line in "${(@)lines:#}"; do
+    shown+=("${(r:widest:)line%%$'\t'*}${${(M)line%$'\t'*}/$'\t'/  }")
   done
-  _describe -V value found
+  values=("${(@)values:#}")
+  compadd -V values -l -d shown -a values
 }
