@@ -154,6 +154,8 @@ def _run(arguments: list[str]) -> int:
     verb, rest = split(arguments)
     if verb == "help":
         verb, rest = split(rest)
+        if verb in VERBS and printer.on_terminal(sys.stdout):
+            _open_page(f"cucmctl-{verb}")
         rest.append("--help")
     if verb is not None and verb not in VERBS:
         what = "cucmctl --help lists the verbs"
@@ -191,6 +193,20 @@ def _run(arguments: list[str]) -> int:
     if LAST in rest:
         resolve_last(parsed, verb, command.is_for, os.getuid())
     return command.run(parsed)
+
+
+def _open_page(page: str) -> None:
+    """Runs `man` in place of this process. Returns if there is no such page, or no `man`."""
+    import signal  # noqa: PLC0415  # only for help
+    import subprocess  # noqa: PLC0415
+
+    try:
+        found = subprocess.run(["man", "-w", page], capture_output=True, check=False)  # noqa: S607
+        if found.returncode == 0:
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and `man` must not
+            os.execlp("man", "man", page)  # noqa: S606, S607
+    except OSError:
+        pass
 
 
 def _complete(words: list[str]) -> int:
