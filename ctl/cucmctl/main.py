@@ -17,7 +17,8 @@ from cucmctl.client.errors import ClientError, DiscoveryFailed
 from cucmctl.commands.lookup import resolve_last
 from cucmd import __version__
 
-# group of the overview -> verb -> (module of `commands`, what the overview says)
+# group of the overview -> verb -> (module of `commands`, what the overview says). A verb without a
+# text is not listed: only cucmctl itself runs `cucmctl bridge`, at a site.
 GROUPS = {
     "on nodes": {
         "start": ("start", "collect log files"),
@@ -33,6 +34,7 @@ GROUPS = {
         "status": ("show", "a job, or the newest"),
         "list": ("show", "list jobs"),
         "watch": ("watch", "show changes live"),
+        "top": ("top", "what runs now"),
         "wait": ("watch", "wait for the end"),
         "stop": ("change", "end, and keep files"),
         "cancel": ("change", "end a job or nodes"),
@@ -60,8 +62,9 @@ GROUPS = {
         "hostkeys": ("known", "known host keys"),
         "reload": ("change", "read configuration"),
         "prune": ("delete", "delete old jobs"),
+        "metrics": ("metrics", "for Prometheus"),
         "sites": ("sites", "daemons over SSH"),
-        "bridge": ("sites", "a socket on stdio"),
+        "bridge": ("sites", ""),
     },
 }
 # verb -> module of `commands`
@@ -91,7 +94,6 @@ ANYWHERE = (*WITH_VALUE, "--json", "--help", "-h", "--version")
 OVERVIEW = """\
 usage: cucmctl [--socket PATH | --site SITE] [--json] VERB ...
 Collects logs of Cisco Unified CM nodes, with the daemon cucmd. See cucmctl(1).
-
 {verbs}
   --socket PATH   where the daemon listens; --site SITE: another site, over SSH
   --json          data as JSON; -h, --help: this, or help of a verb; --version
@@ -103,8 +105,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs one command and returns the exit code. Raises what `guarded` raises."""
 
     def run() -> int:
-        # Only cucmctl itself runs `cucmctl bridge`, at a site; no message advises it.
-        printer.prepare(VERBS.keys() - {"bridge"})
+        printer.prepare(VERBS.keys() - {"bridge"})  # no message advises `cucmctl bridge`
         words = sys.argv[1:] if argv is None else argv
         return _complete(words[1:]) if words[:1] == ["__complete"] else _run(words)
 
@@ -168,7 +169,7 @@ def _run(arguments: list[str]) -> int:
     if verb is None and ("--help" in rest or "-h" in rest):
         rows = []
         for group, verbs in GROUPS.items():
-            cells = [f"{name:12}{text:24}" for name, (_, text) in verbs.items()]
+            cells = [f"{name:12}{text:24}" for name, (_, text) in verbs.items() if text]
             pairs = ["".join(cells[at : at + 2]).rstrip() for at in range(0, len(cells), 2)]
             rows += [f"{head:10}{pair}" for head, pair in zip_longest([group], pairs, fillvalue="")]
         print(OVERVIEW.format(verbs="\n".join(rows)), end="")

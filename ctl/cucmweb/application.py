@@ -43,7 +43,7 @@ from cucmweb.page.visit import redirect
 from cucmweb.parameters import invalid
 from cucmweb.places import WebPlaces
 from cucmweb.problems import HttpProblem, problem_of
-from cucmweb.replies import ANSWERS, SendReply
+from cucmweb.replies import ANSWERS, SendReply, send_metrics
 from cucmweb.server import HttpChannel
 from cucmweb.token_file import TokenFile
 
@@ -88,7 +88,12 @@ class Application:
         self._sessions = sessions
         self._sites = sites
         self._handovers = handovers
-        self._answers: Mapping[ReplyForm, SendReply] = {**ANSWERS, "events": events}
+        self._answers: Mapping[ReplyForm, SendReply] = {
+            **ANSWERS,
+            "events": events,
+            "metrics": partial(send_metrics, per_node=config.metrics.per_node),
+        }
+        self._for_anybody = FOR_ANYBODY | ({"/metrics"} if config.metrics.open else set())
         self._readiness = Readiness()
         # Pattern of a path -> HTTP method -> the function that answers it.
         self._paths: defaultdict[re.Pattern[str], dict[str, Endpoint]] = defaultdict(dict)
@@ -152,7 +157,7 @@ class Application:
             await pages.show_problem(channel, problem)
 
     async def _answer(self, channel: HttpChannel) -> None:
-        identify = (lambda: None) if channel.path in FOR_ANYBODY else self._check(channel)
+        identify = (lambda: None) if channel.path in self._for_anybody else self._check(channel)
         if channel.base and self._sites and not OPEN.fullmatch(channel.path):
             name = channel.base.removeprefix("/sites/")
             text = f"the site {name} cannot be reached now; the log of cucmweb says why"

@@ -156,6 +156,13 @@ class TargetSettings(Struct, frozen=True):
     encrypt_to: str = ""  # encrypt for this key of gpg
 
 
+class MetricsSettings(Struct, frozen=True):
+    """Says who may read /metrics, and what is in it."""
+
+    open: bool = False  # anybody may read /metrics, without a token
+    per_node: bool = False  # with the names of nodes; each node adds time series
+
+
 class WebConfig(Struct, frozen=True):
     """Holds the whole configuration."""
 
@@ -167,6 +174,7 @@ class WebConfig(Struct, frozen=True):
     export_folder: _Path = ""  # where assistants may export to, masked; empty: nowhere
     limits: WebLimits = WebLimits()
     proxy: ProxySettings = ProxySettings()
+    metrics: MetricsSettings = MetricsSettings()
     targets: dict[str, TargetSettings] = {}
     sites: dict[str, Any] = {}  # name -> ssh://USER@HOST:PORT/SOCKET; once read, a `Site`
 
@@ -200,6 +208,7 @@ def read_config(file: TomlFile) -> WebConfig:
     document = file.table((), file.document, WebConfig.__struct_fields__)
     limits = file.convert(("limits",), document.pop("limits", {}), WebLimits)
     proxy = file.convert(("proxy",), document.pop("proxy", {}), ProxySettings)
+    metrics = file.convert(("metrics",), document.pop("metrics", {}), MetricsSettings)
     # Check the keys that depend on each other.
     key, expected = "", ""
     if not proxy.header:
@@ -219,7 +228,9 @@ def read_config(file: TomlFile) -> WebConfig:
     sites = file.table(("sites",), places := document.pop("sites", {}), places)
     config = file.convert((), document, WebConfig)
     known = sites_of(file, sites)
-    return replace(config, limits=limits, proxy=proxy, targets=targets, sites=known)
+    return replace(
+        config, limits=limits, proxy=proxy, metrics=metrics, targets=targets, sites=known
+    )
 
 
 def _target(file: TomlFile, name: str, table: object) -> TargetSettings:

@@ -11,8 +11,9 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from cucmctl.text.metrics import MEDIA_TYPE
 from cucmd.job.work import StartRequest
-from cucmd.protocol import cases, jobs, knowledge, requests
+from cucmd.protocol import cases, figures, jobs, knowledge, requests
 from cucmweb.handover import (
     CancelHandoverRequest,
     Handover,
@@ -24,8 +25,8 @@ from cucmweb.handover import (
 )
 
 # How a reply is sent: as one object, as an object with a list that is sent in pieces, as one object
-# a line, as text, as an archive, or as server-sent events.
-ReplyForm: TypeAlias = Literal["object", "list", "lines", "text", "zip", "tar", "events"]
+# a line, as text, as an archive, as server-sent events, or as metrics of Prometheus.
+ReplyForm: TypeAlias = Literal["object", "list", "lines", "text", "zip", "tar", "events", "metrics"]
 MEDIA: dict[ReplyForm, str] = {
     "object": "application/json",
     "list": "application/json",
@@ -34,6 +35,7 @@ MEDIA: dict[ReplyForm, str] = {
     "zip": "application/zip",
     "tar": "application/x-tar",
     "events": "text/event-stream",
+    "metrics": MEDIA_TYPE,
 }
 
 
@@ -250,6 +252,14 @@ OPERATIONS: tuple[Operation, ...] = (
         knowledge.CredentialsRequest,
         knowledge.CredentialsReply,
     ),
+    Operation(
+        "GET /metrics",
+        "Shows figures about the daemon for Prometheus.",
+        figures.FiguresRequest,
+        figures.FiguresReply,
+        form="metrics",
+        takes=frozenset(),
+    ),
 )
 
 # Paths about cucmweb itself.
@@ -259,5 +269,5 @@ OWN = {
     "/openapi.json": "This document.",
 }
 # Paths that are open to everybody: a load balancer or a monitoring system has no token, and may use
-# any name of the host.
+# any name of the host. /metrics is open too where the configuration says so.
 FOR_ANYBODY = frozenset({"/healthz", "/readyz"})

@@ -16,17 +16,21 @@ import trio
 import trio.from_thread
 
 from cucmctl.export.save import Damaged, TarSink, ZipSink, save
+from cucmctl.text.metrics import metrics_text
 from cucmd.protocol.cases import ExportReply
+from cucmd.protocol.figures import FiguresReply
 from cucmtrio.client import Exported
 from cucmweb.daemon_liveness import while_it_answers
 from cucmweb.exchange import Exchange, Members, encode
-from cucmweb.operations import Operation, ReplyForm
+from cucmweb.operations import MEDIA, Operation, ReplyForm
 
 CallParameters: TypeAlias = dict[str, Any]
 SendReply: TypeAlias = Callable[[Exchange, Operation, CallParameters], Awaitable[None]]
 SendPiece: TypeAlias = Callable[[bytes], Awaitable[None]]
 
 NULL = b"null"
+# Seconds within which the daemon has to answer for /metrics.
+_FIGURES_WITHIN = 8.0
 # Bytes of an archive in one piece.
 _PIECE = 256 * 1024
 
@@ -92,6 +96,20 @@ def _reply_part(reply: Members, operation: Operation) -> bytes:
     if operation.gives is None:
         return msgspec.json.encode(reply)
     return bytes(reply.get(operation.gives, NULL))
+
+
+async def send_metrics(
+    exchange: Exchange, operation: Operation, call: CallParameters, *, per_node: bool
+) -> None:
+    """Sends figures for Prometheus. A daemon that does not answer soon is an error: a monitoring
+    system gives up after 10 s, and would not know why.
+    """
+    daemon = exchange.daemon
+    with daemon.limit(trio.current_time() + _FIGURES_WITHIN):
+        shown = await daemon.call(
+            operation.method, encode(call | {"per_node": per_node or None}), FiguresReply
+        )
+    await exchange.whole(metrics_text(shown), headers={"content-type": MEDIA[operation.form]})
 
 
 async def send_archive(exchange: Exchange, operation: Operation, call: CallParameters) -> None:

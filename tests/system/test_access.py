@@ -86,7 +86,7 @@ def test_operators_may_do_everything(daemon: Daemon, lab: Lab, groups: dict) -> 
 )
 def test_viewers_may_only_look(daemon: Daemon, lab: Lab, groups: dict) -> None:
     job = start_as(daemon, lab, 0).stdout.strip()
-    for verb in (("list",), ("status", job), ("watch", job), ("wait", job), ("hostkeys",)):
+    for verb in (("list",), ("status", job), ("watch", job), ("wait", job), ("metrics",)):
         done = ctl_as(daemon, SOMEBODY, *verb, **groups)
         assert done.returncode == 0, (verb, done.stderr)
     assert "cucmctl export" in ctl_as(daemon, 0, "wait", job).stdout

@@ -67,13 +67,16 @@ COMMANDS: dict[str, dict[str, str]] = {
     "logout": {"": "ForgetLogin"},
     "credentials": {"": "Credentials"},
     "hostkeys": {"": "[]HostKey"},
+    "metrics": {"": "Figures"},
+    "top --once": {"time": "string"},
     "reload": {"": "Reload"},
     "prune --keep 1000 --yes": {"": "Prune"},
     "delete {old} --yes": {"": "Delete"},
 }
 
-# These print a line per file, lines of files, or the output of a node. Such lines are not cut.
-NOT_CUT = ("files", "find", "transcript", "output")
+# These print a line per file, lines of files, the output of a node, or text for a program. Such
+# lines are not cut.
+NOT_CUT = ("metrics", "files", "find", "transcript", "output")
 
 
 class Place:

@@ -42,6 +42,11 @@ NOT_RUN = {
     "cucmweb token add 'night shift' --role operate --days 90": (
         "writes to /etc; the tests of tests/system/web and tests/unit/web make tokens"
     ),
+    "cucmweb token add prometheus --role view | install -m 640 -g prometheus /dev/stdin"
+    " /etc/prometheus/cucmd.token": "likewise; web/test_metrics.py has a Prometheus with a token",
+    "cp /opt/cucmd/share/cucmd/systemd/cucmd-metrics.* /etc/systemd/system/": (
+        "needs root and systemd; test_units.py checks the units"
+    ),
     "ssh -N -L 8080:/run/cucmweb/http.sock cucm-logs.example.org": "needs another machine",
     "/opt/cucmd/bin/pip install '.[web]'": (
         "needs root and systemd: test_booted_web.py types it in a Debian that has booted"
@@ -77,7 +82,7 @@ NOT_RUN = {
     ),
 }
 # Kinds of blocks that are not typed here: files, calls of tools, and what tests/system/web types.
-SHOWN = {"toml", "ini", "nginx", "tmpfiles", "json", "sh", "text"}
+SHOWN = {"toml", "ini", "nginx", "tmpfiles", "json", "sh", "text", "yaml"}
 PASSWORD = "lab-password"
 ANSWERS = {"Password of": PASSWORD, "[y/N]": "y"}
 # An ordinary user in a network of its own, with an own /run; there the ports of the pages are free.

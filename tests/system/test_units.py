@@ -25,6 +25,7 @@ UNITS = Path(__file__).parents[2] / "systemd"
 PROGRAMS = {
     "cucmd": ("/opt/cucmd/bin/cucmd ", "/opt/cucmd/bin/cucmctl "),
     "cucmweb": ("/opt/cucmd/bin/cucmweb ",),
+    "cucmd-metrics": ("/opt/cucmd/bin/cucmctl ",),
 }
 NIGHTLY = ("cucmd-collect@", "cucmd-health@")
 
@@ -78,8 +79,9 @@ def test_systemd_verifies_units(tmp_path):
             assert service.count(program) == 1
             service = service.replace(program, f"{sys.executable} ")
         (tmp_path / f"{name}.service").write_text(service, encoding="utf-8")
-        shutil.copy(UNITS / f"{name}.socket", tmp_path)
-        copies += [str(tmp_path / f"{name}.{kind}") for kind in ("service", "socket")]
+        by = "timer" if name == "cucmd-metrics" else "socket"
+        shutil.copy(UNITS / f"{name}.{by}", tmp_path)
+        copies += [str(tmp_path / f"{name}.{kind}") for kind in ("service", by)]
     (more := tmp_path / "cucmweb.service.d").mkdir()
     shutil.copy(UNITS / "cucmweb-handover.conf", more)
     answer = run("systemd-analyze", "verify", *copies)

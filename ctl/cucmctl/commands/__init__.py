@@ -12,6 +12,7 @@
     lookup.py     checks names before anybody is asked for a password
     watch.py      `watch`, `wait` and `events`; also what `--wait` and `--watch` do
     show.py       `status` and `list`
+    top.py        `top`
     collected.py  `files` and `transcript`
     find.py       `find`; also the search of `export --found`
     export.py     `export` and `verify`
@@ -19,6 +20,7 @@
     mask.py       `mask` and `unmask`; also what `export --mask` does
     change.py     `cancel`, `stop`, `label` and `reload`
     delete.py     `delete` and `prune`
+    metrics.py    `metrics`
     sites.py      `sites` and `bridge`
     known.py      `clusters`, `profiles`, `credentials` and `hostkeys`
     complete.py   what shells ask for when Tab is pressed; no verb for people

@@ -15,8 +15,11 @@ listing.py     the files of a node
 found_text.py  lines that were found in files, and what could not be searched
 job_list.py    a table of jobs
 views.py       what is shown while a job is followed: lines, JSON, or only the end
+running.py     what runs now, of all jobs
+metrics.py     figures of the daemon in the text format of Prometheus
 live.py        the view that redraws a terminal
 frame.py       one picture of that view. Only these two files load rich
+top_view.py    running.py on a terminal, with live.py
 window.py      the time window of a collection
 progress_line.py  how far a long transfer is, in one line
 pace.py        PURE  how fast nodes send, how long a job has run and will still take

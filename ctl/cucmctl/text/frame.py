@@ -24,7 +24,7 @@ from rich.text import Text
 from cucmctl.cli import printer
 from cucmctl.text import pace, render
 from cucmctl.text.kind_text import KindText, text_of
-from cucmctl.text.pace import Rates
+from cucmctl.text.pace import SILENT, Rates
 from cucmctl.text.remarks import (
     describe_waiting,
     fold_equal_failures,
@@ -60,9 +60,9 @@ SETS: tuple[dict[str, int], ...] = (
     {"size": 18},
     {},
 )
-# Seconds without a byte: after SILENT the silence is shown. After LONG_SILENT it is yellow, and the
-# node is listed before nodes that send.
-SILENT, LONG_SILENT = 5.0, 30.0
+# Seconds without a byte, after which a silence is yellow, and the node is listed before nodes that
+# send.
+LONG_SILENT = 30.0
 # Cells. In a longer bar it is hard to see which figures belong to which name.
 LONGEST_BAR = 40
 # The lowest terminal on which the heading has a second line.

@@ -91,6 +91,11 @@ class Live(View):
         layout = printer.Layout(
             colour=not self._console.no_color, columns=columns, ascii_only=self._ascii_only
         )
+        self._console.file.writelines(f"{text}\n" for text in self._last_lines(rows, layout))
+        self._console.file.flush()
+
+    def _last_lines(self, rows: int, layout: printer.Layout) -> Iterable[str]:
+        """Returns the lines that stay on the terminal when the view ends."""
         lines: Iterable[str] = ()
         if self.jobs is not None:
             unfinished = sum(job.status not in render.JOB_ENDED for job in self.jobs.values())
@@ -99,9 +104,9 @@ class Live(View):
         elif self._job is not None:
             may = self.may_operate
             of_job = render.show_job(self._job, datetime.now(UTC), may_operate=may, **layout)
-            lines = render.first_in_view(of_job, rows - 1, columns)  # `conclude` needs one row
-        self._console.file.writelines(f"{text}\n" for text in lines)
-        self._console.file.flush()
+            # `conclude` needs one row.
+            lines = render.first_in_view(of_job, rows - 1, layout["columns"])
+        return lines
 
     def _restore_terminal(self) -> None:
         with _signals_blocked():

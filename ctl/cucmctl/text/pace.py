@@ -15,6 +15,8 @@ from cucmd.protocol.jobs import Job, Node
 NODE_ENDED = ("succeeded", "failed", "cancelled")
 # Seconds. Long enough for a steady rate, and short enough to notice soon that a transfer stopped.
 WINDOW = 5.0
+# Seconds without a byte after which the silence is shown.
+SILENT = 5.0
 
 
 def elapsed(job: Job, at: datetime) -> float:

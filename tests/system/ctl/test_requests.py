@@ -193,6 +193,7 @@ USAGE = [
     ("hostkeys add", "NODE: none was given; expected the node whose key to add"),
     ("hostkeys list ccm-pub", "NODE: 'ccm-pub' was given, but list shows the keys of all"),
     ("hostkeys forget ccm-pub --key x", "--key: goes with add, not with forget"),
+    ("metrics -o x --json", "--json: cannot be combined with --output; give one of them"),
     ("run a", "no command was given; expected -- and a command, as in -- show status"),
     ("run a -- show status --then", "--then: expected a command on both sides of it"),
     ("run a --file /nowhere", "--file: /nowhere: No such file or directory"),
