@@ -27,6 +27,7 @@ STATUS: dict[type[errors.ClientError], int] = {
     errors.NotPermitted: 403,
     errors.JobBusy: 409,
     errors.ReloadFailed: 409,
+    errors.NotAtHub: 501,
     errors.LimitReached: 429,
     errors.InternalError: 500,
     errors.MethodNotFound: 501,

@@ -69,7 +69,7 @@ _CODES_OF_ERRORS: tuple[tuple[tuple[type[ClientError], ...], int], ...] = (
     ((InvalidRequest, InvalidParameter), INVALID),
     ((errors.LimitReached, errors.ShuttingDown, errors.StorageFailed, errors.JobBusy), TRY_LATER),
     ((errors.NotPermitted,), NOT_PERMITTED),
-    ((errors.ScanFailed, errors.ReloadFailed), FAILED),
+    ((errors.ScanFailed, errors.ReloadFailed, errors.NotAtHub), FAILED),
     ((errors.Refused,), DEFECT),  # InternalError, MethodNotFound, and errors without a class
 )
 

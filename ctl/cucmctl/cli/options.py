@@ -285,7 +285,10 @@ def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namesp
         raise UsageError("--site: cannot be combined with --socket; give one of them")
     parsed.targets, parsed.connection = parser.targets, None
     _find_sites_id(parsed)
-    with_site = bool(parser.targets and any("/" in node for node in parsed.nodes))
+    # With --socket they are nodes of the daemon there, as a hub of several sites has them.
+    with_site = bool(
+        parser.targets and parsed.socket is None and any("/" in node for node in parsed.nodes)
+    )
     parsed.at_sites = parsed.site is not None or with_site
     return parsed
 

@@ -195,6 +195,16 @@ class ReloadFailed(Refused):
     says = "not reloaded: {0.reason}"
 
 
+class NotAtHub(Refused):
+    """The hub of several sites does not answer this method, but the daemon of a site does."""
+
+    parameters: fields.NotAtHub
+
+    def __str__(self) -> str:
+        where = ", ".join(self.parameters.sites) or "the site"
+        return f"the hub does not answer {self.parameters.method}; ask the daemon there: {where}"
+
+
 class InternalError(Refused):
     """The daemon has a defect. The call may or may not have had an effect."""
 

@@ -24,6 +24,7 @@ from cucmctl.client.errors import (
     CredentialNotFound,
     JobNotFound,
     MethodNotFound,
+    NotAtHub,
     Refused,
     StorageFailed,
     UnknownTarget,
@@ -47,7 +48,7 @@ def hint(name: str, known: Iterable[str]) -> str:
     return f"; there are {', '.join(names)}"
 
 
-_CANNOT_ANSWER = (MethodNotFound, StorageFailed)
+_CANNOT_ANSWER = (MethodNotFound, NotAtHub, StorageFailed)
 
 
 # Kinds of jobs that are done for something else than files.

@@ -1,6 +1,7 @@
 """Answers the methods of the socket, with one function for each method.
 
-    jobs_interface.py     the table of `io.cucmd.Jobs`: each method with its structs and function
+    jobs_interface.py     says which function answers which method of `io.cucmd.Jobs`
+    interface.py          makes the interface from such functions, also for the hub
     job_methods.py        methods about jobs, and the streams of Watch
     case_methods.py       methods about what a job has collected
     export_methods.py     methods that read all of a job

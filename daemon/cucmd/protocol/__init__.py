@@ -7,6 +7,7 @@ them.
     knowledge.py   clusters, profiles, credentials, host keys
     figures.py     figures for monitoring
     errors.py      the fields of each error
+    methods.py     the methods, each with its request and its reply
 
 The file io.cucmd.Jobs.varlink is made from these structs and their docs. What a job is asked to do,
 and what it returns for a node, is declared in `job/`. These modules import nothing but msgspec and

@@ -80,5 +80,14 @@ class ReloadFailed(Struct, frozen=True):
     reason: str
 
 
+class NotAtHub(_CallError, frozen=True):
+    """Only the hub of several sites sends this: it does not answer the method. sites has those
+    sites at which the same call can be made, with the id of the job there if it is about a job.
+    """
+
+    method: str
+    sites: tuple[str, ...]
+
+
 class InternalError(_CallError, frozen=True):
     """The daemon has a defect. Its log has the traceback, and the daemon keeps running."""

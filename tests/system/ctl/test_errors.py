@@ -24,6 +24,12 @@ ERRORS = [
     (f"{VARLINK}.PermissionDenied", {}, 77, "[access]"),
     ("ScanFailed", {"node": "x", "failure": UNREACHED}, 1, "x: refused\n"),
     ("ReloadFailed", {"reason": "x.toml:1: y"}, 1, "x.toml:1: y\n"),
+    (
+        "NotAtHub",
+        {"method": "Files", "sites": ["berlin"]},
+        1,
+        "answer Files; ask the daemon there: berlin\n",
+    ),
     ("InternalError", {}, 70, "a defect of the daemon"),
     (f"{VARLINK}.MethodNotFound", {"method": "X.Y"}, 70, "no X.Y; is it older than cucmctl?"),
     ("Newer", {"why": "x"}, 70, "io.cucmd.Jobs.Newer {'why': 'x'}\n"),

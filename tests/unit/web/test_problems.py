@@ -9,6 +9,7 @@ from cucmweb.problems import STATUS, problem_of
 from rig.scripted_daemon import refusal
 
 FAILURE = {"code": "unreachable", "message": "no route", "retryable": True}
+ELSEWHERE = {"method": "Files", "sites": ["b"]}
 BUSY = {"job_id": "12345678"}
 NODE = {"job_id": "12345678", "node": "a"}
 CREDENTIAL = {"credential": "c", "cluster": "k"}
@@ -34,6 +35,7 @@ CONTRACT = [
         *({"node": "a", "failure": FAILURE | {"hint": None}}, ""),
     ),
     ("ReloadFailed", {"reason": "line 4"}, 409, "ReloadFailed", {}, "retry-after"),
+    ("NotAtHub", ELSEWHERE, 501, "NotAtHub", ELSEWHERE, ""),
     ("InternalError", {}, 500, "InternalError", {}, "hint"),
     ("OfALaterDaemon", {"tray": 2}, 502, "OfALaterDaemon", {}, ""),
 ]
