@@ -17,7 +17,8 @@ TRIO_CLIENT = Path(cucmtrio.__file__).parent
 WEB = CLIENT.parent / "cucmweb"
 MASK = Path(cucmmask.__file__).parent
 ASSISTANT = CLIENT.parent / "cucmmcp"
-ALL = (DAEMON, LAB, CLIENT, TRIO_CLIENT, WEB, MASK, ASSISTANT)
+FLEET = CLIENT.parent / "cucmfleet"
+ALL = (DAEMON, LAB, CLIENT, TRIO_CLIENT, WEB, MASK, ASSISTANT, FLEET)
 # The parts of the daemon that know asyncio.
 OF_ASYNCIO = {"ssh", "receiver"}
 

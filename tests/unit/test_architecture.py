@@ -19,6 +19,7 @@ from rig.sources import (
     ASSISTANT,
     CLIENT,
     DAEMON,
+    FLEET,
     LAB,
     MASK,
     OF_ASYNCIO,
@@ -213,6 +214,19 @@ SERVING = (
 )
 
 
+# What the hub needs to serve the interface of the daemon, and its event loop.
+HUB = (
+    "cucmd.api.interface",
+    "cucmd.api.refusals",
+    "cucmd.api.request_checks",
+    "cucmd.config.model",
+    "cucmd.service.access",
+    "cucmd.ssh.bridge",
+    "cucmd.store",
+    "cucmd.varlink",
+)
+
+
 @pytest.mark.parametrize(
     ("package", "more"),
     [
@@ -220,6 +234,7 @@ SERVING = (
         (TRIO_CLIENT, ()),
         (WEB, SERVING),
         (ASSISTANT, ("cucmd.toml_file",)),
+        (FLEET, SERVING + HUB),
     ],
 )
 def test_clients_import_little_of_daemon(package: Path, more: tuple[str, ...]) -> None:
@@ -237,6 +252,15 @@ def test_trio_client_imports_only_client_package() -> None:
 
 def test_client_does_not_import_cucmtrio() -> None:
     assert [file for file in files_of(CLIENT) if "cucmtrio" in roots(file)] == []
+
+
+def test_one_file_knows_nats() -> None:
+    files = [file for folder in ALL for file in files_of(folder)]
+    knows = [file for file in files if "nats" in roots(file)]
+    assert knows == [FLEET / "jetstream.py"]
+    assert [file for folder in ALL for file in files_of(folder) if "cucmfleet" in roots(file)] == [
+        file for file in files_of(FLEET) if "cucmfleet" in roots(file)
+    ]
 
 
 def test_mask_needs_little() -> None:
@@ -259,7 +283,7 @@ def test_lab_imports_little_of_daemon(file: Path) -> None:
 
 
 def test_daemon_imports_no_client() -> None:
-    clients = {folder.name for folder in (CLIENT, TRIO_CLIENT, WEB, MASK, ASSISTANT)}
+    clients = {folder.name for folder in (CLIENT, TRIO_CLIENT, WEB, MASK, ASSISTANT, FLEET)}
     assert [file for file in files_of(DAEMON) if roots(file) & clients] == []
 
 

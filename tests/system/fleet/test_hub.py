@@ -1,0 +1,175 @@
+"""The hub before two sites: its socket, with the clients of the daemon."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from cucmctl import Client, Collection, Commands, InvalidRequest, JobBusy, Login, NotAtHub
+from cucmd.job.work_request import How
+from cucmd.protocol.jobs import Job
+from rig.fleet import Fleet, running_fleet
+from rig.jobs import in_phase, statuses, until
+from rig.lab import Lab, running_lab
+from rig.quiet import wait_until
+
+pytestmark = pytest.mark.long
+
+LAB = Login(credential="lab")
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with running_lab(3, "--fault", "3=hang:command") as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory, lab: Lab) -> Iterator[Fleet]:
+    with running_fleet(tmp_path_factory.mktemp("fleet"), lab, "berlin", "munich") as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def client(fleet: Fleet) -> Iterator[Client]:
+    with fleet.client() as client:
+        yield client
+
+
+def run(client: Client, *nodes: str, **how: object) -> Job:
+    return client.run(nodes, ["show status"], login=LAB, how=How(**how))
+
+
+def collect(client: Client, *nodes: str) -> Job:
+    """Starts a collection, which hangs on the third node."""
+    return client.collect(nodes, Collection(paths=("cm/trace/ccm/sdl",), last="2h"), login=LAB)
+
+
+def ended(client: Client, job: Job) -> Job:
+    return client.wait(job.job_id, timeout=60)
+
+
+def test_job_of_two_sites(client: Client, lab: Lab) -> None:
+    job = run(client, f"berlin/{lab.nodes[0]}", f"munich/{lab.nodes[1]}")
+    job = ended(client, job)
+    assert job.status == "succeeded"
+    assert [node.node for node in job.nodes] == [f"berlin/{lab.nodes[0]}", f"munich/{lab.nodes[1]}"]
+
+
+def test_site_keeps_who_asked(client: Client, fleet: Fleet, lab: Lab) -> None:
+    job = ended(client, run(client, f"berlin/{lab.nodes[0]}", labels={"case": "1"}))
+    with fleet.daemons["berlin"].client() as site:
+        (there,) = site.list(labels={"hub": job.job_id})
+    assert (there.asked_by, there.labels) == ("root", {"case": "1", "hub": job.job_id})
+    assert job.directory.startswith("berlin:/")
+
+
+def test_same_start_key_is_one_job(client: Client, fleet: Fleet, lab: Lab) -> None:
+    ids = {run(client, f"berlin/{lab.nodes[0]}", start_key="k").job_id for _ in range(2)}
+    assert len(ids) == 1
+    with fleet.daemons["berlin"].client() as site:
+        ended(client, run(client, f"berlin/{lab.nodes[1]}"))  # commands of a site keep their order
+        assert len(site.list(labels={"hub": ids.pop()})) == 1
+
+
+def test_cancel_reaches_site(client: Client, lab: Lab) -> None:
+    job = collect(client, f"berlin/{lab.nodes[2]}", f"munich/{lab.nodes[2]}")
+    until(client, job.job_id, in_phase("command"))
+    assert client.cancel(job.job_id, [f"munich/{lab.nodes[2]}"]).cancelled
+    assert statuses(client.status(job.job_id)) == ["running", "cancelled"]
+    assert client.cancel(job.job_id).cancelled
+    assert ended(client, job).status == "cancelled"
+
+
+def test_retry_runs_again(client: Client, lab: Lab) -> None:
+    job = collect(client, f"berlin/{lab.nodes[0]}", f"munich/{lab.nodes[2]}")
+    until(client, job.job_id, lambda job: statuses(job) == ["succeeded", "running"])
+    with pytest.raises(JobBusy):
+        client.retry(job.job_id, [f"munich/{lab.nodes[2]}"])
+    client.cancel(job.job_id)
+    assert ended(client, job).status == "partial"
+    wait_until(lambda: client.status(job.job_id).closed)
+    again = client.retry(job.job_id)
+    assert (again.retries, again.nodes[0].status) == (1, "succeeded")
+    until(client, job.job_id, in_phase("command"))
+    client.cancel(job.job_id)
+    assert [node.attempt for node in ended(client, job).nodes] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("node", "login", "parameter"),
+    [
+        ("berlin/{}", Login("x", "y"), "login.password"),
+        ("berlin/{}", Login("x", kept=True), "login.kept"),
+        ("{}", LAB, "nodes"),
+        ("paris/{}", LAB, "nodes"),
+        ("berlin/", LAB, "nodes"),
+    ],
+)
+def test_start_is_refused(
+    client: Client, lab: Lab, node: str, login: Login, parameter: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        client.start([node.format(lab.nodes[0])], Commands(("show status",)), login=login)
+    assert refused.value.parameters.parameter == parameter
+
+
+def test_site_refuses_start(client: Client, lab: Lab) -> None:
+    nodes = [f"berlin/{lab.nodes[0]}"]
+    job = client.run(nodes, ["show status"], login=Login(credential="no"))
+    (node,) = ended(client, job).nodes
+    assert (node.status, node.failure.code) == ("failed", "refused_at_site")
+    assert "'no'" in node.failure.message
+
+
+def test_other_methods_name_the_site(client: Client, fleet: Fleet, lab: Lab) -> None:
+    job = ended(client, run(client, f"munich/{lab.nodes[0]}"))
+    with fleet.daemons["munich"].client() as site:
+        (there,) = site.list(labels={"hub": job.job_id})
+    for call in (lambda: [*client.files(job.job_id)], lambda: client.delete(job.job_id)):
+        with pytest.raises(NotAtHub) as elsewhere:
+            call()
+        assert elsewhere.value.parameters.sites == (f"munich (job {there.job_id})",)
+    with pytest.raises(NotAtHub) as elsewhere, client.export(job.job_id):
+        pass
+    with pytest.raises(NotAtHub) as elsewhere:
+        client.profiles()
+    assert elsewhere.value.parameters.sites == ("berlin", "munich")
+
+
+def test_list_filters(client: Client, lab: Lab) -> None:
+    first, second = (run(client, f"berlin/{lab.nodes[0]}", labels={"n": n}) for n in "12")
+    assert [job.job_id for job in client.list(labels={"n": "2"})] == [second.job_id]
+    assert [job.job_id for job in client.list(before=second.job_id, limit=1)] == [first.job_id]
+    ended(client, second)
+    listed = client.list(target=f"berlin/{lab.nodes[0]}", status="succeeded", kind="run")
+    assert second.job_id in [job.job_id for job in listed]
+
+
+def test_watch_of_all_jobs(client: Client, fleet: Fleet, lab: Lab) -> None:
+    with fleet.client() as other:
+        changes = other.watch(changes=True)
+        next(changes)
+        job = run(client, f"berlin/{lab.nodes[0]}")
+        own = (each.change for each in changes if each.change.job_id == job.job_id)
+        change = next(own)
+        while not change.closed:
+            after = next(own)
+            assert after.revision >= change.revision
+            change = after
+    assert [node.status for node in change.nodes] == ["succeeded"]
+
+
+def test_cucmctl_works_unchanged(fleet: Fleet, lab: Lab) -> None:
+    node, hangs = f"berlin/{lab.nodes[0]}", f"munich/{lab.nodes[2]}"
+    options = ("--credential", "lab", "--last", "2h", "--path", "cm/trace/ccm/sdl")
+    started = fleet.ctl("start", node, "--wait", *options)
+    assert started.returncode == 0, started.stderr
+    job_id = started.stdout.strip()
+    assert job_id in fleet.ctl("list").stdout
+    shown = fleet.ctl("status", job_id)
+    assert (shown.returncode, node in shown.stdout) == (0, True)
+    assert fleet.ctl("watch", job_id).returncode == 0
+    assert fleet.ctl("clusters").returncode == 0
+    hanging = fleet.ctl("start", hangs, *options).stdout.strip()
+    assert fleet.ctl("cancel", hanging).returncode == 0
+    assert fleet.ctl("wait", hanging).returncode == 4
