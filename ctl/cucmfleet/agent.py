@@ -24,7 +24,7 @@ import secrets
 import signal
 import sqlite3
 from contextlib import closing, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -34,7 +34,6 @@ from msgspec.structs import replace
 from cucmctl.client.errors import (
     ClientError,
     DaemonUnavailable,
-    InternalError,
     JobNotFound,
     LimitReached,
     NotPermitted,
@@ -68,7 +67,7 @@ from cucmtrio import Client, JobEvent, events, open_client
 _log = logging.getLogger("cucmfleet")
 
 # After these the same command can succeed later, so it is kept.
-_LATER = (DaemonUnavailable, InternalError, LimitReached, ShuttingDown, StorageFailed)
+_LATER = (DaemonUnavailable, LimitReached, ShuttingDown, StorageFailed)
 # Seconds until such a command comes again, and until something else is tried again.
 _COMES_AGAIN, _PAUSE = 2.0, 0.5
 # Seconds between two looks at the clusters that the daemon knows.
@@ -145,7 +144,7 @@ class _Agent:
             try:
                 record = await self._carry_out(command)
                 await trio.to_thread.run_sync(self._file.put, record)
-            except (*_LATER, sqlite3.Error) as error:
+            except (ClientError, sqlite3.Error) as error:
                 _log.warning("%s of job %s waits: %s", command.operation, command.job_id, error)
                 await self._jetstream.delay(message, _COMES_AGAIN)
                 return
@@ -160,11 +159,13 @@ class _Agent:
     async def _carry_out(self, command: Command) -> Record:
         """Returns the record after a command. Raises an error after which it is to come again."""
         job_id = command.job_id
-        record = self._records.get(job_id) or await self._find(job_id)
+        record = self._records.get(job_id) or Record(job_id)
         if record.done >= command.number:
             return record
         record = replace(record, done=command.number)
         try:
+            if record.local_id is None:
+                record = replace(record, local_id=await self._find(job_id))
             if command.start is not None:
                 return await self._start(command, record)
             if record.local_id is None:
@@ -190,7 +191,8 @@ class _Agent:
         assert command.start is not None
         if record.local_id is not None or record.cancelled:
             return record
-        if command.not_after is not None and datetime.now(UTC) > command.not_after:
+        late = command.not_after is not None and await self._server_time() > command.not_after
+        if late and command.not_after is not None:
             text = f"the start came after {command.not_after:%Y-%m-%d %H:%M:%SZ}, its limit"
             return replace(record, answer=Answer(command.number, "too_late", {}, text))
         labels = {**(command.start.labels or {}), LABEL: command.job_id}
@@ -200,13 +202,18 @@ class _Agent:
         _log.info("job %s of the hub is job %s here", command.job_id, reply.job.job_id)
         return replace(record, local_id=reply.job.job_id)
 
+    async def _server_time(self) -> datetime:
+        """Returns the time of the NATS server, since the clock of a site may be hours off."""
+        found = await self._jetstream.ask(f"CONSUMER.INFO.{COMMANDS}.{self._site}")
+        return msgspec.convert(found["ts"], datetime)
+
     def _speaking_for(self, command: Command) -> Client:
         return self._client.on_behalf_of(OnBehalfOf(command.speaker, "operate"))
 
-    async def _find(self, job_id: str) -> Record:
-        """Returns the record of a job whose record is lost, or an empty one."""
+    async def _find(self, job_id: str) -> str | None:
+        """Returns the id of the daemon's job if there is one, whose record is lost then."""
         found = await self._client.list(labels={LABEL: job_id})
-        return Record(job_id, found[0].job_id if found else None)
+        return found[0].job_id if found else None
 
     def _keep(self, record: Record) -> None:
         self._records[record.job_id] = record
@@ -320,7 +327,7 @@ class _Agent:
                             job = known
                         self._report_nodes(record.job_id, job, job.nodes)
                     self._report_part(self._records[record.job_id], job)
-            except ClientError as error:
+            except (ClientError, sqlite3.Error) as error:
                 _log.info("the jobs are reported later: %s", error)
                 await trio.sleep(_COMES_AGAIN)
                 continue

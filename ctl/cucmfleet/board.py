@@ -102,13 +102,16 @@ class Board:
         if site.state is not None and site.state.agent != state.agent:
             _log.info("site %s has another agent, or its agent was started again", state.site)
         site.state, site.heard_at = state, at
-        self._look_at(state.site, site, time.time())
 
     async def look_for_silence(self) -> None:
         while True:
             await trio.sleep(1)
-            for name, site in self.sites.items():
-                self._look_at(name, site, time.time())
+            self.look_at_sites(time.time())
+
+    def look_at_sites(self, now: float) -> None:
+        """Marks the sites that are not heard, or heard again. now: seconds since 1970."""
+        for name, site in self.sites.items():
+            self._look_at(name, site, now)
 
     def _look_at(self, name: str, site: Site, now: float) -> None:
         silent = site.heard_at is None or now - site.heard_at > CUT_OFF

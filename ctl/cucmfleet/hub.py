@@ -50,6 +50,7 @@ from cucmfleet.messages import (
     HEARTBEAT,
     JOBS,
     STATES,
+    Happened,
     PartState,
     command_subject,
     consumer,
@@ -57,6 +58,7 @@ from cucmfleet.messages import (
     job_subject,
     streams,
 )
+from cucmfleet.view import how_it_ended
 
 _log = logging.getLogger("cucmfleet")
 
@@ -83,7 +85,7 @@ def run(config: HubConfig) -> None:
 async def _run(config: HubConfig, server: Server, file: HubFile) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with connected(server) as jetstream:
-            hub = _Hub(config, file, jetstream, Board(await file.jobs()))
+            hub = _Hub(config, file, jetstream, Board(await file.jobs()), await file.ends())
             async with hub.serving(), trio.open_nursery() as nursery:
                 nursery.start_soon(hub.board.look_for_silence)
                 nursery.start_soon(hub.keep_streams)
@@ -99,7 +101,12 @@ async def _run(config: HubConfig, server: Server, file: HubFile) -> None:
 
 class _Hub:
     def __init__(
-        self, config: HubConfig, file: HubFile, jetstream: JetStream, board: Board
+        self,
+        config: HubConfig,
+        file: HubFile,
+        jetstream: JetStream,
+        board: Board,
+        ends: dict[tuple[str, str], int],
     ) -> None:
         self.board = board
         self._config = config
@@ -109,6 +116,7 @@ class _Hub:
         self._streams_there = trio.Event()
         self._sequence = 0  # of the last state that came
         self._states_created = ""
+        self._ends = ends
         self._done: dict[str, int] = {}  # subject of a state -> the command that was noted last
         board.set_sites(read_sites(Path(config.state_directory)))
 
@@ -221,6 +229,14 @@ class _Hub:
                 _log.error("a command for site %s waits: %s", command.site, error)
                 refused.add(command.site)
                 continue
+            asked = self.board.asked[command.job_id]
+            nodes = asked.targets.get(command.site, ())
+            happened = Happened(command.job_id, command.site, command.speaker, asked.owner, nodes)
+            await self._jetstream.publish(
+                f"ev.{command.site}.{command.operation}",
+                msgspec.json.encode(happened),
+                message_id=message_id,
+            )
             await self._file.command_sent(command.number)
         if len(commands) > len(refused):  # there may be more in the file
             self._wake()
@@ -234,7 +250,7 @@ class _Hub:
         while True:
             try:
                 await self._follow_once()
-            except (NoAnswer, InDoubt, Refused) as error:
+            except (NoAnswer, InDoubt, Refused, StoreFailed) as error:
                 _log.info("following the states again: %s", error)
                 await trio.sleep(_PAUSE)
 
@@ -255,8 +271,8 @@ class _Hub:
             while created == self._states_created:
                 message = await pull.receive()
                 if created == self._states_created:
-                    self._sequence = message.sequence
                     await self._take(message.subject, message.data, message.time)
+                    self._sequence = message.sequence
 
     async def _take(self, subject: str, data: bytes, at: float) -> None:
         state = decode_state(subject, data)
@@ -265,6 +281,8 @@ class _Hub:
                 _log.warning("a state that cannot be read, at %s", subject)
             return
         self.board.take(state, at)
+        if isinstance(state, PartState):
+            await self._report_end(state)
         if isinstance(state, PartState) and state.done > self._done.get(subject, 0):
             try:
                 await self._file.done(state.job_id, state.site, state.done)
@@ -273,3 +291,23 @@ class _Hub:
                 _log.warning("%s", error)
             else:
                 self._done[subject] = state.done
+
+    async def _report_end(self, state: PartState) -> None:
+        """Writes into EV how a job has ended at a site, once for each end: it may be retried."""
+        asked, end = self.board.asked.get(state.job_id), how_it_ended(state)
+        key, retries = (state.job_id, state.site), state.job.retries if state.job else 0
+        if asked is None or end is None or self._ends.get(key, -1) >= retries:
+            return
+        happened = Happened(
+            *(state.job_id, state.site, asked.speaker, asked.owner),
+            nodes=asked.targets.get(state.site, ()),
+            status=end,
+            local_id=state.job.job_id if state.job else None,
+        )
+        await self._jetstream.publish(
+            f"ev.{state.site}.ended",
+            msgspec.json.encode(happened),
+            message_id=f"{state.job_id}.{state.site}.{retries}.ended",
+        )
+        await self._file.keep_end(*key, retries)
+        self._ends[key] = retries

@@ -36,6 +36,9 @@ CREATE TABLE IF NOT EXISTS commands (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS to_send ON commands (in_nats) WHERE NOT in_nats;
 CREATE INDEX IF NOT EXISTS of_job ON commands (job_id, site) WHERE NOT done;
+CREATE TABLE IF NOT EXISTS ended (
+    job_id TEXT, site TEXT, retries INTEGER, PRIMARY KEY (job_id, site)
+) STRICT;
 CREATE TABLE IF NOT EXISTS streams (name TEXT PRIMARY KEY, created TEXT NOT NULL) STRICT;
 """
 
@@ -117,6 +120,14 @@ class HubFile:
             " WHERE NOT done AND job_id = ? AND site = ? AND number <= ?",
             *(job_id, site, number),
         )
+
+    async def ends(self) -> dict[tuple[str, str], int]:
+        """Returns after how many retries each part of a job has ended, if EV has that end."""
+        rows = await self._read("SELECT job_id, site, retries FROM ended")
+        return {(job_id, site): retries for job_id, site, retries in rows}
+
+    async def keep_end(self, job_id: str, site: str, retries: int) -> None:
+        await self._write("INSERT OR REPLACE INTO ended VALUES (?, ?, ?)", job_id, site, retries)
 
     async def forget_sent(self, *, jobs: bool = False, commands: bool = False) -> None:
         """Notes that NATS has lost the jobs, or the commands that were not carried out."""

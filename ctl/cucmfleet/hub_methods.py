@@ -24,6 +24,7 @@ from cucmd.api.refusals import error, invalid, refusals, traced
 from cucmd.api.request_checks import list_filter, start_key
 from cucmd.job.work import StartRequest
 from cucmd.job.work_request import Login
+from cucmd.plan.resolve import parse_instant
 from cucmd.protocol import errors, knowledge, requests
 from cucmd.protocol import jobs as wire
 from cucmd.protocol.errors import JobNotFound, NodeNotFound, NotAtHub
@@ -88,6 +89,9 @@ class HubMethods:
                 raise invalid("start_key", "belongs to another request; expected a new key")
             return job_id
         self._check(request)
+        limit = parse_instant("not_after", request.not_after)
+        if limit is not None and limit < datetime.now(UTC):
+            raise invalid("not_after", "has passed; expected a time in the future")
         asked = Asked(
             job_id=secrets.token_hex(6),
             created_at=datetime.now(UTC),
@@ -97,15 +101,15 @@ class HubMethods:
             asked_by=caller.asked_by,
         )
         discovered = by_site(request.discovered or ())
+        plain = replace(asked.request, not_after=None)
         commands = [
             Command(
                 0,
                 site,
                 asked.job_id,
                 asked.speaker,
-                start=replace(
-                    asked.request, nodes=targets, discovered=discovered.get(site) or None
-                ),
+                start=replace(plain, nodes=targets, discovered=discovered.get(site) or None),
+                not_after=limit,
             )
             for site, targets in asked.targets.items()
         ]

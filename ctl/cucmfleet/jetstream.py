@@ -64,8 +64,7 @@ class Refused(Exception):
 
 
 # JetStream's numbers of errors that somebody looks at.
-NO_STREAM, NO_MESSAGE, NO_CONSUMER = 10059, 10037, 10014
-WRONG_SEQUENCE, FULL = 10071, 10077
+NO_STREAM, WRONG_SEQUENCE = 10059, 10071
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -279,7 +278,10 @@ async def connected(server: Server) -> AsyncIterator[JetStream]:
     client = Client()
     context = None
     if server.servers[0].startswith("tls://"):
-        context = ssl.create_default_context(cafile=server.ca)
+        try:
+            context = ssl.create_default_context(cafile=server.ca)
+        except OSError as error:  # which does not name the file
+            raise OSError(error.errno, error.strerror or str(error), server.ca) from error
 
     async def said(error: Exception) -> None:
         _log.info("NATS: %s", error or type(error).__name__)

@@ -100,6 +100,7 @@ def permissions(site: str) -> dict[str, list[str]]:
         "publish": [
             f"$JS.API.CONSUMER.MSG.NEXT.{COMMANDS}.{site}",
             f"$JS.ACK.{COMMANDS}.{site}.>",
+            f"$JS.API.CONSUMER.INFO.{COMMANDS}.{site}",
             f"$KV.state.{site}.>",
             f"$JS.API.DIRECT.GET.{STATES}.$KV.state.{site}.>",
         ],
@@ -107,6 +108,14 @@ def permissions(site: str) -> dict[str, list[str]]:
     }
 
 
-def reload_server(pid_file: str) -> None:
-    """Tells nats-server to read its users again. Raises `OSError` and `ValueError`."""
-    os.kill(int(Path(pid_file).read_text()), signal.SIGHUP)
+def reload_server(pid_file: str) -> bool:
+    """Tells nats-server to read its users again. Returns whether it runs. Raises `OSError`."""
+    try:
+        pid = int(Path(pid_file).read_text())
+        # The file of a server that was killed may name another process by now.
+        runs = Path(f"/proc/{pid}/comm").read_text().strip() == "nats-server"
+    except (FileNotFoundError, ValueError):
+        return False
+    if runs:
+        os.kill(pid, signal.SIGHUP)
+    return runs

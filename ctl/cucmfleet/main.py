@@ -117,7 +117,6 @@ def _add_site(arguments: argparse.Namespace) -> None:
     state = Path(settings.state_directory)
     keys.hub_seed(state)
     seed = keys.add_site(state, arguments.name)
-    _tell_server(settings.pid_file)
     lines = {
         "site": arguments.name,
         "servers": [address],
@@ -127,6 +126,7 @@ def _add_site(arguments: argparse.Namespace) -> None:
     with checked_stdout():
         for name, value in lines.items():
             print(f"{name} = {json.dumps(value)}")
+    _tell_server(settings.pid_file)
 
 
 def _list_sites(arguments: argparse.Namespace) -> None:
@@ -150,7 +150,6 @@ def _remove_site(arguments: argparse.Namespace) -> None:
 def _tell_server(pid_file: str) -> None:
     from cucmfleet import keys  # noqa: PLC0415  # likewise
 
-    if pid_file:
-        keys.reload_server(pid_file)
-    elif sys.stderr is not None:
-        print("now let nats-server reload: systemctl reload nats-server", file=sys.stderr)
+    if not (pid_file and keys.reload_server(pid_file)) and sys.stderr is not None:
+        text = "now let nats-server read its users: systemctl reload-or-restart nats-server"
+        print(text, file=sys.stderr)

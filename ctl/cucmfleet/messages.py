@@ -2,6 +2,7 @@
 
     stream    subject                                    content        written by
     CMD       cmd.SITE.OP                                `Command`      the hub
+    EV        ev.SITE.OP, ev.SITE.ended                  `Happened`     the hub
     KV_jobs   $KV.jobs.JOB                               `Asked`        the hub
     KV_state  $KV.state.SITE.job.JOB                     `PartState`    the agent of the site
     KV_state  $KV.state.SITE.node.JOB.POSITION           `NodeState`    the agent of the site
@@ -12,7 +13,7 @@ with an id of its own. KV_jobs and KV_state are buckets: a subject keeps its las
 
 CMD is a work queue. Each site has a durable consumer with its name, which the hub creates. The
 server sends the next command only after the one before is acknowledged, so commands of a site come
-in the order in which they were given.
+in the order in which they were given. EV says for 90 days who has asked what, and how it ended.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from cucmd.protocol.jobs import Job, Node, RetryRequest
 from cucmd.protocol.knowledge import Cluster
 from cucmd.protocol.requests import CancelRequest
 
-COMMANDS, JOBS, STATES = "CMD", "KV_jobs", "KV_state"
+COMMANDS, EVENTS, JOBS, STATES = "CMD", "EV", "KV_jobs", "KV_state"
 # The label, at the site, of the daemon's job. Its value is the id of the job at the hub.
 LABEL = "hub"
 # The name of a site is one word of a subject.
@@ -53,6 +54,14 @@ def streams(replicas: int) -> dict[str, dict[str, Any]]:
             # A site that is cut off for long gets no more than this of one kind of command.
             "max_msgs_per_subject": 1000,
             "discard_new_per_subject": True,
+            "duplicate_window": _DAY,
+        },
+        EVENTS: common
+        | {
+            "name": EVENTS,
+            "subjects": ["ev.*.*"],
+            "discard": "old",
+            "max_age": 90 * _DAY,
             "duplicate_window": _DAY,
         },
         JOBS: bucket | {"name": JOBS, "subjects": ["$KV.jobs.>"]},
@@ -185,6 +194,25 @@ class SiteState(msgspec.Struct, frozen=True, omit_defaults=True):
     version: str
     trouble: str | None = None
     clusters: tuple[Cluster, ...] = ()
+
+
+class Happened(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Says what was asked for a site, or how that ended.
+
+    speaker  who has asked, as the site is told
+    owner    the uid of the user who called the hub
+    nodes    the nodes that were asked for
+    status   how the job ended at the site; "refused" or "cancelled" if it was not started
+    local_id the id of the job at the site
+    """
+
+    job_id: str
+    site: str
+    speaker: str
+    owner: int
+    nodes: tuple[str, ...]
+    status: str | None = None
+    local_id: str | None = None
 
 
 def command_subject(command: Command) -> str:

@@ -11,7 +11,7 @@ one. If the numbers of the stream begin anew, the stream was lost, and `on_lost`
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import msgspec
@@ -32,9 +32,10 @@ _log = logging.getLogger("cucmfleet")
 State: TypeAlias = PartState | NodeState | SiteState
 # Seconds until a state is sent again.
 _PAUSE = 0.5
-_AGAIN = 5.0
 # States that are on their way at a time.
 _MOST = 16
+# Subjects whose last number is kept in memory.
+_MOST_KNOWN = 10_000
 
 
 class States:
@@ -45,17 +46,19 @@ class States:
         self._on_lost = on_lost
         self._waiting: dict[str, State] = {}
         self._known: dict[str, int] = {}  # subject -> the number of its last message
+        self._revisions: dict[str, int] = {}  # subject -> that of the last state that was put
         self._highest = 0
         self._any = trio.Event()
 
     def put(self, state: State) -> None:
-        self._waiting[state_subject(state)] = state
+        """Sends a state, unless a newer one of the same subject was put before."""
+        subject = state_subject(state)
+        if not isinstance(state, SiteState):
+            if state.revision < self._revisions.get(subject, 0):
+                return
+            self._revisions[subject] = state.revision
+        self._waiting[subject] = state
         self._any.set()
-
-    def forget(self, subjects: Iterable[str]) -> None:
-        """Forgets the numbers of these subjects, which are asked for again if need be."""
-        for subject in subjects:
-            self._known.pop(subject, None)
 
     async def run(self) -> None:
         """Sends what is put. Never returns."""
@@ -71,7 +74,10 @@ class States:
             for name in failed:
                 self._waiting.setdefault(name, waiting[name])
             if failed:
-                await trio.sleep(_PAUSE if self._jetstream.is_connected else _AGAIN / 10)
+                await trio.sleep(_PAUSE)
+            if len(self._known) > _MOST_KNOWN:  # the numbers are asked for again if need be
+                self._known.clear()
+                self._revisions.clear()
 
     async def _send_all(self, states: Mapping[str, State]) -> list[str]:
         """Sends states, and returns the subjects of those that could not be sent."""

@@ -94,16 +94,17 @@ def job_of(asked: Asked, parts: Sequence[Part]) -> Job:
     )
 
 
+def how_it_ended(state: PartState) -> str | None:
+    """Returns the status in which a job has ended at a site, or None if it goes on."""
+    if state.job is not None:
+        return None if state.job.status in UNFINISHED else state.job.status
+    if state.cancelled:
+        return "cancelled"
+    return None if state.answer is None else "refused"
+
+
 def _has_ended(part: Part) -> bool:
-    state = part.state
-    if state is None:
-        return False
-    return state.job.status not in UNFINISHED if state.job else _is_settled(state)
-
-
-def _is_settled(state: PartState) -> bool:
-    """Returns whether a part without a job will never have one."""
-    return state.cancelled or state.answer is not None
+    return part.state is not None and how_it_ended(part.state) is not None
 
 
 def _cancelled(part: Part) -> bool:

@@ -5,14 +5,23 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import threading
+import tomllib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 
-from cucmctl import Client
+import trio
+
+from cucmctl import Client, Collection, Login
 from cucmctl.client.errors import ClientError
+from cucmd.job.work_request import How
+from cucmd.protocol.jobs import Job
+from cucmfleet.jetstream import JetStream, Server, connected
+from cucmfleet.keys import hub_seed
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.jobs import SDL
 from rig.lab import Lab, free_port
 from rig.process import Child, die_with_parent
 from rig.quiet import wait_until
@@ -29,14 +38,79 @@ include users.conf
 """
 
 
+LAB = Login(credential="lab")
+
+
+def run(client: Client, *nodes: str, **how: object) -> Job:
+    return client.run(nodes, ["show status"], login=LAB, how=How(**how))
+
+
+def collect(client: Client, *nodes: str) -> Job:
+    return client.collect(nodes, Collection(paths=(SDL,), last="2h"), login=LAB)
+
+
+def ended(client: Client, job: Job) -> Job:
+    return client.wait(job.job_id, timeout=60)
+
+
+class Link:
+    """Forwards connections to a port, until it is cut silently: then no byte passes any more, and
+    nobody is told. After `mend`, new connections pass; those from before stay silent.
+    """
+
+    def __init__(self, to: int) -> None:
+        self._to = to
+        self._cuts = 0
+        self._cut = False
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open = [self._listener]
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        self._cut, self._cuts = True, self._cuts + 1
+
+    def mend(self) -> None:
+        self._cut = False
+
+    def close(self) -> None:
+        for one in self._open:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near = self._listener.accept()[0]
+                self._open.append(near)
+                if self._cut:
+                    continue  # the kernel has answered, and nothing follows
+                far = socket.create_connection(("127.0.0.1", self._to))
+                self._open.append(far)
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(
+                        target=self._copy, args=(*pair, self._cuts), daemon=True
+                    ).start()
+
+    def _copy(self, source: socket.socket, sink: socket.socket, cuts: int) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if cuts == self._cuts:
+                    sink.sendall(data)
+            if cuts == self._cuts:
+                sink.shutdown(socket.SHUT_WR)
+
+
 class Fleet:
     """Holds a NATS server and a hub, and starts the agents of sites.
 
-    hub    the process of the hub; `socket` is the path of its socket
-    nats   the process of the NATS server
+    processes  by name: `nats`, `hub`, and the agent of each site
+    daemons    by the name of the site
+    socket     the path of the hub's socket
     """
 
-    def __init__(self, folder: Path, stack: ExitStack, server: str) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, server: str, *, tls: bool = False) -> None:
         self.folder = folder
         self.stack = stack
         self.server = server
@@ -44,23 +118,31 @@ class Fleet:
         self.socket = Path(short, "hub.sock")
         self.port = free_port()
         self.state = folder / "hub"
-        self.agents: dict[str, Child] = {}
+        self.processes: dict[str, Child] = {}
         self.daemons: dict[str, Daemon] = {}
         self.config = folder / "cucmhub.toml"
+        self.ca = _make_certificate(folder) if tls else None
+        self.url = f"{'tls' if tls else 'nats'}://localhost:{self.port}"
+        more = f'ca = "{self.ca}"\n' if tls else ""
         self.config.write_text(
-            f'servers = ["nats://127.0.0.1:{self.port}"]\nsocket = "{self.socket}"\n'
+            f'servers = ["{self.url}"]\nsocket = "{self.socket}"\n{more}'
+            f'pid_file = "{self.state}/nats.pid"\n'
             f'state_directory = "{self.state}"\n[access]\noperate_group = ""\nview_group = ""\n'
         )
         self.state.mkdir()
 
-    def start_nats(self, more: str = "") -> None:
+    def start_nats(self) -> None:
+        more = ""
+        if self.ca is not None:
+            key = self.ca.with_name("server.key")
+            more = f'tls {{ cert_file: "{self.ca}", key_file: "{key}" }}'
         config = self.state / "nats.conf"
         config.write_text(NATS.format(port=self.port, folder=self.state, more=more))
-        self.nats = self._start("nats", self.server, "-c", str(config))
+        self._start("nats", self.server, "-c", str(config))
         wait_until(lambda: _listens(int(self.port)))
 
     def start_hub(self) -> None:
-        self.hub = self._start("hub", _program("cucmhub"), "serve", "--config", str(self.config))
+        self._start("hub", _program("cucmhub"), "serve", "--config", str(self.config))
         wait_until(self.socket_answers)
 
     def socket_answers(self) -> bool:
@@ -68,7 +150,7 @@ class Fleet:
             with self.client() as client:
                 client.list()
         except ClientError:
-            assert self.hub.process.poll() is None, self.log("hub")
+            assert self.processes["hub"].process.poll() is None, self.log("hub")
             return False
         return True
 
@@ -78,9 +160,9 @@ class Fleet:
         assert done.returncode == 0, done.stderr
         folder = self.folder / name
         folder.mkdir()
-        (folder / "cucmagent.toml").write_text(
-            done.stdout + f'state_directory = "{folder}/agent"\n'
-        )
+        text = done.stdout.replace("/etc/cucmagent/ca.pem", str(self.ca))
+        text += f'state_directory = "{folder}/agent"\n'
+        (folder / "cucmagent.toml").write_text(text)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess:
         """Runs a command of `cucmhub`."""
@@ -96,13 +178,60 @@ class Fleet:
         return daemon
 
     def start_agent(self, site: str, name: str | None = None) -> Child:
-        file = self.folder / site / "cucmagent.toml"
+        folder = self.folder / site
+        file = folder / "cucmagent.toml"
         text = file.read_text()
         if "socket" not in text:
-            file.write_text(text + f'socket = "{self.daemons[site].socket}"\n')
-        agent = self._start(name or site, _program("cucmagent"), "--config", str(file))
-        self.agents[name or site] = agent
-        return agent
+            path = self.daemons[site].socket if site in self.daemons else folder / "none.sock"
+            file.write_text(text + f'socket = "{path}"\n')
+        return self._start(name or site, _program("cucmagent"), "--config", str(file))
+
+    def kill(self, name: str) -> None:
+        """Kills the NATS server (`nats`), the hub (`hub`), or the agent of a site."""
+        self.processes[name].kill()
+
+    def start_again(self, name: str) -> None:
+        """Starts what `kill` has killed."""
+        if name == "nats":
+            self.start_nats()
+        elif name == "hub":
+            self.start_hub()
+        else:
+            self.start_agent(name)
+
+    @contextmanager
+    def link(self, site: str) -> Iterator[Link]:
+        """Lets the agent of a site reach NATS by way of a link that can be cut."""
+        file = self.folder / site / "cucmagent.toml"
+        text = file.read_text()
+        with closing(Link(int(self.port))) as link:
+            file.write_text(text.replace(f":{self.port}", f":{link.port}"))
+            self.kill(site)
+            self.start_agent(site)
+            yield link
+            self.kill(site)
+        file.write_text(text)
+        self.start_agent(site)
+
+    def jobs_at(self, site: str, hub_id: str) -> list[str]:
+        """Returns the ids of the daemon's jobs that belong to a job of the hub."""
+        with self.daemons[site].client() as client:
+            return [job.job_id for job in client.list(labels={"hub": hub_id})]
+
+    @asynccontextmanager
+    async def as_hub(self) -> AsyncIterator[JetStream]:
+        """Yields a connection to NATS with the key of the hub."""
+        server = Server((self.url,), hub_seed(self.state), "test", self.ca and str(self.ca))
+        async with connected(server) as jetstream:
+            with trio.fail_after(30):
+                while not jetstream.is_connected:  # noqa: ASYNC110  # nobody says when
+                    await trio.sleep(0.01)
+            yield jetstream
+
+    def seed(self, site: str) -> str:
+        """Returns the secret key of a site."""
+        text = (self.folder / site / "cucmagent.toml").read_text()
+        return tomllib.loads(text)["secret_key"]
 
     def client(self) -> Client:
         return Client(self.socket)
@@ -118,13 +247,23 @@ class Fleet:
     def _start(self, name: str, *command: str) -> Child:
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=die_with_parent)
-        child = Child(process)
+        self.processes[name] = child = Child(process)
         self.stack.callback(_end, child)
         return child
 
 
 def _program(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
+
+
+def _make_certificate(folder: Path) -> Path:
+    """Makes a certificate for `localhost` that is its own authority. Returns its path."""
+    path = folder / "server.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    files = ["-keyout", str(folder / "server.key"), "-out", str(path)]
+    subprocess.run([*command.split(), *names, *files], check=True, capture_output=True)
+    return path
 
 
 def _end(child: Child) -> None:

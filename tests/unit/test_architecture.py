@@ -220,6 +220,7 @@ HUB = (
     "cucmd.api.refusals",
     "cucmd.api.request_checks",
     "cucmd.config.model",
+    "cucmd.plan.resolve",
     "cucmd.service.access",
     "cucmd.ssh.bridge",
     "cucmd.store",

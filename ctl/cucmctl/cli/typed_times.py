@@ -97,6 +97,19 @@ def duration(text: str) -> float:
     return 3600.0 * int(found[1] or 0) + 60.0 * int(found[2] or 0) + float(found[3] or 0)
 
 
+def not_after(text: str, now: datetime | None = None) -> str:
+    """Converts a duration from now, or a time in the future, to RFC 3339."""
+    now = now or datetime.now(UTC)
+    try:
+        return rfc3339(now + timedelta(seconds=duration(text)))
+    except argparse.ArgumentTypeError:
+        at = moment(text, now)
+    at = next_day(at) if at.clock and at.latest < now else at
+    if at.latest < now:
+        raise argparse.ArgumentTypeError(f"{text!r} has passed; expected such as 2h, or a time")
+    return rfc3339(at.latest)
+
+
 def last(text: str) -> str:
     """Checks the value of --last. The daemon does so too, but only after the password was typed."""
     try:

@@ -22,6 +22,7 @@ from typing import TypeAlias
 
 from cucmctl.cli import exits, password, printer
 from cucmctl.cli.options import OnlyOnce, UsageError, add_label, count, labels_of, seconds
+from cucmctl.cli.typed_times import not_after
 from cucmctl.client.client import Client
 from cucmctl.client.cluster import discover_first
 from cucmctl.client.errors import ClientError, InvalidRequest
@@ -96,6 +97,12 @@ def add_job_options(
         help="send a credential that is tied to a cluster also to nodes that the cluster named",
     )
     add_try_all(group)
+    group.add_argument(
+        "--not-after",
+        metavar="WHEN",
+        type=not_after,
+        help="start nothing if the start comes later: 2h, or a time",
+    )
     return group
 
 
@@ -348,6 +355,7 @@ def begin_on_nodes(
                 try_all=arguments.try_all or None,
                 discovered=tuple(discovered) or None,
                 accept_nodes=arguments.accept_nodes or None,
+                not_after=arguments.not_after,
             )
             try:
                 return client.start(targets, work, login=login, how=how)

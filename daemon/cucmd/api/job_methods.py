@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from typing import TypeAlias
 
@@ -31,11 +32,12 @@ from cucmd.jobs.supervisor import Supervisor
 from cucmd.plan import labels
 from cucmd.plan.kept_logins import KeptLogins
 from cucmd.plan.planner import Planned, Planner
-from cucmd.plan.resolve import errors_below
+from cucmd.plan.resolve import errors_below, parse_instant
 from cucmd.protocol import jobs as wire
 from cucmd.protocol import requests
 from cucmd.protocol.requests import DEFAULT_LIMIT
 from cucmd.store import JobFilter, StoredDiscovery, StoreFailed
+from cucmd.toml_file import wrong_value
 from cucmd.varlink import Caller, StreamReply
 
 StreamReplies: TypeAlias = AsyncGenerator[StreamReply, None]
@@ -95,6 +97,10 @@ class JobMethods:
             member, work = request.work()
         except ValueError as error:
             raise InvalidValue(*error.args) from None
+        limit = parse_instant("not_after", request.not_after)
+        if limit is not None and limit < datetime.now(UTC):
+            reason = wrong_value(request.not_after, "the start has come later than that")
+            raise InvalidValue("not_after", reason)
         discoveries = await self._discoveries()
         with errors_below(member, work):
             names, login = request.nodes, request.login

@@ -214,3 +214,6 @@ class How(Request, frozen=True, kw_only=True):
     # If the configuration allows a credential for a node, it may also be sent to the nodes that
     # this node has named in a discovery.
     accept_nodes: bool | None = None
+    # RFC 3339 with a zone: a start that comes later is refused. A hub of several sites keeps the
+    # start for a site that is cut off until then.
+    not_after: str | None = None

@@ -1,51 +1,18 @@
 """The hub before two sites: its socket, with the clients of the daemon."""
 
-from collections.abc import Iterator
+import json
+from base64 import b64decode
 
 import pytest
+import trio
 
-from cucmctl import Client, Collection, Commands, InvalidRequest, JobBusy, Login, NotAtHub
-from cucmd.job.work_request import How
-from cucmd.protocol.jobs import Job
-from rig.fleet import Fleet, running_fleet
+from cucmctl import Client, Commands, InvalidRequest, JobBusy, Login, NotAtHub
+from rig.fleet import LAB, Fleet, collect, ended, run
 from rig.jobs import in_phase, statuses, until
-from rig.lab import Lab, running_lab
+from rig.lab import Lab
 from rig.quiet import wait_until
 
 pytestmark = pytest.mark.long
-
-LAB = Login(credential="lab")
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with running_lab(3, "--fault", "3=hang:command") as lab:
-        yield lab
-
-
-@pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory, lab: Lab) -> Iterator[Fleet]:
-    with running_fleet(tmp_path_factory.mktemp("fleet"), lab, "berlin", "munich") as fleet:
-        yield fleet
-
-
-@pytest.fixture
-def client(fleet: Fleet) -> Iterator[Client]:
-    with fleet.client() as client:
-        yield client
-
-
-def run(client: Client, *nodes: str, **how: object) -> Job:
-    return client.run(nodes, ["show status"], login=LAB, how=How(**how))
-
-
-def collect(client: Client, *nodes: str) -> Job:
-    """Starts a collection, which hangs on the third node."""
-    return client.collect(nodes, Collection(paths=("cm/trace/ccm/sdl",), last="2h"), login=LAB)
-
-
-def ended(client: Client, job: Job) -> Job:
-    return client.wait(job.job_id, timeout=60)
 
 
 def test_job_of_two_sites(client: Client, lab: Lab) -> None:
@@ -61,6 +28,23 @@ def test_site_keeps_who_asked(client: Client, fleet: Fleet, lab: Lab) -> None:
         (there,) = site.list(labels={"hub": job.job_id})
     assert (there.asked_by, there.labels) == ("root", {"case": "1", "hub": job.job_id})
     assert job.directory.startswith("berlin:/")
+
+
+def test_events_say_who_and_how(client: Client, fleet: Fleet, lab: Lab) -> None:
+    job = ended(client, run(client, f"berlin/{lab.nodes[1]}"))
+    asked = {"job_id": job.job_id, "site": "berlin", "speaker": "root", "owner": job.owner}
+    asked["nodes"] = [lab.nodes[1]]
+
+    async def last(operation: str) -> dict:
+        async with fleet.as_hub() as hub:
+            wanted = {"last_by_subj": f"ev.berlin.{operation}"}
+            found = await hub.ask("STREAM.MSG.GET.EV", wanted)
+            return json.loads(b64decode(found["message"]["data"]))
+
+    assert trio.run(last, "start") == asked
+    (local_id,) = fleet.jobs_at("berlin", job.job_id)
+    end = {"status": "succeeded", "local_id": local_id}
+    wait_until(lambda: trio.run(last, "ended") == {**asked, **end})
 
 
 def test_same_start_key_is_one_job(client: Client, fleet: Fleet, lab: Lab) -> None:

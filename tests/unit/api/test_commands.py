@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from cucmd.api.case_methods import CaseMethods
+from cucmd.api.job_methods import JobMethods
 from cucmd.config import Config, InvalidValue
 from cucmd.failure import Code, fail
 from cucmd.job.run import Run
@@ -45,6 +46,16 @@ def test_job_that_runs_commands() -> None:
     assert (job.kind, job.concurrency, job.try_all) == ("run", 1, True)
     assert [task and task.work for task in tasks] == [job.work, job.work]
     assert not job.survives_restart
+
+
+async def test_late_start_is_refused(harness: SupervisorHarness) -> None:
+    planner = Planner(Config(), {}, harness.supervisor.directory)
+    jobs = JobMethods(harness.supervisor, harness.feed, lambda: planner)
+    with pytest.raises(VarlinkError) as refused:
+        await jobs.start(CALLER, request("show status", not_after="2020-01-01T00:00:00Z"))
+    assert refused.value.parameters.parameter == "not_after"
+    reply = await jobs.start(CALLER, request("show status", not_after="2099-01-01T00:00:00Z"))
+    await harness.ended(reply.job.job_id)
 
 
 @pytest.mark.parametrize(

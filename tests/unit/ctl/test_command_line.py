@@ -125,6 +125,29 @@ def test_times_as_in_journalctl(in_zone, text, meant):
 
 
 @pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("2h", "2026-11-27T10:15:00Z"),
+        ("90m", "2026-11-27T09:45:00Z"),
+        ("09:30", "2026-11-27T08:30:00Z"),
+        ("09:00", "2026-11-28T08:00:00Z"),  # past today, so tomorrow's
+        ("2026-11-27 12:00", "2026-11-27T11:00:00Z"),
+        ("yesterday", None),
+        ("-2h", None),
+        ("soon", None),
+    ],
+)
+def test_limit_of_a_start(in_zone, text, meant):
+    in_zone("Europe/Berlin")
+    now = datetime(2026, 11, 27, 8, 15, tzinfo=UTC)
+    if meant is None:
+        with pytest.raises(argparse.ArgumentTypeError):
+            typed_times.not_after(text, now)
+    else:
+        assert typed_times.not_after(text, now) == meant
+
+
+@pytest.mark.parametrize(
     "text",
     [
         *("2026-W09-7T08:00:00", "20260301T080000Z", "0001-01-01T00:00:00+10:00", "", " ", "25:00"),

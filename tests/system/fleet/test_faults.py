@@ -1,0 +1,198 @@
+"""Whatever is killed or lost: each job that the hub has accepted runs once, and is shown."""
+
+import asyncio
+from base64 import b64decode
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import nats
+import pytest
+import trio
+from msgspec.structs import replace
+
+from cucmctl import Client
+from cucmfleet.messages import COMMANDS, JOBS, STATES, PartState, state_subject
+from rig.fleet import Fleet, collect, ended, run
+from rig.jobs import in_phase, statuses, until
+from rig.lab import Lab
+from rig.quiet import wait_until
+
+pytestmark = pytest.mark.exhaustive
+
+
+def test_start_waits_for_agent(client: Client, fleet: Fleet, lab: Lab) -> None:
+    fleet.kill("berlin")
+    job = run(client, f"berlin/{lab.nodes[0]}")
+    assert client.status(job.job_id).status == "queued"
+    fleet.start_agent("berlin")
+    assert ended(client, job).status == "succeeded"
+    assert len(fleet.jobs_at("berlin", job.job_id)) == 1
+
+
+def test_silent_cut_is_noticed(client: Client, fleet: Fleet, lab: Lab) -> None:
+    with fleet.link("berlin") as link:
+        runs = collect(client, f"berlin/{lab.nodes[2]}")
+        until(client, runs.job_id, in_phase("command"))
+        link.cut()
+        broken = "the connection to NATS is broken"
+        before = fleet.log("berlin").count(broken)
+        job = run(client, f"berlin/{lab.nodes[0]}")
+        with fleet.daemons["berlin"].client() as site:
+            site.cancel(fleet.jobs_at("berlin", runs.job_id)[0])
+        wait_until(lambda: fleet.log("berlin").count(broken) > before, 40)
+        assert statuses(client.status(runs.job_id)) == ["running"]
+        link.mend()
+        assert ended(client, runs).status == "cancelled"
+        assert ended(client, job).status == "succeeded"
+        assert len(fleet.jobs_at("berlin", job.job_id)) == 1
+
+
+def test_late_start_is_refused(client: Client, fleet: Fleet, lab: Lab) -> None:
+    fleet.kill("berlin")
+    limit = datetime.now(UTC) + timedelta(seconds=2)
+    job = run(client, f"berlin/{lab.nodes[0]}", not_after=limit.isoformat())
+    wait_until(lambda: datetime.now(UTC) > limit)
+    fleet.start_agent("berlin")
+    (node,) = ended(client, job).nodes
+    assert node.failure.code == "too_late"
+    assert fleet.jobs_at("berlin", job.job_id) == []
+
+
+def test_cancel_overtakes_its_start(client: Client, fleet: Fleet, lab: Lab) -> None:
+    fleet.kill("berlin")
+    job = run(client, f"berlin/{lab.nodes[0]}")
+    subject = "cmd.berlin.start"
+
+    async def swap() -> None:
+        """Puts the start behind the cancel."""
+        async with fleet.as_hub() as hub:
+            wanted = {"last_by_subj": subject}
+            found = await hub.ask(f"STREAM.MSG.GET.{COMMANDS}", wanted)
+            await hub.ask(f"STREAM.PURGE.{COMMANDS}", {"filter": subject})
+            await trio.to_thread.run_sync(client.cancel, job.job_id)
+            await hub.publish(subject, b64decode(found["message"]["data"]))
+
+    wait_until(lambda: count(fleet, subject) == 1)
+    trio.run(swap)
+    fleet.start_agent("berlin")
+    wait_until(lambda: client.status(job.job_id).status == "cancelled")
+    wait_until(lambda: count(fleet, subject) == 0)
+    assert fleet.jobs_at("berlin", job.job_id) == []
+
+
+def count(fleet: Fleet, subject: str) -> int:
+    """Returns how many commands wait in NATS."""
+
+    async def ask() -> int:
+        async with fleet.as_hub() as hub:
+            found = await hub.ask(f"STREAM.INFO.{COMMANDS}", {"subjects_filter": subject})
+            return found["state"].get("subjects", {}).get(subject, 0)
+
+    return trio.run(ask)
+
+
+def test_start_without_nats(client: Client, fleet: Fleet, lab: Lab) -> None:
+    fleet.kill("nats")
+    jobs = [run(client, f"{site}/{lab.nodes[0]}") for site in ("berlin", "munich")]
+    fleet.start_nats()
+    assert [ended(client, job).status for job in jobs] == ["succeeded"] * 2
+
+
+def test_hub_shows_jobs_after_kill(client: Client, fleet: Fleet, lab: Lab) -> None:
+    done = ended(client, run(client, f"berlin/{lab.nodes[0]}"))
+    runs = collect(client, f"munich/{lab.nodes[2]}")
+    until(client, runs.job_id, in_phase("command"))
+    fleet.kill("hub")
+    fleet.start_hub()
+    wait_until(lambda: client.status(done.job_id).status == "succeeded")
+    wait_until(lambda: client.status(runs.job_id).status == "running")
+    client.cancel(runs.job_id)
+    assert ended(client, runs).status == "cancelled"
+
+
+@pytest.mark.parametrize("lost", [(COMMANDS,), (STATES,), (COMMANDS, STATES, JOBS)])
+def test_lost_streams_are_filled(
+    client: Client, fleet: Fleet, lab: Lab, lost: tuple[str, ...]
+) -> None:
+    fleet.kill("berlin")
+    waits = run(client, f"berlin/{lab.nodes[0]}")
+    done = ended(client, run(client, f"munich/{lab.nodes[0]}"))
+
+    async def delete() -> None:
+        async with fleet.as_hub() as hub:
+            for name in lost:
+                await hub.ask(f"STREAM.DELETE.{name}")
+
+    trio.run(delete)
+    fleet.start_agent("berlin")
+    assert ended(client, waits).status == "succeeded"
+    fleet.kill("hub")  # so that it has to read all states again
+    fleet.start_hub()
+    for job, site in ((waits, "berlin"), (done, "munich")):
+        wait_until(lambda job=job: client.status(job.job_id).status == "succeeded", 40)
+        assert len(fleet.jobs_at(site, job.job_id)) == 1
+
+
+def test_agent_finds_jobs_without_its_file(client: Client, fleet: Fleet, lab: Lab) -> None:
+    job = collect(client, f"berlin/{lab.nodes[2]}")
+    until(client, job.job_id, in_phase("command"))
+    fleet.kill("berlin")
+    for file in (fleet.folder / "berlin" / "agent").iterdir():
+        file.unlink()
+    fleet.start_agent("berlin")
+    client.cancel(job.job_id)
+    assert ended(client, job).status == "cancelled"
+    assert len(fleet.jobs_at("berlin", job.job_id)) == 1
+
+
+def test_hostile_site_is_refused(client: Client, fleet: Fleet, lab: Lab) -> None:
+    fleet.kill("berlin")
+    fleet.kill("munich")
+    job = run(client, f"berlin/{lab.nodes[0]}", f"munich/{lab.nodes[0]}")
+    wait_until(lambda: count(fleet, "cmd.munich.start") == 1)
+    asyncio.run(attack(fleet.port, fleet.seed("munich"), job.job_id))
+    assert statuses(client.status(job.job_id)) == ["pending", "pending"]
+    fleet.start_agent("berlin")
+    fleet.start_agent("munich")
+    assert ended(client, job).status == "succeeded"
+    for site in ("berlin", "munich"):
+        assert len(fleet.jobs_at(site, job.job_id)) == 1
+
+
+async def attack(port: str, seed: str, job_id: str) -> None:
+    """Does with the key of munich what a hostile site could try against berlin."""
+    refused: list[str] = []
+    all_refused = asyncio.Event()
+
+    async def keep(error: Exception) -> None:
+        refused.append(str(error))
+        if len(refused) == len(subjects) + 5:
+            all_refused.set()
+
+    client = await nats.connect(
+        f"nats://127.0.0.1:{port}",
+        nkeys_seed_str=seed,
+        inbox_prefix="_INBOX_munich",
+        error_cb=keep,
+    )
+    forged = PartState("berlin", job_id, revision=99, cancelled=True)
+    subjects = ["$KV.state.berlin.site", "cmd.berlin.start", "$KV.jobs.x", "$JS.ACK.CMD.berlin.1"]
+    subjects += [f"$JS.API.{name}" for name in ("STREAM.INFO.CMD", "CONSUMER.MSG.NEXT.CMD.berlin")]
+    subjects += ["$JS.API.STREAM.DELETE.CMD", "$JS.API.DIRECT.GET.KV_state.$KV.state.berlin.site"]
+    for subject in subjects:
+        await client.publish(subject, b"{}", reply=client.new_inbox())
+    await client.publish(state_subject(forged), msgspec.json.encode(forged))
+    for subject in ("$KV.>", "cmd.>", "_INBOX_berlin.>", "_INBOX_hub.>"):
+        await client.subscribe(subject)
+    await asyncio.wait_for(all_refused.wait(), 30)
+    # The server itself sends answers with all rights: this would write a state of berlin.
+    state = msgspec.json.encode(replace(forged, site="munich"))
+    await client.publish(f"$KV.state.munich.job.{job_id}", state)
+    await client.publish(
+        f"$JS.API.DIRECT.GET.KV_state.$KV.state.munich.job.{job_id}",
+        reply=f"$KV.state.berlin.job.{job_id}",
+    )
+    await client.publish(f"$KV.state.munich.job.{job_id}", b"no JSON")
+    await client.publish("$KV.state.munich.site", b"[" * 100_000)
+    await client.flush()
+    await client.close()

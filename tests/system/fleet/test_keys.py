@@ -1,0 +1,67 @@
+"""Keys of sites, over TLS. No daemon runs at the sites."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from cucmctl import InvalidRequest
+from rig.fleet import CURRENT, DEBIANS, Fleet, run
+from rig.quiet import wait_until
+
+pytestmark = pytest.mark.exhaustive
+
+
+@pytest.fixture(params=[CURRENT, DEBIANS], ids=["current", "debian"])
+def fleet(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Fleet]:
+    if not Path(request.param).exists():
+        pytest.skip("no such nats-server here")
+    with ExitStack() as stack:
+        fleet = Fleet(tmp_path, stack, request.param, tls=True)
+        fleet.add_site("berlin")
+        fleet.add_site("munich")
+        fleet.start_nats()
+        fleet.start_hub()
+        yield fleet
+
+
+def test_removed_site_is_cut_off(fleet: Fleet) -> None:
+    fleet.start_agent("berlin")
+    fleet.start_agent("munich")
+    wait_until(lambda: fleet.log("hub").count("is heard") == 2)
+    before = fleet.log("berlin").count("connected to NATS")
+    assert fleet.run("site", "remove", "berlin", "--config", str(fleet.config)).returncode == 0
+    wait_until(lambda: "the connection to NATS is broken" in fleet.log("berlin"))
+    wait_until(lambda: fleet.log("nats").count("authentication error") > 2)
+    assert fleet.log("berlin").count("connected to NATS") == before
+    assert "the connection to NATS is broken" not in fleet.log("munich")
+    with fleet.client() as client:
+        wait_until(lambda: refuses(client, "berlin/a"))
+        assert not refuses(client, "munich/a")
+
+
+def refuses(client, node: str) -> bool:
+    try:
+        run(client, node)
+    except InvalidRequest:
+        return True
+    return False
+
+
+def test_added_site_is_heard(fleet: Fleet) -> None:
+    fleet.add_site("paris")
+    fleet.start_agent("paris")
+    wait_until(lambda: "site paris is heard" in fleet.log("hub"))
+    file = fleet.folder / "paris" / "cucmagent.toml"
+    assert fleet.run("site", "add", "paris", "--config", str(fleet.config)).returncode == 2
+    assert fleet.seed("paris") not in fleet.log("paris") + fleet.log("hub")
+    assert file.read_text().count("secret_key") == 1
+
+
+def test_stranger_is_not_let_in(fleet: Fleet) -> None:
+    file = fleet.folder / "berlin" / "cucmagent.toml"
+    file.write_text(file.read_text().replace(fleet.seed("berlin"), fleet.seed("munich")))
+    fleet.start_agent("berlin")
+    wait_until(lambda: "permissions violation" in fleet.log("berlin"))
+    assert "site berlin is heard" not in fleet.log("hub")

@@ -1,0 +1,54 @@
+"""Kills the agent, the hub and the NATS server at random moments, while jobs are started."""
+
+import random
+import threading
+import time
+
+import pytest
+
+from cucmctl.client.errors import ClientError
+from rig.fleet import Fleet, ended, run
+from rig.killed import kills
+from rig.lab import Lab
+
+pytestmark = pytest.mark.exhaustive
+
+LONGEST_LIFE = 1.5  # seconds between two kills
+
+
+def test_each_accepted_start_runs_once(fleet: Fleet, lab: Lab, dice: random.Random) -> None:
+    sites = ("berlin", "munich")
+    accepted: list[str] = []
+    enough = threading.Event()
+
+    def keep_starting() -> None:
+        while not enough.is_set():
+            nodes = [f"{site}/{lab.nodes[0]}" for site in sites]
+            try:
+                with fleet.client() as client:
+                    accepted.append(run(client, *nodes).job_id)
+            except ClientError:
+                pass  # the hub is not there
+            time.sleep(0.3)  # the nodes have to keep up
+
+    starter = threading.Thread(target=keep_starting)
+    starter.start()
+    try:
+        for _ in kills(lambda: len(accepted) >= 3):
+            time.sleep(dice.uniform(0, LONGEST_LIFE))
+            name = dice.choice(("nats", "hub", "berlin", "munich"))
+            fleet.kill(name)
+            fleet.start_again(name)
+    finally:
+        enough.set()
+        starter.join()
+    with fleet.client() as client:
+        # A start without an answer may have been accepted, too.
+        shown = {job.job_id for job in client.list(limit=1000)}
+        assert shown >= set(accepted)
+        for job_id in shown:
+            assert ended(client, client.status(job_id)).status == "succeeded"
+    for site in sites:
+        with fleet.daemons[site].client() as daemon:
+            labels = [(job.labels or {}).get("hub") for job in daemon.list(limit=1000)]
+        assert sorted(labels) == sorted(shown)
