@@ -21,7 +21,7 @@ from pathlib import Path
 from rig.process import die_with_parent
 
 PROGRAMS = ("apt-get", "debootstrap", "systemd-nspawn", "unshare", "nsenter", "mount")
-# acl is needed to read the default ACL that systemd-tmpfiles sets. The README requires the others.
+# acl is needed to read the default ACL that systemd-tmpfiles sets. cucmd(8) requires the others.
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "python3-venv", "acl")
 ENVIRON = {
     "PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -74,12 +74,13 @@ class Debian:
 
 
 @contextmanager
-def booted(binds: Mapping[Path, str]) -> Iterator[Debian]:
+def booted(binds: Mapping[Path, str], tree: Path | None = None) -> Iterator[Debian]:
     """Boots a new container. `binds` maps folders of this machine to paths in the container.
 
-    The container writes to memory only, which is gone when it ends. Raises CannotRun.
+    `tree` is the Debian of `tree_of_packages`, by default that of this machine's release. The
+    container writes to memory only, which is gone when it ends. Raises CannotRun.
     """
-    tree = tree_of_packages()
+    tree = tree or tree_of_packages()
     with tempfile.TemporaryDirectory(prefix="cucmd-") as short:
         process, notices = _nspawn(tree, binds, Path(short))
         try:

@@ -1,4 +1,4 @@
-"""Installs the service in a booted Debian, with the commands of the README."""
+"""Installs the service in a booted Debian, with the commands of cucmd(8)."""
 
 import signal
 import subprocess
@@ -11,8 +11,9 @@ from rig.daemon import CONFIG
 from rig.debian import CannotRun, Debian, python_of, tree_of_packages
 from rig.pages import ROOT, indented
 
-# The commands of the README, except that pip finds the wheels elsewhere. Each must succeed.
-(_SHOWN,) = (block for block in indented(ROOT / "README.md") if "/opt/cucmd" in block)
+# The commands of the page, except that pip finds the wheels elsewhere. Each must succeed.
+_PAGE = indented(ROOT / "daemon/man/cucmd.8.md")
+(_SHOWN,) = (block for block in _PAGE if "-m venv /opt/cucmd" in block)
 FROM_WHEELS = "pip install --quiet --no-index --find-links /srv/wheels"
 INSTALL = _SHOWN.replace("pip install .", f"{FROM_WHEELS} cucmd").replace(" && ", "\n")
 # Three users: olga may operate, victor may view, nina may do nothing.
@@ -26,8 +27,9 @@ useradd nina
 class Host:
     """Holds the machine that the service is installed on."""
 
-    def __init__(self, debian: Debian) -> None:
+    def __init__(self, debian: Debian, cucmctl: str = "/usr/local/bin/cucmctl") -> None:
         self.debian = debian
+        self.cucmctl = cucmctl
         # A path that leads into the container, for root outside.
         self.socket = debian.path("/run/cucmd/cucmd.sock")
 
@@ -54,11 +56,11 @@ class Host:
         return self.debian.must("journalctl", "--output=cat", "--unit=cucmd.service")
 
     def ctl(self, user: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return self.debian.run("/usr/local/bin/cucmctl", *arguments, user=user, stdin=stdin)
+        return self.debian.run(self.cucmctl, *arguments, user=user, stdin=stdin)
 
     def must_ctl(self, user: str, *arguments: str) -> str:
         """Runs a `cucmctl` that must succeed; returns its standard output."""
-        return self.debian.must("/usr/local/bin/cucmctl", *arguments, user=user)
+        return self.debian.must(self.cucmctl, *arguments, user=user)
 
     def client(self) -> Client:
         return Client(self.socket)

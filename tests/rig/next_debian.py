@@ -21,11 +21,13 @@ from rig.process import die_with_parent
 CHECKOUT = Path(__file__).parents[2]
 SUITE = "forky"  # Debian 14
 PYTHON = "3.14"
-# The packages of `.ci/run` that work in a chroot, and those that pip needs.
+# The packages of `.ci/run` that work in a chroot, those that pip needs, and those with which this
+# Debian can be booted (tests/system/test_booted_package.py).
 PACKAGES = (
     *("python3", "python3-venv", "ca-certificates"),
     *("openssh-client", "openssh-server", "openssh-sftp-server"),
     *("iproute2", "procps", "systemd"),
+    *("systemd-sysv", "dbus", "acl"),
 )
 SKIPPED = 77  # the code for a skipped test in automake
 # Variables by which pip reaches an index, and CI, which tests/conftest.py reads.

@@ -21,7 +21,7 @@ from cucmweb.listeners import SOCKET_GROUP
 from cucmweb.token_file import GROUP
 
 UNITS = Path(__file__).parents[2] / "systemd"
-# unit -> its programs, at the paths of the README
+# unit -> its programs, at the paths of cucmd(8)
 PROGRAMS = {
     "cucmd": ("/opt/cucmd/bin/cucmd ", "/opt/cucmd/bin/cucmctl "),
     "cucmweb": ("/opt/cucmd/bin/cucmweb ",),

@@ -1,0 +1,241 @@
+"""Tests the life of the Debian package in a booted Debian, of this release and of the next.
+
+The package is built for the Python of each release. All tests of a release share one container;
+each begins with the package installed and the service running, and with the nodes of a lab on the
+loopback interface, which the container shares.
+"""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cucmctl import Client
+from cucmd.protocol.jobs import Job
+from rig import next_debian
+from rig.daemon import CONFIG
+from rig.debian import CannotRun, booted, python_of, tree_of_packages
+from rig.inspection import check_files
+from rig.installed import Host
+from rig.jobs import SDL, in_phase, start, statuses, until
+from rig.lab import Lab, running_lab
+from rig.package import build_package, newer_package
+from rig.pages import ROOT
+
+# The first test installs two Debians, unless an earlier run has done so, and builds two packages.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
+
+PACKAGES = "/srv/packages"
+CREDENTIAL = "cucmd.lab"
+NODES = ("--files", "1", "--fault", "2=hang:command*1", "--fault", "3=hang:command")
+STATE = "/var/lib/private/cucmd"
+# No network. The configuration that is there stays, without a question.
+APT = (
+    *("unshare", "--net", "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "--quiet"),
+    *("--allow-downgrades", "--option=Dpkg::Options::=--force-confold"),
+)
+
+
+@dataclass
+class Release:
+    """Holds a booted Debian, the folder of packages that it sees as PACKAGES, and nodes.
+
+    The second node hangs in its first job, and the third in every job.
+    """
+
+    host: Host
+    packages: Path
+    lab: Lab
+
+    def apt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.host.debian.run(*APT, *arguments)
+
+    def must_apt(self, *arguments: str) -> None:
+        done = self.apt(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def install(self, package: str) -> None:
+        """Installs a package, with an edited configuration and an operator."""
+        self.host.write("/etc/cucmd/cucmd.toml", CONFIG)
+        self.must_apt("install", f"{PACKAGES}/{package}")
+        self.host.debian.must("usermod", "--append", "--groups=cucm", "olga")
+
+    def version(self) -> str:
+        """Returns the version of the package that is installed, or nothing."""
+        asked = ("dpkg-query", "--show", "--showformat=${db:Status-Status} ${Version}", "cucmd")
+        status, _, version = self.host.debian.run(*asked).stdout.partition(" ")
+        return version if status == "installed" else ""
+
+
+def this_debian() -> Path:
+    return tree_of_packages()
+
+
+def coming_debian() -> Path:
+    return tree_of_packages(next_debian.SUITE, next_debian.PACKAGES)
+
+
+@pytest.fixture(scope="module", params=[this_debian, coming_debian])
+def release(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Release]:
+    packages = tmp_path_factory.mktemp("packages")
+    try:
+        tree = request.param()
+        package = build_package(packages, python_of(tree)).rename(packages / "cucmd.deb")
+        newer_package(package, packages / "newer.deb")
+        with running_lab(3, *NODES) as lab, booted({packages: PACKAGES}, tree) as debian:
+            host = Host(debian, "/usr/bin/cucmctl")
+            debian.must("useradd", "olga")
+            host.write(f"/etc/credstore/{CREDENTIAL}.username", lab.username, 0o600)
+            host.write(f"/etc/credstore/{CREDENTIAL}.password", lab.password, 0o600)
+            yield Release(host, packages, lab)
+            assert "Traceback" not in host.journal()
+    except CannotRun as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture
+def host(release: Release) -> Host:
+    """Installs the package if it is not there, and starts the service."""
+    release.install("cucmd.deb")
+    release.host.systemctl("start", "cucmd.service")
+    return release.host
+
+
+def start_hanging_job(client: Client, lab: Lab, number: int) -> str:
+    """Starts a job on node `number`, and returns its id when the node hangs."""
+    job = start(client, lab, [lab.nodes[number - 1]], credential=CREDENTIAL)
+    until(client, job.job_id, in_phase("command"))
+    return job.job_id
+
+
+def collect(host: Host, lab: Lab) -> Job:
+    """Collects from the quick node, as an operator."""
+    asked = ("--path", SDL, "--last=2h", f"--credential={CREDENTIAL}", "--wait")
+    return host.job(host.must_ctl("olga", "start", lab.nodes[0], *asked).strip())
+
+
+def test_installed_service_collects(release: Release, host: Host) -> None:
+    job = collect(host, release.lab)
+    assert job.status == "succeeded"
+    check_files(host.debian.path(job.directory))
+    for unit in ("cucmd.service", "cucmd.socket"):
+        assert host.show("UnitFileState", unit) == "enabled"
+    assert host.show("UnitFileState", "cucmweb.socket") == "disabled"
+
+
+def test_all_programs_run(host: Host) -> None:
+    for name in ("cucmd", "cucmctl", "cucmweb", "cucmmcp"):
+        host.debian.must(name, "--version", user="olga")
+    assert "cucmctl-start" in host.debian.must("ls", "/usr/share/man/man1")
+    host.debian.must("cucmd", "demo", user="olga")
+
+
+def test_configuration_shows_defaults(host: Host) -> None:
+    """The file of the package is beside that of the administrator, and says the defaults."""
+    shown = host.debian.path("/etc/cucmd/cucmd.toml.dpkg-dist").read_text()
+    host.write("/tmp/shown.toml", re.sub(r"^#(?! )", "", shown, flags=re.MULTILINE))
+    host.write("/tmp/empty.toml", "")
+    checked = [
+        host.debian.must("cucmd", "check", "--all", f"--config=/tmp/{name}.toml").splitlines()[1:]
+        for name in ("shown", "empty")
+    ]
+    assert checked[0] == checked[1]
+    assert len(tomllib.loads("\n".join(checked[0]))) > 5
+
+
+def test_upgrade_goes_on_with_job(release: Release, host: Host) -> None:
+    edited = host.debian.path("/etc/cucmd/cucmd.toml").read_text()
+    with host.client() as client:
+        job_id = start_hanging_job(client, release.lab, 2)
+    release.install("newer.deb")
+    assert release.version().endswith("+newer")
+    with host.client() as client:
+        job = client.wait(job_id, timeout=60)
+    assert statuses(job) == ["succeeded"]
+    assert [node.attempt for node in job.nodes] == [2]
+    assert host.debian.path("/etc/cucmd/cucmd.toml").read_text() == edited
+
+
+def in_database(host: Host, statement: str) -> str:
+    """Executes a statement in the database of the service, and returns the first value."""
+    host.systemctl("stop", "cucmd.socket", "cucmd.service")
+    code = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute(sys.argv[2]))"
+    return host.debian.must("python3", "-c", code, f"{STATE}/cucmd.db", statement).strip("(,)\n")
+
+
+def test_upgrade_leaves_unknown_database(release: Release, host: Host) -> None:
+    """A package that knows another version of the database than the one that is there."""
+    version = in_database(host, "PRAGMA user_version")
+    in_database(host, "PRAGMA user_version = 999")
+    release.install("newer.deb")
+    assert host.show("ActiveState") != "active"
+    assert in_database(host, "PRAGMA user_version") == "999"
+    in_database(host, f"PRAGMA user_version = {version}")
+    host.systemctl("start", "cucmd.service")
+
+
+def test_removal_keeps_state(release: Release, host: Host) -> None:
+    job_id = collect(host, release.lab).job_id
+    host.systemctl("enable", "--now", "cucmweb.socket", "cucmweb.service")
+    release.must_apt("remove", "cucmd")
+    for unit in ("cucmd.service", "cucmd.socket", "cucmweb.service", "cucmweb.socket"):
+        assert host.show("ActiveState", unit) == "inactive"
+    assert not host.debian.path("/usr/lib/cucmd").exists()
+    release.install("cucmd.deb")
+    assert host.job(job_id).status == "succeeded"
+
+
+def gone(host: Host) -> bool:
+    """Returns whether neither state nor configuration, groups and users are left."""
+    paths = (STATE, "/var/lib/cucmd", "/var/lib/cucmweb", "/run/cucmd", "/etc/cucmd/cucmd.toml")
+    left = [path for path in paths if host.debian.run("test", "-e", path).returncode == 0]
+    named = host.debian.run("getent", "group", "cucm", "cucm-view", "cucmweb").stdout
+    return not left and not named
+
+
+def test_purge_ends_jobs_and_removes_state(release: Release, host: Host) -> None:
+    host.systemctl("start", "cucmweb.service")
+    with host.client() as client:
+        start_hanging_job(client, release.lab, 3)
+    release.must_apt("purge", "cucmd")
+    assert gone(host)
+    assert release.lab.report()["connections_now"] == 0
+
+
+def test_purge_leaves_busy_mount_point(release: Release) -> None:
+    release.host.debian.must("dpkg", "--purge", "cucmd")
+    mounted = "mkdir -p $0 && mount -t tmpfs none $0 && touch $0/busy"
+    release.host.debian.must("sh", "-c", mounted, STATE)
+    try:
+        release.install("cucmd.deb")
+        with release.host.debian.path(f"{STATE}/busy").open():
+            release.must_apt("purge", "cucmd")
+        assert release.host.debian.must("ls", "-A", STATE) == ""
+    finally:
+        release.host.debian.must("umount", "--lazy", STATE)
+
+
+def test_installation_by_hand_is_refused(release: Release) -> None:
+    release.host.debian.must("dpkg", "--purge", "cucmd")
+    unit = "/etc/systemd/system/cucmd.service"
+    release.host.write(unit, (ROOT / "systemd/cucmd.service").read_text())
+    try:
+        assert release.apt("install", f"{PACKAGES}/cucmd.deb").returncode != 0
+    finally:
+        release.host.debian.must("rm", unit)
+    assert not release.version()
+
+
+@pytest.mark.skipif(shutil.which("lintian") is None, reason="lintian is not installed")
+@pytest.mark.parametrize("release", [this_debian], indirect=True)
+def test_lintian_finds_nothing(release: Release) -> None:
+    command = ["lintian", "--fail-on=error,warning", release.packages / "cucmd.deb"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
