@@ -39,6 +39,9 @@ NOT_RUN = {
         "needs root and systemd: rig/installed.py types it in a Debian that has booted"
     ),
     ".ci/build-deb .": "needs root and systemd: test_booted_package.py builds and installs",
+    "debootstrap --variant=minbase --include=python3,systemd trixie /srv/debian": (
+        "needs root and minutes; test_image.py builds and runs the image"
+    ),
     "apt install ./cucmd_0.3.0+py3.13_amd64.deb": "test_booted_package.py types such commands",
     "cucmweb demo": "tests/system/web/test_web_demo.py runs the demo",
     "cucmweb token add 'night shift' --role operate --days 90": (
