@@ -122,7 +122,7 @@ def check_live_view(daemon: Daemon, node: str) -> None:
         assert screen.ended() == exits.INTERRUPTED
         assert (screen.alternate, screen.cursor_shown, screen.unknown) == (None, True, [])
         assert screen.settings == screen.before
-        assert node in screen.screen
+        assert screen.screen.count("silent") == 2  # the last state stays
         assert "Traceback" not in screen.raw
     finally:
         screen.close()
