@@ -13,31 +13,25 @@ from cucmctl.cli.options import Verb, no_arguments
 from cucmctl.client.calls import Calls
 from cucmctl.client.client import Client
 from cucmctl.client.errors import not_connected
-from cucmctl.client.methods import MOST_LISTED, UNFINISHED
+from cucmctl.client.methods import UNFINISHED
 from cucmctl.text import render
-from cucmd.paths import SYSTEM_STATE_DIR
-
-# Line 2 of this command's output has in its 4th field the KiB that are free for files of jobs.
-_FREE = f"df -Pk {SYSTEM_STATE_DIR}"
 
 
 def _sites(arguments: argparse.Namespace) -> int:
     """Prints the line of one site. `cucmctl.sites.several` calls this for each site."""
-    connection = arguments.connection
-    with Client(arguments.socket, timeout=connection.site.timeout) as client:
-        counts = {
-            status: len(client.list(status=status, limit=MOST_LISTED)) for status in UNFINISHED
-        }
-    fields = connection.ask_shell(_FREE).partition("\n")[2].split()
-    free = fields[3] if len(fields) > 3 else ""
-    free_bytes = int(free) * 1024 if free.isdecimal() and len(free) < 16 else None
-    row = {"place": connection.site.place, "version": connection.version, "jobs": counts}
+    site = arguments.connection.site
+    with Client(arguments.socket, timeout=site.timeout) as client:
+        figures = client.figures()
+    counts = {
+        status: sum(one.jobs for one in figures.jobs if one.status == status)
+        for status in UNFINISHED
+    }
+    free = figures.free_bytes
+    row = {"place": site.place, "version": figures.version, "jobs": counts, "free_bytes": free}
     jobs = ", ".join(f"{number} {status}" for status, number in counts.items())
-    space = "free space not known" if free_bytes is None else f"{render.size(free_bytes)} free"
-    text = f"{connection.version:8}  {jobs}  {space}  {connection.site.place}"
-    return printer.show(
-        {**row, "free_bytes": free_bytes}, [printer.visible(text)], as_json=arguments.json
-    )
+    space = "free space not known" if free is None else f"{render.size(free)} free"
+    text = f"{figures.version:8}  {jobs:22}  {space:>12}  {site.host}"
+    return printer.show(row, [printer.visible(text)], as_json=arguments.json)
 
 
 def _bridge(arguments: argparse.Namespace) -> int:
