@@ -23,7 +23,8 @@ class Moment(NamedTuple):
     clock: bool = False
 
 
-AGO = r"-(\d{1,6})(s|min|m|h|d|w)"
+# journalctl wants the minus sign. Without it, nothing else can be meant.
+AGO = r"-?(\d{1,6})(s|min|m|h|d|w)"
 _UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DAYS = {"today": 0, "yesterday": 1}
 

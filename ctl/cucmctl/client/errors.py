@@ -57,7 +57,10 @@ class DiscoveryFailed(ClientError):
         self.job = job
         node = job.nodes[0]
         why = node.error or f"the discovery ended {job.status}"
-        super().__init__(f"{node.full_name} did not name the nodes of its cluster: {why}")
+        text = f"{node.full_name} did not name the nodes of its cluster: {why}"
+        if why.startswith(node.node):  # as in "ccm-pub refused the login of administrator"
+            text = f"{why}; so the nodes of its cluster are not known"
+        super().__init__(text)
 
     @property
     def hint(self) -> str | None:

@@ -162,6 +162,8 @@ def follow(
         view = make_view()
         view.may_operate = bool(offer(client, "retry"))
         known = begun is not None
+        if begun is not None:
+            view.pass_over(begun)
         changes = _wait_for_first(
             watch(client, name, view, timeout=timeout, reconnect=reconnect, known=known)
         )

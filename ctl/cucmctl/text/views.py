@@ -64,6 +64,9 @@ class View(ReconnectListener):
     def __exit__(self, *details: object) -> None:
         pass
 
+    def pass_over(self, job: Job) -> None:
+        """Takes nodes that have ended already, before a retry of others, as shown."""
+
     def show(self, change: WatchReply) -> None:
         """Shows the first state, or a change."""
 
@@ -229,6 +232,12 @@ class Lines(View):
                 for text in render.unsaved(job) if job.unsaved != before else ():
                     self._print(f"job {job.job_id}: {text}")
 
+    def pass_over(self, job: Job) -> None:
+        for node in job.nodes:
+            if node.status in NODE_ENDED:
+                state = self._state(job, node)
+                self._has_changed(job.job_id, node.node, state, node.bytes_received)
+
     def _is_news(self, job: Job) -> bool:
         """Returns whether to show a job. Changes after its end, such as labels, are not shown."""
         if job.closed and job.job_id not in self._shown and self._of_all_jobs:
@@ -256,8 +265,7 @@ class Lines(View):
             self._ended.add(job.job_id)
 
     def _show_node(self, job: Job, node: Node) -> None:
-        doing = text_of(job).phase(node)
-        state = (node.status, doing, node.attempt, node.files_received, node.error)
+        doing, state = text_of(job).phase(node), self._state(job, node)
         if node.status == "pending" or not self._has_changed(
             job.job_id, node.node, state, node.bytes_received
         ):
@@ -274,6 +282,10 @@ class Lines(View):
         if node.error:
             parts.append(without_node_name(node, node.error))
         self._print(", ".join(parts), node.completed_at if node.status in NODE_ENDED else None)
+
+    def _state(self, job: Job, node: Node) -> object:
+        doing = text_of(job).phase(node)
+        return node.status, doing, node.attempt, node.files_received, node.error
 
     def _has_changed(self, job_id: str, node: str, state: object, received: int) -> bool:
         now = self._clock()

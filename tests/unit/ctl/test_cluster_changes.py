@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from cucmctl.client.cluster import MOST_NAMED, describe_changes, discover_first
+from cucmctl.client.errors import DiscoveryFailed
 from cucmd.job.cluster import ClusterNode
 from cucmd.job.discover import Member
 from cucmd.job.work_request import Login
@@ -62,3 +63,8 @@ def test_notes_of_a_discovery_are_told(job, node) -> None:
     said: list[str] = []
     discover_first(Asked(), "pub", login=Login("a", "b"), tell=said.append)
     assert said == ["pub: 1 line in no known form"]
+
+
+def test_failed_discovery_names_node_once(job, node) -> None:
+    refused = job(node("pub", "failed", error="pub refused the login of u"), status="failed")
+    assert str(DiscoveryFailed(refused)).count("pub") == 1

@@ -116,6 +116,7 @@ def test_windows_where_clocks_change(in_zone, local, first, second):
         ("now", "2026-11-27T08:15:00Z"),
         ("-2h", "2026-11-27T06:15:00Z"),
         ("-90min", "2026-11-27T06:45:00Z"),
+        ("90min", "2026-11-27T06:45:00Z"),
     ],
 )
 def test_times_as_in_journalctl(in_zone, text, meant):

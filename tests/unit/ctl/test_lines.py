@@ -47,6 +47,14 @@ def test_bytes_alone_are_rate_limited(lines, change, job, node, clock):
     assert len(lines.since()) == 2 + 30 // BYTES_EVERY  # the node's first, the job's, then these
 
 
+def test_only_retried_nodes_are_shown(lines, change, job, node):
+    begun = job(node("done", "succeeded"), node("again", "pending"))
+    lines.pass_over(begun)
+    lines.show(change(begun))
+    lines.show(change(job(node("done", "succeeded"), node("again", "running"))))
+    assert {line.partition(":")[0] for line in lines.since()} == {"job 3f2a00112233", "again"}
+
+
 def test_unsaved_changes_are_one_line(lines, change, job):
     lines.show(change(job()))
     lines.since()
