@@ -28,6 +28,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from typing import Self
 
 import msgspec
@@ -62,6 +63,7 @@ rm -f "$at".*; rmdir "$folder"
 # Sites that are logged in to at a time. With a jump host all of them reach one sshd, which refuses
 # some logins if ten come at once (MaxStartups).
 AT_A_TIME = 8
+_HOST_FAILS = "cannot be reached, because this host fails"
 # Seconds between two looks at whether ssh has logged in.
 _PAUSE = 0.02
 # Bytes. The path of a socket may have 107 bytes. The ControlMaster's socket needs the most: behind
@@ -71,7 +73,7 @@ _SAFE_FOLDER = re.compile(r"/[A-Za-z0-9_./-]+")
 # A pattern of what ssh says -> what is wrong and what to do. {0} is the host, as given to ssh.
 _REASONS = {
     r"REMOTE HOST IDENTIFICATION HAS CHANGED": "its host key is not the known one. If the host was "
-    "reinstalled, remove the old key (ssh-keygen -R) and log in once: ssh {0}",
+    "reinstalled, remove the old key (ssh-keygen -R {0}) and log in once: ssh {0}",
     r"Host key verification failed|No \S+ host key is known": "its host key is not known; compare "
     "it and log in once: ssh {0}",
     r"Permission denied|Too many authentication failures|No supported authentication": "the login "
@@ -134,7 +136,7 @@ class Connection:
         try:
             self._log_in(asks=asks)
         except OSError as error:
-            raise SiteUnreachable(f"cannot be reached, because this host fails: {error}") from None
+            raise SiteUnreachable(f"{_HOST_FAILS}: {error}") from None
 
     def _log_in(self, *, asks: bool) -> None:
         """Raises what the constructor raises, and `OSError`."""
@@ -185,9 +187,12 @@ class Connection:
 
     def ask_shell(self, command: str) -> str:
         """Returns the first bytes that a command at the site prints, as text. Returns "" if it
-        prints nothing within the site's `timeout`.
+        prints nothing within the site's `timeout`. Raises `SiteUnreachable`.
         """
-        return _first_words(self._channel(command), "stdout", self.site.timeout)
+        try:
+            return _first_words(self._channel(command), "stdout", self.site.timeout)
+        except OSError as error:
+            raise SiteUnreachable(f"{_HOST_FAILS}: {error}") from None
 
     def _ssh(self, *, asks: bool) -> list[str]:
         """Returns the command that makes the local socket and is the ControlMaster."""
@@ -247,7 +252,7 @@ class Connection:
             raise error(f"{text} its bridge: {said[-1][:300]}") from None
 
     def _version(self, seconds: float) -> str:
-        with Calls(self.path, timeout=seconds) as calls:
+        with Calls(self.path, timeout=round(seconds, 1)) as calls:
             info = calls.call("org.varlink.service.GetInfo", {}, _Info)
         if INTERFACE not in info.interfaces:
             raise ProtocolError(f"{self.site.place} is not the socket of a cucmd")
@@ -265,15 +270,12 @@ class Connection:
                 connection, _ = listener.accept()
             except OSError:  # closed
                 return
-            with connection:
-                command = self._channel(self._bridge_command)
-                started = subprocess.Popen(
-                    command,
-                    stdin=connection.fileno(),
-                    stdout=connection.fileno(),
-                    stderr=subprocess.DEVNULL,
-                )
-            processes = [each for each in (*processes, started) if each.poll() is None]
+            processes = [each for each in processes if each.poll() is None]
+            with connection, suppress(OSError):  # if no process can be started, it is closed
+                command, end = self._channel(self._bridge_command), connection.fileno()
+                nowhere = subprocess.DEVNULL
+                started = subprocess.Popen(command, stdin=end, stdout=end, stderr=nowhere)
+                processes.append(started)
 
 
 def _can_be_opened(path: str) -> bool:

@@ -177,7 +177,9 @@ class _Lines:
 
     def finish(self) -> None:
         lines, self._held, self._size = "".join(self._held).split("\n")[:-1], [], 0
-        rest = "".join(f"{self.decorate(line)}\n" for line in lines).encode(errors="replace")
+        rest = "".join(f"{self.decorate(line).rstrip()}\n" for line in lines).encode(
+            errors="replace"
+        )
         fcntl.lockf(self._lock, fcntl.LOCK_EX, 1)
         try:
             while rest:
@@ -230,9 +232,11 @@ class _Several:
             try:
                 self._run_all()
             except KeyboardInterrupt:
-                if sites_id:
-                    note = f"interrupted; jobs that were started go on: cucmctl watch {named}"
-                    printer.note(note)
+                if self._verb in ("start", "retry", "watch", "wait"):
+                    what = f"jobs that were started go on: cucmctl watch {named}"
+                    printer.note(f"interrupted; {what}")
+                elif self._verb == "export":
+                    printer.note("interrupted; nothing was exported")
                 raise
             around = bool(getattr(self._arguments, "context", None))
             matches = (_matches(file, around=around) for file in self._found.values())
