@@ -62,6 +62,12 @@ while True:
 """
 # Changes the title, clears the screen, turns the direction of text, and ends the line.
 HOSTILE = "\x1b]0;x\x07\x1b[2J\u202e\x9b2J\n\r\x00"
+FIGURES = {
+    **dict.fromkeys(("jobs", "jobs_ended", "nodes", "nodes_ended", "durations"), ()),
+    **dict.fromkeys(("files_received", "bytes_received", "worker_restarts"), 0),
+    **dict.fromkeys(("node_connections", "node_connections_limit", "node_connections_wanted"), 0),
+    **{"receiver_connections": 0, "python": "3", "started_at": "2026-03-01T08:00:00Z"},
+}
 INFO = {"vendor": "", "product": "cucmd", "url": "", "interfaces": ["io.cucmd.Jobs"]}
 
 
@@ -466,6 +472,7 @@ def test_hostile_site_cannot_control_terminal(
     hostile = canned(stack, socket_path.parent / "x")
     hostile.on("List", Canned.reply({"jobs": [make_summary(job_id=HOSTILE, first_node=HOSTILE)]}))
     hostile.on("Status", Canned.error("JobNotFound", job_id=HOSTILE))
+    hostile.on("Figures", Canned.reply(FIGURES | {"version": HOSTILE}))
     hostile.on("org.varlink.service.GetInfo", Canned.reply({**INFO, "version": HOSTILE}))
     sites.write({"berlin": f"ssh://127.0.1.1{hostile.path}"})
     for words in (("--site", "all", "list"), ("--site", "all", "status", "3f2a"), ("sites",)):
@@ -567,3 +574,35 @@ def test_killed_web_leaves_nothing(
         web.process.kill()
         web.process.wait()
         wait_until(lambda: not sites.left_over())
+
+
+# Counts as ssh that logs in, until it is killed.
+SLOW_SSH = """\
+#!/bin/sh
+touch {folder}/$$
+exec sleep 600
+"""
+
+
+def test_eight_sites_are_logged_in_to_at_a_time(sites: Sites, tmp_path: Path) -> None:
+    program = tmp_path / "path/ssh"
+    program.parent.mkdir()
+    program.write_text(SLOW_SSH.format(folder=tmp_path))
+    program.chmod(0o755)
+    environ = {**sites.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"}
+    sites.write({f"site{number}": "ssh://host" for number in range(12)}, timeout=600)
+
+    def logins() -> set[int]:
+        return {int(file.name) for file in tmp_path.iterdir() if file.is_file()}
+
+    words = ("--site", "all", "list")
+    quiet = subprocess.DEVNULL
+    with sites.start(*words, env=environ, stdout=quiet, stderr=quiet) as process:
+        wait_until(lambda: len(logins()) == 8)
+        for _ in range(4):
+            os.kill(min(logins()), signal.SIGTERM)
+            (tmp_path / str(min(logins()))).unlink()
+            wait_until(lambda: len(logins()) == 8)
+        for pid in logins():
+            os.kill(pid, signal.SIGTERM)
+        assert process.wait() == 69

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from cucmctl.cli.options import UsageError
+from cucmctl.cli.options import parse as parse_command
 from cucmctl.client.errors import DaemonUnavailable
+from cucmctl.commands import delete, watch
 from cucmctl.export.received import Export, ResumedExport
 from cucmctl.export.save import FolderSink, save
 from cucmctl.sites.connection import Connection, SiteUnreachable
@@ -121,6 +123,19 @@ def test_site_is_unreachable_without_descriptors(monkeypatch: pytest.MonkeyPatch
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         assert os.listdir(runtime) == []
+
+
+def test_id_names_its_sites() -> None:
+    parsed = parse_command("wait", watch.COMMANDS["wait"], ["3F2A91C4@Berlin,munich"])
+    assert (parsed.sites_id, parsed.site) == ("3f2a91c4", ("Berlin", "munich"))
+
+
+@pytest.mark.parametrize(
+    "words", ["3f2a@berlin 9c01", "3f2a@berlin --site munich", "3f2a@berlin --socket /x"]
+)
+def test_id_with_sites_stands_alone(words: str) -> None:
+    with pytest.raises(UsageError, match="3f2a@berlin"):
+        parse_command("delete", delete.COMMANDS["delete"], words.split())
 
 
 FILES = {"n/a": b"a" * 700, "n/empty": b"", "n/b": b"b" * 512, "n/c": b"c" * 5000}

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from cucmd.job.work_request import Collection, Login
-from cucmweb.token_file import revoke
-from rig.browser import Tabs
+from cucmweb.token_file import add, revoke
+from rig.browser import Tabs, tabs
 from rig.daemon import Daemon
 from rig.lab import Lab, running_lab
-from rig.web import Web
+from rig.web import Web, running_web
 
 pytestmark = pytest.mark.long
 
@@ -191,3 +191,21 @@ def test_form_of_another_site_is_refused(page_web: Web, origin: str | None) -> N
         "POST", "/ui/login", None, headers | ({"origin": origin} if origin else {})
     )
     assert answer.status == 403
+
+
+def test_person_signs_in_below_a_site(browser: Any, page_daemon: Daemon, tmp_path: Path) -> None:
+    folder = tmp_path / "sites"
+    folder.mkdir()
+    token = add(folder / "tokens.toml", "anna", "operate", None)
+    config = '[sites]\nberlin = "ssh://127.0.0.1:1"\n'  # nobody listens there
+    with (
+        running_web(folder, page_daemon.socket, config, tcp=True) as web,
+        tabs(browser, f"http://127.0.0.1:{web.port}") as window,
+    ):
+        tab = window.open("/sites/berlin/ui/")
+        tab.get_by_label("Token").fill(token)
+        tab.get_by_role("button", name="Sign in").click()
+        tab.wait_for_url("**/sites/berlin/ui/")
+        tab.get_by_text("the site berlin cannot be reached").wait_for()
+        tab.get_by_role("link", name="here").click()
+        tab.get_by_role("heading", name="Jobs").wait_for()
