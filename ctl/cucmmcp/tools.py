@@ -232,7 +232,9 @@ async def health(ctx: Ctx, job: str, cursor: int = 0) -> Answer[str]:
     whole = health_text.complete(await session_of(ctx).client.status(job))
     lines, unread = list(health_text.lines(whole)), health_text.WORDS["unread"][0]
     missing = [f"{node.full_name} has no result" for node in whole.nodes if node.health is None]
-    missing += [*remarks(whole), *(line for line in lines if line.strip().startswith(unread))]
+    lacks = [node for node in whole.nodes if node.status != "succeeded" or node.gaps]
+    missing += remarks(replace(whole, nodes=tuple(lacks)))
+    missing += [line.strip() for line in lines if line.strip().startswith(unread)]
     state = _state(whole, says=[health_text.verdict(whole)])
     return replace(state, missing=missing, items=lines)
 

@@ -14,12 +14,14 @@ from cucmctl.mask.key import KeyFolder
 from cucmctl.mask.pieces import PieceMasking
 from cucmd.job.cluster import ClusterNode
 from cucmd.job.discover import Member
+from cucmd.job.health import GOOD, UNREAD, Finding, Health
 from cucmd.job.work_request import Collection
-from cucmd.protocol.jobs import JobSummary, ListReply
+from cucmd.protocol.jobs import Job, JobSummary, ListReply
 from cucmd.protocol.knowledge import Cluster
 from cucmd.protocol.requests import ListRequest
 from cucmmcp import tools
 from cucmmcp.answers import MOST, Answer, fit
+from unit.ctl.conftest import make_job, make_node
 
 
 def context(**methods: Callable) -> SimpleNamespace:
@@ -88,6 +90,26 @@ async def test_each_page_of_jobs_has_its_range() -> None:
 @pytest.mark.parametrize("mask", [str, lambda text: text.replace("x", "yy")], ids=["plain", "mask"])
 def test_nothing_is_too_long(answer: Answer, mask: Callable[[str], str]) -> None:
     assert len(page(answer, mask=mask)["items"]) >= min(len(answer.items), 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "missing"),
+    [
+        ({"coverage": "covers 13:00 to 15:00"}, 0),
+        ({"health": None}, 1),
+        ({"status": "failed", "error": "cannot connect"}, 1),
+        ({"health": Health((Finding("ntp", UNREAD, "is not said"),))}, 1),
+    ],
+    ids=["all", "no result", "failed", "not read"],
+)
+async def test_health_says_what_is_missing(fields: dict[str, object], missing: int) -> None:
+    well = {"status": "succeeded", "health": Health((Finding("ntp", GOOD, "in time"),))}
+
+    async def status(job: str) -> Job:
+        return make_job(make_node(**well | fields), kind="health")
+
+    answer = await tools.health(context(status=status), "57f3a91c04de")
+    assert len(page(answer)["missing"]) == missing
 
 
 def test_mask_of_another_process_stays(tmp_path: Path) -> None:
