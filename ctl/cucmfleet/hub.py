@@ -50,6 +50,7 @@ from cucmfleet.messages import (
     HEARTBEAT,
     JOBS,
     STATES,
+    Command,
     Happened,
     PartState,
     command_subject,
@@ -208,39 +209,44 @@ class _Hub:
     async def _send_all(self) -> bool:
         """Returns whether the server has refused some of them for now."""
         refused: set[str] = set()
-        jobs, commands = await self._file.to_send()
-        for asked in jobs:
-            try:
-                await self._jetstream.publish(job_subject(asked.job_id), msgspec.json.encode(asked))
-            except Refused as error:
-                _log.error("job %s: %s", asked.job_id, error)
-                return True
-            await self._file.job_sent(asked.job_id)
-        for command in commands:
-            if command.site in refused:  # the order of a site's commands is kept
-                continue
-            # The id of the job is part of it: another hub's file can have the same numbers.
-            message_id = f"{command.job_id}.{command.number}"
-            try:
-                await self._jetstream.publish(
-                    command_subject(command), msgspec.json.encode(command), message_id=message_id
-                )
-            except Refused as error:
-                _log.error("a command for site %s waits: %s", command.site, error)
-                refused.add(command.site)
-                continue
-            asked = self.board.asked[command.job_id]
-            nodes = asked.targets.get(command.site, ())
-            happened = Happened(command.job_id, command.site, command.speaker, asked.owner, nodes)
-            await self._jetstream.publish(
-                f"ev.{command.site}.{command.operation}",
-                msgspec.json.encode(happened),
-                message_id=message_id,
-            )
-            await self._file.command_sent(command.number)
-        if len(commands) > len(refused):  # there may be more in the file
-            self._wake()
-        return bool(refused)
+        while True:
+            jobs, commands = await self._file.to_send(refused)
+            for asked in jobs:
+                try:
+                    await self._jetstream.publish(
+                        job_subject(asked.job_id), msgspec.json.encode(asked)
+                    )
+                except Refused as error:
+                    _log.error("job %s waits: %s", asked.job_id, error)
+                    return True
+                await self._file.job_sent(asked.job_id)
+            if not commands:
+                return bool(refused)
+            for command in commands:
+                if command.site in refused:  # the order of a site's commands is kept
+                    continue
+                try:
+                    await self._send_command(command)
+                except Refused as error:
+                    _log.error("a command for site %s waits: %s", command.site, error)
+                    refused.add(command.site)
+
+    async def _send_command(self, command: Command) -> None:
+        """Sends a command, and says in EV who has asked for it."""
+        # The id of the job is part of it: another hub's file can have the same numbers.
+        message_id = f"{command.job_id}.{command.number}"
+        await self._jetstream.publish(
+            command_subject(command), msgspec.json.encode(command), message_id=message_id
+        )
+        asked = self.board.asked[command.job_id]
+        nodes = asked.targets.get(command.site, ())
+        happened = Happened(command.job_id, command.site, command.speaker, asked.owner, nodes)
+        await self._jetstream.publish(
+            f"ev.{command.site}.{command.operation}",
+            msgspec.json.encode(happened),
+            message_id=message_id,
+        )
+        await self._file.command_sent(command.number)
 
     # States
 

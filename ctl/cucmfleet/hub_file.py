@@ -7,8 +7,9 @@ NATS is sent as soon as NATS can be reached. If a stream was lost, what it had i
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -96,11 +97,16 @@ class HubFile:
 
         return await self._run(write)
 
-    async def to_send(self) -> tuple[list[Asked], list[Command]]:
-        """Returns the jobs and the commands that are not in NATS, in their order."""
+    async def to_send(self, skip: Iterable[str] = ()) -> tuple[list[Asked], list[Command]]:
+        """Returns the jobs that are not in NATS, and the first such commands, in their order.
+
+        skip  sites whose commands are left out
+        """
         # The commands first: the job of each command that is read is then in NATS, or read too.
         commands = await self._read(
-            "SELECT command FROM commands WHERE NOT in_nats ORDER BY number LIMIT 1000"
+            "SELECT command FROM commands WHERE NOT in_nats"
+            " AND site NOT IN (SELECT value FROM json_each(?)) ORDER BY number LIMIT 1000",
+            json.dumps(list(skip)),
         )
         jobs = await self._read("SELECT asked FROM jobs WHERE NOT in_nats ORDER BY rowid")
         return [msgspec.json.decode(row[0], type=Asked) for row in jobs], [
