@@ -131,8 +131,11 @@ def test_installed_service_collects(release: Release, host: Host) -> None:
 
 
 def test_all_programs_run(host: Host) -> None:
-    for name in ("cucmd", "cucmctl", "cucmweb", "cucmmcp"):
-        host.debian.must(name, "--version", user="olga")
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        scripts = tomllib.load(file)["project"]["scripts"]
+    for name, entry in scripts.items():
+        if not entry.startswith("cucmfleet"):  # the package lacks a library that this needs
+            host.debian.must(name, "--version", user="olga")
     assert "cucmctl-start" in host.debian.must("ls", "/usr/share/man/man1")
     host.debian.must("cucmd", "demo", user="olga")
 
