@@ -9,7 +9,7 @@ from ahocorasick_rs import BytesAhoCorasick, Implementation
 # (start, end, string): where in the text the string is, and the string in lower case.
 Find = tuple[int, int, str]
 
-_FEW = 1 << 14  # characters of all strings
+_FEW = 1 << 16  # characters of all strings
 
 
 class Finder:

@@ -137,7 +137,7 @@ PARTS = re.compile(
     re.VERBOSE,
 )
 # Each word with a place of PARTS has one of these signs, in lower case, or one of these shapes, in
-# which h is a hexadecimal digit and g is any other letter.
+# which h is a hexadecimal digit.
 SIGNS = {
     *("@", "sip:", "sips:", "tel:", "nd=", "addr:0x", "address:0x", "ipaddr=", "ipaddress="),
     *("tct", "bot", "csf", "tab", ':"', ":[", ":("),
@@ -146,7 +146,8 @@ SIGNS = {
 SHAPES = {
     *(f".{'h' * size}." for size in (1, 2, 3)),  # an IPv4 address
     *("::h", "h::", *(f":{'h' * one}:{'h' * two}:" for one in range(1, 5) for two in range(1, 5))),
-    *("hh:hh:hh:hh", "hh-hh-hh-hh", "hhhh.hhhh.hhhh", "g" + "h" * 12),  # a MAC address
+    *("hh:hh:hh:hh", "hh-hh-hh-hh", "hhhh.hhhh.hhhh"),  # a MAC address
+    *(name + "h" * 12 for name in ("shp", "hth", "vgh", "hht")),  # SEP, ATA, VGC, BAT
     *("h" * 24, *(f"hhhhh-{'h' * size}-" for size in (6, 7, 8)), f"-{'h' * 10}-"),  # of a call
     *("hhh-hhh-hhhh", "hhh.hhh.hhhh"),  # a number as people write it
     "%hh",
@@ -157,7 +158,8 @@ class Span(NamedTuple):
     """A place that a word alone does not show.
 
     trigger  a text in lower case; the pattern is tried only on lines with it. If this is empty, the
-             pattern is tried on the whole text, because most lines have such a place
+             pattern is tried on the whole text, because most lines have such a place. If this is
+             `</`, that is because such a place can have several lines
     pattern  its last group is what is masked
     kind     None: the pattern has a group `field`, and the kind is that of this field; without such
              a group, what is found stays
@@ -232,7 +234,7 @@ SPANS = [
         ("signal=", r"^Signal= ?([0-9])(?!\d)", Kind.NUMBER),
         ("display=", r"\bDisplay= ?(\+?\d+)", Kind.NUMBER),
         # elements of XML, and members of JSON
-        ("", r"<(?:\w+:)?(?P<field>\w+)(?: [^<>]*)?>([^<>]{1,200})</", None),
+        ("</", r"<(?:\w+:)?(?P<field>\w+)(?: [^<>]*)?>([^<>]{1,200})</", None),
         ('":', r'"(?P<field>\w+)" ?: ?"((?:[^"\\\r\n]|\\.){1,200})"', None),
         ('":', r'"(?P<field>\w+)" ?: ?(\d+)', None),
         # the subject of a certificate: "L=Berlin, ST=BE, CN=ucm1, OU=Voice, O=Acme Corp, C=DE"

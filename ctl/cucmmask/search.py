@@ -27,7 +27,6 @@ from cucmmask.words import Words
 _ALNUM = re.compile(r"[^\W_]+")
 # An IPv6 address can be written in many forms. These are compared as addresses.
 _COLONS = re.compile(r"(?<![0-9a-fA-F:])[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7}")
-_WITH_ESCAPED = re.compile(r"(?<!\S)\S*?%[0-9A-Fa-f]{2}\S*")
 # An original that was found: its kind, and itself.
 Left = tuple[Kind, str]
 # What must be before and behind a form. Otherwise the form is a part of something else.
@@ -86,8 +85,8 @@ class Search:
         """Returns the originals in a text that are long enough to be searched for anywhere."""
         found = set(self._look(text))
         if "%" in text:
-            escaped = _WITH_ESCAPED.findall(text)
-            found.update(self._look(unquote(" ".join(escaped), errors="replace")))
+            escaped = "\n".join(line for line in text.split("\n") if "%" in line)
+            found.update(self._look(unquote(escaped, errors="replace")))
         for dump in dumps_in(text):
             content = content_of(dump)
             found.update(self._look(content.decode("latin-1")))

@@ -24,11 +24,9 @@ from cucmmask.places import FIELDS, SHAPES, SIGNS, SPANS, Kind, Span
 from cucmmask.words import Words
 
 # `SHAPES` are searched for in a copy of the text in which a blank ends each word, each hexadecimal
-# digit is an h, and each other letter is a g.
+# digit is an h, and each h is a g.
 _SHAPES = Finder(SHAPES)
-_SHAPE = bytes.maketrans(
-    b"\n\r;^0123456789abcdefghijklmnopqrstuvwxyz", b" " * 4 + b"h" * 16 + b"g" * 20
-)
+_SHAPE = bytes.maketrans(b"\n\r;^0123456789abcdefh", b" " * 4 + b"h" * 16 + b"g")
 # How many words are remembered.
 _REMEMBERED = 1 << 16
 # U+0003 has a meaning while a text is worked on. Where a text has this character, it becomes one
@@ -101,23 +99,22 @@ class Text:
         if len(self._masked) > _REMEMBERED:
             self._masked.clear()
         self.fresh = {}
+        masked_of = self._masked.get
         data = as_bytes(text)
-        shape = data.translate(_SHAPE)
-        parts = []
-        first = last = 0
+        shape = data.translate(_SHAPE) + b" "
+        parts: list[str] = []
+        last = 0
         for start in sorted(self._signs.starts(data) + _SHAPES.starts(shape)):
             if start < last:  # in the same word as the find before
                 continue
             first = shape.rfind(b" ", last, start) + 1
-            parts.append(text[last:first])
+            between = text[last:first]
             last = shape.find(b" ", start)
-            if last < 0:
-                last = len(text)
             word = text[first:last]
-            masked = self._masked.get(word)
+            masked = masked_of(word)
             if masked is None:
                 masked = self._masked[word] = self.fresh[word] = self.words.word(word)
-            parts.append(masked)
+            parts += between, masked
         parts.append(text[last:])
         return "".join(parts)
 
@@ -126,7 +123,8 @@ class Text:
 
         Returns the text, and what replaces the places.
         """
-        places = [place for span in _IN_TEXT for place in self._places_of(span, text)]
+        spans = (span for span in _IN_TEXT if span.trigger in text)
+        places = [place for span in spans for place in self._places_of(span, text)]
         places += self._places_in_lines(text)
         for dump in dumps_in(text):
             places += written(dump, self.words.dumped(content_of(dump)))
@@ -167,10 +165,10 @@ class Text:
                 yield (*match.span(last), match[last])
 
 
-_IN_TEXT = [span for span in SPANS if not span.trigger]
+_IN_TEXT = [span for span in SPANS if span.trigger in ("", "</")]
 _BY_TRIGGER = {
     trigger: [span for span in SPANS if span.trigger == trigger]
-    for trigger in {span.trigger for span in SPANS if span.trigger}
+    for trigger in {span.trigger for span in SPANS} - {"", "</"}
 }
 
 

@@ -20,7 +20,7 @@ from cucmmask.masks import IPV4_IN_IPV6, Replaces, ipv6_like
 from cucmmask.originals import EVERY_WORD, PIECE, RUN, WORD, Originals
 from cucmmask.places import FIELDS, PARTS, PUBLIC_DOMAINS, VOCABULARY, Kind
 
-# The most addresses whose masks are remembered.
+# The most addresses and runs of words whose masks are remembered.
 _REMEMBERED = 1 << 14
 _NUMBER = re.compile(r"[()\[\]\\^?.,+*#XxTtPpABCDabcd!\d-]*\d[()\[\]\\^?.,+*#XxTtPp!\d-]*")
 _WRITTEN_NUMBER = re.compile(r"(?:\d[-.])?\d{3}([-.])\d{3}\1\d{4}")
@@ -58,6 +58,7 @@ class Words:
         self._blank = blank
         self._mac = lru_cache(_REMEMBERED)(self._mask_mac)
         self._dotted = lru_cache(_REMEMBERED)(self._mask_dotted)
+        self._run = lru_cache(_REMEMBERED)(self._mask_run)
         # What is done with a group of PARTS.
         self._work: dict[str, Callable[[str], str]] = {
             "guid_address": self._guid_address,
@@ -312,7 +313,7 @@ class Words:
             return _DOTTED.sub(lambda match: self._dotted(match[0]), run)
         return run
 
-    def _run(self, run: str) -> str:
+    def _mask_run(self, run: str) -> str:
         """Masks what is known in a run of words, wherever that stands."""
         if len(run) < 2:  # no word of the user's is shorter
             return run
@@ -363,6 +364,13 @@ class Words:
             text = self._own_in_word.sub(
                 lambda match: self._put(Kind.WORD, match[0], match[0], self._masks.name), text
             )
+        pieces = {piece.lower() for piece in PIECE.findall(text)}
+        if (
+            known.words.keys().isdisjoint(pieces)
+            and known.numbers.isdisjoint(pieces)
+            and known.decimal.keys().isdisjoint(pieces)
+        ):
+            return text
         return PIECE.sub(piece, text)
 
     def dumped(self, content: bytes) -> bytes:
