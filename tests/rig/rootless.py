@@ -33,7 +33,7 @@ class User:
         self._enter += [f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--"]
 
     def run(
-        self, *command: object, environ: Mapping[str, str] = {}, within: float = 120, **more: object
+        self, *command: object, environ: Mapping[str, str] = {}, within: float = 600, **more: object
     ) -> subprocess.CompletedProcess[str]:
         fixed = {"HOME": str(self.home), "PATH": os.defpath + ":/usr/sbin"}
         fixed |= {"XDG_RUNTIME_DIR": str(self.home / "run"), "PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}

@@ -26,6 +26,7 @@ from rig.jobs import SDL, in_phase, start, statuses, until
 from rig.lab import Lab, running_lab
 from rig.package import build_package, newer_package
 from rig.pages import ROOT
+from rig.quiet import wait_until
 
 # The first test installs two Debians, unless an earlier run has done so, and builds two packages.
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
@@ -53,7 +54,7 @@ class Release:
     lab: Lab
 
     def apt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.host.debian.run(*APT, *arguments)
+        return self.host.debian.run(*APT, *arguments, within=600)
 
     def must_apt(self, *arguments: str) -> None:
         done = self.apt(*arguments)
@@ -209,7 +210,7 @@ def test_purge_ends_jobs_and_removes_state(release: Release, host: Host) -> None
         start_hanging_job(client, release.lab, 3)
     release.must_apt("purge", "cucmd")
     assert gone(host)
-    assert release.lab.report()["connections_now"] == 0
+    wait_until(lambda: release.lab.report()["connections_now"] == 0)
 
 
 def test_purge_leaves_busy_mount_point(release: Release) -> None:

@@ -76,7 +76,7 @@ def run_container(user: User, image: str) -> Path:
         *(f"--volume={user.home}/cucmd.toml:/etc/cucmd/cucmd.toml:ro", f"localhost/{image}"),
     )
     socket = sockets / "cucmd.sock"
-    wait_until(lambda: user.ctl(socket, "list").returncode == 0)
+    wait_until(lambda: user.ctl(socket, "list").returncode == 0, 60)
     return socket
 
 
@@ -104,7 +104,7 @@ def test_container_collects_from_nodes_outside(user: User, socket: Path, lab: La
 
 def test_new_image_goes_on_with_job(user: User, socket: Path, lab: Lab) -> None:
     job_id = start_job(user, socket, lab.nodes[1])
-    wait_until(lambda: node_of(user, socket, job_id)["phase"] == "command")
+    wait_until(lambda: node_of(user, socket, job_id)["phase"] == "command", 60)
     user.podman("stop", "--time=60", "cucmd")
     user.podman("rm", "cucmd")
     run_container(user, "newer")
