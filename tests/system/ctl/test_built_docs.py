@@ -53,3 +53,23 @@ def test_pages_have_no_markdown(man):
         page.name: re.findall(r"\]\(|^ *\| |```|<!--", shown(page)) for page in man.rglob("*.?")
     }
     assert {name: words for name, words in found.items() if words} == {}
+
+
+@pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
+def test_help_opens_page(man, terminal):
+    shell = terminal("help", "stop", MANPATH=str(man), MANPAGER="cat")
+    shell.until("CUCMCTL-STOP(1)")
+    assert shell.ended() == 0
+
+
+def test_help_without_page_prints_text(tmp_path, terminal):
+    shell = terminal("help", "stop", MANPATH=str(tmp_path))
+    shell.until("usage: cucmctl stop")
+    assert shell.ended() == 0
+
+
+def test_help_without_terminal_prints_text(man, process, environ):
+    with process("help", "stop", env={**environ, "MANPATH": str(man)}) as done:
+        assert done.stdout is not None
+        text = done.stdout.read()
+    assert text.startswith("usage: cucmctl stop")
