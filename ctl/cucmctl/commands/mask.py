@@ -98,8 +98,8 @@ def write_masked(
                 raise exits.Failed("nothing was written, because no file could be masked")
             if report.left and not arguments.allow_rest:
                 _print(report)
-                text = "nothing was written, because originals are left; to write it: --allow-rest"
-                raise exits.Failed(text)
+                text = "nothing was written, because originals are left; with --allow-rest,"
+                raise exits.Failed(f"{text} cucmctl writes the file nevertheless")
             folder.add(bundle.map())
     except WorkerDied as error:
         raise exits.Failed(f"nothing was written: {error}", exits.DEFECT) from None
@@ -166,7 +166,7 @@ def _opened(source: Path) -> Iterator[Source]:
             yield sources.FolderSource(source)
         else:
             raise UsageError(f"{source}: no such file or folder; expected a zip, a tar or a folder")
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise UsageError(f"{source} is damaged: {error}") from None
 
 

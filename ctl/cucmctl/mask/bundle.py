@@ -117,6 +117,7 @@ class Bundle:
         self._tell = tell
         self._done = 0
         self._sizes: dict[str, int] = {}  # of the files of the first pass, by their names
+        self._modified: dict[str, float] = {}  # when these files were changed
         self._not_masked: dict[str, str] = {}
         self._left: set[Left] = set()  # in what is being masked
         self.known = Originals({Kind.WORD: own})
@@ -129,6 +130,7 @@ class Bundle:
     def collect(self) -> None:
         """Reads all files, and collects the originals."""
         self._sizes = {name: self._source.size(name) for name in self._source.names()}
+        self._modified = {name: self._source.modified(name) for name in self._sizes}
         if MANIFEST in self._sizes:
             self._read_manifest()
         large_first = sorted(self._sizes, key=self._sizes.__getitem__, reverse=True)
@@ -197,8 +199,8 @@ class Bundle:
     def write(self, sink: Sink, work: Path) -> Report:
         """Writes all files with masks into `sink`, by way of the folder `work`.
 
-        A file of a folder may have changed since the first pass. If it cannot be masked any more,
-        it is left out. A file that is new is not looked at, because its originals are not known.
+        A file that has changed since the first pass is left out. A file that is new is not looked
+        at. The originals of both are not known.
         """
         names = [name for name in self._sizes if name not in self._not_masked]
         new_names = {name: self._rename(name) for name in names}
@@ -289,16 +291,19 @@ class Bundle:
         try:
             with self._source.open(name) as file, path.open("wb") as out:
                 content.copy(file, out)
+            return self._written(name, path, content.left_out)
         except LeftOut as error:
             path.unlink(missing_ok=True)
             return str(error)
-        return self._written(name, path, content.left_out)
 
     def _written(self, name: str, path: Path, left_out: list[tuple[str, str]]) -> Masked:
+        """Raises `LeftOut` if the file has changed: its new originals may not be known."""
+        size, modified = self._source.size(name), self._source.modified(name)
+        if (size, modified) != (self._sizes[name], self._modified[name]):
+            raise LeftOut("was changed while the files were masked")
         with path.open("rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
-        modified = self._source.modified(name)
-        return Masked(checksum, path.stat().st_size, modified, self._left, left_out)
+        return Masked(checksum, path.stat().st_size, int(modified), self._left, left_out)
 
     def _mask_text(self, text: str) -> str:
         masked = self._masker.mask(text)

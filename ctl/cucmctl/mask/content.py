@@ -10,6 +10,7 @@ after that line is dropped, because a number or a name that is cut could not be 
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import lzma
@@ -114,6 +115,8 @@ class Content:
             self._copy_zip(stream, out, depth, name)
         elif head.startswith(_CAPTURES):
             raise LeftOut("a packet capture")
+        elif head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise LeftOut("text in UTF-16")  # which has no NUL byte if no sign of it is in ASCII
         else:
             change, is_first = self._change, True
             for piece in text_pieces(stream):
@@ -155,8 +158,12 @@ class Content:
     def _copy_zip(self, stream: IO[bytes], out: IO[bytes], depth: int, name: str) -> None:
         with tempfile.TemporaryFile() as seekable:
             shutil.copyfileobj(stream, seekable)
+            try:
+                old = zipfile.ZipFile(seekable)
+            except NotImplementedError:  # the zip says that it needs a later version
+                raise LeftOut("packed in an unknown way") from None
             with (
-                zipfile.ZipFile(seekable) as old,
+                old,
                 zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new,
             ):
                 for member in old.infolist():

@@ -28,7 +28,7 @@ class Source(Protocol):
 
     def names(self) -> list[str]: ...
     def open(self, name: str) -> IO[bytes]: ...
-    def modified(self, name: str) -> int: ...
+    def modified(self, name: str) -> float: ...
     def size(self, name: str) -> int: ...
 
 
@@ -52,8 +52,8 @@ class FolderSource:
             raise LeftOut("is no regular file")
         return file.open("rb")
 
-    def modified(self, name: str) -> int:
-        return int(self._of(name).lstat().st_mtime)
+    def modified(self, name: str) -> float:
+        return self._of(name).lstat().st_mtime
 
     def size(self, name: str) -> int:
         return self._of(name).lstat().st_size
@@ -63,25 +63,33 @@ class FolderSource:
 
 
 class ZipSource:
-    """A zip. Each process opens it anew: processes that share a file also share the position."""
+    """A zip. Each process opens it anew: processes that share a file also share the position.
+
+    If another program replaces the zip meanwhile, all processes still read the old one.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._file = path.open("rb")
         self._opened: tuple[int, zipfile.ZipFile] | None = None
 
     @property
     def _zip(self) -> zipfile.ZipFile:
         if self._opened is None or self._opened[0] != os.getpid():
-            self._opened = os.getpid(), zipfile.ZipFile(self._path)
+            path = f"/proc/self/fd/{self._file.fileno()}"
+            self._opened = os.getpid(), zipfile.ZipFile(path)
         return self._opened[1]
 
     def names(self) -> list[str]:
         return [info.filename for info in self._zip.infolist() if not info.is_dir()]
 
     def open(self, name: str) -> IO[bytes]:
-        return open_member(self._zip, self._zip.getinfo(name))
+        try:
+            member = self._zip.getinfo(name)
+        except KeyError:  # another zip was written into the same file
+            raise LeftOut("was changed while the files were masked") from None
+        return open_member(self._zip, member)
 
-    def modified(self, name: str) -> int:
+    def modified(self, name: str) -> float:
         try:
             return calendar.timegm(self._zip.getinfo(name).date_time)
         except ValueError:  # some programs write zeros, which are a month 0, if they know no date
@@ -91,7 +99,9 @@ class ZipSource:
         return self._zip.getinfo(name).file_size
 
     def close(self) -> None:
-        self._zip.close()
+        if self._opened is not None:
+            self._opened[1].close()
+        self._file.close()
 
 
 class TarSource:
@@ -131,8 +141,8 @@ class TarSource:
             raise LeftOut("is no regular file")
         return file
 
-    def modified(self, name: str) -> int:
-        return int(self._members[name].mtime)
+    def modified(self, name: str) -> float:
+        return self._members[name].mtime
 
     def size(self, name: str) -> int:
         return self._members[name].size

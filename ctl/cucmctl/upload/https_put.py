@@ -201,8 +201,8 @@ def _check(reply: BaseHTTPResponse, to: Https) -> None:
         what = "are the case and its token right?" if to.created else "are name and token right?"
         what = what if to.user is not None else "a login may need https://USER@HOST"
         if to.query:
-            what = "a presigned address has to be for PUT, for no other Content-Type than"
-            what += " application/octet-stream, and not over"
+            what = "a presigned address must be complete and not expired, and be signed for PUT and"
+            what += " for no other Content-Type than application/octet-stream"
         raise exits.Failed(f"{to.host} refused the login ({status}); {what}", exits.NOT_PERMITTED)
     if 300 <= reply.status < 400:
         other = urlsplit(reply.headers.get("Location", ""))

@@ -12,6 +12,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from cucmctl.export.save import FolderSink
 from cucmctl.main import main
 from cucmctl.mask.bundle import Bundle
 from cucmctl.mask.processes import WorkerDied, results
-from cucmctl.mask.sources import FolderSource
+from cucmctl.mask.sources import FolderSource, ZipSource
 from cucmmask.masks import Masks
 
 HEAD = "04241138.007 |11:27:41.238 |AppInfo  |"
@@ -182,6 +183,8 @@ def test_documents_fit_the_new_files(mask: Callable[..., dict[str, bytes]]) -> N
 def test_what_cannot_be_masked_is_left_out(mask: Callable[..., dict[str, bytes]]) -> None:
     files = {
         "a/core": b"text\n\0\1",
+        "a/utf16": "\u59d3\u540d".encode("utf-16"),  # which has no NUL byte
+        "a/later.zip": zip_with_wrong_entry(6, b"\x63"),
         "a/x.cap": b"\xd4\xc3\xb2\xa1" + b"x" * 50,
         "a/damaged.gz": gzip.compress(TRACE.encode())[:-8] + b"\0" * 8,
         "a/in.tgz": tgz({"bin": b"\0", "good.txt": b"good"}),
@@ -191,7 +194,8 @@ def test_what_cannot_be_masked_is_left_out(mask: Callable[..., dict[str, bytes]]
     assert masked.keys() == {"MASKED.txt", "a/in.tgz", "a/trace.txt"}
     assert dict(plain("in.tgz", masked["a/in.tgz"])) == {"good.txt": b"good"}
     listed = masked["MASKED.txt"].decode()
-    assert {"core", "x.cap", "damaged.gz", "bin"} <= set(re.findall(r"([\w.]+): ", listed))
+    names = {"core", "x.cap", "damaged.gz", "bin", "utf16", "later.zip"}
+    assert names <= set(re.findall(r"([\w.]+): ", listed))
 
 
 # A node writes zlib's blocks as they become full, and the last of them is not whole.
@@ -312,6 +316,7 @@ def test_manifest_may_be_unreadable(tmp_path: Path, at: int, entry: bytes) -> No
     ("name", "content"),
     [
         ("a.txt", b"\0"),
+        ("a.txt", TRACE.encode() + b'cn="9110001"\nsaw 9110001\n'),
         ("a.txt", None),
         ("b.gz", gzip.compress(b"text")[:-8] + b"\0" * 8),
         ("manifest.json", None),
@@ -468,6 +473,22 @@ def test_links_of_a_tar_are_left_out(tmp_path: Path) -> None:
             tar.addfile(info)
     assert main(["mask", str(tmp_path / "in.tar"), "-o", str(tmp_path / "o.zip")]) == exits.PARTIAL
     assert read_zip(tmp_path / "o.zip").keys() == {"MASKED.txt", "a.txt"}
+
+
+def test_zip_of_later_version_is_refused(tmp_path: Path) -> None:
+    (source := tmp_path / "in.zip").write_bytes(zip_with_wrong_entry(6, b"\x63"))
+    assert main(["mask", str(source), "-o", str(tmp_path / "out.zip")]) == exits.USAGE
+
+
+def test_replaced_zip_is_read_as_before(tmp_path: Path) -> None:
+    source = ZipSource(write_zip(tmp_path / "in.zip", {"a.txt": b"", "b.txt": b""}))
+    bundle = Bundle(source, Masks(b"Z" * 32))
+    bundle.collect()
+    write_zip(tmp_path / "new.zip", {"c.txt": b""}).replace(tmp_path / "in.zip")
+    (tmp_path / "work").mkdir()
+    with closing(source):
+        report = bundle.write(FolderSink(tmp_path / "out"), tmp_path / "work")
+    assert (report.files, report.left_out) == (2, [])
 
 
 def test_zip_may_have_no_dates(tmp_path: Path) -> None:
