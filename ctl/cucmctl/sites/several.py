@@ -155,12 +155,11 @@ class _Lines:
     at_once   whether each line is printed at once. Otherwise `finish` prints all of them
     """
 
-    encoding = "utf-8"
-
     def __init__(
         self, lock: IO[bytes], to: int, decorate: Callable[[str], str], *, at_once: bool
     ) -> None:
         self.decorate = decorate
+        self.encoding = sys.stdout.encoding if sys.stdout is not None else "utf-8"
         self._lock, self._to, self._at_once = lock, to, at_once
         self._held: list[str] = []
         self._size = 0
@@ -177,9 +176,8 @@ class _Lines:
 
     def finish(self) -> None:
         lines, self._held, self._size = "".join(self._held).split("\n")[:-1], [], 0
-        rest = "".join(f"{self.decorate(line).rstrip()}\n" for line in lines).encode(
-            errors="replace"
-        )
+        text = "".join(f"{self.decorate(line).rstrip()}\n" for line in lines)
+        rest = text.encode(self.encoding, "backslashreplace")
         fcntl.lockf(self._lock, fcntl.LOCK_EX, 1)
         try:
             while rest:
