@@ -61,7 +61,7 @@ def hostile_lines() -> bytes:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns the state directory of the daemon, with the jobs that are recorded beforehand."""
     state = tmp_path_factory.mktemp("mcp") / "cucmd" / "state"
@@ -80,7 +80,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return state
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(state: Path) -> Iterator[Cluster]:
     # All nodes have the same port, so that each knows the others as they are known here.
     with running_lab(3, "--port", free_port(), "--fault", "3=hang:command") as lab:
@@ -93,7 +93,7 @@ def cluster(state: Path) -> Iterator[Cluster]:
             yield Cluster(daemon, lab.nodes[:2], lab.nodes[2])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tokens(state: Path) -> dict[str, str]:
     """Returns a token for each role, by the role."""
     file = state.parents[1] / "tokens.toml"
@@ -111,7 +111,7 @@ def web_with(config: str, folder: Path, cluster: Cluster, state: Path) -> Iterat
         yield web
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def web(cluster: Cluster, state: Path, tokens: dict[str, str]) -> Iterator[Web]:
     """Masks what it answers. Its exports come into the folder `exports` beside its log."""
     folder = state.parents[1] / "web"
@@ -120,7 +120,7 @@ def web(cluster: Cluster, state: Path, tokens: dict[str, str]) -> Iterator[Web]:
         yield web
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def plain_web(cluster: Cluster, state: Path, tokens: dict[str, str]) -> Iterator[Web]:
     folder = state.parents[1] / "plain"
     with web_with("mask_assistants = false\n", folder, cluster, state) as web:
