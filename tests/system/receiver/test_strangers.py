@@ -93,6 +93,8 @@ async def test_failed_accept_is_logged_once(
     receiver: Any, until: Any, target: Any, openssh: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):
+        # A connection that ends now would make room for the client.
+        await until(lambda: receiver.connection_count == 0)
         caplog.clear()
         with socket.socket() as client:
             client.setblocking(False)
