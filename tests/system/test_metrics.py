@@ -118,6 +118,7 @@ def check_live_view(daemon: Daemon, node: str) -> None:
             screen.raw = ""
             screen.until_frame(columns, rows)
             screen.until(shown)
+        screen.read_until(lambda: "".join(screen.alternate or ()).count("silent") == 2)
         screen.type("\x03\x03")  # people press it twice
         assert screen.ended() == exits.INTERRUPTED
         assert (screen.alternate, screen.cursor_shown, screen.unknown) == (None, True, [])
