@@ -188,9 +188,9 @@ def test_passwords_that_zips_cannot_have(terminal, file, first, again):
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
+@needs_gpg
 @pytest.mark.parametrize(
-    ("encryption", "code"),
-    [(Encryption(None, PASSWORD), 74), pytest.param(Encryption(KEY), 1, marks=needs_gpg)],
+    ("encryption", "code"), [(Encryption(None, PASSWORD), 74), (Encryption(KEY), 1)]
 )
 def test_full_disk_leaves_nothing(gpg, tmp_path, monkeypatch, encryption, code):
     monkeypatch.setenv("GNUPGHOME", str(gpg))
