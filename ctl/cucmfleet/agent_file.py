@@ -19,7 +19,7 @@ from cucmfleet.messages import Answer
 class Record(msgspec.Struct, frozen=True):
     """Holds what is kept of a job of the hub.
 
-    local_id   the id of the daemon's job; None if there is none
+    local_id   the id of the daemon's job; None if the daemon has no such job
     done       the number of the last command that was carried out or refused
     cancelled  it was cancelled before it was started
     answer     why the last refused command was refused

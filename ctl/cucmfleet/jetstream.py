@@ -137,7 +137,7 @@ class JetStream:
         return int(_answer(reply.data)["seq"])
 
     async def last(self, stream: str, subject: str) -> Message | None:
-        """Returns the last message of a subject, or None if there is none."""
+        """Returns the last message of a subject, or None if the subject has no message."""
         reply = await self._request(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"")
         headers = reply.headers or {}
         if headers.get("Status") == "404":

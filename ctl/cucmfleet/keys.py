@@ -43,7 +43,7 @@ def public_of(seed: str) -> str:
 
 
 def hub_seed(state: Path) -> str:
-    """Returns the seed of the hub, which is made if there is none. Raises `OSError`."""
+    """Returns the seed of the hub. The first call makes the seed. Raises `OSError`."""
     path = state / "hub.key"
     if not path.exists():
         replace_file(path, [f"{new_key()[0]}\n".encode()], 0o600)
