@@ -157,7 +157,8 @@ class Application:
             await pages.show_problem(channel, problem)
 
     async def _answer(self, channel: HttpChannel) -> None:
-        identify = (lambda: None) if channel.path in self._for_anybody else self._check(channel)
+        is_open = channel.path in self._for_anybody
+        identify, caller = (lambda: None, None) if is_open else self._check(channel)
         if channel.base and self._sites and not OPEN.fullmatch(channel.path):
             name = channel.base.removeprefix("/sites/")
             text = f"the site {name} cannot be reached now; the log of cucmweb says why"
@@ -174,13 +175,13 @@ class Application:
         # The path was matched before it is unquoted, so %2F does not separate segments.
         path = {name: unquote(value) for name, value in match.groupdict().items()}
         try:
-            await endpoint(self._exchange(channel, path, identify))
+            await endpoint(self._exchange(channel, path, identify, caller))
         except ClientError as error:
             raise problem_of(error) from error
 
-    def _check(self, channel: HttpChannel) -> Identify:
-        """Checks a request, and returns the function that finds out who made it. Raises
-        `HttpProblem`.
+    def _check(self, channel: HttpChannel) -> tuple[Identify, OnBehalfOf | None]:
+        """Checks a request. Returns the function that finds out who made it, and who that is.
+        Raises `HttpProblem`.
         """
         head, proxy = RequestHead(channel.peer, channel.headers), self._config.proxy
         hosts = head.values("host")
@@ -211,7 +212,7 @@ class Application:
         caller = identify()
         if not OPEN.fullmatch(channel.path):
             channel.caller = f"'{caller.name}'" if caller else "an operator"
-        return identify
+        return identify, caller
 
     async def _ask_daemon(self, operation: Operation, exchange: Exchange) -> None:
         parameters = await exchange.parameters(operation)

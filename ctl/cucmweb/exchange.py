@@ -49,6 +49,7 @@ class Exchange:
         channel: HttpChannel,
         path: Mapping[str, str],
         identify: Identify,
+        caller: OnBehalfOf | None,
         *,
         daemon: Client,
         downloads: Client,
@@ -56,7 +57,7 @@ class Exchange:
         limits: WebLimits,
     ) -> None:
         self.daemon = daemon
-        self.caller = identify()
+        self.caller = caller
         self.channel = channel
         self.path = path
         self._identify = identify

@@ -48,4 +48,4 @@ def exchange(
     limits = WebLimits()
     places = places or WebPlaces(limits)
     own = {"daemon": daemon, "downloads": daemon, "places": places, "limits": limits}
-    return Exchange(channel, path, identify, **own)
+    return Exchange(channel, path, identify, identify(), **own)
