@@ -101,6 +101,7 @@ class OddServer:
     came      is set when a whole request has come, or `most` bytes of it
     hold      is waited for then
     early     whether the answer is sent, and `hold` waited for, after 30 MB of a longer body
+    endless   whether the answer is sent again and again
     no_tls    whether the answer is sent without encryption, which TLS takes for an attack
     """
 
@@ -112,6 +113,7 @@ class OddServer:
         self.came = threading.Event()
         self.no_tls = False
         self.early = False
+        self.endless = False
         self.hold = threading.Event()
         self.hold.set()
         self.answer: Callable[[str], bytes] = lambda head: b"HTTP/1.1 201 Created\r\n\r\n"
@@ -136,6 +138,8 @@ class OddServer:
             if self.no_tls:
                 os.write(stream.fileno(), self.answer(text))
             elif length <= self.most and not self.early:
+                stream.sendall(self.answer(text))
+            while self.endless:  # ends with an error when the client closes the connection
                 stream.sendall(self.answer(text))
 
 

@@ -8,15 +8,26 @@ Redirects are not followed, so no other server gets the file or the token.
 from __future__ import annotations
 
 import hashlib
+import signal
 import ssl
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
-from typing import IO
+from typing import IO, NoReturn
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from urllib3 import BaseHTTPResponse, PoolManager, ProxyManager, Retry, Timeout, make_headers
+from urllib3 import (
+    BaseHTTPResponse,
+    HTTPResponse,
+    HTTPSConnectionPool,
+    PoolManager,
+    ProxyManager,
+    Retry,
+    Timeout,
+    make_headers,
+)
+from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import HTTPError, MaxRetryError, ProxyError, ReadTimeoutError
 from urllib3.util import parse_url
 
@@ -135,20 +146,47 @@ class _Body:
         self.ended = True
 
 
+class _Connection(HTTPSConnection):
+    """Waits for the whole answer no longer than `timeout`, which it must have, in seconds.
+
+    The timeout of a socket begins anew with each byte, and a server can send `100 Continue`, which
+    is no answer yet, for ever. An alarm is simple, but works only in the main thread.
+    """
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
+        def too_late(*_: object) -> NoReturn:
+            raise TimeoutError
+
+        assert self.timeout is not None
+        signal.signal(signal.SIGALRM, too_late)
+        signal.setitimer(signal.ITIMER_REAL, self.timeout)
+        try:
+            return super().getresponse()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+class _ConnectionPool(HTTPSConnectionPool):
+    ConnectionCls = _Connection
+
+
 def _pool(host: str, answer: float) -> PoolManager:
     proxies = getproxies()
     proxy = None if proxy_bypass(host) else proxies.get("https") or proxies.get("all")
     context = ssl.create_default_context()
     timeout = Timeout(connect=CONNECT, read=answer)
     if proxy is None:
-        return PoolManager(ssl_context=context, timeout=timeout)
-    login = parse_url(proxy).auth
-    return ProxyManager(
-        proxy,
-        proxy_headers=make_headers(proxy_basic_auth=unquote(login)) if login else None,
-        ssl_context=context,
-        timeout=timeout,
-    )
+        pool = PoolManager(ssl_context=context, timeout=timeout)
+    else:
+        login = parse_url(proxy).auth
+        pool = ProxyManager(
+            proxy,
+            proxy_headers=make_headers(proxy_basic_auth=unquote(login)) if login else None,
+            ssl_context=context,
+            timeout=timeout,
+        )
+    pool.pool_classes_by_scheme = {"https": _ConnectionPool}
+    return pool
 
 
 def _reason(error: BaseException) -> str:

@@ -232,6 +232,16 @@ def test_missing_answer_is_not_success(odd, file):
     assert failed.value.code == 1
 
 
+def test_endless_answer_is_not_success(odd, file):
+    """Each `100 Continue` comes in time, but the answer never comes."""
+    odd.endless = True
+    odd.answer = lambda request: b"HTTP/1.1 100 Continue\r\n\r\n"
+    to = destination_of(f"https://{odd.host}/", file.name, case=None)
+    with file.open("rb") as content, pytest.raises(exits.Failed, match="took too long") as failed:
+        put(content, len(CONTENT), to, None, lambda done: None, answer=0.2, ask=0.2)
+    assert failed.value.code == 1
+
+
 def test_late_answer_is_success(odd, file):
     odd.answer = lambda request: time.sleep(0.5) or b"HTTP/1.1 201 Created\r\n\r\n"
     to = destination_of("cxd", file.name, case=CASE, cxd_host=odd.host)
