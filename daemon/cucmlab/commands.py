@@ -61,9 +61,13 @@ async def run_plain_command(session: LabSession, words: list[str]) -> None:
     for name, (least, most, command) in _COMMANDS.items():
         if (arguments := _arguments(words, name, least, most)) is not None:
             return await command(session, arguments)
+    node = session.node
+    facts = answers.NodeFacts(
+        node.member, node.members, node.now(), node.options.timezone, node.percent_used
+    )
     for name, (least, most, report) in (answers.REPORTS | support.REPORTS).items():
         if (arguments := _arguments(words, name, least, most)) is not None:
-            lines = report(_facts(session), arguments) if callable(report) else report
+            lines = report(facts, arguments) if callable(report) else report
             return await _print(session, _with_symptoms(session, name, lines))
     raise CommandRefused(texts.NO_VALID_COMMAND)
 
@@ -79,12 +83,6 @@ def _arguments(words: list[str], name: str, least: int, most: int) -> list[str] 
     if not least <= len(words) - length <= most:
         raise Unsuccessful(texts.WRONG_ARITY.format(mandatory=least, more=most - least))
     return words[length:]
-
-
-def _facts(session: LabSession) -> answers.NodeFacts:
-    node = session.node
-    zone = node.options.timezone
-    return answers.NodeFacts(node.member, node.members, node.now(), zone, node.percent_used)
 
 
 def _with_symptoms(session: LabSession, name: str, lines: Sequence[str]) -> Sequence[str]:

@@ -160,7 +160,7 @@ def test_hostile_site_is_refused(client: Client, fleet: Fleet, lab: Lab) -> None
 
 
 async def attack(port: str, seed: str, job_id: str) -> None:
-    """Does with the key of munich what a hostile site could try against berlin."""
+    """Tries with the key of munich whatever a hostile site could try against berlin."""
     refused: list[str] = []
     all_refused = asyncio.Event()
 

@@ -43,7 +43,7 @@ BODIES = {
     ("POST", "/jobs/{job_id}/handovers"): {"target": "vendor"},
 }
 
-# What each path needs; None: to be somebody.
+# The right that each path needs. For None, it is enough to be known.
 NEEDED: dict[tuple[str, str], Right | None] = {
     **{
         (one.verb, one.path): Right.OPERATE if one.own else RIGHTS[one.method] for one in OPERATIONS

@@ -18,7 +18,7 @@ from unit.ctl.conftest import make_job, make_node
 
 
 class Daemon:
-    """Has jobs, oldest first, and a watch of them that a test can interrupt."""
+    """Holds jobs, oldest first, and answers a watch of them that a test can interrupt."""
 
     def __init__(self):
         self.jobs = {}

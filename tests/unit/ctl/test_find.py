@@ -41,7 +41,7 @@ def match(number: int, line: str = "INVITE", node: str = PUB, **fields: Any) -> 
 
 
 class Daemon:
-    """Has a job of two nodes, and replies to searches. `asked` is the last request."""
+    """Holds a job of two nodes, and replies to searches. `asked` is the last request."""
 
     def __init__(self) -> None:
         self.replies: list[FindReply] = []

@@ -17,8 +17,8 @@ WORK = Capture(NAME)
 
 
 def ready_after(seconds: float, *, stops_within: float = 0.0, ignores: bool = False) -> Behaviour:
-    """Does what work/capture.py does: begins with the others, and ends the capture also if
-    cancelled.
+    """Makes a node behave as work/capture.py does: it begins with the others, and ends its capture
+    even if it is cancelled.
     """
 
     async def behaviour(task: NodeTask, report: Report) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from cucmd.jobs.services import Slots
 
 
 async def test_waiting_for_busy_node_takes_no_connection() -> None:
-    """Of two connections the busy node has one: exactly one more is left for the others."""
+    """The busy node has one of two connections, so exactly one is left for the others."""
     slots = Slots(Limits(connections=2, sessions_per_node=1))
     reached: list[str] = []
     async with trio.open_nursery() as nursery:

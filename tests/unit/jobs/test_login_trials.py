@@ -101,7 +101,7 @@ async def test_refused_login_is_not_kept(
     assert (len(calls), hints.count(FORGOTTEN)) == (forgotten, forgotten)
 
 
-# The cluster of the last six nodes. None: they are given by address, and not in the configuration.
+# The cluster of the last six nodes, or None if they are given by address only.
 OTHERS = pytest.mark.parametrize("others", ["paris", None])
 
 

@@ -130,7 +130,7 @@ async def test_stop_does_not_wait_for_space(autojump_clock: MockClock) -> None:
 
 
 async def test_close_changes_share_a_save(autojump_clock: MockClock) -> None:
-    """Of many nodes that log in, each changes several times: that costs no save each."""
+    """Many nodes log in, and each changes several times. Not every change is saved by itself."""
     many, changes = 100, 6
     store = SlowStore()
     job = replace(QUEUED, nodes=tuple(Node(str(number)) for number in range(many))).begin(NOW)

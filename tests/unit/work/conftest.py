@@ -71,7 +71,7 @@ class Outcome(msgspec.Struct):
 
 
 class AtStep(trio.abc.Instrument):
-    """Does something when a task is about to run for the nth time."""
+    """Calls a function when a task is about to run for the nth time."""
 
     def __init__(self, task: Task, step: int, action: Callable[[], object]) -> None:
         self._task, self._left, self._action = task, step, action

@@ -27,7 +27,7 @@ INCOMPLETE = Code.TRANSFER_INCOMPLETE
 def sends(folder):
     """Returns a function that makes a `file get` which pushes these files.
 
-    announced: files and bytes; None: as they are.
+    announced  files and bytes that the node says; by default those that it pushes
     """
 
     def sends(files, announced=None):
