@@ -19,4 +19,5 @@ asked is in the hub's file, and what came of it in the database of the site's da
     keys.py         keys of the sites, and their rights at nats-server
     config.py       reads the configuration files of both
     main.py         the command lines of both
+    demo.py         runs a hub and three simulated sites, of which one is killed
 """

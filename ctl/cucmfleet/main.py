@@ -30,6 +30,8 @@ def hub(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     serve = commands.add_parser("serve", help="run the hub in the foreground", allow_abbrev=False)
     _add_config(serve, _HUB_FILE, _serve_hub)
+    demo = commands.add_parser("demo", help="show three simulated sites", allow_abbrev=False)
+    demo.set_defaults(run=_demo)
     site = commands.add_parser("site", help="add, list and remove sites", allow_abbrev=False)
     verbs = site.add_subparsers(metavar="COMMAND", required=True)
     add = verbs.add_parser(
@@ -92,6 +94,12 @@ def _report(parser: VerbParser, text: str, code: int) -> int:
     return code
 
 
+def _demo(_arguments: argparse.Namespace) -> None:
+    from cucmfleet.demo import demo  # noqa: PLC0415  only `demo` needs it
+
+    raise SystemExit(demo())
+
+
 def _serve_hub(arguments: argparse.Namespace) -> None:
     from cucmfleet import config, hub  # noqa: PLC0415  # they need nats-py
 
@@ -115,6 +123,7 @@ def _add_site(arguments: argparse.Namespace) -> None:
     except ValueError as error:
         raise ConfigError("the command line", str(error)) from None
     state = Path(settings.state_directory)
+    state.mkdir(mode=0o755, parents=True, exist_ok=True)
     keys.hub_seed(state)
     seed = keys.add_site(state, arguments.name)
     lines = {

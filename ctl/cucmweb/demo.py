@@ -7,7 +7,6 @@ everything that it has made, however it ends.
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,6 +19,7 @@ from cucmlab.demo import (
     daemon,
     ended_by_signals,
     folder_for_sockets,
+    free_port,
     lab,
     ready_process,
     say,
@@ -48,7 +48,8 @@ def _serve(stack: ExitStack, port: int) -> None:
     folder = stack.enter_context(temporary_folder())
     sockets = stack.enter_context(folder_for_sockets(folder))
     say("Three simulated nodes, a daemon and a job ...")
-    nodes = stack.enter_context(lab("--stamps", "--port", _free_port(), *_FAULTS))
+    # All nodes have the same port, as real nodes have.
+    nodes = stack.enter_context(lab("--stamps", "--port", free_port(), *_FAULTS))
     log = stack.enter_context((folder / "demo.log").open("w"))
     speaks = f'[access]\nmay_speak_for = ["{os.getuid()}"]\n'
     stack.enter_context(daemon(folder, sockets, speaks, stderr=log))
@@ -62,13 +63,6 @@ def _serve(stack: ExitStack, port: int) -> None:
     say(f"Open http://127.0.0.1:{port}/ui/ and sign in with the token {token}")
     say(f"The password of the nodes is {nodes['password']}. Ctrl-C ends the demo.")
     web.wait()
-
-
-def _free_port() -> str:
-    """Returns a port that is free. All nodes have the same one, as real nodes have."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 def _start_jobs(daemon_socket: Path, nodes: dict[str, Any]) -> None:

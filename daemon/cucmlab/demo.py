@@ -7,6 +7,7 @@ removes everything that it has made, however it ends.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
@@ -133,6 +134,13 @@ def folder_for_sockets(folder: Path) -> Iterator[Path]:
         yield short
 
 
+def free_port() -> str:
+    """Returns a TCP port that is free on loopback."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
 @contextmanager
 def running_process(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
     """Ends the process after the block."""
@@ -150,8 +158,21 @@ def running_process(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen
 
 
 def start_process(command: list[str], **more: Any) -> subprocess.Popen[str]:
-    """Starts a process in a group of its own, so that Ctrl-C reaches the demo alone."""
-    return subprocess.Popen(command, text=True, process_group=0, **more)
+    """Starts a process in a group of its own, so that Ctrl-C reaches the demo alone.
+
+    The kernel kills the process if the demo is killed, or is interrupted in this function.
+    """
+
+    def die_with_demo() -> None:
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+    return subprocess.Popen(
+        command,
+        text=True,
+        process_group=0,
+        preexec_fn=die_with_demo,  # noqa: PLW1509  a demo has one thread
+        **more,
+    )
 
 
 @contextmanager
@@ -167,20 +188,23 @@ def lab(*options: str) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def daemon(folder: Path, sockets: Path, more: str = "", **process: Any) -> Iterator[None]:
+def daemon(
+    folder: Path, sockets: Path, more: str = "", **process: Any
+) -> Iterator[subprocess.Popen[str]]:
     """Runs a daemon with its state in `folder`.
 
     more     is added to its configuration
     process  as for `subprocess.Popen`
     """
     (folder / "cucmd.toml").write_text(CONFIG + more)
-    with ready_process(_serve_command(folder, sockets), sockets / "notify", **process):
-        yield
+    with ready_process(_serve_command(folder, sockets), sockets / "notify", **process) as running:
+        yield running
 
 
 @contextmanager
 def ready_process(command: list[str], notify: Path, **more: Any) -> Iterator[subprocess.Popen[str]]:
     """Runs a program that tells a service manager when it is ready, and waits for that."""
+    notify.unlink(missing_ok=True)  # of a process that was killed
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
         ready.bind(str(notify))
         ready.settimeout(0.5)

@@ -129,7 +129,6 @@ class Fleet:
             f'pid_file = "{self.state}/nats.pid"\n'
             f'state_directory = "{self.state}"\n[access]\noperate_group = ""\nview_group = ""\n'
         )
-        self.state.mkdir()
 
     def start_nats(self) -> None:
         more = ""
