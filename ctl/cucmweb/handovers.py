@@ -14,10 +14,7 @@ import fcntl
 import logging
 import os
 import shutil
-import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +28,7 @@ from cucmd.durable import replace_file
 from cucmd.job.request import OnBehalfOf
 from cucmd.protocol.jobs import Job, JobReply
 from cucmd.toml_file import ConfigError
+from cucmtrio.cucmctl_process import run_cucmctl
 from cucmweb import handover
 from cucmweb.config import WebConfig
 from cucmweb.exchange import Exchange, encode
@@ -41,10 +39,6 @@ from cucmweb.problems import HttpProblem
 _MOST_RUNNING = 2
 # Handovers that are kept.
 _MOST_KEPT = 200
-# Seconds that cucmctl has after a cancel, to remove its files and to say what is known.
-_GRACE = 5.0
-# Bytes of cucmctl's output, and of a line of its messages, that are kept.
-_MOST_PRINTED = 64 * 1024
 _FILE = "handovers.json"
 _STOPPED = "cucmctl: cucmweb was stopped meanwhile: look there for the file before you try again"
 
@@ -173,8 +167,12 @@ class Handovers:
                 new, self._config.targets[new.target], asked.case, self._config.socket, folder
             )
             environ = handover.environ_of(self._environ, caller)
+
+            def tell(line: str) -> None:
+                self._kept[key] = self._kept[key].after_line(line)
+
             with scope:
-                await self._follow(key, command, environ, asked.token or "", printed)
+                await run_cucmctl(command, tell, printed, typed=asked.token or "", environ=environ)
         except OSError as error:
             self._kept[key] = self._kept[key].after_line(f"cucmctl: cannot be done: {error}")
         except trio.Cancelled:
@@ -192,52 +190,6 @@ class Handovers:
             del self._running[key]
             _log.info("%s: %s, %s", what, end.state, end.sha256 or " / ".join(end.said[-1:]))
 
-    async def _follow(
-        self, key: Key, command: list[str], environ: dict[str, str], token: str, printed: bytearray
-    ) -> None:
-        """Runs cucmctl and keeps its messages. If this is cancelled, cucmctl gets SIGINT, and
-        after `_GRACE` a SIGKILL. Its last messages are kept too. Raises `OSError`.
-        """
-        process = await trio.lowlevel.open_process(
-            [sys.executable, "-P", "-m", "cucmctl", *command],
-            env=environ,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,  # so that Ctrl-C at cucmweb's terminal does not reach it
-        )
-        stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
-        assert stdin is not None
-        assert stdout is not None
-        assert stderr is not None
-
-        async def send_token() -> None:
-            async with stdin:
-                try:
-                    await stdin.send_all(f"{token}\n".encode())
-                except trio.BrokenResourceError:  # cucmctl has ended
-                    pass
-
-        async def keep_printed() -> None:
-            async for data in stdout:
-                printed.extend(data)
-                del printed[:-_MOST_PRINTED]
-
-        async def keep_said() -> None:
-            async for line in _lines(stderr):
-                self._kept[key] = self._kept[key].after_line(line)
-
-        async with stdin, stdout, stderr, trio.open_nursery() as waiting:
-            waiting.start_soon(_interrupt_when_cancelled, process)
-            with trio.CancelScope(shield=True):
-                async with trio.open_nursery() as streams:
-                    for task in (send_token, keep_printed, keep_said):
-                        streams.start_soon(task)
-                    await process.wait()
-                    # Another process may have inherited the pipes.
-                    streams.cancel_scope.deadline = trio.current_time() + _GRACE
-            waiting.cancel_scope.cancel()
-
     async def _write_ends(self, what: str) -> None:
         try:
             await self._write()
@@ -247,30 +199,6 @@ class Handovers:
     async def _write(self) -> None:
         text = msgspec.json.encode(list(self._kept.values()))
         await trio.to_thread.run_sync(replace_file, self._folder / _FILE, [text], 0o600)
-
-
-async def _interrupt_when_cancelled(process: trio.Process) -> None:
-    try:
-        await trio.sleep_forever()
-    finally:
-        # Python handles a signal that arrives just before a system call only after that call, and
-        # cucmctl can wait for a server's answer for minutes. The second signal interrupts the call.
-        for _ in range(2):
-            if process.returncode is None:
-                process.send_signal(signal.SIGINT)
-                with trio.move_on_after(_GRACE / 2, shield=True):
-                    await process.wait()
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-async def _lines(stream: trio.abc.ReceiveStream) -> AsyncIterator[str]:
-    left = b""
-    async for data in stream:
-        *lines, left = (left + data).split(b"\n")
-        left = left[:_MOST_PRINTED]
-        for line in lines:
-            yield line.decode(errors="backslashreplace")
 
 
 def _check_role(caller: OnBehalfOf | None) -> None:
