@@ -5,6 +5,7 @@
     method_call.py    PURE  `MethodCall`: a request, and how the result is taken out of the reply
     calls.py          makes the calls over one connection
     repeatable_call.py  PURE  repeats a call that starts something without starting it twice
+    named_work.py     PURE  makes the work of a job from the name of its kind, and its command
     cluster.py        asks a cluster for its nodes before a job is started on them
     reconnect.py      watches a job across a restart of the daemon
     job_events.py     PURE  turns the replies of a watch into events; none is lost or repeated

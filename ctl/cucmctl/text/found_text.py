@@ -15,7 +15,7 @@ from datetime import date, datetime
 
 from cucmctl.cli.printer import visible
 from cucmctl.text.listing import short_path
-from cucmctl.text.remarks import join_names, without_node_name
+from cucmctl.text.remarks import join_names, short_names, without_node_name
 from cucmctl.text.render import count_of, size
 from cucmctl.text.window import minute, window
 from cucmd.protocol.cases import (
@@ -230,6 +230,13 @@ def missing_parts(total: Total, names: Mapping[str, str]) -> list[str]:
         for file in total.unread
     ]
     return wrong
+
+
+def summary(total: Total, job: Job) -> tuple[list[str], list[str]]:
+    """Returns what was searched and followed, and what is missing."""
+    names = short_names(job.nodes)
+    says = [searched(total), *followed_text(total.followed, names)]
+    return says, [*missing_parts(total, names), *total.not_followed]
 
 
 def missing_texts(missing: Iterable[MissingLog], names: Mapping[str, str]) -> Iterator[str]:

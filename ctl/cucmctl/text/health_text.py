@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Unpack
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from cucmctl.cli import exits
 from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import render
 from cucmctl.text.kind_text import KindText, Part, Table
-from cucmctl.text.remarks import short_names
+from cucmctl.text.remarks import remarks, short_names
 from cucmctl.text.table import paint, wrapped
 from cucmd.job.health import BAD, CHECKS, GOOD, LOOK, UNREAD, Finding, compare_nodes
 from cucmd.job.node import with_names
@@ -94,6 +94,38 @@ def not_good(job: Job) -> int:
     return sum(finding.state != GOOD for node in job.nodes for finding in _findings(node))
 
 
+class NodeFinding(Finding, frozen=True, kw_only=True):
+    """Says what one check has found on a node."""
+
+    node: str
+    name: str | None
+
+
+def wrong(job: Job) -> list[NodeFinding]:
+    """Returns the findings that are not good, the worst first. The job must be `complete`."""
+    found = [
+        NodeFinding(node=node.node, name=node.name, **asdict(finding))
+        for node in job.nodes
+        for finding in _findings(node)
+        if finding.state != GOOD
+    ]
+    order = list(WORDS)
+    return sorted(found, key=lambda finding: order.index(_state(finding)))
+
+
+def missing_parts(job: Job) -> Iterator[str]:
+    """Yields a text for everything about which nothing is known. The job must be `complete`."""
+    lacks = [node for node in job.nodes if node.status != "succeeded" or node.gaps]
+    yield from remarks(replace(job, nodes=tuple(lacks)))
+    for node in job.nodes:
+        if node.health is None:
+            yield visible(f"{node.full_name} has no result")
+    for finding in wrong(job):
+        if finding.state == UNREAD:
+            name = finding.name or finding.node
+            yield visible(f"{finding.check} of {name} was not read: {finding.says}")
+
+
 def exit_code(job: Job) -> int:
     """Returns the exit code of a job that has ended. The job must be `complete`."""
     states = {finding.state for node in job.nodes for finding in _findings(node)}
@@ -134,22 +166,21 @@ def parts(job: Job) -> Iterator[Part]:
     yield f"health of {verdict(job)}"
     made = {finding.check for node in job.nodes for finding in _findings(node)}
     checks = [check for check in CHECKS if check in made] + sorted(made - CHECKS.keys())
-    rows, wrong = [], []
+    rows = []
     for node in job.nodes:
         cells = [node.full_name, _verdict_of_node(node)]
         for check in checks:
             found = [finding for finding in _findings(node) if finding.check == check]
             cells.append(worst(found)[0] if found else "")
         rows.append(tuple(cells))
-        wrong += [
-            (node.full_name, worst([one])[0], one.check, one.says, one.hint or "")
-            for one in _findings(node)
-            if one.state != GOOD
-        ]
     yield Table(("NODE", "VERDICT", *checks), rows)
-    if wrong:
-        wrong.sort(key=lambda row: [word for word, _ in WORDS.values()].index(row[1]))
-        yield Table(("NODE", "STATE", "CHECK", "FOUND", "WHAT TO DO"), wrong)
+    names = {node.node: node.full_name for node in job.nodes}
+    rows = [
+        (names[one.node], worst([one])[0], one.check, one.says, one.hint or "")
+        for one in wrong(job)
+    ]
+    if rows:
+        yield Table(("NODE", "STATE", "CHECK", "FOUND", "WHAT TO DO"), rows)
 
 
 def lines(job: Job, *, good: bool = False, **layout: Unpack[Layout]) -> Iterator[str]:

@@ -66,9 +66,7 @@ class KindText:
 
     def parts(self, job: Job) -> Iterator[Part]:
         """Yields what a `complete` job has found on its nodes, as in the summary of an export."""
-        members = RESULT_MEMBERS.values()
-        found = [(node.full_name, getattr(node, name)) for node in job.nodes for name in members]
-        rows = [(name, line) for name, result in found if result for line in result.summary_lines()]
+        rows = [(node.full_name, line) for node in job.nodes for line in result_lines(node)]
         if rows:
             yield Table(("NODE", "FOUND"), rows)
 
@@ -106,6 +104,13 @@ class KindText:
         """Yields what may still run on a node that has ended."""
         if node.may_run:
             yield visible(f"{', '.join(node.may_run)} may still run there")
+
+
+def result_lines(node: Node) -> Iterator[str]:
+    """Yields what was found on a node."""
+    for member in RESULT_MEMBERS.values():
+        if (result := getattr(node, member)) is not None:
+            yield from result.summary_lines()
 
 
 def lines_of(parts: Iterable[Part], **layout: Unpack[Layout]) -> Iterator[str]:

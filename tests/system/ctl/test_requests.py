@@ -2,7 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
+
+from cucmctl.cli.options import UsageError
+from cucmctl.client.named_work import named_work, start_command
+from cucmd.job.work import REQUEST_MEMBERS, StartRequest, make_start_request
+from cucmd.job.work_request import How, Login
 
 HOW = ("--connect-timeout", "1", "--login-timeout", "2", "--label", "case=1", "--credential", "lab")
 MANY = (*HOW, "--node-timeout", "5", "--job-timeout", "6", "--concurrency", "3")
@@ -120,6 +126,41 @@ def test_arguments_make_the_request(canned, ctl, job, words, more, work, request
     (sent,) = (parameters for called, parameters in canned.calls if called == method)
     assert sent.pop("start_key")
     assert sent == request_
+
+
+WINDOW = {"since": "2026-03-01T08:00:00Z", "until": "2026-03-01T09:30:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("collect", {"profile": "p", "paths": ("core", "x y"), **WINDOW}),
+        ("dry_run", {"paths": ("x",), "last": "2h"}),
+        ("check", {}),
+        ("health", {}),
+        ("run", {"commands": ("show status", "utils ntp status")}),
+        ("discover", {}),
+        ("capture", {"host": "10.20.0.1", "port": 5060, "duration": 90}),
+    ],
+)
+def test_written_command_starts_the_same(canned, ctl, job, kind, values):
+    request = make_start_request(("a",), Login(credential="lab"), named_work(kind, **values), How())
+    for method in ("Start", *(f"Start:{work}" for work in REQUEST_MEMBERS.values())):
+        canned.on(method, canned.reply({"job": job("running", kind=kind)}))
+    canned.on("Output", canned.reply({"output": None}))
+    canned.watch(job(kind=kind))
+    ctl(*start_command(kind, ("a",), "lab", **values))
+    [sent] = (parameters for method, parameters in canned.calls if method.startswith("Start"))
+    assert msgspec.structs.replace(msgspec.convert(sent, StartRequest), start_key=None) == request
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [("check", {"duration": 5}), ("run", {}), ("health", {"last": "2h"}), ("collect", {"port": 1})],
+)
+def test_values_of_other_kinds_are_refused(kind, values):
+    with pytest.raises(UsageError, match=kind):
+        named_work(kind, **values)
 
 
 def test_commands_come_from_a_file(canned, ctl, job, tmp_path):
