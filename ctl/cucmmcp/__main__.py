@@ -2,15 +2,16 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Sequence
+
+import trio
 
 from cucmctl.cli import exits
 from cucmctl.cli.options import UsageError, VerbParser
 from cucmctl.cli.printer import visible
 from cucmctl.commands.mask import piece_masking
 from cucmd import __version__
+from cucmtrio import Client
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,20 +28,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--export-folder", metavar="FOLDER", type=os.path.abspath, help=help_)
     try:
         args = parser.parse_args(argv)
-        import anyio  # noqa: PLC0415  # these need the extra, and take seconds
-
-        from cucmmcp.server import Server  # noqa: PLC0415
-        from cucmmcp.tools import Session  # noqa: PLC0415
-        from cucmtrio import open_client  # noqa: PLC0415
+        from cucmmcp.server import Server  # noqa: PLC0415  # it needs the extra, and takes seconds
+        from cucmmcp.tools import Tools  # noqa: PLC0415
 
         masking = piece_masking(args.socket) if args.mask else None
-
-        @asynccontextmanager
-        async def lifespan(_: Any) -> AsyncIterator[Session]:
-            async with open_client(args.socket) as client:
-                yield Session(client, args.operate, masking, args.export_folder or "")
-
-        anyio.run(Server(lifespan).run_stdio_async, backend="trio")
+        tools = Tools(Client(args.socket), args.operate, masking, args.export_folder or "")
+        trio.run(Server(tools).run_stdio_async)
     except KeyboardInterrupt:
         return exits.INTERRUPTED
     except (UsageError, exits.Failed, OSError, ModuleNotFoundError) as error:

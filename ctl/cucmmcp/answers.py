@@ -6,7 +6,7 @@ as fit, and says which these are and how to ask for the others. Texts that are t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -16,18 +16,12 @@ from msgspec.structs import replace
 
 from cucmctl.cli.printer import visible
 
-# Bytes of JSON that an answer may have, those for what is not an item, and those for its end.
-MOST, _HEAD, _END = 16_000, 4000, 300
-# The most texts in a list, and the most characters of a text. If something is still too long, its
-# texts get the next limit.
-_MOST_TEXTS, _LONGEST = 40, (2000, 400, 80, 20)
-
-# Members that hold no text of nodes or people.
-_PLAIN = {"job_id", "kind", "status", "state", "phase"} | {
-    f"{name}_at" for name in ("created", "started", "completed", "discovered")
-}
-# Members that name nodes or clusters.
-_HOSTS = {"node", "nodes", "name", "first_node", "first_name", "targets", "publisher", "asked"}
+# Bytes of JSON that an answer may have, those for what is not an item, those of an item, and those
+# for the end of an answer.
+MOST, _HEAD, _ITEM, _END = 16_000, 4000, 11_000, 300
+# The most items of an answer, texts in a list, and characters of a text. If something is still too
+# long, its texts get the next limit.
+MOST_ITEMS, _MOST_TEXTS, _LONGEST = 500, 40, (2000, 400, 80, 20)
 
 T = TypeVar("T")
 
@@ -37,95 +31,73 @@ class Answer(Struct, Generic[T], kw_only=True):
 
     job_id: str | None = None
     status: str | None = None
-    nodes: Sequence[str] | None = None  # of which `items` tells, if these are lines of text
     says: Sequence[str] | None = None
     missing: Sequence[str] | None = None  # what was not looked at: nothing can be said about it
     items: Sequence[T]
-    first: int = 1  # the number of the first item
-    total: int | None = None  # how many items there are; None if `items` has them all
+    # How many items there are, if `items` begins behind the cursor; None if `items` has them all.
+    total: int | None = None
     left_out: str | None = None
     next: int | None = None  # the cursor of the next page
 
 
 def fit(
-    answer: Answer[Any], mask: Callable[[str], str], cursor: int, what: str, narrow: str
+    answer: Answer[Any], hide: Callable[[Any], Any], cursor: int, what: str, others: str
 ) -> dict[str, Any]:
     """Returns a page of an answer. Raises `ToolError` if there is no item behind the cursor.
 
-    mask    masks a text; lines stay lines
+    hide    puts masks into a value
     what    a word for the items
-    narrow  the arguments by which there would be fewer
+    others  says how to get the other items
     """
-    items, first, total = answer.items, answer.first, answer.total
+    items, total = answer.items, answer.total
     if total is None:
-        items, first, total = items[cursor:], cursor + 1, len(items)
-    if first > 1 and not items:
+        items, total = items[cursor:], len(items)
+    if cursor and not items:
         raise ToolError(f"there are only {total:,} {what}")
-    head = _plain(replace(answer, items=(), first=first, total=total))
-    # Only what may fit is masked, since masking takes time.
-    parts = [head, *(item for item, _ in _fitting(map(_plain, items), MOST))]
-    # All texts are masked at once, since one text may mark a number that another one has unmarked.
-    # Members that name nodes are added in a form that marks them as host names.
-    texts: list[tuple[str, str]] = []
-    _changed(parts, lambda name, text: texts.append((name, text)))
-    hosts = [f"HostName={text}" for name, text in texts if name in _HOSTS]
-    masked = iter(mask("\n".join([*(text for _, text in texts), *hosts])).split("\n"))
-    head, *parts = _changed(parts, lambda _, __: next(masked))
+    parts = [replace(answer, items=(), total=total), *items[:MOST_ITEMS]]
+    # Texts are masked before control characters become visible: "\x1b7021004" is one word.
+    head, *parts = hide(msgspec.to_builtins(parts))
     page: dict[str, Any] = _fitted(head, _HEAD)
-    # A mask can be longer than its original, so these may be fewer items than before.
-    page["items"] = [short for _, short in _fitting(parts, MOST - _END - _size(page))]
-    last = first - 1 + len(page["items"])
+    room = MOST - _END - _size(page)
+    for part in parts:
+        item = _fitted(part, _ITEM)
+        if (room := room - _size(item)) < 0:
+            break
+        page["items"].append(item)
+    last = cursor + len(page["items"])
     if len(page["items"]) < total:
-        page["left_out"] = f"{what} {first:,} to {last:,} of {total:,}"
+        page["left_out"] = f"{what} {cursor + 1:,} to {last:,} of {total:,}"
     if last < total:
-        page["left_out"] += f"; go on with cursor, or narrow by {narrow}"
+        page["left_out"] += f"; {others}"
         page["next"] = last
     return page
 
 
 def _size(value: object) -> int:
-    return len(msgspec.json.encode(value))
-
-
-def _plain(value: object) -> Any:
-    """Makes control characters visible. A tab, as traces have it, becomes a blank."""
-    value = msgspec.to_builtins(value)
-    return _changed(value, lambda _, text: visible(text.replace("\t", " ")))
-
-
-def _changed(value: Any, change: Callable[[str, str], Any], name: str = "") -> Any:
-    """Calls `change` with (name of the member, text) for all texts, except for `_PLAIN` members.
-    Leaves out members that are None, and texts of a list that has too many.
-    """
-    if isinstance(value, dict):
-        return {n: _changed(part, change, n) for n, part in value.items() if part is not None}
-    if isinstance(value, list | tuple):
-        if len(value) > _MOST_TEXTS and isinstance(value[0], str):
-            more = len(value) - _MOST_TEXTS + 1
-            value = [*value[:-more], f"... and {more:,} more"]
-        return [_changed(part, change, name) for part in value]
-    return change(name, value) if isinstance(value, str) and name not in _PLAIN else value
+    return len(msgspec.json.encode(value)) + 1
 
 
 def _fitted(value: Any, most: int) -> Any:
     """Cuts texts until the value has at most `most` bytes."""
-
-    def cut(_: str, text: str) -> str:
-        cut = f"{text[:longest]}... (cut; it has {len(text):,} characters)"
-        return text if len(text) <= longest else cut
-
-    for longest in _LONGEST:  # noqa: B007  `cut` uses it
-        if _size(short := _changed(value, cut)) <= most:
+    for longest in _LONGEST:
+        if _size(short := _shown(value, longest)) <= most:
             break
     return short
 
 
-def _fitting(items: Iterable[Any], room: int) -> Iterator[tuple[Any, Any]]:
-    """Yields as many items as have room, and how they are cut. One item always fits, once cut."""
-    most = room
-    for item in items:
-        short = _fitted(item, most - 1)
-        room -= _size(short) + 1
-        if room < 0:
-            return
-        yield item, short
+def _shown(value: Any, longest: int) -> Any:
+    """Makes control characters visible, cuts what is too long, and leaves out null. A tab, as
+    traces have it, becomes a blank.
+    """
+    if isinstance(value, dict):
+        return {name: _shown(part, longest) for name, part in value.items() if part is not None}
+    if isinstance(value, list | tuple):
+        more = len(value) - _MOST_TEXTS + 1
+        if more > 1 and isinstance(value[0], str):
+            value = [*value[:-more], f"... and {more:,} more"]
+        return [_shown(part, longest) for part in value]
+    if isinstance(value, str):
+        text = visible(value.replace("\t", " "))
+        cut = f"{text[:longest]}... (cut; it has {len(text):,} characters)"
+        return text if len(text) <= longest else cut
+    return value

@@ -1,46 +1,61 @@
-"""The tools, one function each. Their docstrings are written for the assistant.
+"""The tools, one method each. Their docstrings are written for the assistant.
 
 A tool gets only the arguments that were given. It returns all its items, and answers.py shows those
 of the page that `cursor` names. Only a tool that sets `total` returns those from the cursor on.
 """
 
 import os
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import partial
-from subprocess import DEVNULL
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, Unpack
 
+import msgspec
 import trio
-from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
+from msgspec import Struct
 from msgspec.structs import replace
 
 from cucmctl.cli import exits
+from cucmctl.client.named_work import Kind, Values, named_work, start_command
 from cucmctl.mask.pieces import PieceMasking
-from cucmctl.text import found_text, health_text, render
-from cucmctl.text.remarks import remarks, short_names
-from cucmd.job import work_request as works
+from cucmctl.text import found_text, health_text, kind_text, render
+from cucmd.job.failure import Failure
+from cucmd.job.work_request import Login
 from cucmd.protocol.cases import File, Match, Search
 from cucmd.protocol.jobs import Job, JobSummary
 from cucmd.protocol.knowledge import Cluster, Profile
 from cucmd.protocol.requests import ListRequest
-from cucmmcp.answers import Answer
+from cucmmcp.answers import MOST_ITEMS, Answer
 from cucmtrio import Client, events
+from cucmtrio.cucmctl_process import run_cucmctl
 
-Texts: TypeAlias = Sequence[str]
+Text: TypeAlias = str | None
+Texts: TypeAlias = Sequence[str] | None
+Cursor: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
 # The most seconds of `wait`, and of a search. Clients of the protocol often give up after 60 s.
 MOST_WAIT, _MOST_SEARCH = 50, 45
-# The most matches or lines that are kept for a page, and nodes of a cluster in one item.
-_MOST_KEPT, _MOST_NODES = 500, 10
+_MOST_NODES = 10  # of a cluster in one item
+
+
+class NodeState(Struct):
+    """Shows a node of a job. All members but `results` are those of `Node`."""
+
+    node: str
+    status: str
+    phase: str | None
+    failure: Failure | None
+    notes: Sequence[str]
+    files_received: int
+    bytes_received: int
+    name: str | None = None
+    coverage: str | None = None
+    results: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
-class Session:
-    """Says for whom the tools are called."""
+class Tools:
+    """Does the work, for one caller."""
 
     client: Client  # calls the daemon, on behalf of the caller if there is one
     may_operate: bool = False
@@ -50,221 +65,163 @@ class Session:
     # Limits how many tools work at once. All callers of cucmweb share 24 connections.
     working: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(8))
 
+    async def clusters(self, name: Text = None, cursor: Cursor = 0) -> Answer[Cluster]:
+        """Known clusters. With the name of a cluster or of a node, also their nodes."""
+        parts = [
+            replace(one, nodes=(one.nodes or ())[at : at + _MOST_NODES] or None)
+            for one in await self.client.clusters(name)
+            for at in range(0, len(one.nodes or ()) or 1, _MOST_NODES)
+        ]
+        return Answer(items=parts)
 
-Ctx: TypeAlias = Context[Session, Any]  # what the SDK gives a tool
+    async def profiles(self, name: Text = None, cursor: Cursor = 0) -> Answer[Profile]:
+        """Profiles: which logs to collect for a kind of trouble."""
+        return Answer(items=await self.client.profiles(name))
 
+    async def jobs(
+        self, kind: Text = None, target: Text = None, since: Text = None, cursor: Cursor = 0
+    ) -> Answer[JobSummary]:
+        """Jobs, the newest first. target: a node or cluster. since: RFC 3339."""
+        asked = ListRequest(kind=kind, target=target, since=since, limit=100)
+        found, older = list[JobSummary](), 1
+        while older and len(found) < cursor + 100:
+            reply = await self.client.list_page(asked)
+            found, older = [*found, *reply.jobs], reply.older or 0
+            asked = replace(asked, before=found[-1].job_id if found else None)
+        return Answer(items=found[cursor:], total=len(found) + older)
 
-def session_of(ctx: Ctx) -> Session:
-    """Returns the session of a call."""
-    session: Session = ctx.request_context.lifespan_context
-    return session
+    async def job(self, job: str, cursor: Cursor = 0) -> Answer[NodeState]:
+        """The state of a job and its nodes, with results, errors and advice."""
+        return _state(await self.client.status(job))
 
+    async def start(
+        self, kind: Kind, nodes: Sequence[str], credential: Text = None, **what: Unpack[Values]
+    ) -> Answer[NodeState]:
+        """Start a job on nodes or clusters, if the person allows it. It goes on by itself.
 
-async def clusters(ctx: Ctx, name: str | None = None, cursor: int = 0) -> Answer[Cluster]:
-    """The clusters that are known. With the name of a cluster or of a node, also their nodes."""
-    parts = [
-        replace(one, nodes=(one.nodes or ())[at : at + _MOST_NODES] or None)
-        for one in await session_of(ctx).client.clusters(name)
-        for at in range(0, len(one.nodes or ()) or 1, _MOST_NODES)
-    ]
-    return Answer(items=parts)
+        collect, dry_run (sizes only): logs of a profile or of paths; last is "2h", since and until
+        are RFC 3339. run: commands such as "show status". capture: packets of host or port;
+        duration in seconds. credential: a name; by default that of the cluster.
+        """
+        login, work = Login(credential=credential), named_work(kind, **what)
+        return _state(await self.client.start(nodes, work, login=login))
 
+    async def wait(
+        self, job: str, *, report: Callable[..., Awaitable[None]], seconds: int = MOST_WAIT
+    ) -> Answer[NodeState]:
+        """Wait until a job has ended, at most 50 seconds, and return its state."""
+        with trio.move_on_after(min(max(seconds, 1), MOST_WAIT)):
+            async with events(self.client, job, reconnect=MOST_WAIT, changes=False) as changes:
+                async for event in changes:
+                    if isinstance(event.job, Job):
+                        nodes = event.job.nodes
+                        ended = sum(node.completed_at is not None for node in nodes)
+                        await report(ended, len(nodes), "nodes have ended")
+        return _state(await self.client.status(job))
 
-async def profiles(ctx: Ctx, name: str | None = None, cursor: int = 0) -> Answer[Profile]:
-    """Profiles: which logs to collect for a kind of trouble."""
-    return Answer(items=await session_of(ctx).client.profiles(name))
+    async def cancel(self, job: str, nodes: Texts = None) -> Answer[NodeState]:
+        """Cancel a job, or only some of its nodes, if the person allows it. Nothing is deleted."""
+        reply = await self.client.cancel(job, nodes)
+        return _state(await self.client.status(job), reply.message)
 
+    async def files(
+        self, job: str, nodes: Texts = None, path: str = "", cursor: Cursor = 0
+    ) -> Answer[File]:
+        """Files that a job has collected, and outputs of commands. path: a part of the path."""
+        async with self.client.files(job, nodes) as received:
+            found = [file async for file in received if path in file.path]
+        return Answer(items=sorted(found, key=lambda file: (file.node, file.path)))
 
-async def jobs(ctx: Ctx, cursor: int = 0, **conditions: Any) -> Answer[JobSummary]:
-    """Jobs, the newest first. target: a node or cluster. since: RFC 3339."""
-    found, older = list[JobSummary](), 1
-    while older and len(found) < cursor + 100:
-        before = found[-1].job_id if found else None
-        request = ListRequest(limit=100, before=before, **conditions)
-        reply = await session_of(ctx).client.list_page(request)
-        found, older = [*found, *reply.jobs], reply.older or 0
-    return Answer(items=found[cursor:], first=cursor + 1, total=len(found) + older)
+    async def find(
+        self, job: str, nodes: Texts = None, context: int = 0, cursor: Cursor = 0, **search: Any
+    ) -> Answer[Match]:
+        """Find lines in all files of a job, in the order of time; also in packed files.
 
-
-def _state(job: Job, says: Texts | None = None) -> Answer[str]:
-    nodes = [name for node in job.nodes for name in (node.node, node.name) if name]
-    lines = [line for line in render.show_job(job, datetime.now(UTC)) if line]
-    return Answer(job_id=job.job_id, status=job.status, nodes=nodes, says=says, items=lines)
-
-
-async def job(ctx: Ctx, job: str, cursor: int = 0) -> Answer[str]:
-    """The state of a job and its nodes, with results, errors and advice, as lines of text."""
-    return _state(await session_of(ctx).client.status(job))
-
-
-def _logs(make: Callable[..., Any], profile: Any = None, paths: Any = None, **window: Any) -> Any:
-    # As in `cucmctl`, paths are added to those of a profile.
-    own, added = (None, paths) if profile else (paths, None)
-    return make(works.Collection(profile, own, **window), added_paths=added)
-
-
-# kind -> the verb of `cucmctl`, and what makes the request from the arguments for this kind
-WORKS: dict[str, tuple[str, Callable[..., Any]]] = {
-    "collect": ("start", partial(_logs, works.Files)),
-    "dry_run": ("start --dry-run", partial(_logs, works.Estimate)),
-    "check": ("check", works.Checks),
-    "health": ("health", works.HealthChecks),
-    "run": ("run", lambda commands: works.Commands(tuple(commands))),
-    "discover": ("discover", works.Discovery),
-    "capture": ("capture", works.Packets),
-}
-
-
-async def start(
-    ctx: Ctx, kind: str, nodes: Texts, credential: str | None = None, **what: Any
-) -> Answer[str]:
-    """Start a job on nodes or clusters, if the person allows it. It goes on by itself: see wait.
-
-    collect, dry_run (sizes only): logs of a profile or of paths; last is "2h", since and until are
-    RFC 3339. run: commands such as "show status". capture: packets of host or port; duration in
-    seconds. credential: a name; by default that of the cluster.
-    """
-    login, work = works.Login(credential=credential), WORKS[kind][1](**what)
-    return _state(await session_of(ctx).client.start(nodes, work, login=login))
-
-
-def _start_command(kind: str, nodes: Texts, **what: Any) -> Texts:
-    """Returns the command for `start`. Raises `TypeError` for an argument of another kind."""
-    verb, make = WORKS[kind]
-    make(**{name: value for name, value in what.items() if name != "credential"})
-    words, lines = [*verb.split(), *nodes], what.pop("commands", ())
-    for name, value in what.items():
-        words += ["--path", *value] if name == "paths" else [f"--{name}", str(value)]
-    rest = [word for line in lines for word in ("--then", *line.split())]
-    return [*words, "--", *rest[1:]] if rest else words
-
-
-async def wait(ctx: Ctx, job: str, seconds: int = MOST_WAIT) -> Answer[str]:
-    """Wait until a job has ended, at most 50 seconds, and return its state. Reports progress."""
-    client = session_of(ctx).client
-    with trio.move_on_after(min(max(seconds, 1), MOST_WAIT)):
-        async with events(client, job, reconnect=MOST_WAIT, changes=False) as job_events:
-            async for event in job_events:
-                if isinstance(event.job, Job):
-                    nodes = event.job.nodes
-                    ended = sum(node.completed_at is not None for node in nodes)
-                    await ctx.report_progress(ended, len(nodes), "nodes have ended")
-    return _state(await client.status(job))
-
-
-async def cancel(ctx: Ctx, job: str, nodes: Texts | None = None) -> Answer[str]:
-    """Cancel a job, or only some of its nodes, if the person allows it. Nothing is deleted."""
-    client = session_of(ctx).client
-    reply = await client.cancel(job, nodes)
-    return _state(await client.status(job), [reply.message])
-
-
-async def files(
-    ctx: Ctx, job: str, nodes: Texts | None = None, path: str = "", cursor: int = 0
-) -> Answer[File]:
-    """The files that a job has collected, and outputs of commands. path: a part of their path."""
-    async with session_of(ctx).client.files(job, nodes) as received:
-        found = [file async for file in received if path in file.path]
-    return Answer(items=sorted(found, key=lambda file: (file.node, file.path)))
-
-
-async def find(
-    ctx: Ctx, job: str, *, nodes: Any = None, context: Any = None, cursor: int = 0, **search: Any
-) -> Answer[Match]:
-    """Find lines in all files of a job, in the order of time; also in packed files.
-
-    Give one of text, regex, number (a directory number) and call_id (SIP). path: a part of the
-    path. since, until: RFC 3339. context: lines around each. `missing` says what could not be
-    searched; nothing can be said about that.
-    """
-    client = session_of(ctx).client
-    whole, total, kept = await client.status(job), found_text.Total(), list[Match]()
-    found = client.find(job, Search(**search), nodes=nodes, context=context)
-    with trio.move_on_after(_MOST_SEARCH) as limit:
-        async with found as replies:
-            async for reply in replies:
-                first = max(cursor - total.matches, 0)
-                kept += (reply.matches or ())[first : first + _MOST_KEPT - len(kept)]
-                total.add(reply)
-    names = short_names(whole.nodes)
-    missing = [*found_text.missing_parts(total, names), *total.not_followed]
-    if limit.cancelled_caught:
-        missing.insert(0, f"the search was stopped after {_MOST_SEARCH} s; narrow it")
-    says = [found_text.searched(total), *found_text.followed_text(total.followed, names)]
-    page: Any = {"items": kept, "first": cursor + 1, "total": total.matches}
-    return Answer(job_id=whole.job_id, says=says, missing=missing, **page)
-
-
-async def read(
-    ctx: Ctx, *, job: str, node: str, path: str, member: str | None = None, cursor: int = 0
-) -> Answer[str]:
-    """Read lines of a file of a job, unpacked, or of the output of a command, with their numbers.
-
-    node, path, member: as files or find gave them. The path "transcript" is the dialogue with the
-    node. cursor: how many lines to skip.
-    """
-    client, lines, total = session_of(ctx).client, dict[int, str](), 0
-    with trio.move_on_after(_MOST_SEARCH) as limit:
-        if path == "transcript":
-            async with client.transcript(job, node) as pieces:
-                lines = dict(enumerate("".join([one async for one in pieces]).splitlines(), 1))
-            total = len(lines)
-        else:
-            # The daemon reads files, in a confined process, because strangers have made them. A
-            # path that is shown with escapes cannot be searched for, so all paths are compared.
-            search = Search(regex="^", path=None if "\\" in path else path)
-            async with client.find(job, search, nodes=[node]) as replies:
+        Give one of text, regex, number (a directory number) and call_id (SIP). path: a part of the
+        path. since, until: RFC 3339. context: lines around each. `missing` says what could not be
+        searched; nothing can be said about that.
+        """
+        whole, total, kept = await self.client.status(job), found_text.Total(), list[Match]()
+        found = self.client.find(job, Search(**search), nodes=nodes, context=context or None)
+        with trio.move_on_after(_MOST_SEARCH) as limit:
+            async with found as replies:
                 async for reply in replies:
-                    for match in reply.matches or ():
-                        if (match.path, match.member) == (path, member):
-                            total = max(total, match.number)
-                            if cursor < match.number <= cursor + _MOST_KEPT:
-                                lines[match.number] = match.line
-    if not total:
-        raise ToolError(f"{path}: has no lines, or is no file of this node; see files")
-    items = [f"{number}: {lines[number]}" for number in sorted(lines) if number > cursor]
-    missing = [f"reading was stopped after {_MOST_SEARCH} s"] if limit.cancelled_caught else None
-    return Answer(missing=missing, items=items, first=cursor + 1, total=total)
+                    first = max(cursor - total.matches, 0)
+                    kept += (reply.matches or ())[first : first + MOST_ITEMS - len(kept)]
+                    total.add(reply)
+        says, missing = found_text.summary(total, whole)
+        if limit.cancelled_caught:
+            missing.insert(0, f"the search was stopped after {_MOST_SEARCH} s; narrow it")
+        return Answer(says=says, missing=missing, items=kept, total=total.matches)
+
+    async def read(
+        self, *, job: str, node: str, path: str, member: Text = None, cursor: Cursor = 0
+    ) -> Answer[str]:
+        """Read numbered lines of a file of a job, unpacked, or of the output of a command.
+
+        node, path, member: as files or find gave them. The path "transcript" is the dialogue with
+        the node. cursor: how many lines to skip.
+        """
+        lines, total = list[tuple[int, str]](), 0
+        with trio.move_on_after(_MOST_SEARCH) as limit:
+            if path == "transcript":
+                async with self.client.transcript(job, node) as pieces:
+                    text = "".join([piece async for piece in pieces])
+                lines, total = [*enumerate(text.splitlines(), 1)][cursor:], len(text.splitlines())
+            else:
+                # The daemon reads files, in a confined process, because strangers have made them. A
+                # path that is shown with escapes cannot be searched for: all paths are compared.
+                search = Search(regex="^", path=None if "\\" in path else path)
+                async with self.client.find(job, search, nodes=[node]) as replies:
+                    async for reply in replies:
+                        for match in reply.matches or ():
+                            if (match.path, match.member) == (path, member):
+                                total = max(total, match.number)
+                                if cursor < match.number <= cursor + MOST_ITEMS:
+                                    lines.append((match.number, match.line))
+        if not total:
+            raise ToolError(f"{path}: has no lines, or is no file of this node; see files")
+        items = [f"{number}: {line}" for number, line in sorted(lines)]
+        missing = [f"reading stopped after {_MOST_SEARCH} s"] if limit.cancelled_caught else None
+        return Answer(missing=missing, items=items, total=total)
+
+    async def health(self, job: str, cursor: Cursor = 0) -> Answer[health_text.NodeFinding]:
+        """What a health check has found that is not good, the worst first."""
+        whole = health_text.complete(await self.client.status(job))
+        missing = [*health_text.missing_parts(whole)]
+        return replace(_state(whole), missing=missing, items=health_text.wrong(whole))
+
+    async def export(self, job: str, nodes: Texts = None) -> Answer[str]:
+        """Write a masked zip of a job into the folder for exports, for the person to hand over."""
+        if not self.export_folder:
+            raise ToolError("no folder for exports (export_folder) is configured here")
+        job = (await self.client.status(job)).job_id
+        file = os.path.join(self.export_folder, f"{job}.zip")
+        command = ["--socket", self.client.socket, *COMMANDS["export"](job, nodes, file)]
+        said = list[str]()
+        code = await run_cucmctl(command, said.append, environ=self.environ)
+        if code not in (exits.DONE, exits.PARTIAL):
+            raise ToolError("; ".join(said))
+        return Answer(says=said, items=[file])
 
 
-async def health(ctx: Ctx, job: str, cursor: int = 0) -> Answer[str]:
-    """What a health check has found that is not good, as lines of text."""
-    whole = health_text.complete(await session_of(ctx).client.status(job))
-    lines, unread = list(health_text.lines(whole)), health_text.WORDS["unread"][0]
-    missing = [f"{node.full_name} has no result" for node in whole.nodes if node.health is None]
-    lacks = [node for node in whole.nodes if node.status != "succeeded" or node.gaps]
-    missing += remarks(replace(whole, nodes=tuple(lacks)))
-    missing += [line.strip() for line in lines if line.strip().startswith(unread)]
-    state = _state(whole, says=[health_text.verdict(whole)])
-    return replace(state, missing=missing, items=lines)
+def _state(job: Job, *says: str) -> Answer[Any]:
+    text = kind_text.text_of(job)
+    job = text.complete(job)
+    states = [msgspec.convert(node, NodeState, from_attributes=True) for node in job.nodes]
+    for node, state in zip(job.nodes, states, strict=True):
+        state.results = [*kind_text.result_lines(node)]
+    sentences = (part for part in text.parts(job) if isinstance(part, str))
+    says = (*says, render.tally(job), *text.describe(job), *sentences)
+    return Answer(job_id=job.job_id, status=job.status, says=says, items=states)
 
 
-async def export(ctx: Ctx, job: str, nodes: Texts = ()) -> Answer[str]:
-    """Write a masked zip of a job into the folder for exports, for the person to hand over."""
-    session = session_of(ctx)
-    if not session.export_folder:
-        raise ToolError("no folder for exports (export_folder) is configured here")
-    job = (await session.client.status(job)).job_id
-    file = os.path.join(session.export_folder, f"{job}.zip")
-    command = [sys.executable, "-P", "-m", "cucmctl", "--socket", session.client.socket]
-    command += _export_command(job, nodes, file)
-    done = await trio.run_process(
-        command, stdout=DEVNULL, capture_stderr=True, check=False, env=session.environ
-    )
-    said = done.stderr.decode(errors="replace").splitlines()
-    if done.returncode not in (exits.DONE, exits.PARTIAL):
-        raise ToolError("; ".join(said))
-    return Answer(job_id=job, says=said, items=[file])
-
-
-def _export_command(job: str, nodes: Texts = (), file: str = "") -> Texts:
-    chosen = [f"--node={node}" for node in nodes]
-    return ["export", job, "--mask", "-o", file or f"{job}.zip", *chosen]
-
-
-# What changes something -> the command that does the same.
-COMMANDS: dict[Callable[..., Any], Callable[..., Texts]] = {
-    start: _start_command,
-    cancel: lambda job, nodes=(): ["cancel", job, *nodes],
-    export: _export_command,
+# What changes something -> the words behind `cucmctl` that do the same.
+COMMANDS: dict[str, Callable[..., Sequence[str]]] = {
+    "start": start_command,
+    "cancel": lambda job, nodes=None: ["cancel", job, *(nodes or ())],
+    "export": lambda job, nodes=None, file=None: [
+        *("export", job, "--mask", "-o", file or f"{job}.zip"),
+        *(f"--node={node}" for node in nodes or ()),
+    ],
 }

@@ -93,16 +93,12 @@ class Assistants:
         from mcp.server.transport_security import TransportSecuritySettings  # noqa: PLC0415
 
         from cucmmcp.server import Server  # noqa: PLC0415
-        from cucmmcp.tools import Session  # noqa: PLC0415
+        from cucmmcp.tools import Tools  # noqa: PLC0415
 
-        @asynccontextmanager
-        async def lifespan(_: object) -> AsyncIterator[Session]:
-            may_operate = caller is None or caller.role == "operate"
-            daemon, folder = self._daemon.on_behalf_of(caller), self._config.export_folder
-            environ = environ_of(os.environ, caller)
-            yield Session(daemon, may_operate, self._masking, folder, environ)
-
-        server = Server(lifespan)
+        may_operate = caller is None or caller.role == "operate"
+        daemon, folder = self._daemon.on_behalf_of(caller), self._config.export_folder
+        environ = environ_of(os.environ, caller)
+        server = Server(Tools(daemon, may_operate, self._masking, folder, environ))
         server.streamable_http_app(
             max_sessions=self._config.limits.streams_per_caller,
             # application.py has checked Host and Origin.

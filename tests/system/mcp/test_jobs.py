@@ -3,7 +3,6 @@
 import grp
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import trio
@@ -11,7 +10,7 @@ from mcp import Client
 from trio.testing import MockClock
 
 from cucmctl import Collection, Login
-from cucmmcp import tools
+from cucmmcp.tools import Tools
 from cucmtrio import open_client
 from rig.assistant import Assistant, Person, ask, over_stdio, refusal
 from rig.credentials import named_credential
@@ -131,9 +130,7 @@ async def test_wait_takes_at_most_50_seconds(tmp_path: Path, autojump_clock: Moc
         pass
 
     async with scripted_daemon(path := tmp_path / "sock", serve), open_client(path) as client:
-        context = SimpleNamespace(lifespan_context=tools.Session(client))
-        ctx = SimpleNamespace(request_context=context, report_progress=report_progress)
         began = trio.current_time()
-        state = await tools.wait(ctx, job="57f3a91c04de", seconds=1000)
+        state = await Tools(client).wait("57f3a91c04de", seconds=1000, report=report_progress)
     assert state.status == "running"
     assert 50 <= trio.current_time() - began < 55
