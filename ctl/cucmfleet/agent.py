@@ -1,16 +1,21 @@
 """Runs the agent of a site: carries out the hub's commands at the daemon, and reports its jobs.
 
-    CMD --> `_obey` --> the daemon --> `_watch` --> states.py --> KV_state
+    CMD --> `obey` --> the daemon --> `_watch` --> `_report` --> KV_state
 
-A command is acknowledged once its effect is durable: a job is in the daemon's database, and what
-the daemon does not keep is in agent_file.py. So whatever is killed in between, a command comes
-again, and has its effect once:
+The agent has no file. The daemon's database has the jobs: each has the label `hub`, and its
+start_key is the hub's id of the job. What the daemon does not keep is in the bucket KV_state: the
+number of the last command, and why it was refused. A command is acknowledged once both are durable,
+and comes again if anything is killed before. All commands have the same effect if they come twice:
 
-    killed after                         the command comes again and
-    nothing                              is carried out
-    the daemon has started the job       the daemon returns the same job: its start_key is the hub's
-                                         id of the job
-    the record of it was written         is only acknowledged
+    start    the daemon returns the same job for the same start_key
+    retry    likewise, with a key of its own
+    cancel   what has ended stays as it is
+    any      one whose number is not larger than that of the last one is only acknowledged. So a
+             start that comes after its cancel starts nothing
+
+The server accepts a state only if the last one of its key is the one that this agent knows. So a
+state that was delayed, or that comes from another agent with the same name, never replaces a newer
+one. If the number of a key has become smaller, NATS has lost the bucket, and all is reported again.
 
 The agent has the rights of its own user at the daemon, who must be in `[access] may_speak_for`,
 because a start names who asked at the hub.
@@ -20,104 +25,86 @@ from __future__ import annotations
 
 import logging
 import math
-import secrets
 import signal
-import sqlite3
-from contextlib import closing, suppress
-from datetime import datetime
-from pathlib import Path
+from contextlib import suppress
+from datetime import UTC, datetime
 
 import msgspec
 import trio
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
-from cucmctl.client.errors import (
-    ClientError,
-    DaemonUnavailable,
-    JobNotFound,
-    LimitReached,
-    NotPermitted,
-    Refused,
-    ShuttingDown,
-    StorageFailed,
-)
-from cucmd import __version__
+from cucmctl.client import errors
+from cucmctl.client.errors import ClientError
+from cucmd.job.failure import Failure
 from cucmd.job.request import OnBehalfOf
-from cucmd.protocol import jobs as wire
-from cucmd.protocol import requests
+from cucmd.job.work import StartRequest
+from cucmd.plan.resolve import parse_instant
+from cucmd.protocol.jobs import Job, JobChange, JobSummary, StartReply
+from cucmd.protocol.requests import CancelReply
 from cucmd.service import systemd
 from cucmd.service.log import set_up_logging
-from cucmfleet.agent_file import AgentFile, Record
+from cucmfleet import messages
 from cucmfleet.config import AgentConfig
-from cucmfleet.jetstream import InDoubt, JetStream, Message, NoAnswer, Server, connected
-from cucmfleet.jetstream import Refused as JetStreamRefused
-from cucmfleet.messages import (
-    COMMANDS,
-    HEARTBEAT,
-    LABEL,
-    Answer,
-    Command,
-    NodeState,
-    PartState,
-    SiteState,
-)
-from cucmfleet.states import States
-from cucmtrio import Client, JobEvent, events, open_client
+from cucmfleet.jetstream import WRONG_SEQUENCE, JetStream, Message, NoAnswer, Refused, connected
+from cucmfleet.messages import COMMANDS, Command, NodeState, PartState, SiteState, State
+from cucmtrio import Client, events, open_client
 
 _log = logging.getLogger("cucmfleet")
 
-# After these the same command can succeed later, so it is kept.
-_LATER = (DaemonUnavailable, LimitReached, ShuttingDown, StorageFailed)
-# Seconds until such a command comes again, and until something else is tried again.
+# Seconds until a command comes again that could not be carried out yet, and until something else is
+# tried again.
 _COMES_AGAIN, _PAUSE = 2.0, 0.5
 # Seconds between two looks at the clusters that the daemon knows.
 _CLUSTERS_EVERY = 60.0
-# Members of a job that a change of it has too.
-_CHANGING = tuple(
-    name for name in wire.JobChange.__struct_fields__ if name in wire.Job.__struct_fields__
+# Requests to NATS that are on their way at a time.
+_MOST = 16
+_PAGE = 1000
+
+
+class _NotYet(Exception):
+    """A command can be carried out later."""
+
+
+# After these the same command can succeed later.
+_LATER = (
+    errors.DaemonUnavailable,
+    errors.LimitReached,
+    errors.ShuttingDown,
+    errors.StorageFailed,
+    _NotYet,
 )
 
 
-def run(config: AgentConfig) -> None:
+async def run(config: AgentConfig) -> None:
     """Works until SIGTERM or SIGINT. Raises `OSError`."""
     set_up_logging(logging.INFO)
-    state = Path(config.state_directory)
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with closing(AgentFile(state / "agent.db")) as file:
-        trio.run(_run, config, file)
-
-
-async def _run(config: AgentConfig, file: AgentFile) -> None:
-    server = Server(config.servers, config.secret_key, config.site, config.ca or None)
+    server = connected(config.servers, config.secret_key, config.site, config.ca)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with connected(server) as jetstream, open_client(config.socket) as client:
-            agent = _Agent(config.site, jetstream, client, file)
-            async with trio.open_nursery() as nursery:
-                for task in (agent.obey, agent.watch, agent.states.run, agent.report_site):
-                    nursery.start_soon(task)
-                nursery.start_soon(agent.report_again)
-                systemd.notify(READY=1)
-                number = await anext(signals)
-                _log.info("stopping on %s", signal.Signals(number).name)
-                systemd.notify(STOPPING=1)
-                nursery.cancel_scope.cancel()
+        async with (
+            server as jetstream,
+            open_client(config.socket) as client,
+            trio.open_nursery() as nursery,
+        ):
+            agent = _Agent(config.site, jetstream, client)
+            for task in (agent.obey, agent.report_site, agent.report_jobs):
+                nursery.start_soon(task)
+            systemd.notify(READY=1)
+            number = await anext(signals)
+            _log.info("stopping on %s", signal.Signals(number).name)
+            systemd.notify(STOPPING=1)
+            nursery.cancel_scope.cancel()
 
 
 class _Agent:
-    def __init__(self, site: str, jetstream: JetStream, client: Client, file: AgentFile) -> None:
-        self.states = States(jetstream, self._wake)
+    def __init__(self, site: str, jetstream: JetStream, client: Client) -> None:
         self._site = site
         self._jetstream = jetstream
         self._client = client
-        self._file = file
-        self._records = {record.job_id: record for record in file.records()}
-        self._hub_ids = {
-            record.local_id: record.job_id for record in self._records.values() if record.local_id
-        }
-        self._jobs: dict[str, wire.Job] = {}  # by the id at the hub; those that may still change
-        self._early: set[str] = set()  # jobs of which a change came before their record
-        self._word = secrets.token_hex(4)
-        self._lost = trio.Event()
+        self._parts: dict[str, PartState] = {}  # by the id at the hub, as they are to be there
+        self._jobs: dict[str, Job] = {}  # those that are not closed, with the nodes that are there
+        self._numbers: dict[str, int] = {}  # subject -> the number of its last message
+        self._limiter = trio.CapacityLimiter(_MOST)
+        self._reporting = trio.CancelScope()
 
     # Commands
 
@@ -125,11 +112,11 @@ class _Agent:
         """Carries out the commands of the hub, one after the other. Never returns."""
         while True:
             try:
-                async with self._jetstream.pull(COMMANDS, self._site) as pull:
+                async with self._jetstream.pull(COMMANDS, self._site) as receive:
                     while True:
-                        await self._obey(await pull.receive())
-            except (InDoubt, NoAnswer, JetStreamRefused) as error:
-                _log.info("asking for commands again: %s", error)
+                        await self._obey(await receive())
+            except* (NoAnswer, Refused) as group:
+                _log.info("asking for commands again: %s", group.exceptions[0])
                 await trio.sleep(_PAUSE)
 
     async def _obey(self, message: Message) -> None:
@@ -141,244 +128,208 @@ class _Agent:
         if command is None or command.site != self._site:
             _log.error("a command that is not for this site was dropped")
         else:
+            part = await self._part(command.job_id)
             try:
-                record = await self._carry_out(command)
-                await trio.to_thread.run_sync(self._file.put, record)
-            except (ClientError, sqlite3.Error) as error:
+                if command.number > part.done:
+                    await self._carry_out(command, part)
+                else:  # it was carried out before, but may not be in the bucket
+                    await self._write(part)
+            except (ClientError, _NotYet) as error:
                 _log.warning("%s of job %s waits: %s", command.operation, command.job_id, error)
                 await self._jetstream.delay(message, _COMES_AGAIN)
                 return
-            self._keep(record)
-            if command.job_id in self._early and record.local_id is not None:
-                with suppress(ClientError):  # the watch sends it again
-                    self._know(command.job_id, await self._client.status(record.local_id))
-            self._early.discard(command.job_id)
-            self._report(record)
         await self._jetstream.acknowledge(message)
 
-    async def _carry_out(self, command: Command) -> Record:
-        """Returns the record after a command. Raises an error after which it is to come again."""
-        job_id = command.job_id
-        record = self._records.get(job_id) or Record(job_id)
-        if record.done >= command.number:
-            return record
-        record = replace(record, done=command.number)
+    async def _carry_out(self, command: Command, part: PartState) -> None:
+        """Returns once the effect of a command is durable, or its refusal. Raises an error after
+        which it is to come again.
+        """
+        job, failure = None, None
         try:
-            if record.local_id is None:
-                record = replace(record, local_id=await self._find(job_id))
-            if command.start is not None:
-                return await self._start(command, record)
-            if record.local_id is None:
-                # A cancel that has overtaken its start is remembered. Nothing can be retried.
-                return replace(record, cancelled=record.cancelled or command.cancel is not None)
-            client = self._speaking_for(command)
-            local_id = record.local_id
-            if command.cancel is not None:
-                cancel = replace(command.cancel, job_id=local_id)
-                await client.call("Cancel", cancel, requests.CancelReply)
-            if command.retry is not None:
-                key = f"{job_id}.{command.number}"
-                retry = replace(command.retry, job_id=local_id, start_key=key)
-                await client.call("Retry", retry, wire.StartReply)
-            self._know(job_id, await self._client.status(local_id))
+            job = await self._job_after(command, part)
         except _LATER:
             raise
-        except Refused as error:
-            return replace(record, answer=_answer(command, error))
-        return record
+        except errors.Refused as error:
+            text = str(error)
+            if isinstance(error, errors.NotPermitted):
+                text = "the daemon does not permit the user of cucmagent to do that"
+            failure = Failure("refused_at_site", f"site {self._site}: {text}", retryable=False)
+        except TimeoutError as late:
+            failure = Failure("too_late", f"site {self._site}: {late}", retryable=True)
+        await self._report(command.job_id, job, command.number, failure)
 
-    async def _start(self, command: Command, record: Record) -> Record:
-        assert command.start is not None
-        if record.local_id is not None or record.cancelled:
-            return record
-        late = command.not_after is not None and await self._server_time() > command.not_after
-        if late and command.not_after is not None:
-            text = f"the start came after {command.not_after:%Y-%m-%d %H:%M:%SZ}, its limit"
-            return replace(record, answer=Answer(command.number, "too_late", {}, text))
-        labels = {**(command.start.labels or {}), LABEL: command.job_id}
-        start = replace(command.start, labels=labels, start_key=command.job_id)
-        reply = await self._speaking_for(command).call("Start", start, wire.StartReply)
-        self._know(command.job_id, reply.job)
-        _log.info("job %s of the hub is job %s here", command.job_id, reply.job.job_id)
-        return replace(record, local_id=reply.job.job_id)
+    async def _job_after(self, command: Command, part: PartState) -> Job | None:
+        """Carries out a command, and returns the daemon's job, or None if there is none."""
+        client = self._client.on_behalf_of(OnBehalfOf(command.speaker, "operate"))
+        if part.job is not None:
+            local_id = part.job.job_id
+        elif found := await self._client.list(labels={messages.LABEL: command.job_id}):
+            local_id = found[0].job_id  # this agent was killed before it could report the job
+        elif command.start is not None:
+            return await self._start(client, command.job_id, command.start)
+        elif command.cancel is not None and command.cancel.nodes and not part.done:
+            raise _NotYet("its start has to come first, since only some nodes are cancelled")
+        else:
+            return None
+        if command.cancel is not None:
+            await client.call("Cancel", replace(command.cancel, job_id=local_id), CancelReply)
+        if command.retry is not None:
+            retry = replace(command.retry, job_id=local_id, start_key=command.message_id)
+            await client.call("Retry", retry, StartReply)
+        return await self._client.status(local_id)
 
-    async def _server_time(self) -> datetime:
-        """Returns the time of the NATS server, since the clock of a site may be hours off."""
-        found = await self._jetstream.ask(f"CONSUMER.INFO.{COMMANDS}.{self._site}")
-        return msgspec.convert(found["ts"], datetime)
-
-    def _speaking_for(self, command: Command) -> Client:
-        return self._client.on_behalf_of(OnBehalfOf(command.speaker, "operate"))
-
-    async def _find(self, job_id: str) -> str | None:
-        """Returns the id of the daemon's job if there is one, whose record is lost then."""
-        found = await self._client.list(labels={LABEL: job_id})
-        return found[0].job_id if found else None
-
-    def _keep(self, record: Record) -> None:
-        self._records[record.job_id] = record
-        if record.local_id is not None:
-            self._hub_ids[record.local_id] = record.job_id
-
-    def _know(self, job_id: str, job: wire.Job) -> wire.Job:
-        """Notes a state of a job, unless a newer one is known. Returns the newer one."""
-        known = self._jobs.get(job_id)
-        if known is None or known.revision <= job.revision:
-            self._jobs[job_id] = known = job
-        return known
+    async def _start(self, client: Client, hub_id: str, start: StartRequest) -> Job:
+        """Starts a job. Raises `TimeoutError` if its limit has passed."""
+        limit = parse_instant("not_after", start.not_after)
+        if limit is not None:
+            # The clock of a site may be hours off, so that of the NATS server counts.
+            found = await self._jetstream.ask(f"CONSUMER.INFO.{COMMANDS}.{self._site}")
+            if msgspec.convert(found["ts"], datetime) > limit:
+                raise TimeoutError(f"the start came after {limit:%Y-%m-%d %H:%M:%SZ}, its limit")
+        labels = {**(start.labels or {}), messages.LABEL: hub_id}
+        start = replace(start, labels=labels, start_key=hub_id, not_after=None)
+        job = (await client.call("Start", start, StartReply)).job
+        _log.info("job %s of the hub is job %s here", hub_id, job.job_id)
+        return job
 
     # States
 
-    def _report(self, record: Record) -> None:
-        """Puts the state of a job, with all of its nodes if it is known here."""
-        job = self._jobs.get(record.job_id)
-        if job is not None:
-            self._report_nodes(record.job_id, job, job.nodes)
-        if job is None and record.local_id is not None:
-            self._lost.set()  # its state is asked for
-            return
-        self._report_part(record, job)
-
-    def _report_part(self, record: Record, job: wire.Job | None) -> None:
-        self.states.put(
-            PartState(
-                self._site,
-                record.job_id,
-                revision=0 if job is None else job.revision + 1,
-                done=record.done,
-                job=None if job is None else replace(job, nodes=()),
-                nodes=0 if job is None else len(job.nodes),
-                cancelled=record.cancelled,
-                answer=record.answer,
-            )
-        )
-
-    def _report_nodes(self, job_id: str, job: wire.Job, changed: tuple[wire.Node, ...]) -> None:
-        positions = {node.node: position for position, node in enumerate(job.nodes)}
-        for node in changed:
-            self.states.put(
-                NodeState(self._site, job_id, job.revision + 1, positions[node.node], node)
-            )
-
-    async def watch(self) -> None:
-        """Reports each change of a job of the hub. Never returns."""
-        while True:
-            try:
-                watching = events(
-                    self._client, reconnect=math.inf, whole=lambda name: name in self._hub_ids
-                )
-                async with watching as job_events:
-                    async for event in job_events:
-                        await self._take(event)
-            except ClientError as error:
-                _log.warning("the jobs of the daemon cannot be watched: %s", error)
-            self._lost.set()
-            await trio.sleep(_PAUSE)
-
-    async def _take(self, event: JobEvent) -> None:
-        job = event.job
-        if event.name == "missed":
-            self._lost.set()
-        if job is None:
-            return
-        hub_id = self._hub_ids.get(job.job_id) or (job.labels or {}).get(LABEL)
-        if hub_id is None or getattr(job, "deleted", None):
-            return
-        record = self._records.get(hub_id)
-        if record is None or record.local_id is None:
-            self._early.add(hub_id)  # `_obey` is about to write the record
-            return
-        known = self._jobs.get(hub_id)
-        if isinstance(job, wire.JobChange) and known is not None:
-            nodes = {node.node: node for node in known.nodes}
-            nodes |= {node.node: node for node in job.nodes}
-            fields = {name: getattr(job, name) for name in _CHANGING if name != "nodes"}
-            whole = replace(known, **fields, nodes=tuple(nodes.values()))
-            changed = job.nodes
-        elif isinstance(job, wire.Job):
-            whole, changed = job, job.nodes
-        else:
-            whole = await self._client.status(job.job_id)
-            changed = whole.nodes
-        if self._know(hub_id, whole) is not whole:
-            return
-        self._report_nodes(hub_id, whole, changed)
-        self._report_part(record, whole)
-        if whole.closed and not whole.coverage_pending:
-            del self._jobs[hub_id]  # a later change asks for the whole job again
-
-    def _wake(self) -> None:
-        self._lost.set()
-
-    async def report_again(self) -> None:
-        """Reports all jobs of the hub: at the start, and when states may be missing there."""
-        while True:
-            try:
-                await self._adopt()
-                for record in list(self._records.values()):
-                    job = None
-                    if record.local_id is not None:
-                        with suppress(JobNotFound):  # it was deleted; the hub keeps its last state
-                            job = await self._client.status(record.local_id)
-                        if job is None:
-                            continue
-                        known = self._jobs.get(record.job_id)
-                        if known is not None and known.revision > job.revision:
-                            job = known
-                        self._report_nodes(record.job_id, job, job.nodes)
-                    self._report_part(self._records[record.job_id], job)
-            except (ClientError, sqlite3.Error) as error:
-                _log.info("the jobs are reported later: %s", error)
-                await trio.sleep(_COMES_AGAIN)
-                continue
-            await self._lost.wait()
-            self._lost = trio.Event()
-
-    async def _adopt(self) -> None:
-        """Finds jobs of the hub of which the record is lost."""
-        before: str | None = None
-        while True:
-            page = await self._client.list(limit=1000, before=before)
-            for job in page:
-                hub_id = (job.labels or {}).get(LABEL)
-                if hub_id is not None and hub_id not in self._records and _is_id(hub_id):
-                    record = Record(hub_id, job.job_id)
-                    await trio.to_thread.run_sync(self._file.put, record)
-                    self._keep(record)
-            if len(page) < 1000:
-                return
-            before = page[-1].job_id
-
     async def report_site(self) -> None:
         """Reports the site itself every HEARTBEAT seconds. Never returns."""
-        site = SiteState(self._site, self._word, __version__)
-        looked_at = -math.inf
+        site, looked_at = SiteState(self._site), -math.inf
         while True:
-            try:
+            with suppress(ClientError):
                 if trio.current_time() - looked_at >= _CLUSTERS_EVERY:
-                    known = await self._client.clusters()
-                    names = [one.name or one.asked for one in known]
-                    clusters = [
-                        one for name in names if name for one in await self._client.clusters(name)
-                    ]
-                    site, looked_at = replace(site, clusters=tuple(clusters)), trio.current_time()
-                else:
-                    await self._client.list(limit=1)
-                site = replace(site, trouble=None)
-            except ClientError as error:
-                site = replace(site, trouble=str(error)[:200])
-            self.states.put(site)
-            await trio.sleep(HEARTBEAT)
+                    names = [one.name or one.asked for one in await self._client.clusters()]
+                    known = [await self._client.clusters(name) for name in names if name]
+                    site = SiteState(self._site, tuple(one for found in known for one in found))
+                    looked_at = trio.current_time()
+            try:
+                await self._write(site)
+                await trio.sleep(messages.HEARTBEAT)
+            except (NoAnswer, Refused) as error:
+                _log.debug("the site is reported later: %s", error)
+                await trio.sleep(_PAUSE)
+
+    async def report_jobs(self) -> None:
+        """Reports the jobs, and begins anew after an error. Never returns."""
+        while True:
+            while not self._jetstream.is_connected:  # noqa: ASYNC110  # nobody says when
+                await trio.sleep(_PAUSE)
+            try:
+                with trio.CancelScope() as self._reporting:
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(self._watch)
+                        nursery.start_soon(self._catch_up)
+            except* (ClientError, NoAnswer, Refused) as group:
+                _log.info("the jobs are reported again: %s", group.exceptions[0])
+            await trio.sleep(_COMES_AGAIN)
+
+    async def _watch(self) -> None:
+        """Reports the jobs that run or wait, and each change of a job."""
+        async with events(self._client, reconnect=math.inf, whole=lambda _: True) as job_events:
+            async for event in job_events:
+                job = event.job
+                if job is None or (hub_id := _hub_id(job)) is None:
+                    continue
+                if isinstance(job, JobChange):
+                    if job.deleted:  # the hub keeps its last state
+                        continue
+                    if (known := self._jobs.get(hub_id)) is not None:
+                        nodes = {node.node: node for node in (*known.nodes, *job.nodes)}
+                        job = replace(known, **asdict(job) | {"nodes": tuple(nodes.values())})
+                if not isinstance(job, Job):
+                    job = await self._client.status(job.job_id)
+                await self._report(hub_id, job)
+
+    async def _catch_up(self) -> None:
+        """Reports what has changed while this agent did not watch, or what the bucket has lost."""
+        for part in [*self._parts.values()]:
+            if part.job is None and part.done:
+                await self._write(part)
+        before, oldest = None, datetime.now(UTC) - messages.KEEP
+        while page := await self._client.list(limit=_PAGE, before=before):
+            async with trio.open_nursery() as nursery:
+                for job in page:
+                    nursery.start_soon(self._compare, job)
+            before = page[-1].job_id
+            if page[-1].created_at < oldest:
+                break
+
+    async def _compare(self, job: JobSummary) -> None:
+        if (hub_id := _hub_id(job)) is not None:
+            there = await self._last(PartState(self._site, hub_id).subject)
+            if there is None or there.order < (job.revision + 1,):
+                await self._report(hub_id, await self._client.status(job.job_id))
+
+    async def _report(
+        self, hub_id: str, job: Job | None, done: int = 0, failure: Failure | None = None
+    ) -> None:
+        """Writes the state of a job, unless a newer one is known, and what came of a command. The
+        nodes come before the job, so that nobody sees an ended job with a running node.
+        """
+        part = await self._part(hub_id)
+        if job is not None and job.revision + 1 >= part.revision:
+            known = self._jobs.get(hub_id)
+            there = {} if known is None else dict(enumerate(known.nodes))
+            async with trio.open_nursery() as nursery:
+                for position, node in enumerate(job.nodes):
+                    if there.get(position) != node:
+                        ids = self._site, hub_id, position
+                        new = NodeState(*ids, job.revision + 1, node)
+                        nursery.start_soon(self._write, new)
+            part = self._parts[hub_id]
+            if job.revision + 1 >= part.revision:  # none was reported meanwhile
+                part = replace(part, job=replace(job, nodes=()), nodes=len(job.nodes))
+                self._jobs[hub_id] = job
+                if job.closed:  # if it changes again, its nodes are asked for
+                    del self._jobs[hub_id]
+        if done:
+            part = replace(part, done=done, failure=failure)
+        self._parts[hub_id] = part
+        await self._write(part)
+
+    async def _part(self, hub_id: str) -> PartState:
+        """Returns the state of a job. The bucket has that from before a restart of the agent."""
+        if hub_id not in self._parts:
+            new = PartState(self._site, hub_id)
+            there = await self._last(new.subject)
+            self._parts.setdefault(hub_id, there if isinstance(there, PartState) else new)
+        return self._parts[hub_id]
+
+    async def _last(self, subject: str) -> State | None:
+        """Returns the state that is in the bucket."""
+        async with self._limiter:
+            number, data = await self._jetstream.last(messages.STATES, subject)
+        if number < self._numbers.get(subject, 0):
+            _log.warning("the hub has lost the states of this site; they are sent again")
+            self._numbers.clear()
+            self._jobs.clear()
+            self._reporting.cancel()
+        self._numbers[subject] = number
+        return messages.decode_state(subject, data)
+
+    async def _write(self, state: State) -> None:
+        """Returns once the bucket has this state, or a newer one."""
+        subject, data = state.subject, msgspec.json.encode(state)
+        for _ in range(3):
+            after = self._numbers.get(subject, 0)
+            try:
+                async with self._limiter:
+                    number = await self._jetstream.publish(subject, data, after=after)
+            except Refused as error:
+                if error.code != WRONG_SEQUENCE:
+                    raise
+            else:
+                self._numbers[subject] = number
+                return
+            there = await self._last(subject)
+            if there is not None and there.order > state.order:
+                return
+        raise NoAnswer("another agent writes the same states")
 
 
-def _is_id(text: str) -> bool:
-    return len(text) == 12 and all(letter in "0123456789abcdef" for letter in text)
-
-
-def _answer(command: Command, error: Refused) -> Answer:
-    name = error.name.rpartition(".")[2]
-    fields = msgspec.to_builtins(error.parameters)
-    text = str(error)
-    if isinstance(error, NotPermitted):
-        text = "the daemon does not permit the user of cucmagent to do that"
-    return Answer(command.number, name, fields if isinstance(fields, dict) else {}, text)
+def _hub_id(job: Job | JobSummary | JobChange) -> str | None:
+    """Returns the id at the hub of a job of the daemon, or None if it is not one of the hub."""
+    found = (job.labels or {}).get(messages.LABEL, "")
+    return found if messages.JOB_ID.fullmatch(found) else None

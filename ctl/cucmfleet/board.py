@@ -1,197 +1,194 @@
-"""Holds what the hub knows of all jobs and sites, in memory, and tells watchers what has changed.
+"""Holds what the hub knows of all jobs and sites, and tells watchers what has changed.
 
-jobs     from the hub's file, and each new one after it was stored there
-states   from NATS, by `take`; they come again after a restart of the hub, and whenever a state
-         was sent twice. A state replaces another one only if it is not older
-silence  whether a site is heard, looked at every second by `look_for_silence`
+What was asked is in a file for each job, `jobs/ID.json`, and in memory: NATS has copies only. What
+the sites have sent is in memory, and comes again from NATS after a restart of the hub. A state
+replaces another one only if it is not older.
 """
 
 from __future__ import annotations
 
 import logging
-import time
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
+import msgspec
 import trio
+from msgspec import Struct
 
-from cucmd.protocol.jobs import Job, Node
-from cucmd.protocol.knowledge import Cluster
-from cucmfleet.messages import CUT_OFF, Asked, Command, NodeState, PartState, SiteState
-from cucmfleet.view import UNFINISHED, Part, at_site, job_of, silence
+from cucmd.durable import replace_file
+from cucmd.protocol.jobs import Job
+from cucmd.store import StoreFailed
+from cucmfleet.messages import CUT_OFF, KEEP, Asked, NodeState, PartState, SiteState
+from cucmfleet.view import Known, job_of
 
 _log = logging.getLogger("cucmfleet")
 
-
-class Feed:
-    """Collects the ids of jobs that have changed, until the watcher takes one."""
-
-    def __init__(self, job_id: str | None) -> None:
-        self._job_id = job_id
-        self._changed: dict[str, None] = {}
-        self._any = trio.Event()
-
-    def put(self, job_id: str) -> None:
-        if self._job_id in (None, job_id):
-            self._changed[job_id] = None
-            self._any.set()
-
-    async def next(self) -> str:
-        """Returns the id of a job that has changed since it was returned last."""
-        while not self._changed:
-            await self._any.wait()
-            self._any = trio.Event()
-        job_id = next(iter(self._changed))
-        del self._changed[job_id]
-        return job_id
+# A hostile site could send nodes without end; a job of the daemon has at most so many.
+_MOST_NODES = 1000
 
 
-class Site:
+class Site(Struct):
     """Holds the last state of a site, and when it came, by the clock of the NATS server."""
 
-    def __init__(self) -> None:
-        self.state: SiteState | None = None
-        self.heard_at: float | None = None
-        self.silent = True
+    state: SiteState | None = None
+    heard_at: datetime | None = None
+    is_heard: bool = False
+
+    @property
+    def silence(self) -> str:
+        """Returns since when the site is not heard, or "" if it is heard."""
+        if self.is_heard:
+            return ""
+        at = self.heard_at
+        return f"not heard since {at:%Y-%m-%d %H:%M:%SZ}" if at else "not heard yet"
 
 
 class Board:
-    """Holds jobs and states: see the beginning of this file."""
+    """Holds jobs and sites.
 
-    def __init__(self, jobs: Iterable[Asked]) -> None:
-        self.asked = {asked.job_id: asked for asked in jobs}  # the oldest first
+    jobs  by their id, the oldest first
+    keys  the uid and the key of a call -> the digest of the call, and the id of its job
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Reads the jobs. Raises `OSError`, and `ValueError` for a file that is damaged."""
+        self.jobs: dict[str, Asked] = {}
+        self.keys: dict[tuple[int, str], tuple[str, str]] = {}
         self.sites: dict[str, Site] = {}
-        self._parts: dict[tuple[str, str], PartState] = {}
-        self._nodes: dict[tuple[str, str], dict[int, NodeState]] = defaultdict(dict)
-        self._feeds: set[Feed] = set()
+        self._known: dict[str, dict[str, Known]] = defaultdict(lambda: defaultdict(Known))
+        self._folder = folder
+        self._writing = trio.Lock()
+        self._feeds: set[trio.MemorySendChannel[str]] = set()
+        folder.mkdir(mode=0o700, exist_ok=True)
+        files = [file.read_bytes() for file in folder.glob("*.json")]
+        found = [msgspec.json.decode(file, type=Asked) for file in files]
+        for asked in sorted(found, key=lambda each: each.created_at):
+            self._add(asked)
 
-    def set_sites(self, names: Iterable[str]) -> None:
-        """Sets which sites there are. A site that is gone keeps the last states of its jobs."""
+    # What was asked
+
+    async def keep(self, asked: Asked) -> None:
+        """Stores a job, or what has changed of it. Raises `StoreFailed`."""
+        async with self._writing:  # so that a file never gets older
+            file, data = self._folder / f"{asked.job_id}.json", msgspec.json.encode(asked)
+            try:
+                await trio.to_thread.run_sync(replace_file, file, [data], 0o600)
+            except OSError as error:
+                raise StoreFailed(f"{file}: {error.strerror or error}") from error
+        self._add(asked)
+
+    def _add(self, asked: Asked) -> None:
+        self.jobs[asked.job_id] = asked
+        for key in asked.keys:
+            self.keys[key.owner, key.name] = key.digest, asked.job_id
+        self.changed(asked.job_id)
+
+    def forget_old(self) -> None:
+        """Drops the jobs that have ended and are too old. Raises `OSError`."""
+        limit = datetime.now(UTC) - KEEP
+        for asked in [one for one in self.jobs.values() if one.created_at < limit]:
+            if asked.has_ended:
+                (self._folder / f"{asked.job_id}.json").unlink(missing_ok=True)
+                del self.jobs[asked.job_id]
+                self._known.pop(asked.job_id, None)
+                self.keys = {key: it for key, it in self.keys.items() if it[1] != asked.job_id}
+
+    # Sites
+
+    async def set_sites(self, names: Iterable[str]) -> None:
+        """Sets which sites there are. What goes on at a site that is gone ends as failed."""
         self.sites = {name: self.sites.get(name) or Site() for name in names}
+        for asked in [*self.jobs.values()]:
+            for site, part in asked.parts.items():
+                if site not in self.sites and not part.end:
+                    part.commands, part.end = (), ("failed", -1)
+                    await self.keep(asked)
 
-    def add(self, asked: Asked) -> None:
-        self.asked[asked.job_id] = asked
-        self._changed(asked.job_id)
-
-    def take(self, state: PartState | NodeState | SiteState, at: float) -> None:
-        """Takes a state that came from NATS. at: when the server got it, in seconds since 1970."""
-        if isinstance(state, SiteState):
-            self._take_site(state, at)
-            return
-        if state.job_id not in self.asked or state.site not in self.asked[state.job_id].targets:
-            return  # forged, or of a hub whose file is lost
-        key = state.job_id, state.site
-        if isinstance(state, PartState):
-            before = self._parts.get(key)
-            if before is not None and before.revision > state.revision:
-                return
-            self._parts[key] = state
-        else:
-            known = self._nodes[key].get(state.position)
-            if known is not None and known.revision > state.revision:
-                return
-            self._nodes[key][state.position] = state
-        self._changed(state.job_id)
-
-    def _take_site(self, state: SiteState, at: float) -> None:
-        site = self.sites.get(state.site)
-        if site is None:
-            return
-        if site.state is not None and site.state.agent != state.agent:
-            _log.info("site %s has another agent, or its agent was started again", state.site)
-        site.state, site.heard_at = state, at
-
-    async def look_for_silence(self) -> None:
-        while True:
-            await trio.sleep(1)
-            self.look_at_sites(time.time())
-
-    def look_at_sites(self, now: float) -> None:
-        """Marks the sites that are not heard, or heard again. now: seconds since 1970."""
+    def look_at_sites(self, now: datetime) -> None:
+        """Marks the sites that are not heard, or heard again."""
         for name, site in self.sites.items():
-            self._look_at(name, site, now)
+            at = site.heard_at
+            heard = at is not None and (now - at).total_seconds() <= CUT_OFF
+            if heard != site.is_heard:
+                site.is_heard = heard
+                level = logging.INFO if heard else logging.WARNING
+                _log.log(level, "site %s is %s", name, "heard" if heard else "not heard")
+                for asked in self.jobs.values():
+                    if name in asked.parts and not asked.parts[name].end:
+                        self.changed(asked.job_id)
 
-    def _look_at(self, name: str, site: Site, now: float) -> None:
-        silent = site.heard_at is None or now - site.heard_at > CUT_OFF
-        if silent == site.silent:
-            return
-        site.silent = silent
-        _log.log(
-            logging.WARNING if silent else logging.INFO,
-            *("site %s is %s", name, "not heard" if silent else "heard"),
-        )
-        for asked in self.asked.values():
-            if name in asked.targets and self.job(asked.job_id).status in UNFINISHED:
-                self._changed(asked.job_id)
+    # States
 
-    def is_heard(self, site: str) -> bool:
-        return site in self.sites and not self.sites[site].silent
+    def take_site(self, state: SiteState, at: datetime) -> None:
+        if (site := self.sites.get(state.site)) is not None:
+            site.state, site.heard_at = state, at
+            self.look_at_sites(datetime.now(UTC))
 
-    def job(self, job_id: str) -> Job:
-        """Returns a job as the hub shows it. Raises `KeyError`."""
-        asked = self.asked[job_id]
-        return job_of(asked, [self._part(asked, *each) for each in asked.targets.items()])
+    def is_news(self, state: PartState | NodeState) -> bool:
+        """Returns whether a state belongs to a job at this site, and is not older than the known
+        one.
+        """
+        asked = self.jobs.get(state.job_id)
+        if asked is None or state.site not in asked.parts:
+            return False
+        known = self._known[state.job_id][state.site]
+        if isinstance(state, NodeState):
+            before: PartState | NodeState | None = known.nodes.get(state.position)
+            if not 0 <= state.position < _MOST_NODES:
+                return False
+        else:
+            before = known.state
+        return before is None or before.order <= state.order
 
-    def _part(self, asked: Asked, site: str, targets: tuple[str, ...]) -> Part:
-        key = asked.job_id, site
-        state = self._parts.get(key)
-        count = 0 if state is None else state.nodes
-        # Positions behind the count can only be from a hostile site.
-        nodes: Mapping[int, Node] = {
-            position: each.node
-            for position, each in self._nodes.get(key, {}).items()
-            if position < count
-        }
-        gone = "" if self.is_heard(site) else silence(self._heard_at(site))
-        return Part(site, targets, state, nodes, gone)
-
-    def _heard_at(self, site: str) -> datetime | None:
-        found = self.sites.get(site)
-        if found is None or found.heard_at is None:
-            return None
-        return datetime.fromtimestamp(found.heard_at, UTC)
-
-    def jobs(self) -> Iterator[Job]:
-        """Yields all jobs, the newest first."""
-        for job_id in reversed(self.asked):
-            yield self.job(job_id)
-
-    def find(self, prefix: str) -> list[str]:
-        """Returns the ids that begin with `prefix`."""
-        return [job_id for job_id in self.asked if job_id.startswith(prefix)]
-
-    def clusters(self) -> list[Cluster]:
-        return [
-            at_site(name, cluster)
-            for name, site in self.sites.items()
-            if site.state is not None
-            for cluster in site.state.clusters
-        ]
+    def take(self, state: PartState | NodeState) -> bool:
+        """Takes a state that is news. Returns whether `keep` is to be called: commands were
+        carried out, or the part has ended.
+        """
+        asked = self.jobs[state.job_id]
+        part, known = asked.parts[state.site], self._known[state.job_id][state.site]
+        before = part.commands, part.end
+        if isinstance(state, NodeState):
+            known.nodes[state.position] = state
+        else:
+            known.state = state
+            part.commands = tuple(one for one in part.commands if one.number > state.done)
+            goes_on = any(one.cancel is None for one in part.commands)
+            part.end = None if goes_on else state.end
+        self.changed(state.job_id)
+        return before != (part.commands, part.end)
 
     def state(self, job_id: str, site: str) -> PartState | None:
-        return self._parts.get((job_id, site))
+        return self._known[job_id][site].state
 
-    async def carried_out(self, commands: Iterable[Command]) -> None:
-        """Returns once the sites have carried out or refused these commands."""
-        for command in commands:
-            with self.subscribe(command.job_id) as feed:
-                while (
-                    state := self.state(command.job_id, command.site)
-                ) is None or state.done < command.number:
-                    await feed.next()
+    # Jobs
+
+    def job(self, job_id: str) -> Job:
+        """Returns a job as the hub shows it."""
+        asked = self.jobs[job_id]
+        silence = dict.fromkeys(asked.parts, "was removed from the hub")
+        silence |= {name: site.silence for name, site in self.sites.items()}
+        return job_of(asked, self._known[job_id], silence)
+
+    def all_jobs(self) -> Iterator[Job]:
+        """Yields all jobs, the newest first."""
+        return map(self.job, reversed(self.jobs))
 
     @contextmanager
-    def subscribe(self, job_id: str | None) -> Iterator[Feed]:
-        """Yields what has changed: one job, or all jobs if the id is None."""
-        feed = Feed(job_id)
+    def subscribe(self) -> Iterator[trio.MemoryReceiveChannel[str]]:
+        """Yields a channel of the ids of jobs that have changed. The server of the socket drops a
+        watcher that does not read, so the channel does not grow for long.
+        """
+        feed, changes = trio.open_memory_channel[str](math.inf)
         self._feeds.add(feed)
         try:
-            yield feed
+            yield changes
         finally:
             self._feeds.discard(feed)
 
-    def _changed(self, job_id: str) -> None:
+    def changed(self, job_id: str) -> None:
         for feed in self._feeds:
-            feed.put(job_id)
+            feed.send_nowait(job_id)

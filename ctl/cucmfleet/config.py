@@ -17,20 +17,19 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-import nkeys
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from cucmd.config.model import AccessSettings
 from cucmd.paths import SYSTEM_SOCKET
-from cucmd.toml_file import TomlFile, read, text, whole
-from cucmfleet.messages import SITE_NAME
+from cucmd.toml_file import read, text, whole
 
-HUB_FILE, HUB_STATE = "/etc/cucmhub/cucmhub.toml", "/var/lib/cucmhub"
-HUB_SOCKET = "/run/cucmhub/cucmhub.sock"
-AGENT_FILE, AGENT_STATE = "/etc/cucmagent/cucmagent.toml", "/var/lib/cucmagent"
+HUB_FILE, AGENT_FILE = Path("/etc/cucmhub/cucmhub.toml"), Path("/etc/cucmagent/cucmagent.toml")
 
 _SERVER = re.compile(r"(nats|tls)://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}")
+# The name of a site is one word of a subject of NATS.
+_SITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,30}")
+_SEED = re.compile(r"SU[A-Z2-7]{56}")
 
 
 def check_server(address: str) -> None:
@@ -39,20 +38,19 @@ def check_server(address: str) -> None:
 
 
 def check_site(name: str) -> None:
-    if not SITE_NAME.fullmatch(name):
-        raise ValueError(
-            "expected 1 to 31 letters, digits, - and _, beginning with a letter or digit"
-        )
+    if not _SITE.fullmatch(name):
+        raise ValueError("expected up to 31 letters, digits, - and _, the first no - or _")
 
 
-def check_seed(seed: str) -> None:
-    try:
-        nkeys.from_seed(bytearray(seed.encode()))
-    except nkeys.NkeysError:
-        raise ValueError("expected the line that cucmhub site add has made") from None
+def _check_seed(seed: str) -> None:
+    if not _SEED.fullmatch(seed):
+        raise ValueError("expected the line that cucmhub site add has made")
 
 
-_Servers = tuple[Annotated[str, text(check_server)], ...]
+_Servers = Annotated[
+    tuple[Annotated[str, text(check_server)], ...],
+    Meta(min_length=1, description="at least one tls://HOST:PORT"),
+]
 
 
 class HubConfig(Struct, frozen=True):
@@ -65,8 +63,8 @@ class HubConfig(Struct, frozen=True):
     servers: _Servers = ("nats://127.0.0.1:4222",)
     ca: str = ""
     replicas: Annotated[int, whole(1, 5)] = 1
-    socket: str = HUB_SOCKET
-    state_directory: str = HUB_STATE
+    socket: str = "/run/cucmhub/cucmhub.sock"
+    state_directory: str = "/var/lib/cucmhub"
     pid_file: str = ""
     access: AccessSettings = AccessSettings()
 
@@ -76,10 +74,9 @@ class AgentConfig(Struct, frozen=True):
 
     site: Annotated[str, text(check_site)]
     servers: _Servers
-    secret_key: Annotated[str, text(check_seed)]
+    secret_key: Annotated[str, text(_check_seed)]
     ca: str = ""
     socket: str = SYSTEM_SOCKET
-    state_directory: str = AGENT_STATE
 
     def __repr__(self) -> str:
         return f"AgentConfig({self.site!r})"
@@ -88,20 +85,11 @@ class AgentConfig(Struct, frozen=True):
 def load_hub(path: Path) -> HubConfig:
     """Returns the settings of a hub. Raises `ConfigError` and `OSError`."""
     file = read(path)
-    config = file.convert((), file.document, HubConfig)
     access = file.convert(("access",), file.document.get("access", {}), AccessSettings)
-    _check_some(file, config.servers)
-    return replace(config, access=access)
+    return replace(file.convert((), file.document, HubConfig), access=access)
 
 
 def load_agent(path: Path) -> AgentConfig:
     """Returns the settings of an agent. Raises `ConfigError` and `OSError`."""
     file = read(path)
-    config = file.convert((), file.document, AgentConfig)
-    _check_some(file, config.servers)
-    return config
-
-
-def _check_some(file: TomlFile, servers: tuple[str, ...]) -> None:
-    if not servers:
-        raise file.error(("servers",), "is empty; expected tls://HOST:PORT")
+    return file.convert((), file.document, AgentConfig)

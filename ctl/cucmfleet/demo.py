@@ -176,7 +176,7 @@ class _Fleet:
             file.write_text(lab[kind])
         command = [*_program("hub"), "site", "add", site, *options]
         made = subprocess.run(command, stdout=subprocess.PIPE, stderr=self._log, check=True)
-        more = f'socket = "{self.sockets[site]}/cucmd.sock"\nstate_directory = "{folder}"\n'
+        more = f'socket = "{self.sockets[site]}/cucmd.sock"\n'
         (folder / "cucmagent.toml").write_text(made.stdout.decode() + more)
 
     def start_site(self, site: str) -> None:

@@ -1,6 +1,6 @@
 """Runs the hub: serves the socket, sends commands to NATS, and follows the states of the sites.
 
-    a call --> hub_file.py --> `_send` --> CMD --> an agent
+    a call --> board.py --> `_send` --> CMD --> an agent
     a watcher <-- board.py <-- `_follow` <-- KV_state <-- an agent
 
 The states are followed by the sequence of the stream, with a consumer that is made again whenever
@@ -8,18 +8,21 @@ it is in doubt, behind the last message that came. A watch of nats-py is not use
 clients a watch falls silent after a restart of the server.
 
 NATS can lose a stream, for example after a kill of the server (nats-server issue 6888). So the hub
-looks every few seconds whether all streams are the ones that it knows. A lost one is created again.
-What it had is sent again from the hub's file, and by the agents, which notice the loss themselves.
+looks every few seconds whether all streams are the ones that it knows. A lost one is created again,
+and filled: with what the hub keeps, and with the states of the agents, which notice the loss
+themselves. Jobs whose files were lost at the hub come from KV_jobs.
 """
 
 from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import trio
@@ -31,35 +34,12 @@ from cucmd.service.access import Access
 from cucmd.service.log import set_up_logging
 from cucmd.store import StoreFailed
 from cucmd.varlink import ServiceInfo, SocketLimits, open_unix_listener, serve
+from cucmfleet import keys, messages
 from cucmfleet.board import Board
 from cucmfleet.config import HubConfig
-from cucmfleet.hub_file import HubFile
 from cucmfleet.hub_methods import HubMethods
-from cucmfleet.jetstream import (
-    NO_STREAM,
-    InDoubt,
-    JetStream,
-    NoAnswer,
-    Refused,
-    Server,
-    connected,
-)
-from cucmfleet.keys import hub_seed, read_sites
-from cucmfleet.messages import (
-    COMMANDS,
-    HEARTBEAT,
-    JOBS,
-    STATES,
-    Command,
-    Happened,
-    PartState,
-    command_subject,
-    consumer,
-    decode_state,
-    job_subject,
-    streams,
-)
-from cucmfleet.view import how_it_ended
+from cucmfleet.jetstream import NO_STREAM, JetStream, NoAnswer, Receive, Refused, connected
+from cucmfleet.messages import COMMANDS, HEARTBEAT, JOBS, STATES, Asked, Command
 
 _log = logging.getLogger("cucmfleet")
 
@@ -67,31 +47,24 @@ _INFO = ServiceInfo(vendor="cucmd", product="cucmhub", version=__version__, url=
 _SOCKET_MODE = 0o660
 # Seconds until something is tried again.
 _PAUSE = 0.5
-# Messages of states that may be on their way to the hub.
+# Messages that may be on their way to the hub.
 _BATCH = 500
 # The server forgets the consumer of a hub that is gone after this time.
 _FORGET = 60 * 10**9
 
 
-def run(config: HubConfig) -> None:
+async def run(config: HubConfig) -> None:
     """Serves until SIGTERM or SIGINT. Raises `OSError`."""
     set_up_logging(logging.INFO)
-    state = Path(config.state_directory)
-    state.mkdir(mode=0o755, parents=True, exist_ok=True)
-    server = Server(config.servers, hub_seed(state), "hub", config.ca or None)
-    with closing(HubFile(state / "hub.db")) as file:
-        trio.run(_run, config, server, file)
-
-
-async def _run(config: HubConfig, server: Server, file: HubFile) -> None:
+    seed = keys.hub_seed(Path(config.state_directory))
+    server = connected(config.servers, seed, "hub", config.ca)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with connected(server) as jetstream:
-            hub = _Hub(config, file, jetstream, Board(await file.jobs()), await file.ends())
+        async with server as jetstream:
+            hub = _Hub(config, jetstream)
+            await hub.look_at_sites()
             async with hub.serving(), trio.open_nursery() as nursery:
-                nursery.start_soon(hub.board.look_for_silence)
-                nursery.start_soon(hub.keep_streams)
-                nursery.start_soon(hub.send)
-                nursery.start_soon(hub.follow)
+                for task in (hub.keep_streams, hub.send, hub.follow):
+                    nursery.start_soon(task)
                 systemd.notify(READY=1)
                 _log.info("listening at %s", config.socket)
                 number = await anext(signals)
@@ -101,32 +74,22 @@ async def _run(config: HubConfig, server: Server, file: HubFile) -> None:
 
 
 class _Hub:
-    def __init__(
-        self,
-        config: HubConfig,
-        file: HubFile,
-        jetstream: JetStream,
-        board: Board,
-        ends: dict[tuple[str, str], int],
-    ) -> None:
-        self.board = board
+    def __init__(self, config: HubConfig, jetstream: JetStream) -> None:
         self._config = config
-        self._file = file
+        self._state = Path(config.state_directory)
+        self._board = Board(self._state / "jobs")
         self._jetstream = jetstream
-        self._to_send = trio.Event()
         self._streams_there = trio.Event()
-        self._sequence = 0  # of the last state that came
-        self._states_created = ""
-        self._ends = ends
-        self._done: dict[str, int] = {}  # subject of a state -> the command that was noted last
-        board.set_sites(read_sites(Path(config.state_directory)))
+        self._created: dict[str, str] = {}  # stream -> when it was created
+        self._unsent: dict[str, Command] = {}  # by the id of its message
+        self._to_send = trio.Event()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Serves the socket while the body runs."""
         access = Access.from_settings(self._config.access)
-        methods = HubMethods(self.board, self._file, self._wake)
-        interface = make_interface(methods.handlers(), effective_caller=access.effective_caller)
+        handlers = HubMethods(self._board, self._add_unsent).handlers()
+        interface = make_interface(handlers, effective_caller=access.effective_caller)
         opened = open_unix_listener(
             Path(self._config.socket),
             _SOCKET_MODE,
@@ -134,32 +97,28 @@ class _Hub:
             group=self._config.access.operate_group or None,
         )
         async with opened as listener, trio.open_nursery() as nursery:
-            await nursery.start(
-                partial(
-                    serve,
-                    *(listener, interface, _INFO, SocketLimits()),
-                    authorize=access.authorize,
-                    may_operate=access.may_operate,
-                )
-            )
+            serving = partial(serve, listener, interface, _INFO, SocketLimits())
+            rights = {"authorize": access.authorize, "may_operate": access.may_operate}
+            await nursery.start(partial(serving, **rights))
             yield
             nursery.cancel_scope.cancel()
 
-    def _wake(self) -> None:
-        self._to_send.set()
+    # Sites and streams
 
-    # Streams
+    async def look_at_sites(self) -> None:
+        """Looks which sites there are, and are heard. Forgets old jobs."""
+        self._board.look_at_sites(datetime.now(UTC))
+        await self._board.set_sites(keys.read_sites(self._state))
+        self._board.forget_old()
 
     async def keep_streams(self) -> None:
         """Creates streams and consumers, and looks again and again whether they are there."""
         while True:
             try:
-                self.board.set_sites(read_sites(Path(self._config.state_directory)))
-                for name, wanted in streams(self._config.replicas).items():
+                await self.look_at_sites()
+                for name, wanted in messages.streams(self._config.replicas).items():
                     await self._keep_stream(name, wanted)
-                for site in self.board.sites:
-                    body = {"stream_name": COMMANDS, "config": consumer(site)}
-                    await self._jetstream.ask(f"CONSUMER.DURABLE.CREATE.{COMMANDS}.{site}", body)
+                await self._keep_consumers()
             except NoAnswer:
                 await trio.sleep(_PAUSE)
             except (Refused, StoreFailed, OSError, ValueError) as error:
@@ -169,151 +128,153 @@ class _Hub:
                 self._streams_there.set()
                 await trio.sleep(HEARTBEAT / 2)
 
-    async def _keep_stream(self, name: str, wanted: dict[str, object]) -> None:
+    async def _keep_stream(self, name: str, wanted: dict[str, Any]) -> None:
         try:
             found = await self._jetstream.ask(f"STREAM.INFO.{name}")
         except Refused as error:
             if error.code != NO_STREAM:
                 raise
             found = await self._jetstream.ask(f"STREAM.CREATE.{name}", wanted)
-        created = found["created"]
-        before = await self._file.stream_created(name)
-        if created == before:
-            if name == STATES:
-                self._states_created = created
+        if found["created"] == self._created.get(name):
             return
-        if before is not None:
+        if name in self._created:
             _log.warning("NATS had lost the stream %s; it was created again", name)
-        await self._file.forget_sent(jobs=name == JOBS, commands=name == COMMANDS)
-        await self._file.keep_stream_created(name, created)
-        if name == STATES:
-            self._states_created, self._sequence = created, 0
-        self._wake()
+        if name == COMMANDS:
+            parts = [part for asked in self._board.jobs.values() for part in asked.parts.values()]
+            commands = [command for part in parts for command in part.commands]
+            self._add_unsent(sorted(commands, key=lambda command: command.number))
+        if name == JOBS:
+            await self._exchange_jobs()
+        self._created[name] = found["created"]
+
+    async def _exchange_jobs(self) -> None:
+        """Takes the jobs that are only in KV_jobs, and writes those that are missing there."""
+        there: set[str] = set()
+        async with self._messages(JOBS, 1) as (receive, count):
+            left = count
+            while left:
+                message = await receive()
+                left = message.metadata.num_pending
+                asked = msgspec.json.decode(message.data, type=Asked)
+                there.add(asked.job_id)
+                if asked.job_id not in self._board.jobs:
+                    await self._board.keep(asked)
+        for job_id in self._board.jobs.keys() - there:
+            await self._publish_asked(self._board.jobs[job_id])
+
+    async def _keep_consumers(self) -> None:
+        found = await self._jetstream.ask(f"CONSUMER.NAMES.{COMMANDS}")
+        there, sites = set(found["consumers"] or ()), self._board.sites.keys()
+        for site in sites - there:
+            body = {"stream_name": COMMANDS, "config": messages.consumer(site)}
+            await self._jetstream.ask(f"CONSUMER.DURABLE.CREATE.{COMMANDS}.{site}", body)
+        for site in there - sites:  # it was removed
+            await self._jetstream.ask(f"STREAM.PURGE.{COMMANDS}", {"filter": f"cmd.{site}.>"})
+            await self._jetstream.ask(f"CONSUMER.DELETE.{COMMANDS}.{site}")
 
     # Commands
 
+    def _add_unsent(self, commands: Iterable[Command]) -> None:
+        self._unsent |= {command.message_id: command for command in commands}
+        self._to_send.set()
+
     async def send(self) -> None:
-        """Sends what is in the file and not in NATS: first the jobs, then the commands."""
+        """Sends commands, in the order in which they were given. Never returns."""
         await self._streams_there.wait()
         while True:
             self._to_send = trio.Event()
             try:
-                refused = await self._send_all()
-            except (NoAnswer, StoreFailed) as error:
+                await self._send_all()
+            except NoAnswer as error:
                 _log.info("commands wait: %s", error)
                 await trio.sleep(_PAUSE)
                 continue
-            with trio.move_on_after(HEARTBEAT if refused else float("inf")):
+            # Some are left if the server refuses commands of a site that has too many.
+            with trio.move_on_after(HEARTBEAT if self._unsent else float("inf")):
                 await self._to_send.wait()
 
-    async def _send_all(self) -> bool:
-        """Returns whether the server has refused some of them for now."""
+    async def _send_all(self) -> None:
         refused: set[str] = set()
-        while True:
-            jobs, commands = await self._file.to_send(refused)
-            for asked in jobs:
+        for message_id, command in list(self._unsent.items()):
+            if command.site not in refused:  # the order of a site's commands is kept
                 try:
-                    await self._jetstream.publish(
-                        job_subject(asked.job_id), msgspec.json.encode(asked)
-                    )
-                except Refused as error:
-                    _log.error("job %s waits: %s", asked.job_id, error)
-                    return True
-                await self._file.job_sent(asked.job_id)
-            if not commands:
-                return bool(refused)
-            for command in commands:
-                if command.site in refused:  # the order of a site's commands is kept
-                    continue
-                try:
-                    await self._send_command(command)
+                    await self._send(command)
                 except Refused as error:
                     _log.error("a command for site %s waits: %s", command.site, error)
                     refused.add(command.site)
+                else:
+                    del self._unsent[message_id]
 
-    async def _send_command(self, command: Command) -> None:
+    async def _send(self, command: Command) -> None:
         """Sends a command, and says in EV who has asked for it."""
-        # The id of the job is part of it: another hub's file can have the same numbers.
-        message_id = f"{command.job_id}.{command.number}"
-        await self._jetstream.publish(
-            command_subject(command), msgspec.json.encode(command), message_id=message_id
-        )
-        asked = self.board.asked[command.job_id]
-        nodes = asked.targets.get(command.site, ())
-        happened = Happened(command.job_id, command.site, command.speaker, asked.owner, nodes)
-        await self._jetstream.publish(
-            f"ev.{command.site}.{command.operation}",
-            msgspec.json.encode(happened),
-            message_id=message_id,
-        )
-        await self._file.command_sent(command.number)
+        asked = self._board.jobs.get(command.job_id)
+        if asked is None or command not in asked.parts[command.site].commands:
+            return  # the site was removed
+        if command.start is not None:
+            await self._publish_asked(asked)
+        for stream in ("cmd", "ev"):
+            subject = f"{stream}.{command.site}.{command.operation}"
+            data, message_id = msgspec.json.encode(command), command.message_id
+            await self._jetstream.publish(subject, data, message_id=message_id)
+
+    async def _publish_asked(self, asked: Asked) -> None:
+        await self._jetstream.publish(f"$KV.jobs.{asked.job_id}", msgspec.json.encode(asked))
 
     # States
 
-    async def follow(self) -> None:
-        """Follows the states of all sites. Never returns."""
-        await self._streams_there.wait()
-        while True:
-            try:
-                await self._follow_once()
-            except (NoAnswer, InDoubt, Refused, StoreFailed) as error:
-                _log.info("following the states again: %s", error)
-                await trio.sleep(_PAUSE)
-
-    async def _follow_once(self) -> None:
+    @asynccontextmanager
+    async def _messages(self, stream: str, first: int) -> AsyncIterator[tuple[Receive, int]]:
+        """Yields a function that returns the next message of a stream, and how many there are."""
         body = {
             "ack_policy": "none",
             "deliver_policy": "by_start_sequence",
-            "opt_start_seq": self._sequence + 1,
+            "opt_start_seq": first,
             "mem_storage": True,
             "num_replicas": 1,
             "inactive_threshold": _FORGET,
         }
-        created = self._states_created
-        made = await self._jetstream.ask(
-            f"CONSUMER.CREATE.{STATES}", {"stream_name": STATES, "config": body}
-        )
-        async with self._jetstream.pull(STATES, made["name"], batch=_BATCH) as pull:
-            while created == self._states_created:
-                message = await pull.receive()
-                if created == self._states_created:
-                    await self._take(message.subject, message.data, message.time)
-                    self._sequence = message.sequence
+        request = {"stream_name": stream, "config": body}
+        made = await self._jetstream.ask(f"CONSUMER.CREATE.{stream}", request)
+        async with self._jetstream.pull(stream, made["name"], batch=_BATCH) as receive:
+            yield receive, made["num_pending"]
 
-    async def _take(self, subject: str, data: bytes, at: float) -> None:
-        state = decode_state(subject, data)
-        if state is None:
-            if data:  # a site that is not what it should be; an empty one is a deleted key
-                _log.warning("a state that cannot be read, at %s", subject)
-            return
-        self.board.take(state, at)
-        if isinstance(state, PartState):
-            await self._report_end(state)
-        if isinstance(state, PartState) and state.done > self._done.get(subject, 0):
+    async def follow(self) -> None:
+        """Follows the states of all sites. Never returns."""
+        await self._streams_there.wait()
+        created, last = "", 0
+        while True:
+            if created != self._created[STATES]:
+                created, last = self._created[STATES], 0
             try:
-                await self._file.done(state.job_id, state.site, state.done)
-            except StoreFailed as error:
-                # If it is sent again, that is harmless.
-                _log.warning("%s", error)
-            else:
-                self._done[subject] = state.done
+                async with self._messages(STATES, last + 1) as (receive, _):
+                    while created == self._created[STATES]:
+                        message = await receive()
+                        where = message.metadata
+                        await self._take(message.subject, message.data, where.timestamp)
+                        last = where.sequence.stream
+            except (NoAnswer, Refused, StoreFailed) as error:
+                _log.info("following the states again: %s", error)
+                await trio.sleep(_PAUSE)
 
-    async def _report_end(self, state: PartState) -> None:
-        """Writes into EV how a job has ended at a site, once for each end: it may be retried."""
-        asked, end = self.board.asked.get(state.job_id), how_it_ended(state)
-        key, retries = (state.job_id, state.site), state.job.retries if state.job else 0
-        if asked is None or end is None or self._ends.get(key, -1) >= retries:
-            return
-        happened = Happened(
-            *(state.job_id, state.site, asked.speaker, asked.owner),
-            nodes=asked.targets.get(state.site, ()),
-            status=end,
-            local_id=state.job.job_id if state.job else None,
-        )
-        await self._jetstream.publish(
-            f"ev.{state.site}.ended",
-            msgspec.json.encode(happened),
-            message_id=f"{state.job_id}.{state.site}.{retries}.ended",
-        )
-        await self._file.keep_end(*key, retries)
-        self._ends[key] = retries
+    async def _take(self, subject: str, data: bytes, at: datetime) -> None:
+        state = messages.decode_state(subject, data)
+        if state is None:  # of a site that is not what it should be
+            _log.warning("a state that cannot be read, at %s", subject)
+        elif isinstance(state, messages.SiteState):
+            self._board.take_site(state, at)
+        elif self._board.is_news(state) and self._board.take(state):
+            asked = self._board.jobs[state.job_id]
+            if end := asked.parts[state.site].end:
+                message_id = f"{state.job_id}.{state.site}.{end[0]}.{end[1]}"
+                subject = f"ev.{state.site}.ended"
+                await self._publish_surely(subject, data, message_id)
+            await self._board.keep(asked)
+
+    async def _publish_surely(self, subject: str, data: bytes, message_id: str) -> None:
+        while True:
+            try:
+                await self._jetstream.publish(subject, data, message_id=message_id)
+            except NoAnswer:
+                await trio.sleep(_PAUSE)
+            else:
+                return

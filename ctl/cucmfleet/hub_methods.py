@@ -1,22 +1,21 @@
 """Answers the calls of `io.cucmd.Jobs` at the hub.
 
-Start, Retry and Cancel are answered once their commands are in the hub's file. A Retry or a Cancel
-for a site that is heard is given some seconds to be carried out first, so that the answer is that
-of the site.
+Start, Retry and Cancel are answered once their commands are in the hub's files. What comes of a
+command is shown by the job: until then it is queued or running, or a note says that the cancel is
+on its way.
 """
 
 from __future__ import annotations
 
 import pwd
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-import msgspec
 import trio
-from msgspec import Struct
+from msgspec import convert
 from msgspec.structs import replace
 
 from cucmd.api.interface import AnyHandler
@@ -25,44 +24,38 @@ from cucmd.api.request_checks import list_filter, start_key
 from cucmd.job.work import StartRequest
 from cucmd.job.work_request import Login
 from cucmd.plan.resolve import parse_instant
-from cucmd.protocol import errors, knowledge, requests
 from cucmd.protocol import jobs as wire
-from cucmd.protocol.errors import JobNotFound, NodeNotFound, NotAtHub
-from cucmd.protocol.methods import METHODS, MethodShape
+from cucmd.protocol import knowledge, requests
+from cucmd.protocol.errors import JobBusy, JobNotFound, NodeNotFound, NotAtHub
+from cucmd.protocol.methods import METHODS
 from cucmd.store import JobFilter, StartKey
-from cucmd.varlink import Caller, StreamReply, VarlinkError
-from cucmd.varlink.interface import Upgrade
+from cucmd.varlink import Caller, StreamReply
 from cucmfleet.board import Board
-from cucmfleet.hub_file import HubFile
-from cucmfleet.messages import Answer, Asked, Command, by_site
-from cucmfleet.view import UNFINISHED, change_of, summary_of
+from cucmfleet.messages import UNFINISHED, Asked, Command, Part, by_site
+from cucmfleet.view import cluster_at, summary_of
 
-# In the class below `list` is a method.
-Page: TypeAlias = list[wire.JobSummary]
-Names: TypeAlias = list[str]
 StreamReplies: TypeAlias = AsyncGenerator[StreamReply, None]
+# Sites, each with those of its nodes that are meant, or None for all.
+Sites: TypeAlias = dict[str, tuple[str, ...] | None]
+# Sites, each with the one field of its command that is set.
+Given: TypeAlias = dict[str, dict[str, Any]]
 
 _SHORTEST_PREFIX = 4
-# Seconds that a site gets to carry out a command before its call is answered all the same.
-_ANSWER = 10.0
 _NAME_LENGTH = 64
 _NO_PASSWORD = "no password travels over the hub; expected a credential of the site"  # noqa: S105
 
 
 class HubMethods:
-    """Answers the calls. on_commands: called after commands were stored."""
+    """Answers the calls. on_commands: called with commands after they were stored."""
 
-    def __init__(self, board: Board, file: HubFile, on_commands: Callable[[], None]) -> None:
+    def __init__(self, board: Board, on_commands: Callable[[Sequence[Command]], None]) -> None:
         self._board = board
-        self._file = file
         self._on_commands = on_commands
         self._adding = trio.Lock()  # two calls with the same key can come at the same time
 
     def handlers(self) -> dict[str, AnyHandler]:
         """Returns the function for each method."""
-        handlers: dict[str, AnyHandler] = {
-            name: self._elsewhere(name, shape) for name, shape in METHODS.items()
-        }
+        handlers: dict[str, AnyHandler] = {name: self._elsewhere(name) for name in METHODS}
         return handlers | {
             "Start": self.start,
             "Status": self.status,
@@ -76,47 +69,25 @@ class HubMethods:
     async def start(self, caller: Caller, request: StartRequest) -> wire.StartReply:
         with traced("Start", caller, request.request_id) as request_id:
             with refusals(caller):
-                request = replace(request, request_id=request_id, on_behalf_of=None)
                 key = start_key(caller.uid, request, caller.asked_by)
                 async with self._adding:
-                    job_id = await self._start(caller, request, key)
-            return wire.StartReply(self._board.job(job_id), request_id)
+                    asked = self._find_key(key)
+                    if asked is None:
+                        self._check(request)
+                        asked = _asked(caller, replace(request, request_id=request_id), key)
+                        plain = replace(asked.request, start_key=None)
+                        starts = {site: {"start": _at_site(plain, site)} for site in asked.parts}
+                        await self._give(caller, asked, starts)
+            return wire.StartReply(self._board.job(asked.job_id), request_id)
 
-    async def _start(self, caller: Caller, request: StartRequest, key: StartKey | None) -> str:
-        if key is not None and (found := await self._file.find_key(key)) is not None:
-            digest, job_id = found
-            if digest != key.digest:
-                raise invalid("start_key", "belongs to another request; expected a new key")
-            return job_id
-        self._check(request)
-        limit = parse_instant("not_after", request.not_after)
-        if limit is not None and limit < datetime.now(UTC):
-            raise invalid("not_after", "has passed; expected a time in the future")
-        asked = Asked(
-            job_id=secrets.token_hex(6),
-            created_at=datetime.now(UTC),
-            request=replace(request, start_key=None),
-            owner=caller.uid,
-            speaker=_speaker(caller),
-            asked_by=caller.asked_by,
-        )
-        discovered = by_site(request.discovered or ())
-        plain = replace(asked.request, not_after=None)
-        commands = [
-            Command(
-                0,
-                site,
-                asked.job_id,
-                asked.speaker,
-                start=replace(plain, nodes=targets, discovered=discovered.get(site) or None),
-                not_after=limit,
-            )
-            for site, targets in asked.targets.items()
-        ]
-        await self._file.add(commands, asked, key)
-        self._board.add(asked)
-        self._on_commands()
-        return asked.job_id
+    def _find_key(self, key: StartKey | None) -> Asked | None:
+        """Returns the job of an earlier call with this key."""
+        if key is None or (key.owner, key.name) not in self._board.keys:
+            return None
+        digest, job_id = self._board.keys[key.owner, key.name]
+        if digest != key.digest:
+            raise invalid("start_key", "belongs to another request; expected a new key")
+        return self._board.jobs[job_id]
 
     def _check(self, request: StartRequest) -> None:
         try:
@@ -124,218 +95,196 @@ class HubMethods:
         except ValueError as wrong:
             raise invalid(*wrong.args) from None
         _check_login(request.login)
+        limit = parse_instant("not_after", request.not_after)
+        if limit is not None and limit < datetime.now(UTC):
+            raise invalid("not_after", "has passed; expected a time in the future")
         if not request.nodes:
             raise invalid("nodes", "is empty; expected at least one SITE/NODE")
-        for names in (request.nodes, request.discovered or ()):
-            for name in names:
-                site, slash, node = name.partition("/")
-                if not slash or not node or site not in self._board.sites:
-                    known = ", ".join(self._board.sites) or "none yet: cucmhub site add"
-                    raise invalid("nodes", f"{name[:80]!a}: expected SITE/NODE; sites are {known}")
+        for name in (*request.nodes, *(request.discovered or ())):
+            site, _, node = name.partition("/")
+            if not node or site not in self._board.sites:
+                known = ", ".join(self._board.sites) or "none yet: cucmhub site add"
+                raise invalid("nodes", f"{name[:80]!a}: expected SITE/NODE; sites are {known}")
+
+    async def _give(self, caller: Caller, asked: Asked, what: Given) -> None:
+        """Gives each site a command, which is a start, a retry or a cancel."""
+        commands = []
+        for site, request in what.items():
+            state, part = self._board.state(asked.job_id, site), asked.parts[site]
+            # Larger than those before it, also if the clock was set back.
+            before = (*(one.number for one in part.commands), state.done if state else 0)
+            number = max(time.time_ns() // 1000, *(one + 1 for one in before))
+            command = Command(number, site, asked.job_id, _speaker(caller), **request)
+            part.commands = (*part.commands, command)
+            if command.cancel is None:
+                part.end = None
+            commands.append(command)
+        await self._board.keep(asked)
+        self._on_commands(commands)
+
+    async def cancel(self, caller: Caller, request: requests.CancelRequest) -> requests.CancelReply:
+        with traced("Cancel", caller, request.request_id) as request_id, refusals():
+            asked = self._find(request.job_id)
+            sites = self._sites_of(asked, request.nodes)
+            plain = replace(request, request_id=request_id, on_behalf_of=None)
+            cancels: Given = {
+                site: {"cancel": replace(plain, nodes=nodes)}
+                for site, nodes in sites.items()
+                if not asked.parts[site].end
+            }
+            await self._give(caller, asked, cancels)
+            job = self._board.job(asked.job_id)
+            message = f"job {job.job_id} is {job.status}"
+            if cancels:
+                message += f"; the cancel is on its way to {', '.join(cancels)}"
+            return requests.CancelReply(job.job_id, job.status, job.cancelled, message, request_id)
+
+    async def retry(self, caller: Caller, request: wire.RetryRequest) -> wire.StartReply:
+        with traced("Retry", caller, request.request_id) as request_id, refusals(caller):
+            _check_login(request.login)
+            asked = self._find(request.job_id)
+            key = start_key(caller.uid, request, caller.asked_by)
+            if self._find_key(key) is None:
+                retries: Given = {}
+                for site, nodes in self._sites_of(asked, request.nodes).items():
+                    part, state = asked.parts[site], self._board.state(asked.job_id, site)
+                    if not part.end or not state or (state.job and not state.job.closed):
+                        raise error(JobBusy(asked.job_id, f"it goes on at {site}"))
+                    if state.job:
+                        if nodes or part.end[0] != "succeeded":
+                            plain = replace(request, request_id=request_id, on_behalf_of=None)
+                            retries[site] = {"retry": replace(plain, nodes=nodes)}
+                    else:  # it was refused, or cancelled before its start
+                        start = replace(_at_site(asked.request, site), not_after=None)
+                        login = request.login or start.login
+                        retries[site] = {"start": replace(start, start_key=None, login=login)}
+                asked.keys = (*asked.keys, *([key] if key else []))
+                await self._give(caller, asked, retries)
+            return wire.StartReply(self._board.job(asked.job_id), request_id)
+
+    def _sites_of(self, asked: Asked, names: tuple[str, ...] | None) -> Sites:
+        """Returns the sites of a job, with those of its nodes that are named, or None for all.
+        Raises `NodeNotFound`.
+        """
+        if names is None:
+            return dict.fromkeys(asked.parts)
+        nodes = self._board.job(asked.job_id).nodes
+        known = {name for node in nodes for name in (node.node, node.name)}
+        for name in names:
+            if name not in known:
+                raise error(NodeNotFound(asked.job_id, name[:80]))
+        return {**by_site(names)}
 
     async def status(self, caller: Caller, request: requests.StatusRequest) -> wire.JobReply:
-        return wire.JobReply(self._board.job(self._find(request.job_id)))
+        return wire.JobReply(self._board.job(self._find(request.job_id).job_id))
 
     async def list(self, caller: Caller, request: requests.ListRequest) -> wire.ListReply:
         with refusals():
             limit, which = list_filter(request)
-        before = None if which.before is None else self._find(which.before)
-        found: Page = []
-        older = 0
-        for job in self._board.jobs():
-            if before is not None:
-                before = None if job.job_id == before else before
-            elif _fits(job, which):
-                if len(found) < limit:
-                    found.append(summary_of(job))
-                else:
-                    older += 1
-        return wire.ListReply(tuple(found), older)
+        found = [*self._board.all_jobs()]
+        if which.before is not None:
+            before = self._find(which.before).job_id
+            found = found[[job.job_id for job in found].index(before) + 1 :]
+        found = [job for job in found if _fits(job, which)]
+        listed = tuple(map(summary_of, found[:limit]))
+        return wire.ListReply(listed, len(found) - len(listed))
 
     def watch(self, caller: Caller, request: requests.WatchRequest) -> StreamReplies:
         changes = bool(request.changes)
         if request.job_id is None:
             return self._watch_all(changes=changes)
-        return self._watch_job(self._find(request.job_id), changes=changes)
+        return self._watch_job(self._find(request.job_id).job_id, changes=changes)
 
     async def _watch_job(self, job_id: str, *, changes: bool) -> StreamReplies:
-        with self._board.subscribe(job_id) as feed:
-            job = self._board.job(job_id)
-            sequence = 0
-            yield StreamReply(wire.WatchReply(0, 0, job=job), continues=job.status in UNFINISHED)
+        with self._board.subscribe() as changed:
+            job, sequence = self._board.job(job_id), 0
+            reply = wire.WatchReply(0, 0, job=job)
             while job.status in UNFINISHED:
-                await feed.next()
-                job = self._board.job(job_id)
-                sequence += 1
-                yield StreamReply(
-                    _reply(sequence, job, changes=changes), continues=job.status in UNFINISHED
-                )
+                yield StreamReply(reply)
+                while await changed.receive() != job_id:
+                    pass
+                job, sequence = self._board.job(job_id), sequence + 1
+                reply = _reply(sequence, job, changes=changes)
+            yield StreamReply(reply, continues=False)
 
     async def _watch_all(self, *, changes: bool) -> StreamReplies:
-        with self._board.subscribe(None) as feed:
-            jobs = self._board.jobs()
+        with self._board.subscribe() as changed:
+            jobs = [*self._board.all_jobs()]
             if changes:
-                shown = [job for job in jobs if job.status in UNFINISHED]
+                jobs = [job for job in jobs if job.status in UNFINISHED]
             else:
-                shown = [job for job, _ in zip(jobs, range(requests.DEFAULT_LIMIT), strict=False)]
-            summaries = tuple(summary_of(job) for job in shown)
-            yield StreamReply(wire.WatchReply(0, 0, jobs=summaries))
-            sequence = 0
+                jobs = jobs[: requests.DEFAULT_LIMIT]
+            reply, sequence = wire.WatchReply(0, 0, jobs=tuple(map(summary_of, jobs))), 0
             while True:
-                job = self._board.job(await feed.next())
-                sequence += 1
-                yield StreamReply(_reply(sequence, job, changes=changes))
-
-    async def cancel(self, caller: Caller, request: requests.CancelRequest) -> requests.CancelReply:
-        with traced("Cancel", caller, request.request_id) as request_id:
-            job = self._board.job(self._find(request.job_id))
-            parts = self._parts_of(job, request.nodes)
-            plain = requests.CancelRequest(job.job_id, None, request_id)
-            waits = await self._command(
-                [
-                    Command(
-                        0, site, job.job_id, _speaker(caller), cancel=replace(plain, nodes=nodes)
-                    )
-                    for site, nodes in parts.items()
-                ]
-            )
-            job = self._board.job(job.job_id)
-            named = [node for node in job.nodes if _is_in(node, parts)]
-            cancelled = all(node.status == "cancelled" for node in named)
-            message = f"job {job.job_id} is {job.status}"
-            if waits:
-                message += f"; the cancel waits for {', '.join(waits)}"
-            return requests.CancelReply(job.job_id, job.status, cancelled, message, request_id)
-
-    async def retry(self, caller: Caller, request: wire.RetryRequest) -> wire.StartReply:
-        with traced("Retry", caller, request.request_id) as request_id:
-            _check_login(request.login)
-            job = self._board.job(self._find(request.job_id))
-            with refusals(caller):
-                key = start_key(caller.uid, request, caller.asked_by)
-                if key is not None and await self._file.find_key(key) is not None:
-                    return wire.StartReply(job, request_id)
-            failed = [node for node in job.nodes if node.status in ("failed", "cancelled")]
-            parts = self._parts_of(job, request.nodes)
-            if request.nodes is None:  # sites at which all has succeeded have nothing to retry
-                parts = {
-                    site: None for site in parts if any(_is_in(one, {site: None}) for one in failed)
-                }
-            plain = replace(request, job_id=job.job_id, request_id=request_id, on_behalf_of=None)
-            commands = [
-                Command(0, site, job.job_id, _speaker(caller), retry=replace(plain, nodes=nodes))
-                for site, nodes in parts.items()
-            ]
-            await self._command(commands, key)
-            return wire.StartReply(self._board.job(job.job_id), request_id)
-
-    async def _command(self, commands: Sequence[Command], key: StartKey | None = None) -> Names:
-        """Stores commands, and waits a little for those of sites that are heard. Returns the sites
-        that have not carried them out. Raises the error of the first that refuses one.
-        """
-        with refusals():
-            commands = await self._file.add(commands, key=key) if commands else []
-        self._on_commands()
-        heard = [command for command in commands if self._board.is_heard(command.site)]
-        with trio.move_on_after(_ANSWER):
-            await self._board.carried_out(heard)
-        waits = []
-        for command in commands:
-            state = self._board.state(command.job_id, command.site)
-            if state is None or state.done < command.number:
-                waits.append(command.site)
-            elif state.answer is not None and state.answer.number == command.number:
-                raise _error_of(state.answer)
-        return waits
-
-    def _parts_of(
-        self, job: wire.Job, names: tuple[str, ...] | None
-    ) -> dict[str, tuple[str, ...] | None]:
-        """Returns the sites of a job, each with those of its nodes that are named, or with None for
-        all. Raises `NodeNotFound`.
-        """
-        sites = self._board.asked[job.job_id].targets
-        if names is None:
-            return dict.fromkeys(sites)
-        known = {name for node in job.nodes for name in (node.node, node.name)}
-        for name in names:
-            if name not in known:
-                raise error(NodeNotFound(job.job_id, name[:80]))
-        return dict(by_site(names))
+                yield StreamReply(reply)
+                job, sequence = self._board.job(await changed.receive()), sequence + 1
+                reply = _reply(sequence, job, changes=changes)
 
     async def clusters(
         self, caller: Caller, request: knowledge.ClustersRequest
     ) -> knowledge.ClustersReply:
-        found = self._board.clusters()
-        if request.name is None:
-            return knowledge.ClustersReply(tuple(replace(one, nodes=None) for one in found))
+        found = [
+            cluster_at(name, cluster)
+            for name, site in self._board.sites.items()
+            if site.state is not None
+            for cluster in site.state.clusters
+        ]
         name = request.name
+        if name is None:
+            return knowledge.ClustersReply(tuple(replace(one, nodes=None) for one in found))
         return knowledge.ClustersReply(
             tuple(
                 one
                 for one in found
-                if name in (one.name, one.asked) or any(name == n.node for n in one.nodes or ())
+                if name in (one.name, one.asked, *(node.node for node in one.nodes or ()))
             )
         )
 
-    def _find(self, prefix: str) -> str:
-        """Returns the id that begins with `prefix`. Raises `JobNotFound` and `InvalidRequest`."""
-        found = self._board.find(prefix) if len(prefix) >= _SHORTEST_PREFIX else []
-        if not found:
+    def _find(self, prefix: str) -> Asked:
+        """Returns the job whose id begins with `prefix`. Raises `JobNotFound` and
+        `InvalidRequest`.
+        """
+        found = [job_id for job_id in self._board.jobs if job_id.startswith(prefix)]
+        if not found or len(prefix) < _SHORTEST_PREFIX:
             raise error(JobNotFound(prefix[:_NAME_LENGTH]))
-        if len(found) > 1 and prefix not in found:
+        if len(found) > 1:
             raise invalid("job_id", f"{len(found)} jobs begin with it; expected more of the id")
-        return prefix if prefix in found else found[0]
+        return self._board.jobs[found[0]]
 
-    def _elsewhere(self, name: str, shape: MethodShape) -> AnyHandler:
-        """Returns what answers a method that only the daemons of sites have."""
+    def _elsewhere(self, name: str) -> AnyHandler:
+        """Returns what refuses a method that only the daemons of sites have."""
 
-        def refusal(request: Any) -> VarlinkError:
-            prefix = getattr(request, "job_id", None)
-            if prefix is None:
-                return error(NotAtHub(name, tuple(self._board.sites)))
-            job_id = self._find(prefix)
-            sites = []
-            for site in self._board.asked[job_id].targets:
-                state = self._board.state(job_id, site)
-                local = f" (job {state.job.job_id})" if state and state.job else ""
-                sites.append(f"{site}{local}")
-            return error(NotAtHub(name, tuple(sites)))
+        def refuse(_caller: Caller, request: Any) -> Any:
+            if getattr(request, "job_id", None) is None:
+                raise error(NotAtHub(name, tuple(self._board.sites)))
+            asked, sites = self._find(request.job_id), []
+            for site in asked.parts:
+                state = self._board.state(asked.job_id, site)
+                sites.append(f"{site} (job {state.job.job_id})" if state and state.job else site)
+            raise error(NotAtHub(name, tuple(sites)))
 
-        async def one(_caller: Caller, request: Any) -> Any:
-            raise refusal(request)
-
-        async def stream(_caller: Caller, request: Any) -> StreamReplies:
-            raise refusal(request)
-            yield
-
-        @asynccontextmanager
-        async def upgrade(_caller: Caller, request: Any) -> AsyncIterator[Upgrade]:
-            raise refusal(request)
-            yield
-
-        return upgrade if shape.upgrade else stream if shape.streaming else one
+        return refuse
 
 
 def _reply(sequence: int, job: wire.Job, *, changes: bool) -> wire.WatchReply:
-    reply = wire.WatchReply(sequence, 0)
-    return replace(reply, change=change_of(job)) if changes else replace(reply, job=job)
+    if not changes:
+        return wire.WatchReply(sequence, 0, job=job)
+    change = convert(job, wire.JobChange, from_attributes=True)
+    return wire.WatchReply(sequence, 0, change=change)
 
 
-def _error_of(answer: Answer) -> VarlinkError:
-    """Returns the error with which a site has refused a command, if the interface has it."""
-    kind = getattr(errors, answer.error, None)
-    if isinstance(kind, type) and issubclass(kind, Struct):
-        with suppress(msgspec.ValidationError):
-            return error(msgspec.convert(answer.parameters, kind))
-    return invalid("job_id", answer.text)
+def _asked(caller: Caller, request: StartRequest, key: StartKey | None) -> Asked:
+    request = replace(request, on_behalf_of=None)
+    parts = {site: Part() for site in by_site(request.nodes)}
+    keys = () if key is None else (key,)
+    job_id, now = secrets.token_hex(6), datetime.now(UTC)
+    return Asked(job_id, now, request, caller.uid, caller.asked_by, parts, keys)
 
 
-def _is_in(node: wire.Node, parts: dict[str, tuple[str, ...] | None]) -> bool:
-    site, _, rest = node.node.partition("/")
-    names = parts.get(site, ())
-    name = (node.name or "").partition("/")[2]
-    return names is None or rest in names or (bool(name) and name in names)
+def _at_site(request: StartRequest, site: str) -> StartRequest:
+    """Returns what a site is to start."""
+    discovered = by_site(request.discovered or ()).get(site)
+    return replace(request, nodes=by_site(request.nodes)[site], discovered=discovered)
 
 
 def _speaker(caller: Caller) -> str:

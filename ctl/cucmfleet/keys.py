@@ -14,41 +14,25 @@ from __future__ import annotations
 import json
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import nkeys
 
+from cucmctl.cli.options import UsageError
 from cucmd.durable import replace_file
 from cucmfleet.messages import COMMANDS, STATES
-
-
-class NoSuchSite(Exception):
-    """There is no site of that name."""
-
-
-class SiteExists(Exception):
-    """There is a site of that name already."""
-
-
-def new_key() -> tuple[str, str]:
-    """Returns the seed and the public part of a new nkey."""
-    seed = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
-    return seed.decode(), public_of(seed.decode())
-
-
-def public_of(seed: str) -> str:
-    public: bytes = nkeys.from_seed(bytearray(seed.encode())).public_key
-    return public.decode()
 
 
 def hub_seed(state: Path) -> str:
     """Returns the seed of the hub. The first call makes the seed. Raises `OSError`."""
     path = state / "hub.key"
     if not path.exists():
-        replace_file(path, [f"{new_key()[0]}\n".encode()], 0o600)
-        write_users(state, read_sites(state))
-    return path.read_text().strip()
+        state.mkdir(mode=0o755, parents=True, exist_ok=True)
+        replace_file(path, [_new_seed()], 0o600)
+        _write_sites(state, read_sites(state))
+    return path.read_text()
 
 
 def read_sites(state: Path) -> dict[str, str]:
@@ -60,39 +44,51 @@ def read_sites(state: Path) -> dict[str, str]:
 
 
 def add_site(state: Path, name: str) -> str:
-    """Adds a site, and returns the seed of its agent. Raises `SiteExists` and `OSError`."""
-    sites = read_sites(state)
+    """Adds a site, and returns the seed of its agent. Raises `UsageError` and `OSError`."""
+    sites, seed = read_sites(state), _new_seed()
     if name in sites:
-        raise SiteExists(f"there is a site {name!r} already; remove it first for a new key")
-    seed, public = new_key()
-    write_sites(state, sites | {name: public})
-    return seed
+        raise UsageError(f"there is a site {name!r} already; remove it first for a new key")
+    hub_seed(state)
+    _write_sites(state, sites | {name: _public(seed)})
+    return seed.decode()
 
 
 def remove_site(state: Path, name: str) -> None:
-    """Removes a site and the rights of its key. Raises `NoSuchSite` and `OSError`."""
+    """Removes a site and the rights of its key. Raises `UsageError` and `OSError`."""
     sites = read_sites(state)
     if sites.pop(name, None) is None:
-        raise NoSuchSite(f"there is no site {name!r}; there are {', '.join(sites) or 'none'}")
-    write_sites(state, sites)
+        raise UsageError(f"there is no site {name!r}; there are {', '.join(sites) or 'none'}")
+    _write_sites(state, sites)
 
 
-def write_sites(state: Path, sites: dict[str, str]) -> None:
+def reload_server(pid_file: str) -> bool:
+    """Tells nats-server to read its users again. Returns whether it runs. Raises `OSError`."""
+    with suppress(FileNotFoundError, ValueError):
+        pid = int(Path(pid_file).read_text())
+        # The file of a server that was killed may name another process by now.
+        if Path(f"/proc/{pid}/comm").read_text() == "nats-server\n":
+            os.kill(pid, signal.SIGHUP)
+            return True
+    return False
+
+
+def _new_seed() -> bytes:
+    return bytes(nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER))
+
+
+def _public(seed: bytes) -> str:
+    return str(nkeys.from_seed(bytearray(seed)).public_key.decode())
+
+
+def _write_sites(state: Path, sites: dict[str, str]) -> None:
+    users: list[dict[str, object]] = [{"nkey": _public((state / "hub.key").read_bytes())}]
+    users += [{"nkey": key, "permissions": _permissions(name)} for name, key in sites.items()]
+    text = f"# Made by cucmhub.\nauthorization {json.dumps({'users': users}, indent=1)}\n"
     replace_file(state / "sites.json", [json.dumps(sites, indent=1).encode()], 0o644)
-    write_users(state, sites)
-
-
-def write_users(state: Path, sites: dict[str, str]) -> None:
-    hub = public_of((state / "hub.key").read_text().strip())
-    lines = ["# Made by cucmhub.", "authorization {", "  users = [", f"    {{ nkey: {hub} }}"]
-    for name, public in sites.items():
-        rights = json.dumps(permissions(name))
-        lines.append(f"    {{ nkey: {public}, permissions: {rights} }}")
-    text = "\n".join([*lines, "  ]", "}", ""])
     replace_file(state / "users.conf", [text.encode()], 0o644)
 
 
-def permissions(site: str) -> dict[str, list[str]]:
+def _permissions(site: str) -> dict[str, list[str]]:
     """Returns what the agent of a site may do: take and acknowledge its own commands, write and
     read its own states, and receive answers in its own inbox.
     """
@@ -106,16 +102,3 @@ def permissions(site: str) -> dict[str, list[str]]:
         ],
         "subscribe": [f"_INBOX_{site}.>"],
     }
-
-
-def reload_server(pid_file: str) -> bool:
-    """Tells nats-server to read its users again. Returns whether it runs. Raises `OSError`."""
-    try:
-        pid = int(Path(pid_file).read_text())
-        # The file of a server that was killed may name another process by now.
-        runs = Path(f"/proc/{pid}/comm").read_text().strip() == "nats-server"
-    except (FileNotFoundError, ValueError):
-        return False
-    if runs:
-        os.kill(pid, signal.SIGHUP)
-    return runs

@@ -10,155 +10,154 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 
+import trio
+
 from cucmctl.cli import exits
-from cucmctl.cli.options import VerbParser
+from cucmctl.cli.options import UsageError, VerbParser
 from cucmctl.cli.printer import visible
 from cucmd import __version__
 from cucmd.stdout import checked_stdout
 from cucmd.toml_file import ConfigError
+from cucmfleet import config
 
 EXIT_CONFIG = 78  # EX_CONFIG, as `cucmd` has it
-_HUB_FILE, _AGENT_FILE = "/etc/cucmhub/cucmhub.toml", "/etc/cucmagent/cucmagent.toml"
 
 
 def hub(argv: Sequence[str] | None = None) -> int:
     """Runs `cucmhub`. Returns its exit code."""
-    parser = _parser("cucmhub", "The jobs of several sites, which dial out to NATS.")
+    parser = VerbParser(
+        prog="cucmhub",
+        description="The jobs of several sites, which dial out to NATS.",
+        allow_abbrev=False,
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     serve = commands.add_parser("serve", help="run the hub in the foreground", allow_abbrev=False)
-    _add_config(serve, _HUB_FILE, _serve_hub)
     demo = commands.add_parser("demo", help="show three simulated sites", allow_abbrev=False)
     demo.set_defaults(run=_demo)
     site = commands.add_parser("site", help="add, list and remove sites", allow_abbrev=False)
     verbs = site.add_subparsers(metavar="COMMAND", required=True)
-    add = verbs.add_parser(
-        "add", help="make a key, and print the file of the agent", allow_abbrev=False
-    )
-    add.add_argument("name", metavar="SITE", help="letters, digits, - and _")
-    add.add_argument("--server", metavar="URL", help="as the site reaches NATS: tls://HOST:PORT")
-    _add_config(add, _HUB_FILE, _add_site)
-    _add_config(verbs.add_parser("list", help="list the sites"), _HUB_FILE, _list_sites)
-    remove = verbs.add_parser("remove", help="end the rights of a site", allow_abbrev=False)
+    add = verbs.add_parser("add", help="make a key, and print the file of the agent")
+    add.add_argument("name", metavar="SITE", type=_checked_by(config.check_site))
+    url = "as the site reaches NATS: tls://HOST:PORT"
+    add.add_argument("--server", metavar="URL", type=_checked_by(config.check_server), help=url)
+    listing = verbs.add_parser("list", help="list the sites")
+    remove = verbs.add_parser("remove", help="end the rights of a site")
     remove.add_argument("name", metavar="SITE")
-    _add_config(remove, _HUB_FILE, _remove_site)
+    runs = {serve: _serve_hub, add: _add_site, listing: _list_sites, remove: _remove_site}
+    for verb, run in runs.items():
+        _add_config(verb, config.HUB_FILE, run)
     return _run(parser, argv)
 
 
 def agent(argv: Sequence[str] | None = None) -> int:
     """Runs `cucmagent`. Returns its exit code."""
-    parser = _parser("cucmagent", "Carries out the commands of a hub at the cucmd of this site.")
-    _add_config(parser, _AGENT_FILE, _serve_agent)
+    what = "Carries out the commands of a hub at the cucmd of this site."
+    parser = VerbParser(prog="cucmagent", description=what, allow_abbrev=False)
+    _add_config(parser, config.AGENT_FILE, _serve_agent)
     return _run(parser, argv)
 
 
-def _parser(program: str, what: str) -> VerbParser:
-    parser = VerbParser(prog=program, description=what, allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"{program} {__version__}")
-    return parser
-
-
 def _add_config(
-    parser: argparse.ArgumentParser, path: str, run: Callable[[argparse.Namespace], None]
+    parser: argparse.ArgumentParser, path: Path, run: Callable[[argparse.Namespace], None]
 ) -> None:
-    parser.add_argument("--config", metavar="FILE", type=Path, default=Path(path), help=path)
+    parser.add_argument("--config", metavar="FILE", type=Path, default=path, help=str(path))
     parser.set_defaults(run=run)
 
 
-def _run(parser: VerbParser, argv: Sequence[str] | None) -> int:
-    arguments = parser.parse_args(argv)
-    if find_spec("nats") is None or find_spec("nkeys") is None:
-        return _report(parser, "needs pip install 'cucmd[fleet]'", exits.UNAVAILABLE)
-    from cucmfleet.keys import NoSuchSite, SiteExists  # noqa: PLC0415  # it needs nkeys
+def _checked_by(check: Callable[[str], None]) -> Callable[[str], str]:
+    """Returns the `type` of an argument that is a text for which `check` raises no `ValueError`."""
 
+    def convert(text: str) -> str:
+        try:
+            check(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!a}: {error}") from None
+        return text
+
+    return convert
+
+
+def _run(parser: VerbParser, argv: Sequence[str] | None) -> int:
+    parser.add_argument("--version", action="version", version=f"{parser.prog} {__version__}")
     try:
+        arguments = parser.parse_args(argv)
         arguments.run(arguments)
+    except UsageError as error:
+        text, code = str(error), exits.USAGE
     except ConfigError as error:
-        return _report(parser, str(error), EXIT_CONFIG)
-    except (NoSuchSite, SiteExists) as error:
-        return _report(parser, str(error), exits.USAGE)
+        text, code = str(error), EXIT_CONFIG
+    except ModuleNotFoundError:
+        text, code = "needs pip install 'cucmd[fleet]'", exits.UNAVAILABLE
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _report(parser, f"{where}{error.strerror or error}", exits.UNAVAILABLE)
+        text, code = f"{where}{error.strerror or error}", exits.UNAVAILABLE
     except KeyboardInterrupt:
         return exits.INTERRUPTED
-    return exits.DONE
-
-
-def _report(parser: VerbParser, text: str, code: int) -> int:
-    if sys.stderr is not None:
-        with suppress(OSError):
-            print(f"{parser.prog}: {visible(text)}", file=sys.stderr, flush=True)
+    else:
+        return exits.DONE
+    _tell(f"{parser.prog}: {visible(text)}")
     return code
 
 
+def _tell(text: str) -> None:
+    if sys.stderr is not None:  # None if it was closed before the start
+        with suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
+
+
 def _demo(_arguments: argparse.Namespace) -> None:
-    from cucmfleet.demo import demo  # noqa: PLC0415  only `demo` needs it
+    from cucmfleet.demo import demo  # noqa: PLC0415  # only `demo` needs it
 
     raise SystemExit(demo())
 
 
 def _serve_hub(arguments: argparse.Namespace) -> None:
-    from cucmfleet import config, hub  # noqa: PLC0415  # they need nats-py
+    from cucmfleet import hub  # noqa: PLC0415  # it needs nats-py
 
-    hub.run(config.load_hub(arguments.config))
+    trio.run(hub.run, config.load_hub(arguments.config))
 
 
 def _serve_agent(arguments: argparse.Namespace) -> None:
-    from cucmfleet import agent, config  # noqa: PLC0415  # likewise
+    from cucmfleet import agent  # noqa: PLC0415  # likewise
 
-    agent.run(config.load_agent(arguments.config))
+    trio.run(agent.run, config.load_agent(arguments.config))
 
 
 def _add_site(arguments: argparse.Namespace) -> None:
-    from cucmfleet import config, keys  # noqa: PLC0415  # they need nkeys
+    from cucmfleet import keys  # noqa: PLC0415  # it needs nkeys
 
     settings = config.load_hub(arguments.config)
-    address = arguments.server or settings.servers[0]
-    try:
-        config.check_site(arguments.name)
-        config.check_server(address)
-    except ValueError as error:
-        raise ConfigError("the command line", str(error)) from None
-    state = Path(settings.state_directory)
-    state.mkdir(mode=0o755, parents=True, exist_ok=True)
-    keys.hub_seed(state)
-    seed = keys.add_site(state, arguments.name)
-    lines = {
-        "site": arguments.name,
-        "servers": [address],
-        **({"ca": "/etc/cucmagent/ca.pem"} if settings.ca else {}),
-        "secret_key": seed,
-    }
+    lines = {"site": arguments.name, "servers": [arguments.server or settings.servers[0]]}
+    if settings.ca:
+        lines["ca"] = "/etc/cucmagent/ca.pem"
+    lines["secret_key"] = keys.add_site(Path(settings.state_directory), arguments.name)
     with checked_stdout():
         for name, value in lines.items():
             print(f"{name} = {json.dumps(value)}")
-    _tell_server(settings.pid_file)
+    _reload(settings)
 
 
 def _list_sites(arguments: argparse.Namespace) -> None:
-    from cucmfleet import config, keys  # noqa: PLC0415  # likewise
+    from cucmfleet import keys  # noqa: PLC0415  # likewise
 
+    state = Path(config.load_hub(arguments.config).state_directory)
     with checked_stdout():
-        for name, public in keys.read_sites(
-            Path(config.load_hub(arguments.config).state_directory)
-        ).items():
+        for name, public in keys.read_sites(state).items():
             print(f"{name} {public}")
 
 
 def _remove_site(arguments: argparse.Namespace) -> None:
-    from cucmfleet import config, keys  # noqa: PLC0415  # likewise
+    from cucmfleet import keys  # noqa: PLC0415  # likewise
 
     settings = config.load_hub(arguments.config)
     keys.remove_site(Path(settings.state_directory), arguments.name)
-    _tell_server(settings.pid_file)
+    _reload(settings)
 
 
-def _tell_server(pid_file: str) -> None:
+def _reload(settings: config.HubConfig) -> None:
     from cucmfleet import keys  # noqa: PLC0415  # likewise
 
-    if not (pid_file and keys.reload_server(pid_file)) and sys.stderr is not None:
-        text = "now let nats-server read its users: systemctl reload-or-restart nats-server"
-        print(text, file=sys.stderr)
+    if not (settings.pid_file and keys.reload_server(settings.pid_file)):
+        _tell("now let nats-server read its users: systemctl reload-or-restart nats-server")

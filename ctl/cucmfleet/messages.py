@@ -1,42 +1,49 @@
 """PURE. Declares what hub and agents write into NATS, and under which subjects.
 
-    stream    subject                                    content        written by
-    CMD       cmd.SITE.OP                                `Command`      the hub
-    EV        ev.SITE.OP, ev.SITE.ended                  `Happened`     the hub
-    KV_jobs   $KV.jobs.JOB                               `Asked`        the hub
-    KV_state  $KV.state.SITE.job.JOB                     `PartState`    the agent of the site
-    KV_state  $KV.state.SITE.node.JOB.POSITION           `NodeState`    the agent of the site
-    KV_state  $KV.state.SITE.site                        `SiteState`    the agent of the site
+    stream    subject                             content       written by
+    CMD       cmd.SITE.OPERATION                  `Command`     the hub
+    EV        ev.SITE.OPERATION                   `Command`     the hub
+    EV        ev.SITE.ended                       `PartState`   the hub
+    KV_jobs   $KV.jobs.JOB                        `Asked`       the hub
+    KV_state  $KV.state.SITE.job.JOB              `PartState`   the agent of the site
+    KV_state  $KV.state.SITE.node.JOB.POSITION    `NodeState`   the agent of the site
+    KV_state  $KV.state.SITE.site                 `SiteState`   the agent of the site
 
 JOB is the id of a job at the hub. The part of such a job at one site is a job of the daemon there,
 with an id of its own. KV_jobs and KV_state are buckets: a subject keeps its last message only.
 
-CMD is a work queue. Each site has a durable consumer with its name, which the hub creates. The
-server sends the next command only after the one before is acknowledged, so commands of a site come
-in the order in which they were given. EV says for 90 days who has asked what, and how it ended.
+CMD is a work queue. Each site has a durable consumer with its name, which the hub creates. Commands
+of a site come in the order in which they were given, except one that could not be carried out yet:
+it comes again later. EV says for 90 days who has asked what, and how it ended.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
+from msgspec import Meta, Struct
 
+from cucmd.job.failure import Failure
+from cucmd.job.status import JobStatus
 from cucmd.job.work import StartRequest
 from cucmd.protocol.jobs import Job, Node, RetryRequest
 from cucmd.protocol.knowledge import Cluster
 from cucmd.protocol.requests import CancelRequest
+from cucmd.store import StartKey
 
 COMMANDS, EVENTS, JOBS, STATES = "CMD", "EV", "KV_jobs", "KV_state"
 # The label, at the site, of the daemon's job. Its value is the id of the job at the hub.
 LABEL = "hub"
-# The name of a site is one word of a subject.
-SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,30}")
+JOB_ID = re.compile(r"[0-9a-f]{12}")
 # Seconds between two states of a site, and after how many seconds it counts as cut off.
 HEARTBEAT = 10.0
 CUT_OFF = 30.0
+# How long a job stays at the hub after it was asked for, if it has ended.
+KEEP = timedelta(days=90)
+UNFINISHED = ("queued", "running")
 
 _DAY = 24 * 3600 * 10**9
 
@@ -44,26 +51,20 @@ _DAY = 24 * 3600 * 10**9
 def streams(replicas: int) -> dict[str, dict[str, Any]]:
     """Returns the configuration of each stream. replicas: 3 with three NATS servers, else 1."""
     common = {"storage": "file", "num_replicas": replicas, "discard": "new"}
-    bucket = common | {"max_msgs_per_subject": 1, "allow_direct": True, "allow_rollup_hdrs": True}
+    # A key that was not written for so long is of a job that the hub does not have any more.
+    bucket = common | {"max_msgs_per_subject": 1, "allow_direct": True, "max_age": 120 * _DAY}
+    commands = {
+        "subjects": ["cmd.*.*"],
+        "retention": "workqueue",
+        # A site that is cut off for long gets no more than this of one kind of command.
+        "max_msgs_per_subject": 1000,
+        "discard_new_per_subject": True,
+        "duplicate_window": _DAY,
+    }
+    events = {"discard": "old", "max_age": 90 * _DAY, "duplicate_window": _DAY}
     return {
-        COMMANDS: common
-        | {
-            "name": COMMANDS,
-            "subjects": ["cmd.*.*"],
-            "retention": "workqueue",
-            # A site that is cut off for long gets no more than this of one kind of command.
-            "max_msgs_per_subject": 1000,
-            "discard_new_per_subject": True,
-            "duplicate_window": _DAY,
-        },
-        EVENTS: common
-        | {
-            "name": EVENTS,
-            "subjects": ["ev.*.*"],
-            "discard": "old",
-            "max_age": 90 * _DAY,
-            "duplicate_window": _DAY,
-        },
+        COMMANDS: common | commands | {"name": COMMANDS},
+        EVENTS: common | events | {"name": EVENTS, "subjects": ["ev.*.*"]},
         JOBS: bucket | {"name": JOBS, "subjects": ["$KV.jobs.>"]},
         STATES: bucket | {"name": STATES, "subjects": ["$KV.state.>"]},
     }
@@ -76,48 +77,19 @@ def consumer(site: str) -> dict[str, Any]:
         "filter_subject": f"cmd.{site}.>",
         "ack_policy": "explicit",
         "ack_wait": 30 * 10**9,
-        "max_ack_pending": 1,  # keeps the order
+        # Commands that cannot be carried out yet do not hold up those behind them.
+        "max_ack_pending": 3000,
         "max_deliver": -1,
     }
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """Holds what was asked at the hub.
-
-    owner    the uid of the user who called the hub
-    asked_by the name on whose behalf that user called
-    speaker  the name that the sites are told: `asked_by`, or the name of the user
-    """
-
-    job_id: str
-    created_at: datetime
-    request: StartRequest
-    owner: int
-    speaker: str
-    asked_by: str | None = None
-
-    @property
-    def targets(self) -> dict[str, tuple[str, ...]]:
-        """Returns the targets of each site, without the name of the site."""
-        return by_site(self.request.nodes)
-
-
-def by_site(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """Groups names such as `berlin/cucm-pub` by their sites."""
-    found: dict[str, tuple[str, ...]] = {}
-    for name in names:
-        site, _, rest = name.partition("/")
-        found[site] = (*found.get(site, ()), rest)
-    return found
-
-
-class Command(msgspec.Struct, frozen=True, omit_defaults=True):
+class Command(Struct, frozen=True, omit_defaults=True):
     """Holds one command for a site. One of start, retry and cancel is set.
 
-    number     grows with each command of the hub
-    site       the site that must carry it out. A hostile site can get the server to send one of its
-               own commands to another site, which then finds a wrong name here
-    not_after  a start that arrives later is refused
+    number   grows with each command for the same job and site
+    site     the site that must carry it out. A hostile site can get the server to send one of its
+             own commands to another site, which then finds a wrong name here
+    speaker  who has asked for it, as the site is told
     """
 
     number: int
@@ -127,128 +99,139 @@ class Command(msgspec.Struct, frozen=True, omit_defaults=True):
     start: StartRequest | None = None
     retry: RetryRequest | None = None
     cancel: CancelRequest | None = None
-    not_after: datetime | None = None
 
     @property
     def operation(self) -> str:
         return next(name for name in ("start", "retry", "cancel") if getattr(self, name))
 
+    @property
+    def message_id(self) -> str:
+        return f"{self.job_id}.{self.site}.{self.number}"
 
-class Answer(msgspec.Struct, frozen=True):
-    """Says that a command was refused at the site.
 
-    number      that of the command
-    error       the name of the daemon's error, or of one of the agent's own
-    parameters  the fields of the error
-    text        one line for a person
+class Part(Struct):
+    """Holds what the hub keeps of a job at one site.
+
+    commands  those that the site has not carried out yet
+    end       how the job has ended there, and the number of the retry; None if it goes on
     """
 
-    number: int
-    error: str
-    parameters: dict[str, Any]
-    text: str
+    commands: tuple[Command, ...] = ()
+    end: tuple[JobStatus, int] | None = None
 
 
-class PartState(msgspec.Struct, frozen=True, omit_defaults=True):
+class Asked(Struct):
+    """Holds what was asked at the hub.
+
+    owner     the uid of the user who called the hub
+    asked_by  the name on whose behalf that user called
+    parts     by the name of the site
+    keys      those with which it was started and retried
+    """
+
+    job_id: str
+    created_at: datetime
+    request: StartRequest
+    owner: int
+    asked_by: str | None
+    parts: dict[str, Part]
+    keys: tuple[StartKey, ...] = ()
+
+    @property
+    def has_ended(self) -> bool:
+        return all(part.end for part in self.parts.values())
+
+
+class PartState(Struct, frozen=True, omit_defaults=True, tag="part"):
     """Holds the state of a job at one site.
 
-    site, job_id  as in the subject; the hub ignores a state in which they differ from it
-    revision      a state replaces an older one only if its revision is not smaller
+    site, job_id  as in the subject. A state in which they differ from the subject is ignored: a
+                  hostile site can get the server to write one under the subject of another site
     done          the number of the last command that was carried out or refused
     job           the job of the daemon, without its nodes; None if it was not started
     nodes         the number of its nodes
-    cancelled     the cancel came before the start, so there is no job
-    answer        why the last refused command was refused
+    failure       why the last command was refused. Without it and without a job, the job was
+                  cancelled before its start
     """
 
     site: str
     job_id: str
-    revision: int
-    done: int = 0
+    done: Annotated[int, Meta(ge=0, le=2**53)] = 0
     job: Job | None = None
     nodes: int = 0
-    cancelled: bool = False
-    answer: Answer | None = None
+    failure: Failure | None = None
+
+    @property
+    def subject(self) -> str:
+        return f"$KV.state.{self.site}.job.{self.job_id}"
+
+    @property
+    def revision(self) -> int:
+        return 1 if self.job is None else self.job.revision + 1
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Returns what is smaller for older states of the same subject."""
+        return self.revision, self.done
+
+    @property
+    def end(self) -> tuple[JobStatus, int] | None:
+        """As in `Part`."""
+        if self.job is None:
+            return "failed" if self.failure else "cancelled", self.done
+        return None if self.job.status in UNFINISHED else (self.job.status, self.job.retries)
 
 
-class NodeState(msgspec.Struct, frozen=True):
-    """Holds the state of a node. The fields are as in `PartState`."""
+class NodeState(Struct, frozen=True, tag="node"):
+    """Holds the state of a node. Its revision is that of the `PartState` which follows."""
 
     site: str
     job_id: str
-    revision: int
     position: int
+    revision: int
     node: Node
 
+    @property
+    def subject(self) -> str:
+        return f"$KV.state.{self.site}.node.{self.job_id}.{self.position}"
 
-class SiteState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Holds the state of a site.
+    @property
+    def order(self) -> tuple[int, ...]:
+        return (self.revision,)
 
-    agent     a random word that each agent chooses when it starts
-    trouble   why the daemon of the site does not answer, or None
-    clusters  the clusters that the daemon knows, with their nodes
-    """
+
+class SiteState(Struct, frozen=True, tag="site"):
+    """Says that an agent runs at a site, and which clusters its daemon knows, with their nodes."""
 
     site: str
-    agent: str
-    version: str
-    trouble: str | None = None
     clusters: tuple[Cluster, ...] = ()
 
+    @property
+    def subject(self) -> str:
+        return f"$KV.state.{self.site}.site"
 
-class Happened(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Says what was asked for a site, or how that ended.
-
-    speaker  who has asked, as the site is told
-    owner    the uid of the user who called the hub
-    nodes    the nodes that were asked for
-    status   how the job ended at the site; "refused" or "cancelled" if it was not started
-    local_id the id of the job at the site
-    """
-
-    job_id: str
-    site: str
-    speaker: str
-    owner: int
-    nodes: tuple[str, ...]
-    status: str | None = None
-    local_id: str | None = None
+    @property
+    def order(self) -> tuple[int, ...]:
+        return ()
 
 
-def command_subject(command: Command) -> str:
-    return f"cmd.{command.site}.{command.operation}"
+State: TypeAlias = PartState | NodeState | SiteState
+_decoder = msgspec.json.Decoder[State](State)
 
 
-def job_subject(job_id: str) -> str:
-    return f"$KV.jobs.{job_id}"
-
-
-def state_subject(state: PartState | NodeState | SiteState) -> str:
-    """Returns the subject under which an agent writes this state."""
-    match state:
-        case PartState():
-            return f"$KV.state.{state.site}.job.{state.job_id}"
-        case NodeState():
-            return f"$KV.state.{state.site}.node.{state.job_id}.{state.position}"
-        case SiteState():
-            return f"$KV.state.{state.site}.site"
-
-
-_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
-    "job": msgspec.json.Decoder(PartState),
-    "node": msgspec.json.Decoder(NodeState),
-    "site": msgspec.json.Decoder(SiteState),
-}
-
-
-def decode_state(subject: str, data: bytes) -> PartState | NodeState | SiteState | None:
+def decode_state(subject: str, data: bytes) -> State | None:
     """Returns the state in a message, or None if this is not one, or if it belongs elsewhere."""
-    words = subject.split(".")
-    decoder = _DECODERS.get(words[3]) if len(words) > 3 else None
-    if decoder is None:
-        return None
     try:
-        state: PartState | NodeState | SiteState = decoder.decode(data)
+        state = _decoder.decode(data)
     except (msgspec.DecodeError, RecursionError):
         return None
-    return state if state_subject(state) == subject else None
+    return state if state.subject == subject else None
+
+
+def by_site(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Groups names such as `berlin/cucm-pub` by their sites."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        site, _, rest = name.partition("/")
+        found[site] = (*found.get(site, ()), rest)
+    return found

@@ -1,166 +1,130 @@
 """PURE. Puts the states of the sites together to the jobs that the hub shows.
 
-A node is called `SITE/NODE`. A site that was not heard for a while is marked in the notes of its
-unfinished nodes; what is shown of them is their last state.
+The job at one site is the daemon's job, with `SITE/` before the name of each node. A site that was
+not heard for a while is marked in the notes of its unfinished nodes; what is shown of them is their
+last state.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, TypeVar
+from collections.abc import Mapping
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from cucmd.job.failure import Failure
 from cucmd.job.status import JobStatus, NodeStatus
 from cucmd.job.work_request import Collection, Timeouts
-from cucmd.protocol.jobs import Job, JobChange, JobSummary, Node
+from cucmd.protocol.jobs import Job, JobSummary, Node
 from cucmd.protocol.knowledge import Cluster
-from cucmfleet.messages import Asked, PartState
+from cucmfleet.messages import Asked, NodeState, PartState, by_site
 
-T = TypeVar("T")
-
-# What a hub adds to the failure codes of cucmd-failures(7).
-REFUSED, TOO_LATE = "refused_at_site", "too_late"
-UNFINISHED = ("queued", "running")
 _KINDS = {"collection": "collect", "commands": "run", "discovery": "discover"}
 _MOST_TARGETS, _MOST_COMMANDS = 20, 3  # as the daemon has them in a list
 
 
-class Part(Struct, frozen=True):
-    """Holds what is known of a job at one site.
+class Known(Struct):
+    """Holds what a site has sent of a job: its state, and its nodes by their position."""
 
-    targets  what was asked, without the name of the site
-    state    None until the agent has sent one
-    nodes    those of its nodes that are known, by position
-    silence  since when the site was not heard, as text; "" if it is heard
+    state: PartState | None = None
+    nodes: dict[int, NodeState] = {}
+
+
+def job_of(asked: Asked, known: Mapping[str, Known], silence: Mapping[str, str]) -> Job:
+    """Returns a job with all fields, as the socket sends it.
+
+    known    by the name of the site
+    silence  the text about each site that is not heard
     """
-
-    site: str
-    targets: tuple[str, ...]
-    state: PartState | None
-    nodes: Mapping[int, Node]
-    silence: str = ""
-
-
-def job_of(asked: Asked, parts: Sequence[Part]) -> Job:
-    """Returns the job with all fields, as the socket sends it."""
-    request = asked.request
-    member, _ = request.work()
-    jobs = [part.state.job for part in parts if part.state is not None and part.state.job]
-    first = jobs[0] if jobs else None
-    nodes = tuple(node for part in parts for node in _nodes(part, asked))
-    ended = [_has_ended(part) for part in parts]
-    ends = [job.completed_at for job in jobs if job.completed_at is not None]
-    starts = [job.started_at for job in jobs if job.started_at is not None]
-    cancelled = all(_cancelled(part) for part in parts)
-    return Job(
+    ended = asked.has_ended
+    jobs = {
+        site: _at_site(asked, site, known.get(site, Known()), silence.get(site))
+        for site in asked.parts
+    }
+    all_jobs = jobs.values()
+    begun = {site: job for site, job in jobs.items() if job.directory}
+    ends = [job.completed_at for job in all_jobs if job.completed_at]
+    return replace(
+        next(iter((begun or jobs).values())),
         job_id=asked.job_id,
-        status=_status(parts, nodes, ended=all(ended), cancelled=cancelled),
-        cancelled=cancelled,
-        closed=all(ended) and all(job.closed for job in jobs),
-        revision=sum(1 + part.state.revision for part in parts if part.state is not None),
-        kind=first.kind if first else _KINDS.get(member, member),
+        status=_status({job.status for job in all_jobs}, ended=ended),
+        cancelled=all(job.cancelled for job in all_jobs),
+        closed=ended and all(job.closed for job in all_jobs),
+        revision=sum(job.revision for job in all_jobs),
         created_at=asked.created_at,
-        started_at=min(starts, default=None),
-        completed_at=max(ends, default=asked.created_at) if all(ended) else None,
-        directory=", ".join(
-            f"{part.site}:{part.state.job.directory}"
-            for part in parts
-            if part.state is not None and part.state.job
-        ),
-        collection=(first.collection if first else request.collection) or Collection(),
-        timeouts=(first.timeouts if first else request.timeouts) or Timeouts(),
-        concurrency=sum(job.concurrency for job in jobs) or request.concurrency or len(parts),
-        resumable=all(job.resumable for job in jobs),
-        retries=max((job.retries for job in jobs), default=0),
-        nodes=nodes,
-        request_id=request.request_id,
+        started_at=min((job.started_at for job in all_jobs if job.started_at), default=None),
+        completed_at=max(ends, default=asked.created_at) if ended else None,
+        directory=", ".join(f"{site}:{job.directory}" for site, job in begun.items()),
+        concurrency=sum(job.concurrency for job in all_jobs),
+        retries=max(job.retries for job in all_jobs),
+        nodes=tuple(node for job in all_jobs for node in job.nodes),
+        request_id=asked.request.request_id,
         owner=asked.owner,
-        username=request.login.username,
-        targets=request.nodes,
-        labels=request.labels,
-        files_deleted=(bool(jobs) and all(job.files_deleted for job in jobs)) or None,
-        commands=first.commands
-        if first
-        else (request.commands.lines if request.commands else None),
-        capture=first.capture if first else None,
-        written_for=first.written_for if first else None,
-        ran_before=max((job.ran_before or 0 for job in jobs), default=0) or None,
+        targets=asked.request.nodes,
+        labels=asked.request.labels,
+        files_deleted=all(job.files_deleted for job in all_jobs) or None,
         asked_by=asked.asked_by,
-        coverage_pending=any(job.coverage_pending for job in jobs) or None,
+        coverage_pending=any(job.coverage_pending for job in all_jobs) or None,
     )
 
 
-def how_it_ended(state: PartState) -> str | None:
-    """Returns the status in which a job has ended at a site, or None if it goes on."""
-    if state.job is not None:
-        return None if state.job.status in UNFINISHED else state.job.status
-    if state.cancelled:
-        return "cancelled"
-    return None if state.answer is None else "refused"
-
-
-def _has_ended(part: Part) -> bool:
-    return part.state is not None and how_it_ended(part.state) is not None
-
-
-def _cancelled(part: Part) -> bool:
-    state = part.state
-    return state is not None and (state.job.cancelled if state.job else state.cancelled)
-
-
-def _status(
-    parts: Sequence[Part], nodes: Sequence[Node], *, ended: bool, cancelled: bool
-) -> JobStatus:
-    """Returns the status of the whole; for one site, that of its job."""
-    known = {part.state.job.status for part in parts if part.state and part.state.job}
-    if not ended:
-        return "running" if known - {"queued"} else "queued"
-    succeeded = sum(node.status == "succeeded" for node in nodes)
-    if succeeded == len(nodes):
-        return "succeeded"
-    if succeeded:
-        return "partial"
-    all_cancelled = cancelled or all(node.status == "cancelled" for node in nodes)
-    return "cancelled" if all_cancelled else "failed"
-
-
-def _nodes(part: Part, asked: Asked) -> list[Node]:
-    """Returns the nodes of a part: what was asked, until the site has said which nodes that is."""
-    state = part.state
-    notes = () if _has_ended(part) or not part.silence else (f"{part.site}: {part.silence}",)
-    if state is None or state.job is None or not part.nodes:
-        cancelled = state is not None and state.cancelled
-        status: NodeStatus = "cancelled" if cancelled else "pending"
-        failure = None
-        if state is not None and state.answer is not None and not cancelled:
-            status, failure = "failed", _failure(part.site, state)
-        return [_unknown(f"{part.site}/{name}", status, failure, notes) for name in part.targets]
-    return [
+def _at_site(asked: Asked, site: str, known: Known, silence: str | None) -> Job:
+    """Returns the part of a job at a site: the daemon's job, or what was asked if there is none. A
+    job that was not started has no directory.
+    """
+    part, state, request = asked.parts[site], known.state, asked.request
+    status = part.end[0] if part.end else "queued"
+    job = (state and state.job) or Job(
+        job_id=asked.job_id,
+        status=status,
+        cancelled=status == "cancelled",
+        closed=part.end is not None,
+        revision=0,
+        kind=_KINDS.get(request.work()[0], request.work()[0]),
+        created_at=asked.created_at,
+        started_at=None,
+        completed_at=None,
+        directory="",
+        collection=request.collection or Collection(),
+        timeouts=request.timeouts or Timeouts(),
+        concurrency=request.concurrency or 1,
+        resumable=True,
+        retries=0,
+        nodes=(),
+        username=request.login.username,
+        commands=request.commands.lines if request.commands else None,
+    )
+    failure = state.failure if state else None
+    # Positions behind the number of nodes can only be from a hostile site.
+    count = state.nodes if state else 0
+    nodes = [each.node for position, each in sorted(known.nodes.items()) if position < count]
+    if not nodes:
+        nodes = [_not_known(name, job, failure) for name in by_site(request.nodes)[site]]
+    notes = [f"the {one.operation} is on its way" for one in part.commands if not one.start]
+    notes += [failure.message] if failure and job.directory else []
+    named = [
         replace(
             node,
-            node=f"{part.site}/{node.node}",
-            name=None if node.name is None else f"{part.site}/{node.name}",
-            notes=node.notes if node.completed_at else (*node.notes, *notes),
+            node=f"{site}/{node.node}",
+            name=f"{site}/{node.name}" if node.name else None,
+            notes=(
+                *node.notes,
+                *(f"{site}: {note}" for note in notes),
+                *([f"{site}: {silence}"] if silence and node.status in _GOES_ON else []),
+            ),
         )
-        for _, node in sorted(part.nodes.items())
+        for node in nodes
     ]
+    return replace(job, revision=state.revision if state else 0, nodes=tuple(named))
 
 
-def _failure(site: str, state: PartState) -> Failure:
-    assert state.answer is not None
-    late = state.answer.error == TOO_LATE
-    return Failure(
-        TOO_LATE if late else REFUSED, f"site {site}: {state.answer.text}", retryable=late
-    )
+_GOES_ON = ("pending", "running")
 
 
-def _unknown(
-    name: str, status: NodeStatus, failure: Failure | None, notes: tuple[str, ...]
-) -> Node:
+def _not_known(name: str, job: Job, failure: Failure | None) -> Node:
+    """Returns a node of which the site has sent nothing."""
+    status: NodeStatus = "cancelled" if job.cancelled else "failed" if failure else "pending"
     return Node(
         node=name,
         status=status,
@@ -168,7 +132,7 @@ def _unknown(
         attempt=0,
         error=failure.message if failure else None,
         failure=failure,
-        notes=notes,
+        notes=(),
         started_at=None,
         completed_at=None,
         files_announced=None,
@@ -178,52 +142,39 @@ def _unknown(
     )
 
 
+def _status(known: set[JobStatus], *, ended: bool) -> JobStatus:
+    if not ended:
+        return "running" if known - {"queued"} else "queued"
+    if known & {"succeeded", "partial"}:
+        return "succeeded" if known == {"succeeded"} else "partial"
+    return "cancelled" if known == {"cancelled"} else "failed"
+
+
 def summary_of(job: Job) -> JobSummary:
     """Returns the line of a list."""
-    return _with_fields_of(
-        job,
-        JobSummary,
-        nodes_total=len(job.nodes),
-        nodes_done=sum(node.status not in ("pending", "running") for node in job.nodes),
-        nodes_succeeded=sum(node.status == "succeeded" for node in job.nodes),
-        nodes_failed=sum(node.status == "failed" for node in job.nodes),
-        bytes_received=sum(node.bytes_received for node in job.nodes),
-        first_node=job.nodes[0].node,
-        first_name=job.nodes[0].name,
-        targets=job.targets and job.targets[:_MOST_TARGETS],
-        commands=job.commands and job.commands[:_MOST_COMMANDS],
-    )
+    status = [node.status for node in job.nodes]
+    fields = asdict(job) | {
+        "nodes_total": len(status),
+        "nodes_done": sum(one not in _GOES_ON for one in status),
+        "nodes_succeeded": status.count("succeeded"),
+        "nodes_failed": status.count("failed"),
+        "bytes_received": sum(node.bytes_received for node in job.nodes),
+        "first_node": job.nodes[0].node,
+        "first_name": job.nodes[0].name,
+        "targets": job.targets and job.targets[:_MOST_TARGETS],
+        "commands": job.commands and job.commands[:_MOST_COMMANDS],
+    }
+    return msgspec.convert(fields, JobSummary, from_attributes=True)
 
 
-def change_of(job: Job) -> JobChange:
-    """Returns a change with all nodes."""
-    return _with_fields_of(job, JobChange)
-
-
-def _with_fields_of(job: Job, struct: type[T], **more: Any) -> T:
-    """Makes a struct from those fields of a job that it has, and from others."""
-    names = getattr(struct, "__struct_fields__", ())
-    return struct(**{name: value for name, value in asdict(job).items() if name in names} | more)
-
-
-def at_site(site: str, cluster: Cluster) -> Cluster:
+def cluster_at(site: str, cluster: Cluster) -> Cluster:
     """Returns a cluster with the name of its site before each name that a start can have."""
-
-    def named(name: str | None) -> str | None:
-        return None if name is None else f"{site}/{name}"
-
+    names = {
+        field: f"{site}/{name}"
+        for field in ("name", "publisher", "asked")
+        if (name := getattr(cluster, field)) is not None
+    }
     nodes = cluster.nodes and tuple(
         replace(node, node=f"{site}/{node.node}") for node in cluster.nodes
     )
-    return replace(
-        cluster,
-        name=named(cluster.name),
-        publisher=named(cluster.publisher),
-        asked=named(cluster.asked),
-        nodes=nodes,
-    )
-
-
-def silence(heard_at: datetime | None) -> str:
-    """Returns the text about a site that is not heard."""
-    return f"not heard since {heard_at:%Y-%m-%d %H:%M:%SZ}" if heard_at else "not heard yet"
+    return replace(cluster, nodes=nodes, **names)

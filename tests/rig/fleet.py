@@ -17,7 +17,7 @@ from cucmctl import Client, Collection, Login
 from cucmctl.client.errors import ClientError
 from cucmd.job.work_request import How
 from cucmd.protocol.jobs import Job
-from cucmfleet.jetstream import JetStream, Server, connected
+from cucmfleet.jetstream import JetStream, connected
 from cucmfleet.keys import hub_seed
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
@@ -160,7 +160,6 @@ class Fleet:
         folder = self.folder / name
         folder.mkdir()
         text = done.stdout.replace("/etc/cucmagent/ca.pem", str(self.ca))
-        text += f'state_directory = "{folder}/agent"\n'
         (folder / "cucmagent.toml").write_text(text)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess:
@@ -220,8 +219,8 @@ class Fleet:
     @asynccontextmanager
     async def as_hub(self) -> AsyncIterator[JetStream]:
         """Yields a connection to NATS with the key of the hub."""
-        server = Server((self.url,), hub_seed(self.state), "test", self.ca and str(self.ca))
-        async with connected(server) as jetstream:
+        seed, ca = hub_seed(self.state), str(self.ca or "")
+        async with connected((self.url,), seed, "test", ca) as jetstream:
             with trio.fail_after(30):
                 while not jetstream.is_connected:  # noqa: ASYNC110  # nobody says when
                     await trio.sleep(0.01)

@@ -1,60 +1,81 @@
-"""What the hub shows of a job, from what the sites have sent."""
+"""What the hub shows of a job, from what the sites have sent, and what it keeps."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 
+from cucmd.job.failure import Failure
 from cucmd.job.work import StartRequest
 from cucmd.job.work_request import Collection, Commands, Login, Timeouts
-from cucmd.protocol.jobs import Job, Node
+from cucmd.protocol.jobs import Job, Node, RetryRequest
+from cucmd.store import StartKey
 from cucmfleet.board import Board
 from cucmfleet.messages import (
-    Answer,
+    KEEP,
     Asked,
+    Command,
     NodeState,
+    Part,
     PartState,
     SiteState,
     decode_state,
-    state_subject,
 )
 
-NOW = datetime(2026, 12, 1, tzinfo=UTC)
+NOW = datetime.now(UTC)
 REQUEST = StartRequest(("berlin/a", "munich/b"), Login(), commands=Commands(("show status",)))
-ASKED = Asked("0123456789ab", NOW, REQUEST, 0, "root")
+JOB = "0123456789ab"
 NODE = Node("a", "running", None, 1, None, None, (), NOW, None, None, None, 0, 0)
 THERE = Job(
     *("local", "running", False, False, 3, "run", NOW, NOW, None, "/var/x"),
     *(Collection(), Timeouts(), 8, True, 0, ()),
 )
+SITES = ("berlin", "munich")
+
+
+def asked(job_id: str = JOB, at: datetime = NOW) -> Asked:
+    parts = {site: Part((Command(1, site, job_id, "root", start=REQUEST),)) for site in SITES}
+    return Asked(job_id, at, REQUEST, 0, None, parts, (StartKey(0, "k", "digest"),))
 
 
 @pytest.fixture
-def board() -> Board:
-    board = Board([ASKED])
-    board.set_sites(["berlin", "munich"])
+async def board(tmp_path: Path) -> Board:
+    board = Board(tmp_path / "jobs")
+    await board.keep(asked())
+    await board.set_sites(SITES)
     return board
 
 
-def heard(board: Board, *sites: str, at: float = 0) -> None:
+def heard(board: Board, *sites: str, at: datetime) -> None:
     for site in sites:
-        board.take(SiteState(site, "x", "0"), at)
+        board.take_site(SiteState(site), at)
     board.look_at_sites(at)
 
 
-def put(board: Board, site: str, status: str, revision: int = 4) -> None:
+def take(board: Board, *states: PartState | NodeState) -> None:
+    for state in states:
+        if board.is_news(state):
+            board.take(state)
+
+
+def put(board: Board, site: str, status: str, revision: int = 3, done: int = 1) -> None:
     """Puts the state of a job with one node, which has the status of the job."""
     end = None if status in ("running", "queued") else NOW
     node = replace(NODE, status=status, completed_at=end)
-    board.take(NodeState(site, ASKED.job_id, revision, 0, node), 0)
-    job = replace(THERE, status=status, completed_at=end, closed=end is not None)
-    board.take(PartState(site, ASKED.job_id, revision, job=job, nodes=1), 0)
+    job = replace(THERE, status=status, revision=revision, completed_at=end, closed=end is not None)
+    job = replace(job, cancelled=status == "cancelled")
+    take(
+        board,
+        NodeState(site, JOB, 0, revision + 1, node),
+        PartState(site, JOB, done, job, 1),
+    )
 
 
 def refuse(board: Board, site: str) -> None:
-    answer = Answer(1, "CredentialNotFound", {"credential": "x"}, "no credential")
-    board.take(PartState(site, ASKED.job_id, 0, 1, answer=answer), 0)
+    failure = Failure("refused_at_site", "no credential", retryable=False)
+    take(board, PartState(site, JOB, 1, failure=failure))
 
 
 @pytest.mark.parametrize(
@@ -71,70 +92,111 @@ def refuse(board: Board, site: str) -> None:
         ("cancelled", "cancelled", "cancelled"),
     ],
 )
-def test_status_of_two_sites(board: Board, berlin: str, munich: str, status: str) -> None:
+async def test_status_of_two_sites(
+    board: Board, berlin: str | None, munich: str | None, status: str
+) -> None:
     for site, there in (("berlin", berlin), ("munich", munich)):
         if there is not None:
             put(board, site, there)
-    assert board.job(ASKED.job_id).status == status
+    assert board.job(JOB).status == status
 
 
-def test_older_state_changes_nothing(board: Board) -> None:
+async def test_older_state_changes_nothing(board: Board) -> None:
     put(board, "berlin", "succeeded", revision=9)
     put(board, "berlin", "running", revision=8)
-    assert board.job(ASKED.job_id).nodes[0].status == "succeeded"
+    assert board.job(JOB).nodes[0].status == "succeeded"
 
 
-def test_refused_start_fails_its_nodes(board: Board) -> None:
+async def test_refused_start_fails_its_nodes(board: Board) -> None:
     refuse(board, "berlin")
     put(board, "munich", "succeeded")
-    job = board.job(ASKED.job_id)
+    job = board.job(JOB)
     assert (job.status, job.nodes[0].failure.code) == ("partial", "refused_at_site")
 
 
-def test_cut_off_site_is_noted(board: Board) -> None:
-    heard(board, "berlin", "munich", at=100)
+async def test_retry_on_its_way_goes_on(board: Board) -> None:
+    for site in SITES:
+        put(board, site, "failed")
+    part = board.jobs[JOB].parts["berlin"]
+    part.commands, part.end = (Command(2, "berlin", JOB, "root", retry=RetryRequest(JOB)),), None
+    put(board, "berlin", "failed", done=1)  # such as a label that has changed
+    assert board.job(JOB).status == "running"
+    put(board, "berlin", "succeeded", revision=8, done=2)
+    assert board.job(JOB).status == "partial"
+
+
+async def test_cut_off_site_is_noted(board: Board) -> None:
+    heard(board, "berlin", "munich", at=NOW)
     put(board, "berlin", "running")
     put(board, "munich", "succeeded")
-    assert [node.notes for node in board.job(ASKED.job_id).nodes] == [(), ()]
-    board.look_at_sites(131)
-    notes = [node.notes for node in board.job(ASKED.job_id).nodes]
-    assert notes == [("berlin: not heard since 1970-01-01 00:01:40Z",), ()]
-    heard(board, "berlin", at=140)
-    assert board.job(ASKED.job_id).nodes[0].notes == ()
+    assert [node.notes for node in board.job(JOB).nodes] == [(), ()]
+    board.look_at_sites(NOW + timedelta(seconds=31))
+    notes = [node.notes for node in board.job(JOB).nodes]
+    assert notes == [(f"berlin: not heard since {NOW:%Y-%m-%d %H:%M:%SZ}",), ()]
+    heard(board, "berlin", at=NOW + timedelta(seconds=32))
+    assert board.job(JOB).nodes[0].notes == ()
 
 
 async def test_watchers_hear_of_a_cut(board: Board) -> None:
-    heard(board, "berlin", "munich")
-    with board.subscribe(ASKED.job_id) as feed:
-        board.look_at_sites(31)
-        assert await feed.next() == ASKED.job_id
+    heard(board, "berlin", "munich", at=NOW)
+    with board.subscribe() as changed:
+        board.look_at_sites(NOW + timedelta(seconds=31))
+        assert await changed.receive() == JOB
+
+
+async def test_removed_site_ends_its_part(board: Board, tmp_path: Path) -> None:
+    put(board, "munich", "succeeded")
+    await board.set_sites(["munich"])
+    assert board.job(JOB).status == "partial"
+    assert Board(tmp_path / "jobs").jobs[JOB].parts["berlin"].commands == ()
+
+
+async def test_board_reads_its_jobs_again(board: Board, tmp_path: Path) -> None:
+    put(board, "berlin", "succeeded")
+    await board.keep(board.jobs[JOB])
+    again = Board(tmp_path / "jobs")
+    assert again.jobs == board.jobs
+    assert again.keys == {(0, "k"): ("digest", JOB)}
+    assert [bool(part.commands) for part in again.jobs[JOB].parts.values()] == [False, True]
+
+
+async def test_only_old_ended_jobs_are_forgotten(board: Board, tmp_path: Path) -> None:
+    old = NOW - KEEP - timedelta(days=1)
+    ended, waits = asked("0" * 12, old), asked("1" * 12, old)
+    for part in ended.parts.values():
+        part.commands, part.end = (), ("succeeded", 0)
+    await board.keep(ended)
+    await board.keep(waits)
+    board.forget_old()
+    assert board.jobs.keys() == {JOB, waits.job_id}
+    assert Board(tmp_path / "jobs").jobs.keys() == {JOB, waits.job_id}
 
 
 @pytest.mark.parametrize(
     "state",
     [
-        PartState("munich", "other", 1, cancelled=True),
-        PartState("paris", ASKED.job_id, 1, cancelled=True),
-        NodeState("munich", ASKED.job_id, 1, 7, NODE),
-        SiteState("paris", "x", "0"),
+        PartState("munich", "other", 1),
+        PartState("paris", JOB, 1),
+        NodeState("munich", JOB, 7, 1, NODE),
+        NodeState("munich", JOB, 10**9, 1, NODE),
     ],
 )
-def test_states_of_nobody_change_nothing(board: Board, state: object) -> None:
-    before = board.job(ASKED.job_id)
-    board.take(state, 0)
-    assert board.job(ASKED.job_id) == before
+async def test_states_of_nobody_change_nothing(board: Board, state: PartState | NodeState) -> None:
+    before = board.job(JOB)
+    take(board, state)
+    assert board.job(JOB) == before
 
 
 @pytest.mark.parametrize(
     "state",
     [
-        PartState("berlin", "0123456789ab", 2, job=THERE, nodes=1),
-        NodeState("berlin", "0123456789ab", 2, 0, NODE),
-        SiteState("berlin", "x", "0"),
+        PartState("berlin", JOB, 2, THERE, 1),
+        NodeState("berlin", JOB, 0, 2, NODE),
+        SiteState("berlin"),
     ],
 )
 def test_state_counts_at_its_own_subject(state: PartState | NodeState | SiteState) -> None:
-    data, subject = msgspec.json.encode(state), state_subject(state)
-    assert decode_state(subject, data) == state
-    assert decode_state(subject.replace("berlin", "munich"), data) is None
-    assert decode_state(subject, data[:-1]) is None
+    data = msgspec.json.encode(state)
+    assert decode_state(state.subject, data) == state
+    assert decode_state(state.subject.replace("berlin", "munich"), data) is None
+    assert decode_state(state.subject, data[:-1]) is None
