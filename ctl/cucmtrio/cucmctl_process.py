@@ -31,7 +31,7 @@ async def run_cucmctl(
     words    the arguments
     tell     is called with each line of standard error
     printed  gets the end of standard output
-    typed    a line for standard input
+    typed    lines for standard input, without the end of the last line
     environ  the environment; None for that of this process
     folder   the working directory; None for that of this process
 

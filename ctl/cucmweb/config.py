@@ -154,6 +154,7 @@ class TargetSettings(Struct, frozen=True):
     mask: Literal["always", "yes", "no"] = "yes"  # yes and no are for requests that do not say it
     word_file: _Path = ""  # words that are masked too, one in each line
     encrypt_to: str = ""  # encrypt for this key of gpg
+    encrypt_with_password: bool = False  # into a zip; each request has the password
 
 
 class MetricsSettings(Struct, frozen=True):
@@ -246,6 +247,8 @@ def _target(file: TomlFile, name: str, table: object) -> TargetSettings:
             reason = "has a query; expected none, since a presigned address is for one file"
         elif target.token_file and not (isinstance(to, Https) and to.user is not None):
             key, reason = "token_file", "is only for cxd and https://USER@HOST/FOLDER/"
+        elif target.encrypt_to and target.encrypt_with_password:
+            key, reason = "encrypt_with_password", "expected either this or encrypt_to"
         elif not target.url.endswith(("cxd", "/")):
             reason = "expected a / at the end, behind which the name of each file is added"
     except UsageError as error:

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from cucmctl.cli.options import UPLOAD_TOKEN, UsageError
 from cucmctl.text.progress_line import LINES
 from cucmctl.upload.destination import Https, destination_of
+from cucmctl.upload.encryption import checked_password
 from cucmd.job.request import OnBehalfOf
 from cucmd.protocol.jobs import Job
 from cucmweb.config import TargetSettings
@@ -46,6 +47,8 @@ class Target(Struct, frozen=True):
     encrypt_to: str | None = None
     # Each request has to have a token. Each case of the vendor has a token of its own.
     needs_token: bool = False
+    # Files are encrypted into a zip, and each request has to have the password for that.
+    needs_password: bool = False
 
 
 class Handover(Struct, frozen=True):
@@ -102,6 +105,8 @@ class HandOverRequest(Struct, frozen=True):
     mask: bool | None = None
     # The token, for targets that need one. It is not kept.
     token: str | None = None
+    # The password of the encrypted zip, for targets that need one. It is not kept.
+    password: str | None = None
 
 
 class HandoversRequest(Struct, frozen=True):
@@ -125,7 +130,8 @@ def target_of(name: str, settings: TargetSettings) -> Target:
     """Returns how requests see a target."""
     to = destination_of(settings.url, "file", case="0")
     asks = isinstance(to, Https) and to.user is not None and not settings.token_file
-    return Target(name, settings.url, settings.mask, settings.encrypt_to or None, asks)
+    sealed = settings.encrypt_with_password
+    return Target(name, settings.url, settings.mask, settings.encrypt_to or None, asks, sealed)
 
 
 def begun(
@@ -142,9 +148,19 @@ def begun(
     except UsageError:
         text = f"{target.name} needs the number of the case, here or in the label case"
         raise wrong("case", text) from None
-    if target.needs_token != bool(asked.token):
-        needs = "needs" if target.needs_token else "takes no"
-        raise wrong("token", f"{target.name} {needs} token of the caller")
+    for field, needed, given in (
+        ("token", target.needs_token, asked.token),
+        ("password", target.needs_password, asked.password),
+    ):
+        if needed != bool(given):
+            needs = f"needs a {field}" if needed else f"takes no {field}"
+            raise wrong(field, f"{target.name} {needs} of the caller")
+    if "\n" in (asked.token or ""):
+        raise wrong("token", "expected one line")
+    try:
+        checked_password(asked.password or "")
+    except UsageError as error:
+        raise wrong("password", str(error)) from None
     return Handover(job.job_id, target.name, "running", masked, now, by)
 
 
@@ -177,10 +193,16 @@ def command_of(
         command += ["--mask"]
         command += ["--word-file", settings.word_file] if settings.word_file else []
     command += ["--encrypt-to", settings.encrypt_to] if settings.encrypt_to else []
+    command += ["--encrypt-with-password-file", "-"] if settings.encrypt_with_password else []
     to = destination_of(settings.url, "file", case="0")
     if isinstance(to, Https) and to.user is not None:
         command += ["--token-file", settings.token_file or "-"]
     return command
+
+
+def secrets_of(asked: HandOverRequest) -> str:
+    """Returns the standard input of `cucmctl`, which reads the token first."""
+    return "\n".join(filter(None, (asked.token, asked.password)))
 
 
 def environ_of(environ: Mapping[str, str], caller: OnBehalfOf | None) -> dict[str, str]:

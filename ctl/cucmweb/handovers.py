@@ -2,7 +2,8 @@
 
 A handover is a `cucmctl export --upload`, mostly with `--mask`, in a process of its own. So masking
 delays no other request, and a cancel ends everything. The daemon sees the name of the caller.
-`cucmctl` reads the token from the target's file, or gets it through standard input.
+`cucmctl` reads the token from the target's file, or gets it through standard input, as it does the
+password of an encrypted zip.
 
 The newest handovers are kept in a file. After a restart, this file shows which handovers were cut
 off. A file cannot be replaced at the vendor, so people have to look there before they try again.
@@ -172,7 +173,8 @@ class Handovers:
                 self._kept[key] = self._kept[key].after_line(line)
 
             with scope:
-                await run_cucmctl(command, tell, printed, typed=asked.token or "", environ=environ)
+                typed = handover.secrets_of(asked)
+                await run_cucmctl(command, tell, printed, typed=typed, environ=environ)
         except OSError as error:
             self._kept[key] = self._kept[key].after_line(f"cucmctl: cannot be done: {error}")
         except trio.Cancelled:

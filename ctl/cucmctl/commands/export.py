@@ -192,8 +192,8 @@ def export_sites(
         with tempfile.TemporaryDirectory(".part", ".cucmctl-", path.absolute().parent) as folder:
             for name, own in each.items():
                 own.output, own.format, own.force = f"{folder}/{name}", "dir", False
-                own.upload = own.case = own.token_file = own.encrypt_to = None
-                own.encrypt_with_password = False
+                own.upload = own.case = own.token_file = None
+                own.encrypt_to = own.password_of_zip = None
             code, codes = run()
             if not os.listdir(folder):
                 raise exits.Failed("nothing was exported", code or exits.FAILED)

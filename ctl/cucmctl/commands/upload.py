@@ -21,7 +21,7 @@ from cucmctl.text import render
 from cucmctl.text.progress_line import ProgressLine
 from cucmctl.upload import sftp_put
 from cucmctl.upload.destination import CXD, Destination, Https, Sftp, destination_of
-from cucmctl.upload.encryption import Encryption, check
+from cucmctl.upload.encryption import Encryption, check, checked_password
 
 # The variable of the environment with another host of the vendor.
 CXD_VARIABLE = "CUCM_CXD_HOST"
@@ -50,8 +50,17 @@ def add_upload_options(parser: VerbParser) -> None:
     )
     encrypt.add_argument(
         "--encrypt-with-password",
-        action="store_true",
+        dest="password_of_zip",
+        action="store_const",
+        const="",
         help="encrypt into a zip with AES-256 first; the password is asked for",
+    )
+    encrypt.add_argument(
+        "--encrypt-with-password-file",
+        dest="password_of_zip",
+        metavar="FILE",
+        action=OnlyOnce,
+        help="the same with the password in a file; - is standard input, behind the token",
     )
 
 
@@ -124,7 +133,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 def encryption_of(arguments: argparse.Namespace) -> Encryption | None:
     """Returns how to encrypt, still without the password; None if nothing is encrypted."""
-    if arguments.encrypt_to is None and not arguments.encrypt_with_password:
+    if arguments.encrypt_to is None and arguments.password_of_zip is None:
         return None
     return Encryption(arguments.encrypt_to)
 
@@ -162,7 +171,7 @@ def prepared(
         elif arguments.token_file is not None:
             raise UsageError(f"--token-file: is only for {CXD} and https://USER@HOST/")
     if encryption is not None and encryption.key is None:
-        encryption = Encryption(None, _new_password())
+        encryption = Encryption(None, _password_of_zip(arguments.password_of_zip))
     return Handover(encryption, destination, token)
 
 
@@ -177,15 +186,16 @@ def _token(arguments: argparse.Namespace, to: Https) -> str:
     return _asked(question, "token", f"give --token-file or ${UPLOAD_TOKEN}")
 
 
-def _new_password() -> str:
-    instead = "--encrypt-to KEY needs none"
+def _password_of_zip(file: str) -> str:
+    """Returns the password in the first line of a file; without a file, asks for it twice."""
+    if file:
+        given = password.first_line_of(file, "--encrypt-with-password-file", "password")
+        return checked_password(given)
+    instead = "give --encrypt-with-password-file"
     typed = _asked("Password of the encrypted file: ", "password", instead)
     if _asked("The same password again: ", "password", instead) != typed:
         raise UsageError("the two passwords differ; nothing was started")
-    # 7-Zip takes 99 bytes, and programs differ in how they encode other letters.
-    if not typed.isascii() or len(typed) > 99:
-        raise UsageError("the password of a zip may have at most 99 letters, all of them ASCII")
-    return typed
+    return checked_password(typed)
 
 
 def _asked(question: str, what: str, instead: str) -> str:
@@ -208,7 +218,7 @@ def _upload_arguments(parser: VerbParser) -> None:
 def _upload(arguments: argparse.Namespace) -> int:
     path = arguments.file
     _opened(path).close()
-    if arguments.force and not (arguments.encrypt_to or arguments.encrypt_with_password):
+    if arguments.force and encryption_of(arguments) is None:
         raise UsageError("--force: is only for --encrypt-to and --encrypt-with-password")
     handover = prepared(arguments, arguments.destination, path.name, None)
     assert handover is not None

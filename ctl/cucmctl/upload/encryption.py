@@ -81,6 +81,14 @@ def _gpg(key: str) -> list[str]:
     return ["gpg", "--batch", "--no-auto-key-locate", "--encrypt", "--recipient", key]
 
 
+def checked_password(password: str) -> str:
+    """Returns the password if a zip can have it. Raises `UsageError`."""
+    # 7-Zip takes 99 bytes, and programs differ in how they encode other letters.
+    if not (password.isascii() and password.isprintable() and len(password) <= 99):
+        raise UsageError("the password of a zip may have at most 99 letters, all of them ASCII")
+    return password
+
+
 def check(encryption: Encryption) -> None:
     """Raises `UsageError` if a program or library is missing, or if gpg does not take the key."""
     if encryption.key is None:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from cucmweb.handover import HandOverRequest
+from cucmweb.handover import HandOverRequest, wrong
 from cucmweb.page.visit import Visit, redirect
 from cucmweb.problems import HttpProblem
 
 
-async def show_handover(visit: Visit, wrong: HttpProblem | None = None) -> None:
+async def show_handover(visit: Visit, problem: HttpProblem | None = None) -> None:
     """Shows the form, and the newest handover of the job to each target."""
     job = await visit.job()
     handovers = visit.handovers.of_job(job.job_id)
     await visit.show(
         "handover.html",
-        wrong.status if wrong else 200,
+        problem.status if problem else 200,
         job=job,
         form=visit.form or {"case": (job.labels or {}).get("case", "")},
         handovers=handovers,
         running=any(one.state == "running" for one in handovers),
-        wrong=wrong,
+        wrong=problem,
     )
 
 
@@ -37,7 +37,10 @@ async def hand_over(visit: Visit) -> None:
                 form.get("case", "").strip() or None,
                 form.get("mask") == "yes",
                 form.get("token") or None,
+                form.get("password") or None,
             )
+            if form.get("again") != form.get("password"):
+                raise wrong("password", "the two passwords differ")
             visit.handovers.start(asked, job, caller)
     except HttpProblem as problem:
         await show_handover(visit, problem)

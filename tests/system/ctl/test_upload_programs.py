@@ -159,6 +159,18 @@ def test_7z_opens_with_what_was_typed(terminal, file, tmp_path):
     assert (tmp_path / "out" / file.name).read_bytes() == CONTENT
 
 
+@needs_7z
+def test_7z_opens_with_the_second_line(ctl, file, tmp_path):
+    done = ctl(
+        *("upload", str(file), "https://olga@localhost:1/", "--token-file", "-"),
+        *("--encrypt-with-password-file", "-"),
+        typed=f"{TOKEN}\n{PASSWORD}\n",
+    )
+    assert done.returncode == 69
+    unpack = ["7z", "t", f"-p{PASSWORD}", tmp_path / "case é*%.aes.zip"]
+    subprocess.run(unpack, check=True, capture_output=True)
+
+
 @pytest.mark.parametrize(("typed", "code"), [("\n", 2), ("\x03", 130)])
 @pytest.mark.parametrize("again", [False, True])
 def test_no_password_starts_nothing(terminal, file, typed, code, again):

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import shutil
+import subprocess
 import zipfile
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -26,6 +28,7 @@ from rig.web import Web, running_web
 
 PRIVATE = "SEPAABBCCDDEEFF"
 TEXT = f"08:00:00.000 |Station {PRIVATE}|*^*^*\n".encode() * 500
+PASSWORD = "Zip Secret-1"
 PATH = f"/jobs/{JOB_ID}/handovers"
 
 
@@ -75,6 +78,9 @@ mask = "always"
 [targets.plain]
 url = "https://{host}/inbox/"
 mask = "no"
+[targets.sealed]
+url = "cxd"
+encrypt_with_password = true
 """
         more = {**environ, "CUCM_CXD_HOST": host}
         return running_web(folder, daemon.socket, config, environ=more)
@@ -165,6 +171,23 @@ def test_target_gets_only_what_is_encrypted(
     assert end["address"].endswith(".zip.gpg")
 
 
+@needs_nginx
+@pytest.mark.skipif(shutil.which("7z") is None, reason="7z is not installed")
+def test_zip_opens_with_the_callers_password(place: Place, tmp_path: Path) -> None:
+    (files := tmp_path / "files").mkdir()
+    for name in ("server.crt", "server.key"):
+        (files / name).symlink_to(place.servers / name)
+    with running_webdav(files) as host, place.web(host) as web:
+        start(web, target="sealed", token=TOKEN, password=PASSWORD)
+        end = ended(web)
+        log = web.log.read_text()
+    assert end["state"] == "done", end
+    stored = files / end["address"].removeprefix(f"https://{host}/")
+    subprocess.run(["7z", "t", f"-p{PASSWORD}", stored], check=True, capture_output=True)
+    kept = (place.data / "cucmweb/handovers.json").read_text()
+    assert PASSWORD not in log + kept + json.dumps(end)
+
+
 def test_third_handover_has_to_wait(place: Place, odd: OddServer) -> None:
     odd.hold.clear()
     with place.web(odd.host) as web:
@@ -179,7 +202,7 @@ def test_third_handover_has_to_wait(place: Place, odd: OddServer) -> None:
 def test_no_secret_is_in_the_process(place: Place, odd: OddServer) -> None:
     odd.hold.clear()
     with place.web(odd.host) as web:
-        start(web, target="vendor", token=TOKEN, case="7")
+        start(web, target="sealed", token=TOKEN, case="7", password=PASSWORD)
         assert odd.came.wait(60)
         (child,) = children(web)
         known = " ".join(command_line(child)) + Path(f"/proc/{child}/environ").read_text()
@@ -189,6 +212,7 @@ def test_no_secret_is_in_the_process(place: Place, odd: OddServer) -> None:
     sent = b64encode(f"7:{TOKEN}".encode()).decode()
     assert f"basic {sent}".lower() in odd.requests[0].lower()
     assert TOKEN not in known
+    assert PASSWORD not in known
 
 
 def test_cancel_ends_everything(place: Place, odd: OddServer) -> None:
@@ -257,6 +281,10 @@ def test_failure_says_why(place: Place, odd: OddServer) -> None:
         ({"target": "vendor"}, 400, "token"),
         ({"target": "archive", "token": "t"}, 400, "token"),
         ({"target": "archive", "mask": False}, 400, "mask"),
+        ({"target": "archive", "password": "p"}, 400, "password"),
+        ({"target": "sealed", "token": "t"}, 400, "password"),
+        ({"target": "sealed", "token": "t", "password": "a\nb"}, 400, "password"),
+        ({"target": "sealed", "token": "a\nb", "password": "p"}, 400, "token"),
     ],
 )
 def test_wrong_request_starts_nothing(
@@ -277,6 +305,9 @@ url = "cxd"
 url = "https://a@localhost:1/"
 token_file = "{folder}/none"
 mask = "always"
+[targets.sealed]
+url = "cxd"
+encrypt_with_password = true
 """
     environ = {"XDG_DATA_HOME": str(folder / "data")}
     with running_web(folder / "web", daemon.socket, config, environ=environ) as web:
@@ -306,6 +337,9 @@ def test_form_hands_over(place: Place, odd: OddServer) -> None:
         assert f'value="{CASE}"' in web.ask("GET", view).body.decode()
         status, text = send(target="vendor", case="x", token=TOKEN)
         assert (status, 'role="alert"' in text, TOKEN in text) == (400, True, False)
-        assert send(target="vendor", case="7", token=TOKEN)[0] == 303
+        sealed = {"target": "sealed", "case": "7", "token": TOKEN, "password": "a"}
+        status, text = send(**sealed, again="b")
+        assert (status, "the two passwords differ" in text) == (400, True)
+        assert send(**sealed, again="a")[0] == 303
         end = ended(web)
         assert end["sha256"] in web.ask("GET", view).body.decode()

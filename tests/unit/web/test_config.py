@@ -65,6 +65,12 @@ def problem(text: str) -> tuple[str, str]:
             "",
         ),
         (
+            '[targets.a]\nurl = "cxd"\nencrypt_to = "a"\nencrypt_with_password = true',
+            "targets.a.encrypt_with_password",
+            "expected either",
+            "encrypt_to",
+        ),
+        (
             '[proxy]\nheader = "X"\ntrusted = ["unix"]\nrole = "view"\nrole_header = "Y"',
             "proxy.role",
             "'view'",
