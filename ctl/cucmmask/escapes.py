@@ -1,4 +1,10 @@
-"""Reads and writes the signs that a URI escapes, such as `+` as `%2B`."""
+"""Reads and writes what stands for other signs: `%2B` in a URI, and bytes that are no UTF-8.
+
+Names of other encodings, such as Latin-1 or GBK, have bytes that are no UTF-8. When a text is read
+with `surrogateescape`, each such byte is a lone surrogate, which is no letter. So it is replaced by
+a letter, and then masked like any letter. These letters are of the Inuit, and in no trace. The mask
+of one is another one, and thus again one byte.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +13,20 @@ from urllib.parse import unquote
 
 # A sign in a parameter of a URI, as in `Refer-To: <sip:1@h?Replaces=1%40192.0.2.1%3Bto-tag%3D2>`.
 ESCAPED = re.compile(r"(%[0-9A-Fa-f]{2})")
+
+_BYTES = {0xDC80 + at: 0x1480 + at for at in range(128)}
+_LETTERS = {letter: byte for byte, letter in _BYTES.items()}
+_BYTE, _LETTER = re.compile("[\udc80-\udcff]"), re.compile("[\u1480-\u14ff]")
+
+
+def bytes_as_letters(text: str) -> str:
+    """Returns a text in which each byte that is no UTF-8 is a letter."""
+    return text.translate(_BYTES) if not text.isascii() and _BYTE.search(text) else text
+
+
+def letters_as_bytes(text: str) -> str:
+    """Reverses `bytes_as_letters`."""
+    return text.translate(_LETTERS) if not text.isascii() and _LETTER.search(text) else text
 
 
 def unescaped(word: str) -> tuple[str, set[str]]:

@@ -236,6 +236,7 @@ def _unmask_arguments(parser: VerbParser) -> None:
 
 
 def _unmask(arguments: argparse.Namespace) -> int:
+    from cucmmask.escapes import bytes_as_letters, letters_as_bytes  # noqa: PLC0415  # likewise
     from cucmmask.unmask import unmask  # noqa: PLC0415  # for these verbs only
 
     try:
@@ -248,8 +249,8 @@ def _unmask(arguments: argparse.Namespace) -> int:
     made = key_folder(os.environ).masks()
     if not made:
         raise exits.Failed("nothing was masked here yet, so there is nothing to reverse")
-    text = unmask(data.decode("utf-8", "surrogateescape"), made)
-    for line in text.splitlines():
+    text = unmask(bytes_as_letters(data.decode("utf-8", "surrogateescape")), made)
+    for line in letters_as_bytes(text).splitlines():
         printer.line(printer.visible(line.replace("\t", "    ")))
     return exits.DONE
 

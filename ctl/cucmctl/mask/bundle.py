@@ -24,6 +24,7 @@ from cucmctl.export.save import CHECKSUMS, Sink, checked_name
 from cucmctl.mask.content import Content, LeftOut, damage_left_out
 from cucmctl.mask.processes import results
 from cucmctl.mask.sources import Source
+from cucmmask.escapes import bytes_as_letters, letters_as_bytes
 from cucmmask.masks import Masks
 from cucmmask.originals import Originals
 from cucmmask.places import Kind
@@ -147,11 +148,11 @@ class Bundle:
         why = None
 
         def collect(piece: str) -> str:
-            text.collect(piece)
+            text.collect(bytes_as_letters(piece))
             return ""
 
         def rename(inner: str) -> str:
-            text.collect(inner)
+            collect(inner)
             return inner
 
         try:
@@ -162,7 +163,7 @@ class Bundle:
             why = str(error)
         except ProtocolError:
             why = "its name leads out of the folder"
-        text.collect(name)
+        collect(name)
         return text.take_found(), why
 
     def _read_manifest(self) -> None:
@@ -306,9 +307,10 @@ class Bundle:
         return Masked(checksum, path.stat().st_size, int(modified), self._left, left_out)
 
     def _mask_text(self, text: str) -> str:
+        text = bytes_as_letters(text)
         masked = self._masker.mask(text)
         self._left |= self._search.left_in(text, masked, self._masker.fresh)
-        return masked
+        return letters_as_bytes(masked)
 
     def _manifest(self, masked: Mapping[str, Masked]) -> Iterator[bytes]:
         """Yields the manifest with masks, and with the sizes and checksums of the new files."""

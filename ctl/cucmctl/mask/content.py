@@ -38,6 +38,8 @@ _DEEPEST = 8
 # Bytes by which a file is recognized.
 _HEAD = 512
 _CAPTURES = (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\x0a\x0d\x0d\x0a")
+# Characters that are not in traces: those below a blank, but for tab, end of line and escape.
+_CONTROLS = bytes({*range(32), 127} - {*b"\t\n\r\f\x1b"})
 _CUT = "its end, because it is cut"
 # Bytes that are read at a time from a file that may be cut. `tarfile` loses the bytes of a read
 # that fails, so each read is small.
@@ -115,8 +117,10 @@ class Content:
             self._copy_zip(stream, out, depth, name)
         elif head.startswith(_CAPTURES):
             raise LeftOut("a packet capture")
+        elif head.startswith(b"%PDF-"):
+            raise LeftOut("a PDF")  # which begins like text
         elif head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise LeftOut("text in UTF-16")  # which has no NUL byte if no sign of it is in ASCII
+            raise LeftOut("text in UTF-16")
         else:
             change, is_first = self._change, True
             for piece in text_pieces(stream):
@@ -225,6 +229,17 @@ class UpToCut(io.RawIOBase):
         return read
 
 
+def _is_text(data: bytes) -> bool:
+    """Returns whether at most an eighth of the data is no UTF-8, or control characters.
+
+    Other encodings can thus be told from a trace with some names in them: text in UTF-16 without a
+    sign in ASCII has no NUL byte, but many other such bytes.
+    """
+    return 8 * len(data.translate(None, _CONTROLS).decode("utf-8", "ignore").encode()) >= 7 * len(
+        data
+    )
+
+
 def text_pieces(stream: IO[bytes]) -> Iterator[str]:
     """Yields text in pieces of whole lines. Raises `LeftOut` if the file is no text.
 
@@ -232,8 +247,8 @@ def text_pieces(stream: IO[bytes]) -> Iterator[str]:
     """
     rest = b""
     while data := stream.read(_PIECE):
-        if b"\0" in data:
-            raise LeftOut("no text")
+        if b"\0" in data or not _is_text(rest + data):
+            raise LeftOut("no text in UTF-8")
         text = (rest + data).decode("utf-8", "surrogateescape")
         end = whole_lines(text)
         yield text[:end]

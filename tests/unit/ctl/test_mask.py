@@ -184,6 +184,8 @@ def test_what_cannot_be_masked_is_left_out(mask: Callable[..., dict[str, bytes]]
     files = {
         "a/core": b"text\n\0\1",
         "a/utf16": "\u59d3\u540d".encode("utf-16"),  # which has no NUL byte
+        "a/utf16.ru": "Иванов".encode("utf-16-le"),  # the same, without a byte order mark
+        "a/x.pdf": b"%PDF-1.4\nAuthor(Jane)\n",
         "a/later.zip": zip_with_wrong_entry(6, b"\x63"),
         "a/x.cap": b"\xd4\xc3\xb2\xa1" + b"x" * 50,
         "a/damaged.gz": gzip.compress(TRACE.encode())[:-8] + b"\0" * 8,
@@ -194,7 +196,7 @@ def test_what_cannot_be_masked_is_left_out(mask: Callable[..., dict[str, bytes]]
     assert masked.keys() == {"MASKED.txt", "a/in.tgz", "a/trace.txt"}
     assert dict(plain("in.tgz", masked["a/in.tgz"])) == {"good.txt": b"good"}
     listed = masked["MASKED.txt"].decode()
-    names = {"core", "x.cap", "damaged.gz", "bin", "utf16", "later.zip"}
+    names = {"core", "x.cap", "damaged.gz", "bin", "utf16", "utf16.ru", "x.pdf", "later.zip"}
     assert names <= set(re.findall(r"([\w.]+): ", listed))
 
 
@@ -378,7 +380,7 @@ def test_names_of_left_out_files_are_searched(
     listed = mask(files, "--allow-rest", code=exits.PARTIAL)["MASKED.txt"].decode()
     assert re.search("MAC addresses: +1 masked, 1 left", listed)
     assert "left in MASKED.txt: 1 MAC addresses" in listed
-    assert f"left out: {within}ffff38ed18552a12ffff: no text" in listed
+    assert f"left out: {within}ffff38ed18552a12ffff: no text in UTF-8" in listed
 
 
 def test_original_that_is_left_twice_counts_once(
@@ -411,6 +413,17 @@ def test_unmask(
     capsys.readouterr()
     assert main(["unmask", str(tmp_path / "reply.txt")]) == 0
     assert capsys.readouterr().out == TRACE
+
+
+@pytest.mark.parametrize(("name", "encoding"), [("张伟明", "gbk"), ("田中", "shift_jis")])
+def test_names_in_other_encodings(
+    mask: Callable[..., dict[str, bytes]], name: str, encoding: str
+) -> None:
+    written = name.encode(encoding)
+    masked = mask({"a.txt": b'%sFrom: "%s" <sip:1>\n' % (TRACE.encode(), written)})["a.txt"]
+    after = masked.splitlines()[-1].split(b'"')[1]
+    assert after != written
+    assert len(after) == len(written)
 
 
 def test_unmask_of_a_letter(
