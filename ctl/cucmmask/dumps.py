@@ -11,7 +11,9 @@ from collections.abc import Iterator
 _TRIGGER = b" hh hh hh"
 _SHAPE = bytes.maketrans(b"0123456789abcdefABCDEFh", b"h" * 22 + b"-")
 _ROW = re.compile(
-    r"(?<![0-9A-Fa-f])(?P<bytes>[0-9A-Fa-f]{2}(?: {1,2}[0-9A-Fa-f]{2}){3,}(?![0-9A-Fa-f]))"
+    # The end of a MAC address is no row: "00:50:56:01:02:03 08 00 45 00".
+    r"(?<![0-9A-Fa-f])(?<![0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-])"
+    r"(?P<bytes>[0-9A-Fa-f]{2}(?: {1,2}[0-9A-Fa-f]{2}){3,}(?![0-9A-Fa-f]))"
     r"(?: {2,}\|?(?P<text>[!-~][ -~]*))?"
 )
 # What may be between two rows of one dump: an end of line, and where the row begins.

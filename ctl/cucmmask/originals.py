@@ -29,7 +29,7 @@ class Originals:
     numbers   numbers with enough digits
     words     words of names with enough letters, in lower case -> their kind
     wholes    names of several words that are joined by `.`, `-` or `_`, in lower case -> their kind
-    phrases   names with other signs that have no word in `words`
+    phrases   names with other signs, if a word of them is not in `words`
     macs      MAC addresses
     hex       8 hexadecimal digits -> the IPv4 address that they stand for, in both orders of the
               bytes. In reversed order a 0 at the beginning may be missing, so 7 digits count too
@@ -107,7 +107,7 @@ class Originals:
             if RUN.fullmatch(name):
                 self.wholes.setdefault(name.lower(), kind)
                 self._firsts.update(_ATOM.findall(name.lower())[:1])
-            elif not lasting:
+            elif len(lasting) < len(secret):
                 self.phrases.setdefault(name, kind)
 
     def anywhere(self, own: Iterable[str] = ()) -> set[str]:

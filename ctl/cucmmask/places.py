@@ -10,6 +10,7 @@ blanks, or are named by words before them.
 from __future__ import annotations
 
 import re
+import string
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -51,6 +52,8 @@ _NUMBERS = """
     telephonenumber mobile homenumber e164mask callforwarddestination forwarddestination
     dnorpattern huntpilotdn huntpilotpattern outpulsedcallingpartynumber
     outpulsedcalledpartynumber outpulsedoriginalcalledpartynumber outpulsedlastredirectingnumber
+    mobilenumber speeddialnumber messagesnumber phonelabel clientmattercode
+    confcontrollerdn confrequestordn origcalled lrp ocp connectedparty connectednumber
 """
 _NAMES = """
     userid user username enduser appuser loginuserid agentid alertingname displayname
@@ -59,7 +62,8 @@ _NAMES = """
     mcallername mdisplayname fullname firstname lastname givenname samaccountname mailid
     display displayascii asciialertingname asciidisplay owneruserid ownerusername ssousername
     remoteuser callingpartyunicodeloginuserid finalcalledpartyunicodeloginuserid
-    description
+    description label featurelabel linelabel asciilabel authname sshuserid manager
+    authcodedescription department
 """
 _DEVICES = """
     devicename devname device name x-nearenddevice x-farenddevice regiona regionb region1 region2
@@ -75,8 +79,11 @@ _PARTITIONS = """
     callingsearchspacename cgpart cdpart lrpart opart itrpart
 """
 _CLUSTERS = "x-nearendclusterid x-farendclusterid clusterid remoteclusterid globalcallid_clusterid"
-_HOSTS = "hostname nodename host nodeid server servername processnodename"
-_SECRETS = "password passwd userpassword pin"
+_HOSTS = "hostname nodename host nodeid server servername processnodename ldapserver"
+_SECRETS = """
+    password passwd userpassword pin pwd passphrase sshpassword authpassword adminpassword
+    ldappassword newpassword oldpassword authorizationcodevalue samlresponse
+"""
 # The name of a field, in lower case -> the kind of its value.
 FIELDS: dict[str, Kind] = {
     name: kind
@@ -112,8 +119,10 @@ PARTS = re.compile(
         (?:(?P=sign)[0-9A-Fa-f]{{2}}){{4}}|[0-9A-Fa-f]{{4}}\.[0-9A-Fa-f]{{4}}\.[0-9A-Fa-f]{{4}})
         (?![0-9A-Fa-f:-]|\.[0-9A-Fa-f])
     | (?<![0-9.A-Za-z_])(?P<dotted>\d{{1,3}}\.\d{{1,3}}\.\d{{1,3}}\.\d{{1,3}})(?!\.?\d|[A-Za-z])
+    # an IPv6 address, perhaps with a port
     | (?<![0-9A-Za-z:.])(?P<colons>[0-9A-Fa-f]{{0,4}}:(?:[0-9A-Fa-f]{{0,4}}:){{1,6}}
-        (?:\d{{1,3}}(?:\.\d{{1,3}}){{3}}|[0-9A-Fa-f]{{0,4}}))(?![0-9A-Za-z:])
+        (?:\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?!\.?\d|[A-Za-z])
+        |[0-9A-Fa-f]{{0,4}}(?![0-9A-Za-z:]|\.\d|:\d{{1,5}}(?![\w:.]))|[0-9A-Fa-f]{{1,4}}(?=:\d{{1,5}}(?![\w:.]))))
     # the number of a party in a signal of call control: `cgpn=tn=0npi=0ti=1nd=2161pi=1si1`
     | \dnd=(?P<party>[+\d*\#]+)
     )
@@ -125,7 +134,7 @@ PARTS = re.compile(
     | [SsTtHh](?<!\w.)(?i:(?<=s)ips?|(?<=t)el|(?<=h)323):(?P<user>[^@:<>"\s/?]++)(?=@|:[^@:]*@)
     | [Tt](?<!\w.)(?i:el):(?P<tel>[^@:<>"\s/]+)
     | (?<![\w.+-])(?P<mail>[\w+][\w.+-]*+)(?=@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{{2,}})
-    | [@Ss](?:(?<=@)|(?<!\w.)(?i:ips?):)
+    | [@Ss/](?:(?<=@)|(?<=://)|(?<=[Ss])(?<!\w.)(?i:ips?):)
         (?P<host>(?!\d+\.\d+\.\d+\.\d+(?![\w.-]))[A-Za-z0-9][\w-]*(?:\.[\w-]+)*)
     # devices of Jabber are named after their users; CSF and the like stay
     | [TBC](?<![A-Za-z0-9].)(?:(?<=T)CT|(?<=B)OT|(?<=C)SF|(?<=T)AB)
@@ -139,7 +148,7 @@ PARTS = re.compile(
 # Each word with a place of PARTS has one of these signs, in lower case, or one of these shapes, in
 # which h is a hexadecimal digit.
 SIGNS = {
-    *("@", "sip:", "sips:", "tel:", "nd=", "addr:0x", "address:0x", "ipaddr=", "ipaddress="),
+    *("@", "://", "sip:", "sips:", "tel:", "nd=", "addr:0x", "address:0x", "ipaddr=", "ipaddress="),
     *("tct", "bot", "csf", "tab", ':"', ":[", ":("),
     *(f"{field}=" for field in FIELDS),
 }
@@ -171,16 +180,28 @@ class Span(NamedTuple):
 
 
 # A value with blanks, up to the end of the column or the next field.
-_TO_NEXT = r"([^|\r\n,;=\]]{0,200} [^|\r\n,;=\]]{0,200}?)\s{0,99}(?:[|,;\]]|$)"
+_TO_NEXT = (
+    r"([^|\r\n,;=\]]{0,200} [^|\r\n,;=\]]{0,200}?[^|\s,;=\]])"
+    r"(?:\s{0,99}(?:[|,;\]]|$)|\s{1,99}(?=\w+=))"
+)
 _TO_NEXT_OF_SUBJECT = r"([^,/+|=\"\r\n\]]{1,99})(?:[,/+|\"\r\n\]]|$)"
 _TO_QUOTE = r"([^'\r\n]{1,200})'"
+# Objects of Performance Monitor of which each instance has a name of the user's.
+_COUNTED = "SIP|Lines|Phones|H323|Gatekeeper|(?:MGCP|Hunt|Locations)[\\w ]*|[\\w ]+ Device"
+_UNQUOTED = r'^[ |]{0,3}[\w-]{1,40}: ?([^"<>:;=\r\n]{1,100}?) <(?:sips?|tel):'
 SPANS = [
     Span(trigger, re.compile(pattern, re.MULTILINE), kind)
     for trigger, pattern, kind in (
         ("", r'"([^"\r\n]{1,200})" ?<sips?:', Kind.NAME),
+        # a name without quotes
+        *(
+            (f"{sign} <{scheme}", _UNQUOTED, Kind.NAME)
+            for sign in string.ascii_lowercase + string.digits
+            for scheme in ("sip", "tel")
+        ),
         # the device that caused a signal: "|1,200,13,85.12^10.1.2.3^LCP_1 |"
         ("", r"\^((?!SEP[0-9A-F]{12})[A-Za-z][\w.-]{0,63}) *\|", Kind.DEVICE),
-        ('ss="', r'ss="([^"\r\n]{0,4000} [^"\r\n]{0,4000})"', Kind.PARTITION),
+        ('="', r'\b(?P<field>\w+)="([^" \r\n]{0,4000} [^"\r\n]{0,4000})"', None),
         ('ss= "', r'ss= "([^"\r\n]{1,4000})"', Kind.PARTITION),
         ("spacestring(", r"SpaceString\(([^)\r\n]{1,4000})\)", Kind.PARTITION),
         ("partition=", r"Partition=" + _TO_NEXT, Kind.PARTITION),
@@ -204,28 +225,42 @@ SPANS = [
         ("hostname", r"Host ?Name *[:=] *([^\s,;|\]]+)", Kind.HOST),
         ("host name", r"Host ?Name *[:=] *([^\s,;|\]]+)", Kind.HOST),
         ("domain", r"^Domain +: ([\w.-]+)", Kind.HOST),
+        (" utctime=", r"^\S+ ([\w.-]+) (?:\w+(?:\[\d+\])?: )?UTCTime=", Kind.HOST),
+        ("dns:", r"\bDNS:([\w.-]+)", Kind.HOST),
         ("warning: ", r'Warning: \d{3} ([\w.-]+)(?::\d+)? "', Kind.HOST),
         (" local7 ", r"^[A-Z][a-z]{2} [ \d]\d [\d:]{8} ([\w.-]+) ", Kind.HOST),
-        (" local7 ", r" : \d+: ([A-Za-z][\w.-]+)[: ]", Kind.HOST),
+        (" local7 ", r"^[^%\r\n]{0,99}: \d+: ([A-Za-z][\w.-]+)[: ]", Kind.HOST),
         (" db", r"^\S+ ([\w.-]+) [\w.-]+ (?:Pub|Sub)[a-z]+ (?:callmanager|cups) DB", Kind.HOST),
         (" db", r"^\S+ [\w.-]+ ([\w.-]+) (?:Pub|Sub)[a-z]+ (?:callmanager|cups) DB", Kind.HOST),
         ("detailed view", r"Detailed View from ([\w.-]+) \(", Kind.HOST),
         ("(g_", r"^([\w.-]+) +[\d.]+ +[\d.]+ .*\(g_\d+\)", Kind.HOST),
         # a counter of a node: "\\ucm1\Processor(0)"
         ('"\\\\', r'"\\\\([\w.-]+)\\', Kind.HOST),
+        # a counter of a device, a line or the like: "\\ucm1\Cisco SIP(Trunk-1)\CallsActive"
+        ('"\\\\', rf"\\Cisco (?:{_COUNTED})\(([^()]+)\)", Kind.PARTITION),
         # Tomcat
         ('] "', r"^[^\s\[\]]+ \S+ ([^\s\[\]-]\S*) \[\d+/[A-Z][a-z]{2}/\d+:", Kind.NAME),
+        ("users", r"[/\\]Users[/\\]+([^/\\\s\"']+)[/\\]", Kind.NAME),
+        ("/home/", r"/home/([^/\s\"']+)", Kind.NAME),
+        ("accountname", r"AccountName ?[:=] ?([^\s,;|\[\]]+)", Kind.NAME),
+        ("login id", r"login id ?= ?([^\s,;|\[\]()]+)", Kind.NAME),
+        ("%jtapi", r"\bP\d+-([^)\]\s]+)[)\]]", Kind.NAME),
+        ("ou=", r"\b[Cc][Nn]=((?:[^,=\\\r\n]|\\.)+),(?:OU|CN|DC|ou|cn|dc)=", Kind.NAME),
         ("cucm-uds/", r"cucm-uds/user/([^/?\s]+)", Kind.NAME),
         ("ssword for ", r"ssword for (?:invalid user )?(\S+) from ", Kind.NAME),
         (" sudo: ", r" sudo: +(\S+) : ", Kind.NAME),
         ("remdest ", r"remdest \[?(\+?\d+)", Kind.NUMBER),
         ("remote destination ", r"Remote Destination \[?(\+?\d+)", Kind.NUMBER),
-        ("cnumber = ", r"cnumber = (\+?\d+)", Kind.NUMBER),
         ('cn= "', r'cn= "([^"\s]+)', Kind.NUMBER),
         ('dd= "', r'dd= "([^"\s]+)', Kind.NUMBER),
         ("arty= ", r"arty= (\+?[\d*#]+)", Kind.NUMBER),
         ("local pattern ", r"local pattern (\S+) ,", Kind.NUMBER),
-        ("dn = ", r"\bDn = ([\dX*#+.]+)", Kind.NUMBER),
+        (" = ", r"\b(?P<field>\w+) = ([^\s,;|\[\](){}=]++(?: [^\s,;|\[\](){}=]++(?! ?=))*)", None),
+        # MGCP: "ci(11/30/13/03,7735,"Jane Doe")", and the digits of an analog phone
+        (" ci(", r" ci\([\d/]*,([^,)]+)", Kind.NUMBER),
+        (" ci(", r' ci\([^"]*"([^"]+)"', Kind.NAME),
+        ("o: d/", r"(?:^O: |(?<=\d),)[Dd]/(\d)", Kind.NUMBER),
+        ("content='", r"(?:content|promptStatus)='[^'\d\r\n]{0,20}(\+?\d[\d*#]+)", Kind.NUMBER),
         ("number i =", r"Number i = [^'\r\n]{0,40}'([^'\r\n]+)'", Kind.NUMBER),
         ("e164 :", r'e164 : "([^"\r\n]+)"', Kind.NUMBER),
         ("eddigits :", r'ialedDigits : "([^"\r\n]+)"', Kind.NUMBER),
@@ -233,6 +268,7 @@ SPANS = [
         ("kpbutton", r"kpButton[:=] ?([0-9])(?!\d)", Kind.NUMBER),
         ("signal=", r"^Signal= ?([0-9])(?!\d)", Kind.NUMBER),
         ("display=", r"\bDisplay= ?(\+?\d+)", Kind.NUMBER),
+        ("display=", r"Display=" + _TO_NEXT, Kind.NAME),
         # elements of XML, and members of JSON
         ("</", r"<(?:\w+:)?(?P<field>\w+)(?: [^<>]*)?>([^<>]{1,200})</", None),
         ('":', r'"(?P<field>\w+)" ?: ?"((?:[^"\\\r\n]|\\.){1,200})"', None),
@@ -247,8 +283,14 @@ SPANS = [
         ),
         # numbers as people write them
         ("", r"(\+(?<!\w\+)\d{1,3}[ .(-][\d ().-]{5,18}\d)(?!\w)", Kind.NUMBER),
+        ("", r"(\+(?<!\w\+)[1-9]\d{7,14})(?!\w)", Kind.NUMBER),
         ("", r"(\((?<!\w\()\d{3}\) \d{3}-\d{4})(?!\w)", Kind.NUMBER),
         ("basic ", r"Basic ([A-Za-z0-9+/]{6,}=*)", Kind.SECRET),
+        ("bearer ", r"Bearer ([\w.~+/-]{6,}=*)", Kind.SECRET),
+        ("eyj", r"\b(eyJ[\w-]{6,}(?:\.[\w-]*)*)", Kind.SECRET),  # a token in JSON: {"...
+        ("://", r"://[^\s/:@]{1,99}:([^\s/@]{1,99})@", Kind.SECRET),
+        # certificates and keys, which have the names in base64
+        ("", r"-----BEGIN [A-Z ]{1,40}-----([A-Za-z0-9+/=\s]{1,20000})", Kind.SECRET),
         ("callstate=", r"CallState=(\d+)-", Kind.NUMBER),
         # the version of a node is no address
         ("version", r"[Vv]ersion *[:=]? *(\d+(?:\.\d+){3})(?=[-\s])", None),
@@ -268,7 +310,8 @@ _WORDS = """
     busy button call callback called caller calling callmanager cancel center central change
     channel check cisco client close cluster codec collaboration collect common conf
     conference conferencing config connect connected connection console contact content
-    control css cucm cupc customer daemon database date default delay deny desktop destination
+    control css cucm cupc customer daemon database date default delay deny description desktop
+    destination
     detail device devices dial dialed dialing digit digits direct directory disable disconnect
     display domain domestic emergency enable enabled encryption endpoint enterprise error
     event events example expires extended extension external failed failure false feature
@@ -297,4 +340,7 @@ _WORDS = """
 """
 VOCABULARY = frozenset(_WORDS.split())
 # Domains that are no secret, and in which everything is part of a protocol.
-PUBLIC_DOMAINS = ("cisco.com", "w3.org", "ietf.org", "oasis-open.org", "webex.com", "localdomain")
+PUBLIC_DOMAINS = (
+    *("cisco.com", "webex.com", "localdomain", "w3.org", "ietf.org", "oasis-open.org"),
+    *("xmlsoap.org", "apache.org", "java.sun.com", "jabber.org"),
+)

@@ -29,6 +29,7 @@ _OF_MAC = re.compile(r"(?i)((?:SEP|ATA|VGC|BAT)?)([0-9a-f]{12})")
 _OF_USER = re.compile(r"((?i:TCT|BOT|CSF|TAB))([A-Za-z0-9._-]+)")
 _DOTTED = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\d)")
 _HEXADECIMAL = re.compile("[0-9A-Fa-f]{7,}")
+_MAIL = re.compile(r"[^@\s]+@[\w-]+(?:\.[\w-]+)+")
 _TOKEN_IN_DUMP = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Za-z\x80-\xff._-]{3,}")
 # Signs that are often around a word.
 _SIGNS = '<>:;=@|,()[]"'
@@ -140,7 +141,7 @@ class Words:
                 rest = inner[name.end() :]
                 return value.replace(inner, self._named(kind, name[0]) + self.word(rest), 1)
         start = value.index(inner)
-        if kind == Kind.NUMBER:
+        if kind == Kind.NUMBER or (kind == Kind.NAME and _MAIL.fullmatch(inner)):
             masked = self._party(inner)
         elif kind == Kind.ADDRESS:
             masked = self._reversed(inner)
@@ -213,11 +214,14 @@ class Words:
         if self._known is None:
             first, _, domain = name.partition(".")
             self._named(Kind.HOST, first)
-            if "." in domain:
-                self._named(Kind.HOST, domain.rpartition(".")[0])
+            inner = domain.rpartition(".")[0]
+            if self._name(Kind.HOST, inner) != inner:
+                self._named(Kind.HOST, inner)
                 self.found.add(Kind.HOST, domain)
-        masked = self._put(Kind.HOST, name, labels, lambda text: self._name(Kind.HOST, text))
-        return masked + dot + last + colon + port
+        # All words of `phone.global.com` stay, so it is no original.
+        if self._name(Kind.HOST, labels) != labels:
+            labels = self._put(Kind.HOST, name, labels, lambda text: self._name(Kind.HOST, text))
+        return labels + dot + last + colon + port
 
     def _mail(self, user: str) -> str:
         if re.fullmatch(r"[0-9a-fA-F]+(?:-[0-9a-fA-F]+)+", user):  # of a Call-ID

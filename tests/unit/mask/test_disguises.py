@@ -4,6 +4,7 @@ Cisco's document 200788 was masked by hand, and still contains the real address 
 forms. Everything else in these lines is invented.
 """
 
+import re
 from ipaddress import IPv4Address
 from urllib.parse import quote
 
@@ -112,6 +113,11 @@ def mask(text: str) -> str:
         ("call ", "(408) 525-1000", MASKS.number("(408) 525-1000"), ""),
         ("call ", "1-408-525-1000", MASKS.number("1-408-525-1000"), ""),
         ("sip:%2B", NUMBER, NUMBER_MASK, "@localhost"),
+        ("<speedDial>", "+14085251000", MASKS.number("+14085251000"), "</speedDial>"),
+        ("  callingParty = ", EXTENSION, EXTENSION_MASK, ""),
+        ("content='From ", EXTENSION, EXTENSION_MASK, " (x)'"),
+        ("S: L/rg, ci(11/30/13/03,", EXTENSION, EXTENSION_MASK, ")"),
+        ("O: D/", "3", MASKS.number("3"), ""),
         # a name
         ("GET /?userid=", "J%C3%BCrgen", quote(MASKS.name("Jürgen")), "&x=1"),
         ("userid=", "j%c3%bcrgen", quote(MASKS.name("jürgen")).lower(), "%26x%3d1"),
@@ -156,6 +162,20 @@ def mask(text: str) -> str:
         ("AuditLog UserID : ", "jdoe", MASKS.name("jdoe"), "  ClientAddress : "),
         ("HostName: ", "UCM15-HQ-PUB", MASKS.name("UCM15-HQ-PUB"), ", HostIPAddress"),
         ("To: <sip:", "ucm.acme.example", MASKS.name("ucm.acme") + ".example", ":5060>"),
+        ('User="', "jane@acme.example", f"{MASKS.name('jane')}@{MASKS.name('acme')}.example", '"'),
+        ("P-Asserted-Identity: ", "Al Doe", MASKS.name("Al Doe"), " <sip:localhost>"),
+        ('<identity display="', "Al Doe", MASKS.name("Al Doe"), '">'),
+        ("CallingPartyName=", "Al Doe", MASKS.name("Al Doe"), " LH=1|2"),
+        ("  callingPartyName = ", "Al Doe", MASKS.name("Al Doe"), " LH = 1"),
+        ("(provider id=1 login id=", "jdoe", MASKS.name("jdoe"), " filter=0)"),
+        ("sAMAccountName: ", "jdoe", MASKS.name("jdoe"), "; x"),
+        ("DN=CN=", "Doe\\, Al", MASKS.name("Doe\\, Al"), ",OU=localhost"),
+        ("C:\\Users\\", "jdoe", MASKS.name("jdoe"), "\\AppData"),
+        ("/home/", "jdoe", MASKS.name("jdoe"), "/x"),
+        ("GET https://", "cm1.acme.example", MASKS.name("cm1.acme") + ".example", ":8443/x"),
+        ("Alternative Name: DNS:", "cm1.acme.example", MASKS.name("cm1.acme") + ".example", ""),
+        ("2026-11-30T12:03:11+01:00 ", "exp1", MASKS.name("exp1"), ' tvcs: UTCTime="2026"'),
+        ('"\\\\localhost\\Cisco SIP(', "AL-CUBE", MASKS.name("AL-CUBE"), ")\\CallsActive"),
         # a hex dump
         ("05 ", "32 30 30 36  .2006", f"{DUMPED.encode().hex(' ')}  .{DUMPED}", ""),
     ],
@@ -182,6 +202,11 @@ def test_value_has_more_than_a_device(after: str) -> None:
         ("Authorization: Basic ", "amRvZTpzZWNyZXQ", "="),
         ("<password>", "hunter2", "</password>"),
         ("userid=&passwd=", "hunter2", "&x=1"),
+        ("<sshPassword>", "hunter2", "</sshPassword>"),
+        ("sftp://root:", "hunter2", "@localhost/x"),
+        ("Authorization: Bearer ", "q1w2e3r4", ""),
+        ('Token="', "eyJhbGciOiJSUzI1NiJ9", '"'),
+        ("-----BEGIN CERTIFICATE-----\n", "TUlJQg", "\n-----END CERTIFICATE-----"),
     ],
 )
 def test_secret_is_in_no_map(before: str, secret: str, after: str) -> None:
@@ -189,6 +214,19 @@ def test_secret_is_in_no_map(before: str, secret: str, after: str) -> None:
     collected.collect(before + secret + after)
     assert not any(collected.found.by_kind.values())
     assert mask(before + secret + after) == before + "x" * len(secret) + after
+
+
+@pytest.mark.parametrize("address", ["::ffff:14.48.32.90", "2001:DB8:0:0:0:0:0:AB3"])
+def test_address_with_a_port(address: str) -> None:
+    masked = mask(f"tcp {address}:51234 ESTABLISHED")
+    assert re.fullmatch(r"tcp [0-9A-F:.f]+:51234 ESTABLISHED", masked)
+    assert not {"14", "90", "DB8", "AB3"} & set(re.split("[ :.]", masked))
+
+
+def test_mac_address_before_bytes() -> None:
+    assert mask("00:50:56:01:02:03 08 00 45 00") == (
+        f"{bytes.fromhex(MASKS.mac('005056010203')).hex(':')} 08 00 45 00"
+    )
 
 
 def test_mail_address() -> None:
@@ -236,6 +274,18 @@ def test_name_of_short_words_is_found_as_whole() -> None:
     masked = mask(text)
     assert "Ann Poe" not in masked
     assert "EM-FI-PT" not in masked
+
+
+def test_name_with_a_short_word_is_found_as_whole() -> None:
+    text = 'From: "Jane von Poe" <sip:1@localhost>\ncall of Jane von Poe'
+    assert mask(text).endswith(f"\ncall of {MASKS.name('Jane von Poe')}")
+
+
+def test_host_of_usual_words_is_no_original() -> None:
+    """It keeps its name, so a search for it would always find it."""
+    collected = Text(MASKS)
+    collected.collect("To: <sip:1@cm1.global.example>\nTo: <sip:1@phone.global.example>")
+    assert collected.found.by_kind[Kind.HOST] == {"cm1", "cm1.global.example"}
 
 
 def test_user_with_signs_is_masked() -> None:
