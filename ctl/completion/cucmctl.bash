@@ -1,6 +1,12 @@
-# What the daemon knows, one a line. shtab calls this with the beginning of the last word.
+# What the daemon knows, one a line. shtab calls this with the beginning of the last word. Blanks are
+# quoted. Brackets stay as people type them: bash changes them only if they fit the name of a file.
 _cucmctl_live() {
-  cucmctl __complete "${COMP_WORDS[@]:1:COMP_CWORD-1}" "$1" 2>/dev/null
+  local line value
+  local -a before=("${COMP_WORDS[@]:1:COMP_CWORD-1}")
+  cucmctl __complete "${before[@]//\\/}" "${1//\\/}" 2>/dev/null | while IFS= read -r line; do
+    value=${line%%$'\t'*}
+    printf '%s\n' "${value// /\\ }${line#"$value"}"
+  done
 }
 
 # Readline ends words at = : and @ too, which are in labels, in nodes with a port and in logins. This

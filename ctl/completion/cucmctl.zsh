@@ -3,7 +3,7 @@ typeset -ga _cucmctl_words=("${(@Q)words[2,CURRENT-1]}")
 
 # What the daemon knows, one a line: a value, or a value, a tab and a description.
 _cucmctl_live() {
-  local -a lines=("${(@f)$(cucmctl __complete "${_cucmctl_words[@]}" "$IPREFIX$PREFIX" 2>/dev/null)}")
+  local -a lines=("${(@f)$(cucmctl __complete "${_cucmctl_words[@]}" "${(Q)IPREFIX}${(Q)PREFIX}" 2>/dev/null)}")
   local -a values=("${(@)lines%%$'\t'*}") shown=()
   local -i widest=${#${(O@)values//?/x}[1]}
   local line

@@ -215,7 +215,8 @@ def _complete(words: list[str]) -> int:
     from cucmctl.commands.complete import print_completions  # noqa: PLC0415  # only for Tab
 
     verb, rest = split(words[:-1])
-    if verb in VERBS:
+    verb = verb or "list"  # before the verb are only options that every verb has, such as --site
+    if words and verb in VERBS:
         print_completions(verb, command_of(verb), [*rest, words[-1]])
     return exits.DONE
 

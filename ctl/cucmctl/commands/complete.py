@@ -29,9 +29,10 @@ from cucmd.protocol.jobs import JobSummary
 WITHIN = 0.1
 # The number of jobs that are offered for an empty prefix.
 _NEWEST = 30
-# Values are put on a command line. Labels and names come from other people, so a value with any
+# Values are put on a command line. Labels and names come from other people, so a value with a
 # character that means something to a shell is left out, as no two shells quote in the same way.
-_PLAIN = re.compile(r"[\w@][\w:/@%+.,=-]*")
+# Blanks, as in labels, and brackets, as around IPv6 addresses, are quoted in ctl/completion.
+_PLAIN = re.compile(r"[\w@[][\w:/@%+.,=[\] -]*")
 
 Values: TypeAlias = Iterable[tuple[str, str]]
 

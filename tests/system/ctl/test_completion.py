@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from cucmctl.commands.complete import completions
-from cucmctl.main import command_of
+from cucmctl.main import command_of, main
 from rig.pages import ROOT
 from system.ctl.conftest import JOB_ID
 from system.ctl.terminal import PATIENCE, Terminal
 
-HOSTILE = ["$(touch x)", "`touch x`", "a;touch x", "a&touch x", "'", '"', "a b", "a\nb", "*", "?"]
+HOSTILE = ["$(touch x)", "`touch x`", "a;touch x", "a&touch x", "'", '"', "a\tb", "a\nb", "*", "?"]
 HOSTILE += [
     "~root",
     "!!",
@@ -24,7 +24,6 @@ HOSTILE += [
     "#a",
     "a|b",
     "<a",
-    "[a]",
     "^a^b",
     "\x1b[2J",
     "\u202eb",
@@ -35,10 +34,17 @@ HOSTILE += [
 @pytest.fixture
 def known(canned, job, node, summary):
     """A daemon with a job, of which some labels and names are hostile."""
-    labels = {"case": "698", **{f"k{at}": text for at, text in enumerate(HOSTILE)}}
+    labels = {
+        "case": "698",
+        "why": "no [dial] tone",
+        **{f"k{at}": text for at, text in enumerate(HOSTILE)},
+    }
     other = summary("failed", job_id="9c0144556677", kind="check", owner=0)
     canned.on(
-        "List", canned.reply({"jobs": [other, summary(labels=labels, targets=["ccm-pub:22"])]})
+        "List",
+        canned.reply(
+            {"jobs": [other, summary(labels=labels, targets=["ccm-pub:22", "[fe80::1]:22"])]}
+        ),
     )
     nodes = [
         node("10.0.0.1", name="ccm-pub"),
@@ -78,14 +84,15 @@ def values(canned, verb: str, *words: str) -> list[str]:
         (["files", JOB_ID, "--node", "c"], ["ccm-pub"]),
         (["files", "--node=c", JOB_ID, "--node=c"], ["ccm-pub"]),
         (["start", "be"], ["berlin"]),
-        (["start", "olga@"], ["olga@berlin", "olga@ccm-pub:22"]),
-        (["run", "berlin", "--wait", ""], ["berlin", "ccm-pub:22"]),
+        (["start", "olga@"], ["olga@berlin", "olga@ccm-pub:22", "olga@[fe80::1]:22"]),
+        (["run", "berlin", "--wait", "[fe"], ["[fe80::1]:22"]),
         (["run", "berlin", "--", ""], []),
         (["start", "berlin", "--path", "x", "b"], []),
         (["start", "berlin", "--credential", ""], ["cucmd.berlin"]),
-        (["list", "--label", ""], ["case=698"]),
+        (["list", "--label", ""], ["case=698", "why=no [dial] tone"]),
         (["list", "--label=ca"], ["case=698"]),
         (["label", JOB_ID, "case="], ["case=698"]),
+        (["label", JOB_ID, "why=no ["], ["why=no [dial] tone"]),
         (["hostkeys", "forget", ""], ["ccm-pub"]),
         (["mask", ""], []),
         (["status", "--site", "berlin", ""], []),
@@ -114,6 +121,14 @@ def test_sites_come_from_their_file(tmp_path, monkeypatch, canned):
     (tmp_path / "cucmctl/sites.toml").write_text('[sites]\nbern = "ssh://b"\nberlin = "ssh://a"\n')
     assert values(canned, "list", "--site", "") == ["bern", "berlin", "all"]
     assert values(canned, "list", "--site", "bern,b") == ["bern,bern", "bern,berlin"]
+
+
+def test_site_before_verb(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "cucmctl").mkdir()
+    (tmp_path / "cucmctl/sites.toml").write_text('[sites]\nberlin = "ssh://a"\n')
+    assert main(["__complete", "--site", "be"]) == 0
+    assert capsys.readouterr().out.startswith("berlin\t")
 
 
 @pytest.mark.parametrize(
@@ -169,6 +184,8 @@ def shell(request, scripts, known, environ, tmp_path):
     rc = tmp_path / ".zshrc"
     rc.write_text(STARTS[request.param].replace("{site}", str(site)))
     (tmp_path / "cwd").mkdir()
+    (tmp_path / ".config/cucmctl").mkdir(parents=True)
+    (tmp_path / ".config/cucmctl/sites.toml").write_text('[sites]\nbern = "ssh://b"\n')
     (client := tmp_path / "bin/cucmctl").parent.mkdir()
     client.write_text(f'#!/bin/sh\nexec {sys.executable} -m cucmctl "$@"\n')
     client.chmod(0o755)
@@ -217,6 +234,9 @@ def press_tab(shell: Terminal, line: str, until: str) -> None:
         ("cucmctl run berlin ccm-pub:", "22"),
         ("cucmctl list --label ca", "se=698"),
         ("cucmctl list --label=ca", "se=698"),
+        ("cucmctl list --label why=no", "dial"),
+        ("cucmctl start \\[fe8", "0::1"),
+        ("cucmctl --site ber", "n"),
         ("cucmctl start --no-sn", "apshot"),
         ("cucmctl help transc", "ript"),
     ],
