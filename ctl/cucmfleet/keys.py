@@ -29,7 +29,9 @@ def hub_seed(state: Path) -> str:
     """Returns the seed of the hub. The first call makes the seed. Raises `OSError`."""
     path = state / "hub.key"
     if not path.exists():
-        state.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if not state.exists():
+            state.mkdir(parents=True)
+            state.chmod(0o755)  # as in `_write_sites`
         replace_file(path, [_new_seed()], 0o600)
         _write_sites(state, read_sites(state))
     return path.read_text()
@@ -84,8 +86,10 @@ def _write_sites(state: Path, sites: dict[str, str]) -> None:
     users: list[dict[str, object]] = [{"nkey": _public((state / "hub.key").read_bytes())}]
     users += [{"nkey": key, "permissions": _permissions(name)} for name, key in sites.items()]
     text = f"# Made by cucmhub.\nauthorization {json.dumps({'users': users}, indent=1)}\n"
-    replace_file(state / "sites.json", [json.dumps(sites, indent=1).encode()], 0o644)
-    replace_file(state / "users.conf", [text.encode()], 0o644)
+    # Other users read both, whatever the umask of the administrator is.
+    everybody = 0o644, os.getegid()
+    replace_file(state / "sites.json", [json.dumps(sites, indent=1).encode()], *everybody)
+    replace_file(state / "users.conf", [text.encode()], *everybody)
 
 
 def _permissions(site: str) -> dict[str, list[str]]:

@@ -51,9 +51,9 @@ class Host:
         lines = self.debian.path(f"/proc/{pid}/status").read_text().splitlines()
         return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
 
-    def journal(self) -> str:
+    def journal(self, unit: str = "cucmd") -> str:
         self.debian.must("journalctl", "--sync")
-        return self.debian.must("journalctl", "--output=cat", "--unit=cucmd.service")
+        return self.debian.must("journalctl", "--output=cat", f"--unit={unit}.service")
 
     def ctl(self, user: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return self.debian.run(self.cucmctl, *arguments, user=user, stdin=stdin)

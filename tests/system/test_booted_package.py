@@ -5,6 +5,7 @@ each begins with the package installed and the service running, and with the nod
 loopback interface, which the container shares.
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client
+from cucmctl.cli import exits
 from cucmd.protocol.jobs import Job
 from rig import next_debian
 from rig.daemon import CONFIG
@@ -25,7 +27,7 @@ from rig.installed import Host
 from rig.jobs import SDL, in_phase, start, statuses, until
 from rig.lab import Lab, running_lab
 from rig.package import build_package, newer_package
-from rig.pages import ROOT
+from rig.pages import ROOT, fenced, indented
 from rig.quiet import wait_until
 
 # The first test installs two Debians, unless an earlier run has done so, and builds two packages.
@@ -134,9 +136,8 @@ def test_installed_service_collects(release: Release, host: Host) -> None:
 def test_all_programs_run(host: Host) -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         scripts = tomllib.load(file)["project"]["scripts"]
-    for name, entry in scripts.items():
-        if not entry.startswith("cucmfleet"):  # the package lacks a library that this needs
-            host.debian.must(name, "--version", user="olga")
+    for name in scripts:
+        host.debian.must(name, "--version", user="olga")
     assert "cucmctl-start" in host.debian.must("ls", "/usr/share/man/man1")
     host.debian.must("cucmd", "demo", user="olga")
 
@@ -165,6 +166,8 @@ def test_upgrade_goes_on_with_job(release: Release, host: Host) -> None:
     assert statuses(job) == ["succeeded"]
     assert [node.attempt for node in job.nodes] == [2]
     assert host.debian.path("/etc/cucmd/cucmd.toml").read_text() == edited
+    for name in ("cucmd/cucmd.toml.dpkg-dist", "cucmhub/cucmhub.toml"):  # that nobody has edited
+        assert host.debian.path(f"/etc/{name}").read_text().endswith("# newer\n")
 
 
 def in_database(host: Host, statement: str) -> str:
@@ -235,6 +238,59 @@ def test_installation_by_hand_is_refused(release: Release) -> None:
     finally:
         release.host.debian.must("rm", unit)
     assert not release.version()
+
+
+HUB, AGENT = ROOT / "ctl/man/cucmhub.8.md", ROOT / "ctl/man/cucmagent.8.md"
+
+
+def typed(page: Path, part: str) -> str:
+    """Returns the commands of a page among which `part` is. Each of them must succeed."""
+    (block,) = (block for block in indented(page) if part in block)
+    return block.replace(" && ", "\n")
+
+
+def put(host: Host, page: Path, path: str, before: str = "") -> None:
+    """Writes a configuration file as the page shows it."""
+    (text,) = (text for _, text in fenced(page) if f"# {path}\n" in text)
+    host.write(path, before + text)
+
+
+@pytest.mark.parametrize("release", [this_debian], indirect=True)
+def test_pages_make_hub_and_site(release: Release, host: Host) -> None:
+    """Hub and site are one host, with Debian's NATS server."""
+    download = ["apt-get", "--quiet", "download", "nats-server"]
+    subprocess.run(download, cwd=release.packages, check=True, capture_output=True)
+    (server,) = release.packages.glob("nats-server_*.deb")
+    host.debian.must("dpkg", "--install", f"{PACKAGES}/{server.name}")
+    host.write("/etc/hosts", "127.0.0.1 localhost hub.example\n")
+    host.debian.must("useradd", "--groups=cucm-view", "vera")
+
+    make, _, use = typed(HUB, "openssl").partition("\ninstall")
+    subprocess.run(["sh", "-c", make], cwd=release.packages, check=True, capture_output=True)
+    host.debian.must("sh", "-e", "-c", f"cd {PACKAGES}\ninstall{use}")
+    put(host, HUB, "/etc/nats-server.conf")
+    put(host, HUB, "/etc/cucmhub/cucmhub.toml")
+    host.debian.must("sh", "-e", "-c", typed(HUB, "nats-server\n"))
+
+    put(host, AGENT, "/etc/cucmd/cucmd.toml", CONFIG)
+    host.debian.must("cp", "/etc/cucmhub/ca.pem", "/")
+    commands = typed(AGENT, "apt install")
+    host.debian.must("sh", "-e", "-c", commands.replace("apt install ./cucmd_*.deb", ""))
+
+    hub = ("--socket", "/run/cucmhub/cucmhub.sock")
+    node = f"berlin/{release.lab.nodes[0]}"
+    ask = ("start", node, f"--path={SDL}", "--last=2h", f"--credential={CREDENTIAL}", "--wait")
+    try:
+        host.must_ctl("olga", *hub, *ask)
+        assert host.ctl("vera", *hub, *ask).returncode == exits.NOT_PERMITTED
+        assert json.loads(host.must_ctl("vera", *hub, "--json", "list"))
+        host.debian.must("cucmhub", "site", "remove", "berlin")
+        wait_until(lambda: "Authorization" in host.journal("cucmagent"), 60)
+    finally:
+        host.systemctl("disable", "--now", "cucmagent", "cucmhub.service", "cucmhub.socket")
+        release.must_apt("purge", "nats-server")
+        host.write("/etc/cucmd/cucmd.toml", CONFIG)
+    assert "Traceback" not in host.journal("cucmagent") + host.journal("cucmhub")
 
 
 @pytest.mark.skipif(shutil.which("lintian") is None, reason="lintian is not installed")

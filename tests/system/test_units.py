@@ -26,6 +26,8 @@ PROGRAMS = {
     "cucmd": ("/opt/cucmd/bin/cucmd ", "/opt/cucmd/bin/cucmctl "),
     "cucmweb": ("/opt/cucmd/bin/cucmweb ",),
     "cucmd-metrics": ("/opt/cucmd/bin/cucmctl ",),
+    "cucmhub": ("/opt/cucmd/bin/cucmhub ",),
+    "cucmagent": ("/opt/cucmd/bin/cucmagent\n",),
 }
 NIGHTLY = ("cucmd-collect@", "cucmd-health@")
 
@@ -77,11 +79,11 @@ def test_systemd_verifies_units(tmp_path):
         service = (UNITS / f"{name}.service").read_text(encoding="utf-8")
         for program in programs:
             assert service.count(program) == 1
-            service = service.replace(program, f"{sys.executable} ")
+            service = service.replace(program, f"{sys.executable}{program[-1]}")
         (tmp_path / f"{name}.service").write_text(service, encoding="utf-8")
-        by = "timer" if name == "cucmd-metrics" else "socket"
-        shutil.copy(UNITS / f"{name}.{by}", tmp_path)
-        copies += [str(tmp_path / f"{name}.{kind}") for kind in ("service", by)]
+        for unit in (*UNITS.glob(f"{name}.socket"), *UNITS.glob(f"{name}.timer")):
+            shutil.copy(unit, tmp_path)
+        copies += map(str, tmp_path.glob(f"{name}.*"))
     (more := tmp_path / "cucmweb.service.d").mkdir()
     shutil.copy(UNITS / "cucmweb-handover.conf", more)
     answer = run("systemd-analyze", "verify", *copies)
