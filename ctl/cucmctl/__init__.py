@@ -124,7 +124,10 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415  not before Ctrl-C is handled
 
-    return next(getattr(home, name) for home in map(import_module, _HOMES) if hasattr(home, name))
+    homes = [import_module(home) for home in _HOMES]
+    if name == "Client":
+        homes[-1].add_signatures()
+    return next(getattr(home, name) for home in homes if hasattr(home, name))
 
 
 def __dir__() -> list[str]:

@@ -10,7 +10,6 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from difflib import get_close_matches
 from itertools import pairwise
 from textwrap import fill
 from typing import NamedTuple, NoReturn
@@ -153,6 +152,8 @@ ALIKE_AS_LONG = 0.66
 
 def near(name: str, known: Iterable[str]) -> list[str]:
     """Returns the known names that resemble `name`, regardless of case."""
+    from difflib import get_close_matches  # noqa: PLC0415  # only for mistakes
+
     spelled, typed = {word.lower(): word for word in known}, name.lower()
     as_long = [word for word in spelled if len(word) == len(typed)]
     found = get_close_matches(typed, spelled, MOST_NEAR, ALIKE)

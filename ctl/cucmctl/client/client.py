@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from inspect import Parameter, signature
 from typing import Concatenate, ParamSpec, TypeVar
 
 from msgspec.structs import replace
@@ -33,7 +32,7 @@ T = TypeVar("T")
 def _method_for(make: Callable[P, MethodCall[T]]) -> Callable[Concatenate[Calls, P], T]:
     """Returns a method of `Client` that makes the call which `make` builds, and returns the result.
 
-    The method has the name, signature and documentation of `make`.
+    The method has the name and documentation of `make`.
     """
 
     def method(self: Calls, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -42,12 +41,7 @@ def _method_for(make: Callable[P, MethodCall[T]]) -> Callable[Concatenate[Calls,
     method.__name__ = make.__name__
     method.__qualname__ = f"Client.{make.__name__}"
     method.__doc__ = make.__doc__
-    made = signature(make)
-    itself = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
-    result = made.return_annotation.removeprefix("MethodCall[").removesuffix("]")
-    vars(method)["__signature__"] = made.replace(
-        parameters=[itself, *made.parameters.values()], return_annotation=result
-    )
+    vars(method)["make"] = make
     return method
 
 
@@ -248,3 +242,20 @@ class Client(Calls):
         the iterator ends the comparison. Raises `JobNotFound`, `NodeNotFound` and `JobBusy`.
         """
         return self._stream(methods.verify(job_id, nodes))
+
+
+def add_signatures() -> None:
+    """Gives each method the signature of the function that builds its call, for `help`.
+
+    The program `cucmctl` has no use for them, and `inspect` takes 10 ms to load.
+    """
+    from inspect import Parameter, signature  # noqa: PLC0415  # see above
+
+    itself = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
+    for method in vars(Client).values():
+        if make := getattr(method, "make", None):
+            made = signature(make)
+            result = made.return_annotation.removeprefix("MethodCall[").removesuffix("]")
+            vars(method)["__signature__"] = made.replace(
+                parameters=[itself, *made.parameters.values()], return_annotation=result
+            )

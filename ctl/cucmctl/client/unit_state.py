@@ -8,7 +8,6 @@ manager, so its process is looked for.
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Mapping
 
@@ -43,6 +42,8 @@ def ask_systemd(socket: str, *, chosen: bool, booted: str = BOOTED) -> dict[str,
     ours = socket == paths.SYSTEM_SOCKET or not (chosen or os.path.exists(socket))
     if not ours or not os.path.isdir(booted):
         return {}
+    import subprocess  # noqa: PLC0415  # takes 4 ms, and is needed only without a daemon
+
     command = ["systemctl", "show", f"--property={','.join(PROPERTIES)}", UNIT]
     try:
         done = subprocess.run(

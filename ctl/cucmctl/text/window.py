@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
-from zoneinfo import ZoneInfo
 
 
 def window(since: str, until: str | None, zone: str | None = None) -> str:
@@ -58,6 +57,8 @@ def _other(at: datetime, zone: str | None) -> tzinfo | None:
     """Returns the time zone of the nodes, or None if clocks there show the same time as here."""
     if zone is None:
         return None
+    from zoneinfo import ZoneInfo  # noqa: PLC0415  # takes 3 ms, and few commands need it
+
     try:
         there = ZoneInfo(zone)
     except (OSError, ValueError, KeyError):  # this machine does not know the zone

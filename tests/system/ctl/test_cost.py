@@ -38,6 +38,12 @@ def test_package_import_is_lazy():
     assert "msgspec" not in loaded("import cucmctl")
 
 
+def test_completion_loads_little():
+    """A person who presses Tab waits for it. Each of these takes 2 to 8 ms."""
+    modules = loaded("from cucmctl.__main__ import run; run()", "__complete", "status", "")
+    assert {"inspect", "subprocess", "zoneinfo", "difflib"}.isdisjoint(modules)
+
+
 RUN = "import sys; before = set(sys.modules); from cucmctl.main import main; main()"
 COMMANDS = ("status 3f2a", "watch 3f2a")
 
