@@ -8,6 +8,7 @@ import trio
 
 from cucmctl.client.errors import ConnectionLost, not_connected
 from cucmctl.client.frames import ReplyBuffer, ReplyFrame
+from cucmctl.client.wire import Remote
 
 _PIECE = 256 * 1024
 # Seconds between two attempts while the queue of the listener is full. The kernel does not notify
@@ -89,6 +90,8 @@ def _connect(path: str) -> socket.socket | None:
     `connect` of a Unix socket never waits for the other side. trio.open_unix_socket takes the error
     for a full queue to mean that the connection is being made, and its first use then fails.
     """
+    if isinstance(path, Remote):
+        return path.connect()
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.setblocking(False)
     try:

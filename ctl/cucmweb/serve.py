@@ -149,7 +149,8 @@ async def _keep_site(
 ) -> None:
     """Connects to a site, and puts what answers its requests into `sites`. Never returns.
 
-    Jobs of the site cannot be handed over here: their files would come here only to be sent away.
+    Jobs of the site cannot be handed over here, and assistants cannot export them: their files
+    would come here only to be sent away, and the program that exports knows only paths.
     """
     while True:
         await trio.sleep(random.uniform(0, _JITTER))  # noqa: S311  # this is no secret
@@ -161,7 +162,7 @@ async def _keep_site(
             _log.warning("site %s: %s", site.name, visible(str(error)))
             await trio.sleep(_LOGIN_AGAIN)
             continue
-        here = replace(config, socket=connection.path, targets={})
+        here = replace(config, socket=connection, targets={}, export_folder="")
         try:
             with opened_handovers(here, os.environ) as none:
                 async with make(here, none, {}) as (there, streams, _):

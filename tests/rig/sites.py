@@ -49,7 +49,7 @@ USER, UID = "viewer", 65_010
 class Sites:
     """Holds the sshd, and the folder of the configuration of ssh and `cucmctl`.
 
-    runtime  the folder of the files of connections; without a connection it is empty
+    runtime  the folder in which connections stay open for a while
     """
 
     def __init__(self, folder: Path, runtime: Path, inside: int) -> None:
@@ -99,6 +99,12 @@ class Sites:
         _write_program(self.folder / "path" / module, command)
         return str(self.folder / "path" / module)
 
+    def ssh_from_outside(self) -> Path:
+        """Returns a folder with an `ssh` that runs in the namespace."""
+        folder = self.folder / "from_outside"
+        _write_program(folder / "ssh", " ".join([*self._enter, str(self.folder / "path/ssh")]))
+        return folder
+
     def ssh(self, *arguments: str) -> subprocess.Popen:
         """Runs `ssh` in the namespace. It never asks anything."""
         command = [*self._enter, str(self.folder / "path/ssh"), "-o", "BatchMode=yes", *arguments]
@@ -115,12 +121,19 @@ class Sites:
             options["stdin"] = subprocess.DEVNULL
         return subprocess.run(self.command(*arguments), check=False, **options)
 
-    def left_over(self) -> list[str]:
-        """Returns the files of connections, and the command lines of processes that use them."""
-        found = subprocess.run(
-            ["pgrep", "-af", str(self.runtime)], capture_output=True, text=True, check=False
-        )
-        return [*os.listdir(self.runtime), *found.stdout.splitlines()]
+    def connections(self) -> list[str]:
+        """Returns the command lines of the processes of `ssh`, except those that stay for a while
+        (ControlPersist).
+        """
+        command = ["pgrep", "-af", f"ssh.*{self.runtime}"]
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+        return [line for line in found.stdout.splitlines() if not line.endswith("[mux]")]
+
+    def end_kept(self) -> None:
+        """Ends the connections that stay for a while."""
+        for path in self.runtime.glob("cucmctl/*"):
+            with self.ssh("-O", "exit", "-S", str(path), "any"):
+                pass
 
 
 @contextmanager
@@ -175,7 +188,8 @@ def running_sites(folder: Path, more: str = "", *, key_options: str = "") -> Ite
             wait_until(lambda: "listening" in (folder / "log").read_text())
             sites = Sites(folder, Path(runtime), process.pid)
             yield sites
-            wait_until(lambda: not sites.left_over())
+            wait_until(lambda: not sites.connections())
+            sites.end_kept()
         finally:
             process.terminate()
             process.wait()

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from cucmctl.sites.connection import Connection
+from cucmctl.sites.places import Site
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.gpg_home import KEY, gpg_home, needs_gpg
@@ -102,7 +104,7 @@ def sites(_sites_of_a_module: Sites, daemons: tuple[Daemon, Daemon]) -> Iterator
         {"berlin": f"ssh://127.0.1.1{one.socket}", "munich": f"ssh://127.0.1.2{two.socket}"}
     )
     yield sites
-    wait_until(lambda: not sites.left_over())
+    wait_until(lambda: not sites.connections())
 
 
 @pytest.fixture
@@ -167,7 +169,7 @@ def test_forty_sites_and_six_bad_ones(
     codes = {name: line["code"] for name, line in found.items() if "code" in line}
     assert codes == {**dict.fromkeys(bad, 69), "old": 70, "user": 77}
     assert "0.1.9" in done.stderr, "which version is too old"
-    assert "ssh-keygen -R" in found["key"]["error"]
+    assert "Host key verification failed" in found["key"]["error"]
     # Nobody has waited for the dead site or for the one that hangs.
     assert {*list(found)[-2:]} == {"dead", "hung"}
 
@@ -351,13 +353,13 @@ def test_killed_process_of_site_is_reported(sites: Sites, socket_path: Path) -> 
 def test_nothing_is_left_after_signal(sites: Sites, number: signal.Signals, at: str) -> None:
     words = ("--site", at, "events") if at == "berlin" else ("watch", "00000000@berlin,munich")
     with sites.start(*words, start_new_session=True, stderr=subprocess.DEVNULL) as process:
-        wait_until(lambda: any("ssh" in line for line in sites.left_over()))
+        wait_until(sites.connections)
         if number == signal.SIGINT:  # as a terminal sends it
             os.killpg(process.pid, number)
         else:
             process.send_signal(number)
         process.wait()
-        wait_until(lambda: not sites.left_over())
+        wait_until(lambda: not sites.connections())
 
 
 def test_bridge_where_sshd_does_not_forward(daemons: tuple[Daemon, Daemon], tmp_path: Path) -> None:
@@ -441,12 +443,13 @@ def test_one_site_may_ask_at_terminal(sites: Sites, daemons: tuple[Daemon, Daemo
         terminal.close()
 
 
-def test_varlink_corpus_gets_same_answers(sites: Sites, daemons: tuple[Daemon, Daemon]) -> None:
-    def answer(path: Path, data: bytes) -> bytes:
-        with socket.socket(socket.AF_UNIX) as peer:
+def test_varlink_corpus_gets_same_answers(
+    sites: Sites, daemons: tuple[Daemon, Daemon], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(peer: socket.socket, data: bytes) -> bytes:
+        received = b""
+        with peer:
             peer.settimeout(20)
-            peer.connect(str(path))
-            received = b""
             try:
                 peer.sendall(data)
                 peer.shutdown(socket.SHUT_WR)
@@ -456,13 +459,15 @@ def test_varlink_corpus_gets_same_answers(sites: Sites, daemons: tuple[Daemon, D
                 pass
         return received
 
-    with sites.start("--site", "berlin", "events", stdout=subprocess.DEVNULL) as process:
-        wait_until(lambda: bool(list(sites.runtime.glob("*/at.up"))))
-        (path,) = sites.runtime.glob("*/at.s")
+    monkeypatch.setenv("PATH", f"{sites.ssh_from_outside()}:{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(sites.runtime))
+    at = str(daemons[0].socket)
+    with Connection(Site("berlin", "ssh://127.0.1.1", at)) as connection:
         for file in sorted(CORPUS.iterdir()):
+            direct = socket.socket(socket.AF_UNIX)
+            direct.connect(at)
             data = file.read_bytes()
-            assert answer(path, data) == answer(daemons[0].socket, data), file.name
-        process.terminate()
+            assert answer(connection.connect(), data) == answer(direct, data), file.name
 
 
 def test_hostile_site_cannot_control_terminal(
@@ -573,7 +578,7 @@ def test_killed_web_leaves_nothing(
         wait_until(lambda: web.ask("GET", "/sites/munich/jobs").status == 200)
         web.process.kill()
         web.process.wait()
-        wait_until(lambda: not sites.left_over())
+        wait_until(lambda: not sites.connections())
 
 
 # Counts as ssh that logs in, until it is killed.

@@ -247,8 +247,7 @@ def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namesp
     """Parses the arguments of one verb. Global options may stand anywhere among them.
 
     `at_sites` of the result says whether the command is for other sites, `sites_id` is the id of
-    jobs at several sites, or "", `targets` is what the verb calls its nodes, or "", and
-    `connection` will be the connection to a site.
+    jobs at several sites, or "", and `targets` is what the verb calls its nodes, or "".
     """
     parser = parser_of(verb, command)
     rest: list[str] | None = None
@@ -284,7 +283,7 @@ def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namesp
             parser.error(f"the following arguments are required: {parser.targets}")
     if parsed.site is not None and parsed.socket is not None:
         raise UsageError("--site: cannot be combined with --socket; give one of them")
-    parsed.targets, parsed.connection = parser.targets, None
+    parsed.targets = parser.targets
     _find_sites_id(parsed)
     # With --socket they are nodes of the daemon there, as a hub of several sites has them.
     with_site = bool(

@@ -23,7 +23,7 @@ from cucmctl.client.unit_state import (
     own_daemon_starts,
     why_no_socket,
 )
-from cucmctl.client.wire import Wire
+from cucmctl.client.wire import Remote, Wire
 from cucmd.paths import socket_to_call
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -139,6 +139,8 @@ class Calls:
             try:
                 return Wire(self.socket, deadline)
             except DaemonUnavailable as error:
+                if isinstance(self.socket, Remote):
+                    raise
                 now = time.monotonic()
                 unit = ask_systemd(self.socket, chosen=self.chosen)
                 comes = (now < give_up and is_starting(unit)) or own_daemon_starts(self.socket)

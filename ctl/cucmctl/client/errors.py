@@ -238,11 +238,11 @@ class NotPermitted(Refused):
 
 
 class SocketNotPermitted(NotPermitted):
-    """The kernel refused to open the socket."""
+    """The kernel refused to open the socket. `says` replaces the message about a local socket."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, says: str = "") -> None:
         super().__init__(f"{VARLINK}.PermissionDenied", None)
-        self._says = f"this user may not use the socket {path}{_who_has_access(path)}"
+        self._says = says or f"this user may not use the socket {path}{_who_has_access(path)}"
 
     def __str__(self) -> str:
         return self._says

@@ -18,6 +18,16 @@ _PIECE = 256 * 1024
 _LONGEST_WAIT = 1.0
 
 
+class Remote(str):
+    """Names the place of a daemon to which no path leads, but a method that connects."""
+
+    __slots__ = ()
+
+    def connect(self) -> socket.socket:
+        """Opens a connection. Raises `DaemonUnavailable`."""
+        raise NotImplementedError
+
+
 class Wire:
     """Holds one connection to the daemon.
 
@@ -102,6 +112,8 @@ class Wire:
 
 
 def _connect(path: str, deadline: float | None) -> socket.socket:
+    if isinstance(path, Remote):
+        return path.connect()
     # The socket is blocking here. With a timeout of Python's, which makes it non-blocking, Linux
     # answers EAGAIN at once if the queue of the listener is full. With SO_SNDTIMEO the kernel waits
     # for a free place, and answers EAGAIN when the time is over.

@@ -102,7 +102,7 @@ def _sites(line: _Line, client: Client) -> Values:
 
     before = line.prefix[: line.prefix.rfind(",") + 1]
     for site in load().values():
-        yield f"{before}{site.name}", site.place
+        yield f"{before}{site.name}", site.target
     if not before:
         yield ALL, "all sites"
 

@@ -19,6 +19,7 @@ from typing import IO, cast
 from cucmctl.cli import exits, printer
 from cucmctl.cli.options import OnlyOnce, UsageError, Verb, VerbParser, add_job, add_nodes_of_job
 from cucmctl.client.client import Client
+from cucmctl.client.wire import Remote
 from cucmctl.commands import mask, upload
 from cucmctl.commands.find import add_search, search_of, with_times
 from cucmctl.commands.lookup import keeps_files
@@ -258,7 +259,7 @@ def _make_export(
                 found=search,
             )
 
-        patience = 0.0 if arguments.connection is None else RESUME_WITHIN
+        patience = RESUME_WITHIN if isinstance(client.socket, Remote) else 0.0
         with ResumedExport(begin, printer.note, patience) as export:
             reply = export.reply
             if not reply.files and not reply.damaged:

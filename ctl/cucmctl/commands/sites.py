@@ -19,7 +19,7 @@ from cucmctl.text import render
 
 def _sites(arguments: argparse.Namespace) -> int:
     """Prints the line of one site. `cucmctl.sites.several` calls this for each site."""
-    site = arguments.connection.site
+    site = arguments.socket.site
     with Client(arguments.socket, timeout=site.timeout) as client:
         figures = client.figures()
     counts = {
@@ -27,10 +27,15 @@ def _sites(arguments: argparse.Namespace) -> int:
         for status in UNFINISHED
     }
     free = figures.free_bytes
-    row = {"place": site.place, "version": figures.version, "jobs": counts, "free_bytes": free}
+    row = {
+        "place": str(arguments.socket),
+        "version": figures.version,
+        "jobs": counts,
+        "free_bytes": free,
+    }
     jobs = ", ".join(f"{number} {status}" for status, number in counts.items())
     space = "free space not known" if free is None else f"{render.size(free)} free"
-    text = f"{figures.version:8}  {jobs:22}  {space:>12}  {site.host}"
+    text = f"{figures.version:8}  {jobs:22}  {space:>12}  {arguments.socket}"
     return printer.show(row, [printer.visible(text)], as_json=arguments.json)
 
 

@@ -1,103 +1,63 @@
-"""Connects to a site: one process of `ssh`, and a local socket that leads to the daemon's socket.
+"""Connects to the daemon of a site. Each connection is a process of `ssh`, which carries its bytes.
 
-    state           what happens                     next
-    logging in      ssh makes the local socket       asking
-    logging in      ssh ends, or the time is over    `SiteUnreachable` is raised
-    asking          the daemon answers               connected
-    asking          sshd does not open the socket    the same with `cucmctl bridge` at the site
-    connected       the link breaks                  a new ssh is started, and logs in again
+    state        what happens                     next
+    asking       the daemon answers               connected
+    asking       ssh ends: it cannot log in       `SiteUnreachable` is raised
+    asking       ssh ends: it cannot forward      the same with `cucmctl bridge` at the site
+    connected    the link breaks                  the next connection logs in again
 
-Every connection to the local socket is a channel within the one connection of ssh, so only the
-first costs a login. `ssh -L` has forwarded sockets since OpenSSH 6.7, while `ssh -W` needs 9.4 or
-later. An sshd may forbid both; then each connection to the local socket starts `cucmctl bridge` at
-the site, through the ControlMaster of the same ssh.
+`ssh -W` forwards to the socket of the daemon. An ssh before OpenSSH 9.4 cannot do that, and an sshd
+may forbid it. Then each connection runs `cucmctl bridge` at the site.
 
-ssh is started by a small shell script, which ends ssh and removes its files when the lifeline, its
-standard input, is closed. The kernel closes the lifeline even if this process is killed. A site can
-send whatever it likes. So its replies are read by the same client as those of a local socket, only
-the first bytes of a command's output are read, and what ssh says is shortened and made visible.
+The first process of ssh logs in, and leaves a ControlMaster behind, which the later ones use, also
+those of other commands. It ends when nothing has used it for 60 seconds. The kernel ends the
+other processes of ssh with the process that has started them.
+
+A site can send whatever it likes. So its replies are read by the same client as those of a local
+socket, and of what ssh says only the first bytes are read, which are then made visible.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import select
 import socket
 import subprocess
-import tempfile
-import threading
-import time
 from contextlib import suppress
 from typing import Self
 
 import msgspec
 
 from cucmctl.client.calls import Calls
-from cucmctl.client.errors import ConnectionLost, DaemonUnavailable, NotPermitted, ProtocolError
+from cucmctl.client.errors import (
+    ConnectionLost,
+    DaemonUnavailable,
+    ProtocolError,
+    SocketNotPermitted,
+)
+from cucmctl.client.wire import Remote
 from cucmctl.sites.places import Site
+from cucmd.paths import LONGEST_SOCKET, is_private
 from cucmd.protocol.requests import INTERFACE
 
-# $1 begins the names of the files of this connection, and $2 is their folder; then comes the
-# command of ssh. If ssh ends after a login, the link broke, and ssh is started again. The file .up
-# says that there was a login. The script ignores the signals that a terminal sends to all of its
-# processes, because only cucmctl decides when ssh ends. Only ssh may write to standard error: when
-# the script ends, cucmctl may no longer be there to read from it.
-_SCRIPT = """\
-trap '' INT QUIT HUP; trap : TERM
-exec 3<&0 4>&2 2>/dev/null; at=$1 folder=$2 pause=1; shift 2
-until_end() {
-    "$@" </dev/null >/dev/null 2>&4 3<&- 4>&- & work=$!
-    (read -r end <&3; touch "$at.end"; kill $work) & reader=$!
-    wait $work
-    kill $reader $work; wait
-}
-while [ ! -e "$at.end" ]; do
-    rm -f "$at.s" "$at.c"
-    until_end "$@"
-    [ -e "$at.up" ] || break
-    until_end sleep $pause; pause=$((pause < 16 ? pause * 2 : 16))
-done
-rm -f "$at".*; rmdir "$folder"
-"""
 # Sites that are logged in to at a time. With a jump host all of them reach one sshd, which refuses
 # some logins if ten come at once (MaxStartups).
 AT_A_TIME = 8
-_HOST_FAILS = "cannot be reached, because this host fails"
-# Seconds between two looks at whether ssh has logged in.
-_PAUSE = 0.02
-# Bytes. The path of a socket may have 107 bytes. The ControlMaster's socket needs the most: behind
-# this folder come the name of a folder and of a file, and 17 more bytes while ssh makes the socket.
-_LONGEST_FOLDER = 60
-_SAFE_FOLDER = re.compile(r"/[A-Za-z0-9_./-]+")
-# A pattern of what ssh says -> what is wrong and what to do. {0} is the host, as given to ssh.
-_REASONS = {
-    r"REMOTE HOST IDENTIFICATION HAS CHANGED": "its host key is not the known one. If the host was "
-    "reinstalled, remove the old key (ssh-keygen -R {0}) and log in once: ssh {0}",
-    r"Host key verification failed|No \S+ host key is known": "its host key is not known; compare "
-    "it and log in once: ssh {0}",
-    r"Permission denied|Too many authentication failures|No supported authentication": "the login "
-    "was refused; try: ssh {0}",
-    r"Could not resolve hostname": "no host has that name; see sites.toml",
-    r"Connection refused": "the connection was refused; does sshd run there?",
-    r"timed out|Timeout|timeout": "the host does not answer; try: ssh {0}",
-    r"No route to host|Network is unreachable": "there is no route to the host; try: ssh {0}",
-}
+# Seconds more for a login that asks for a password. An sshd waits as long (LoginGraceTime).
+_TYPING = 120.0
+# Bytes behind the name of the folder for ControlMasters: a slash, the name that ssh makes from %C,
+# and what it adds to it while it makes the socket.
+_CONTROL_NAME = 1 + 40 + 17
+_OPTIONS = (
+    *("ServerAliveInterval=5", "ServerAliveCountMax=3", "LogLevel=ERROR", "RemoteCommand=none"),
+    *("ClearAllForwardings=yes", "ControlMaster=auto", "ControlPersist=60"),
+)
+# What ssh says if it has logged in, but cannot forward.
+_NOT_FORWARDED = re.compile("stdio forwarding|open failed", re.IGNORECASE)
 
 
 class SiteUnreachable(DaemonUnavailable):
     """A site cannot be reached."""
-
-
-class SiteNotPermitted(NotPermitted):
-    """The daemon of a site does not let this user in."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__("org.varlink.service.PermissionDenied", None)
-        self._text = text
-
-    def __str__(self) -> str:
-        return self._text
 
 
 class _Info(msgspec.Struct):
@@ -107,57 +67,31 @@ class _Info(msgspec.Struct):
     interfaces: tuple[str, ...]
 
 
-class SocketOf(str):
-    """The path of a local socket that leads to a site. Messages show the site's place instead."""
-
-    __slots__ = ("place",)
-    place: str
-
-    def __format__(self, specification: str) -> str:
-        return self.place
-
-
-class Connection:
-    """Holds the connection to a site. Use it as a context manager, or call `close`.
+class Connection(Remote):
+    """Leads to the daemon of a site: a client takes this in place of the path of a socket.
 
     asks  whether ssh may ask for a password or about a host key, at the terminal
 
-    path     the path of the local socket
     version  the version of the daemon at the site
 
-    The constructor logs in, which takes up to the site's `timeout`, or longer while ssh waits for a
-    password. It raises `SiteUnreachable`, also if no folder can be made or no process started here,
-    `SiteNotPermitted`, `ProtocolError` and `DaemonUnavailable`. Then nothing is left open.
+    Use it as a context manager, or call `close`. The constructor logs in, which takes up to the
+    site's `timeout`, or longer while ssh waits for a password. It raises `SiteUnreachable`, also if
+    no process can be started here, `SocketNotPermitted` and `ProtocolError`. Then nothing is
+    left open.
     """
+
+    def __new__(cls, site: Site, *, asks: bool = False) -> Self:
+        return super().__new__(cls, f"{site.target}{site.socket}")
 
     def __init__(self, site: Site, *, asks: bool = False) -> None:
         self.site = site
-        self._listener: socket.socket | None = None
+        batch = "no" if asks else "yes"
+        own = (f"ConnectTimeout={site.timeout:g}", f"BatchMode={batch}", _control_path())
+        self._ssh = ["ssh", "-axT", *(f"-o{option}" for option in (*_OPTIONS, *own))]
+        self._how = ["-W", site.socket, site.target]
+        self._processes: list[subprocess.Popen[bytes]] = []
         try:
-            self._log_in(asks=asks)
-        except OSError as error:
-            raise SiteUnreachable(f"{_HOST_FAILS}: {error}") from None
-
-    def _log_in(self, *, asks: bool) -> None:
-        """Raises what the constructor raises, and `OSError`."""
-        site = self.site
-        self._folder = tempfile.mkdtemp(prefix="cucmctl-", dir=_runtime_folder())
-        self._at = f"{self._folder}/at"
-        try:
-            self._process = subprocess.Popen(
-                ["/bin/sh", "-c", _SCRIPT, "sh", self._at, self._folder, *self._ssh(asks=asks)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-            )
-        except OSError:
-            os.rmdir(self._folder)
-            raise
-        try:
-            deadline = time.monotonic() + site.timeout
-            self._wait_for_login(None if asks else deadline)
-            left = site.timeout if asks else max(1.0, deadline - time.monotonic())
-            self.version = self._ask_version(left)
+            self.version = self._log_in(site.timeout + (_TYPING if asks else 0))
         except BaseException:
             self.close()
             raise
@@ -168,146 +102,109 @@ class Connection:
     def __exit__(self, *details: object) -> None:
         self.close()
 
-    @property
-    def path(self) -> SocketOf:
-        path = SocketOf(f"{self._at}.{'b' if self._listener else 's'}")
-        path.place = self.site.place
-        return path
+    def connect(self) -> socket.socket:
+        """Starts ssh, and returns the socket that leads to it. Raises `SiteUnreachable`."""
+        return self._start(self._how)
 
     def close(self) -> None:
-        """Ends ssh, and waits until it has ended and its files are removed."""
-        if self._listener is not None:
-            self._listener.shutdown(socket.SHUT_RDWR)  # ends the thread
-            self._listener.close()
-        assert self._process.stdin is not None
-        assert self._process.stderr is not None
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stderr.close()
+        """Ends all processes of ssh that this object has started, but not the ControlMaster."""
+        self._end(*self._processes)
 
     def ask_shell(self, command: str) -> str:
         """Returns the first bytes that a command at the site prints, as text. Returns "" if it
         prints nothing within the site's `timeout`. Raises `SiteUnreachable`.
         """
+        with self._start([self.site.target, command]) as answer, suppress(OSError):
+            answer.settimeout(self.site.timeout)
+            return answer.recv(4096).decode(errors="replace")
+        return ""
+
+    def _log_in(self, seconds: float) -> str:
+        """Returns the version of the daemon. Chooses the way that leads to it."""
         try:
-            return _first_words(self._channel(command), "stdout", self.site.timeout)
-        except OSError as error:
-            raise SiteUnreachable(f"{_HOST_FAILS}: {error}") from None
-
-    def _ssh(self, *, asks: bool) -> list[str]:
-        """Returns the command that makes the local socket and is the ControlMaster."""
-        options = [
-            f"BatchMode={'no' if asks else 'yes'}",
-            f"ConnectTimeout={self.site.timeout:g}",
-            *("ServerAliveInterval=5", "ServerAliveCountMax=3", "LogLevel=ERROR"),
-            *("ControlPersist=no", "StreamLocalBindUnlink=yes", "StreamLocalBindMask=0177"),
-            *("ExitOnForwardFailure=no", "ForkAfterAuthentication=no", "PermitLocalCommand=no"),
-            *("RemoteCommand=none", "RequestTTY=no", "ForwardAgent=no", "ForwardX11=no"),
-        ]
-        forward = f"{self._at}.s:{self.site.socket}"
-        command = ["ssh", "-N", "-M", "-S", f"{self._at}.c", "-L", forward]
-        return [*command, *(f"-o{option}" for option in options), *self._target()]
-
-    def _channel(self, command: str) -> list[str]:
-        """Returns the command that runs `command` at the site, over the connection."""
-        options = ("-T", "-oBatchMode=yes", "-oLogLevel=ERROR", "-oRemoteCommand=none")
-        return ["ssh", "-S", f"{self._at}.c", *options, *self._target(), command]
-
-    def _target(self) -> list[str]:
-        site = self.site
-        user = ["-l", site.user] if site.user else []
-        port = ["-p", str(site.port)] if site.port else []
-        return [*user, *port, "--", site.host]
-
-    def _wait_for_login(self, deadline: float | None) -> None:
-        """Waits until the local socket can be opened. ssh makes this socket after the login."""
-        while not _can_be_opened(f"{self._at}.s"):
-            if self._process.poll() is not None:
-                assert self._process.stderr is not None
-                words = os.read(self._process.stderr.fileno(), 4096).decode(errors="replace")
-                raise SiteUnreachable(_why(words, self.site))
-            if deadline is not None and time.monotonic() >= deadline:
-                text = f"cannot be reached: no login within {self.site.timeout:g} s"
-                raise SiteUnreachable(f"{text}; try: ssh {self.site.host}")
-            time.sleep(_PAUSE)
-        with open(f"{self._at}.up", "w"):
-            pass
+            return self._ask_version(seconds)
+        except ConnectionLost:
+            words = self._last_words()
+            if not _NOT_FORWARDED.search(words):
+                text = f"cannot be reached: {_last_line(words)}; try: ssh {self.site.target}"
+                raise SiteUnreachable(text) from None
+        self._how = [self.site.target, f"cucmctl bridge --socket {self.site.socket}"]
+        try:
+            return self._ask_version(seconds)
+        except ConnectionLost:
+            words = self._last_words()
+            text = f"its sshd does not open {self.site.socket} for this user, and neither does"
+            text += f" its bridge: {_last_line(words)}"
+            if "may not use the socket" in words:
+                raise SocketNotPermitted(self.site.socket, text) from None
+            raise SiteUnreachable(text) from None
 
     def _ask_version(self, seconds: float) -> str:
-        """Asks the daemon for its version, by way of `cucmctl bridge` if need be."""
         try:
-            return self._version(seconds)
-        except ConnectionLost:  # sshd has not opened the socket
-            self._listener = socket.socket(socket.AF_UNIX)
-            self._listener.bind(self.path)
-            self._listener.listen()
-            threading.Thread(target=self._bridge, args=(self._listener,), daemon=True).start()
-        try:
-            return self._version(seconds)
-        except ConnectionLost:
-            words = _first_words(self._channel(self._bridge_command), "stderr", seconds)
-            text = f"its sshd does not open {self.site.socket} for this user, and neither does"
-            said = words.strip().splitlines() or ["it says nothing"]
-            error = SiteNotPermitted if "may not use the socket" in words else SiteUnreachable
-            raise error(f"{text} its bridge: {said[-1][:300]}") from None
-
-    def _version(self, seconds: float) -> str:
-        with Calls(self.path, timeout=round(seconds, 1)) as calls:
-            info = calls.call("org.varlink.service.GetInfo", {}, _Info)
+            with Calls(self, timeout=seconds) as calls:
+                info = calls.call("org.varlink.service.GetInfo", {}, _Info)
+        except DaemonUnavailable as error:
+            if isinstance(error.__cause__, TimeoutError):
+                text = f"no answer within {seconds:g} s; try: ssh {self.site.target}"
+                raise SiteUnreachable(f"cannot be reached: {text}") from None
+            raise
         if INTERFACE not in info.interfaces:
-            raise ProtocolError(f"{self.site.place} is not the socket of a cucmd")
+            raise ProtocolError(f"{self} is not the socket of a cucmd")
         return info.version[:40]
 
-    @property
-    def _bridge_command(self) -> str:
-        return f"cucmctl bridge --socket {self.site.socket}"
+    def _start(self, how: list[str]) -> socket.socket:
+        self._end(*(process for process in self._processes if process.poll() is not None))
+        try:
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+                process = subprocess.Popen(
+                    ["setpriv", "--pdeathsig", "TERM", *self._ssh, *how],  # noqa: S607
+                    stdin=theirs.fileno(),
+                    stdout=theirs.fileno(),
+                    stderr=subprocess.PIPE,
+                )
+                self._processes.append(process)
+                return ours.dup()
+        except OSError as error:
+            text = f"cannot be reached, because this host fails: {error}"
+            raise SiteUnreachable(text) from None
 
-    def _bridge(self, listener: socket.socket) -> None:
-        """Starts `cucmctl bridge` at the site for each connection to the local socket."""
-        processes: list[subprocess.Popen[bytes]] = []
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:  # closed
-                return
-            processes = [each for each in processes if each.poll() is None]
-            with connection, suppress(OSError):  # if no process can be started, it is closed
-                command, end = self._channel(self._bridge_command), connection.fileno()
-                nowhere = subprocess.DEVNULL
-                started = subprocess.Popen(command, stdin=end, stdout=end, stderr=nowhere)
-                processes.append(started)
+    def _end(self, *processes: subprocess.Popen[bytes]) -> None:
+        for process in processes:
+            with process:
+                process.terminate()  # ssh then turns on the echo of the terminal again
+            self._processes.remove(process)
 
-
-def _can_be_opened(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX) as connection:
-        return not connection.connect_ex(path)
-
-
-def _first_words(command: list[str], stream: str, seconds: float) -> str:
-    """Returns the first bytes that a command writes within `seconds`, as text, and ends it."""
-    none, pipe = subprocess.DEVNULL, subprocess.PIPE
-    streams = {"stdin": none, "stdout": none, "stderr": none, stream: pipe}
-    with subprocess.Popen(command, **streams) as process:  # type: ignore[call-overload]
-        written = getattr(process, stream)
-        ready, _, _ = select.select([written], [], [], seconds)
-        words: bytes = os.read(written.fileno(), 4096) if ready else b""
-        process.kill()
-    return words.decode(errors="replace")
-
-
-def _why(words: str, site: Site) -> str:
-    """Returns why ssh did not log in, and what to do, from the words of ssh."""
-    for pattern, reason in _REASONS.items():
-        if re.search(pattern, words):
-            return f"cannot be reached: {reason.format(site.host)}"
-    said = words.strip().splitlines() or ["ssh ended without a message"]
-    return f"cannot be reached: {said[-1][:300]}"
+    def _last_words(self) -> str:
+        """Returns what the last process of ssh said when it ended."""
+        process = self._processes[-1]
+        assert process.stderr is not None
+        try:
+            process.wait(1)
+        except subprocess.TimeoutExpired:  # a site can end the connection and not the command
+            process.terminate()
+            process.wait()
+        os.set_blocking(process.stderr.fileno(), False)  # an old ControlMaster has it open, too
+        with suppress(BlockingIOError):
+            return os.read(process.stderr.fileno(), 4096).decode(errors="replace")
+        return ""
 
 
-def _runtime_folder() -> str:
-    """Returns a folder for files that only this user can open; its path is short and plain."""
-    for folder in (os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir()):
-        usable = _SAFE_FOLDER.fullmatch(folder) and len(folder) <= _LONGEST_FOLDER
-        if usable and os.access(folder, os.W_OK):
-            return folder
-    return "/tmp"  # noqa: S108  # mkdtemp makes a folder in it that only this user can open
+def _last_line(words: str) -> str:
+    return (words.strip().splitlines() or ["ssh ended without a message"])[-1][:300]
+
+
+def _control_path() -> str:
+    """Returns the option with the path of ControlMasters: `none` if no folder is short and safe.
+
+    With `none` each connection logs in by itself.
+    """
+    folder = os.environ.get("XDG_RUNTIME_DIR", "")
+    # ssh splits the path at blanks, and expands % and ~.
+    usable = re.fullmatch(r"/[A-Za-z0-9_./-]+", folder) and os.access(folder, os.W_OK)
+    folder = f"{folder}/cucmctl" if usable else f"/tmp/cucmctl-{os.getuid()}"  # noqa: S108
+    with suppress(OSError):
+        os.mkdir(folder, 0o700)
+    fits = len(folder) + _CONTROL_NAME <= LONGEST_SOCKET
+    path = f"{folder}/%C" if fits and is_private(folder, os.getuid()) else "none"
+    return f"ControlPath={path}"

@@ -4,9 +4,9 @@
     berlin = "ssh://user@host:22/run/cucmd/cucmd.sock"
     munich = "ssh://munich"
 
-User, port and socket may be left out. The parts are given to `ssh`, whose configuration may use
-them in a command of a shell (`ProxyCommand`, `Match exec`). So they have only characters that mean
-nothing to a shell, and do not begin with a dash.
+User, port and socket may be left out. `ssh` gets the rest as it stands here, and its configuration
+may use the parts in a command of a shell (`ProxyCommand`, `Match exec`). So they have only
+characters that mean nothing to a shell, and do not begin with a dash.
 """
 
 from __future__ import annotations
@@ -31,34 +31,25 @@ SUMMARY = "sites.txt"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _PLACE = re.compile(
-    r"ssh://(?:(?P<user>[A-Za-z0-9_][A-Za-z0-9_.-]*)@)?"
-    r"(?P<host>[A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?\])"
-    r"(?::(?P<port>[0-9]{1,5}))?(?P<socket>(?:/[A-Za-z0-9_.@+-]+)+)?"
+    r"(?P<target>ssh://(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?"
+    r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?)"
+    r"(?P<socket>(?:/[A-Za-z0-9_.@+-]+)+)?"
 )
 _EXPECTED = "expected ssh://USER@HOST:PORT/SOCKET, in which only HOST is needed"
 
 
 class Site(Struct, frozen=True):
-    """Describes a site. If `user` or `port` is None, the configuration of `ssh` decides.
+    """Describes a site.
 
+    target   the host as `ssh` takes it, such as ssh://user@host:22
     socket   the path of the daemon's socket at the site
     timeout  seconds for the login and the first answer of the daemon
     """
 
     name: str
-    host: str
-    user: str | None = None
-    port: int | None = None
+    target: str
     socket: str = SYSTEM_SOCKET
     timeout: float = 20
-
-    @property
-    def place(self) -> str:
-        """Returns the site as it would be written in sites.toml."""
-        user = f"{self.user}@" if self.user else ""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        port = f":{self.port}" if self.port else ""
-        return f"ssh://{user}{host}{port}{self.socket}"
 
 
 class _File(Struct):
@@ -93,16 +84,9 @@ def sites_of(file: TomlFile, table: Mapping[str, object], timeout: float = 20) -
             text = f"a name has letters, digits and ._-, and is not {ALL!r} or {SUMMARY!r}"
             raise file.error(where, text)
         found = _PLACE.fullmatch(value) if isinstance(value, str) else None
-        if found is None or not 0 < int(found["port"] or 22) < 65536:
+        if found is None:
             raise file.error(where, wrong_value(value, _EXPECTED))
-        sites[name] = Site(
-            name,
-            found["host"].strip("[]"),
-            found["user"],
-            int(found["port"]) if found["port"] else None,
-            found["socket"] or SYSTEM_SOCKET,
-            timeout,
-        )
+        sites[name] = Site(name, found["target"], found["socket"] or SYSTEM_SOCKET, timeout)
     return sites
 
 

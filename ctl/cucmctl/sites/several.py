@@ -108,8 +108,7 @@ def _run_at(
     connection: Connection, verb: str, command: Verb, arguments: argparse.Namespace, *, last: bool
 ) -> int:
     """Runs a verb at a site. Returns the exit code, and raises what the verb raises."""
-    arguments.socket = connection.path
-    arguments.connection = connection
+    arguments.socket = connection
     try:
         if last:
             uid = connection.ask_shell("id -u").strip()
@@ -118,7 +117,7 @@ def _run_at(
                 raise exits.Failed(text, exits.NOT_FOUND)
             resolve_last(arguments, verb, command.is_for, int(uid))
         if arguments.sites_id:
-            with Client(connection.path, timeout=connection.site.timeout) as client:
+            with Client(connection, timeout=connection.site.timeout) as client:
                 jobs = client.list(labels={_LABEL: arguments.sites_id}, limit=1)
             if jobs:  # else it is the id of one job at this site
                 arguments.job, arguments.jobs = jobs[0].job_id, [jobs[0].job_id]
