@@ -353,7 +353,8 @@ def test_killed_process_of_site_is_reported(sites: Sites, socket_path: Path) -> 
 def test_nothing_is_left_after_signal(sites: Sites, number: signal.Signals, at: str) -> None:
     words = ("--site", at, "events") if at == "berlin" else ("watch", "00000000@berlin,munich")
     with sites.start(*words, start_new_session=True, stderr=subprocess.DEVNULL) as process:
-        wait_until(sites.connections)
+        # Only once `setpriv` has become ssh, ssh ends with the process that has started it.
+        wait_until(lambda: any("setpriv" not in line for line in sites.connections()))
         if number == signal.SIGINT:  # as a terminal sends it
             os.killpg(process.pid, number)
         else:
