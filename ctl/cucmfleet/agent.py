@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -41,8 +40,6 @@ from cucmd.job.work import StartRequest
 from cucmd.plan.resolve import parse_instant
 from cucmd.protocol.jobs import Job, JobChange, JobSummary, StartReply
 from cucmd.protocol.requests import CancelReply
-from cucmd.service import systemd
-from cucmd.service.log import set_up_logging
 from cucmfleet import messages
 from cucmfleet.config import AgentConfig
 from cucmfleet.jetstream import WRONG_SEQUENCE, JetStream, Message, NoAnswer, Refused, connected
@@ -54,8 +51,6 @@ _log = logging.getLogger("cucmfleet")
 # Seconds until a command comes again that could not be carried out yet, and until something else is
 # tried again.
 _COMES_AGAIN, _PAUSE = 2.0, 0.5
-# Seconds between two looks at the clusters that the daemon knows.
-_CLUSTERS_EVERY = 60.0
 # Requests to NATS that are on their way at a time.
 _MOST = 16
 _PAGE = 1000
@@ -75,24 +70,17 @@ _LATER = (
 )
 
 
-async def run(config: AgentConfig) -> None:
-    """Works until SIGTERM or SIGINT. Raises `OSError`."""
-    set_up_logging(logging.INFO)
-    server = connected(config.servers, config.secret_key, config.site, config.ca)
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with (
-            server as jetstream,
-            open_client(config.socket) as client,
-            trio.open_nursery() as nursery,
-        ):
-            agent = _Agent(config.site, jetstream, client)
-            for task in (agent.obey, agent.report_site, agent.report_jobs):
-                nursery.start_soon(task)
-            systemd.notify(READY=1)
-            number = await anext(signals)
-            _log.info("stopping on %s", signal.Signals(number).name)
-            systemd.notify(STOPPING=1)
-            nursery.cancel_scope.cancel()
+async def run(config: AgentConfig, task_status: trio.TaskStatus[None]) -> None:
+    """Works until cancelled. Raises `OSError`."""
+    async with (
+        connected(config.servers, config.secret_key, config.site, config.ca) as jetstream,
+        open_client(config.socket) as client,
+        trio.open_nursery() as nursery,
+    ):
+        agent = _Agent(config.site, jetstream, client)
+        for task in (agent.obey, agent.report_site, agent.report_jobs):
+            nursery.start_soon(task)
+        task_status.started()
 
 
 class _Agent:
@@ -196,14 +184,12 @@ class _Agent:
 
     async def report_site(self) -> None:
         """Reports the site itself every HEARTBEAT seconds. Never returns."""
-        site, looked_at = SiteState(self._site), -math.inf
+        site = SiteState(self._site)
         while True:
             with suppress(ClientError):
-                if trio.current_time() - looked_at >= _CLUSTERS_EVERY:
-                    names = [one.name or one.asked for one in await self._client.clusters()]
-                    known = [await self._client.clusters(name) for name in names if name]
-                    site = SiteState(self._site, tuple(one for found in known for one in found))
-                    looked_at = trio.current_time()
+                names = [one.name or one.asked for one in await self._client.clusters()]
+                known = [await self._client.clusters(name) for name in names if name]
+                site = SiteState(self._site, tuple(one for found in known for one in found))
             try:
                 await self._write(site)
                 await trio.sleep(messages.HEARTBEAT)

@@ -48,16 +48,10 @@ class Site(Struct):
 
 
 class Board:
-    """Holds jobs and sites.
-
-    jobs  by their id, the oldest first
-    keys  the uid and the key of a call -> the digest of the call, and the id of its job
-    """
+    """Holds jobs by their id, the oldest first, and sites by their name."""
 
     def __init__(self, folder: Path) -> None:
         """Reads the jobs. Raises `OSError`, and `ValueError` for a file that is damaged."""
-        self.jobs: dict[str, Asked] = {}
-        self.keys: dict[tuple[int, str], tuple[str, str]] = {}
         self.sites: dict[str, Site] = {}
         self._known: dict[str, dict[str, Known]] = defaultdict(lambda: defaultdict(Known))
         self._folder = folder
@@ -66,8 +60,8 @@ class Board:
         folder.mkdir(mode=0o700, exist_ok=True)
         files = [file.read_bytes() for file in folder.glob("*.json")]
         found = [msgspec.json.decode(file, type=Asked) for file in files]
-        for asked in sorted(found, key=lambda each: each.created_at):
-            self._add(asked)
+        found.sort(key=lambda each: each.created_at)
+        self.jobs = {asked.job_id: asked for asked in found}
 
     # What was asked
 
@@ -79,12 +73,7 @@ class Board:
                 await trio.to_thread.run_sync(replace_file, file, [data], 0o600)
             except OSError as error:
                 raise StoreFailed(f"{file}: {error.strerror or error}") from error
-        self._add(asked)
-
-    def _add(self, asked: Asked) -> None:
         self.jobs[asked.job_id] = asked
-        for key in asked.keys:
-            self.keys[key.owner, key.name] = key.digest, asked.job_id
         self.changed(asked.job_id)
 
     def forget_old(self) -> None:
@@ -95,7 +84,6 @@ class Board:
                 (self._folder / f"{asked.job_id}.json").unlink(missing_ok=True)
                 del self.jobs[asked.job_id]
                 self._known.pop(asked.job_id, None)
-                self.keys = {key: it for key, it in self.keys.items() if it[1] != asked.job_id}
 
     # Sites
 

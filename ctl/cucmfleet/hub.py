@@ -16,7 +16,6 @@ themselves. Jobs whose files were lost at the hub come from KV_jobs.
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -31,7 +30,6 @@ from cucmd import __version__
 from cucmd.api.interface import make_interface
 from cucmd.service import systemd
 from cucmd.service.access import Access
-from cucmd.service.log import set_up_logging
 from cucmd.store import StoreFailed
 from cucmd.varlink import ServiceInfo, SocketLimits, open_unix_listener, serve
 from cucmfleet import keys, messages
@@ -53,24 +51,28 @@ _BATCH = 500
 _FORGET = 60 * 10**9
 
 
-async def run(config: HubConfig) -> None:
-    """Serves until SIGTERM or SIGINT. Raises `OSError`."""
-    set_up_logging(logging.INFO)
+async def run(config: HubConfig, task_status: trio.TaskStatus[None]) -> None:
+    """Serves until cancelled. Raises `OSError`."""
     seed = keys.hub_seed(Path(config.state_directory))
-    server = connected(config.servers, seed, "hub", config.ca)
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with server as jetstream:
-            hub = _Hub(config, jetstream)
-            await hub.look_at_sites()
-            async with hub.serving(), trio.open_nursery() as nursery:
-                for task in (hub.keep_streams, hub.send, hub.follow):
-                    nursery.start_soon(task)
-                systemd.notify(READY=1)
-                _log.info("listening at %s", config.socket)
-                number = await anext(signals)
-                _log.info("stopping on %s", signal.Signals(number).name)
-                systemd.notify(STOPPING=1)
-                nursery.cancel_scope.cancel()
+    access = Access.from_settings(config.access)
+    opened = open_unix_listener(
+        Path(config.socket),
+        _SOCKET_MODE,
+        systemd.inherited_sockets(),
+        group=config.access.operate_group or None,
+    )
+    async with connected(config.servers, seed, "hub", config.ca) as jetstream:
+        hub = _Hub(config, jetstream)
+        await hub.look_at_sites()
+        interface = make_interface(hub.handlers, effective_caller=access.effective_caller)
+        async with opened as listener, trio.open_nursery() as nursery:
+            serving = partial(serve, listener, interface, _INFO, SocketLimits())
+            rights = {"authorize": access.authorize, "may_operate": access.may_operate}
+            await nursery.start(partial(serving, **rights))
+            for task in (hub.keep_streams, hub.send, hub.follow):
+                nursery.start_soon(task)
+            _log.info("listening at %s", config.socket)
+            task_status.started()
 
 
 class _Hub:
@@ -83,25 +85,7 @@ class _Hub:
         self._created: dict[str, str] = {}  # stream -> when it was created
         self._unsent: dict[str, Command] = {}  # by the id of its message
         self._to_send = trio.Event()
-
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[None]:
-        """Serves the socket while the body runs."""
-        access = Access.from_settings(self._config.access)
-        handlers = HubMethods(self._board, self._add_unsent).handlers()
-        interface = make_interface(handlers, effective_caller=access.effective_caller)
-        opened = open_unix_listener(
-            Path(self._config.socket),
-            _SOCKET_MODE,
-            systemd.inherited_sockets(),
-            group=self._config.access.operate_group or None,
-        )
-        async with opened as listener, trio.open_nursery() as nursery:
-            serving = partial(serve, listener, interface, _INFO, SocketLimits())
-            rights = {"authorize": access.authorize, "may_operate": access.may_operate}
-            await nursery.start(partial(serving, **rights))
-            yield
-            nursery.cancel_scope.cancel()
+        self.handlers = HubMethods(self._board, self._add_unsent).handlers()
 
     # Sites and streams
 

@@ -12,9 +12,9 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any, TypeAlias
 
-import trio
 from msgspec import convert
 from msgspec.structs import replace
 
@@ -28,7 +28,7 @@ from cucmd.protocol import jobs as wire
 from cucmd.protocol import knowledge, requests
 from cucmd.protocol.errors import JobBusy, JobNotFound, NodeNotFound, NotAtHub
 from cucmd.protocol.methods import METHODS
-from cucmd.store import JobFilter, StartKey
+from cucmd.store import JobFilter, StartKey, StoreFailed
 from cucmd.varlink import Caller, StreamReply
 from cucmfleet.board import Board
 from cucmfleet.messages import UNFINISHED, Asked, Command, Part, by_site
@@ -51,7 +51,6 @@ class HubMethods:
     def __init__(self, board: Board, on_commands: Callable[[Sequence[Command]], None]) -> None:
         self._board = board
         self._on_commands = on_commands
-        self._adding = trio.Lock()  # two calls with the same key can come at the same time
 
     def handlers(self) -> dict[str, AnyHandler]:
         """Returns the function for each method."""
@@ -70,24 +69,19 @@ class HubMethods:
         with traced("Start", caller, request.request_id) as request_id:
             with refusals(caller):
                 key = start_key(caller.uid, request, caller.asked_by)
-                async with self._adding:
-                    asked = self._find_key(key)
-                    if asked is None:
-                        self._check(request)
-                        asked = _asked(caller, replace(request, request_id=request_id), key)
-                        plain = replace(asked.request, start_key=None)
-                        starts = {site: {"start": _at_site(plain, site)} for site in asked.parts}
-                        await self._give(caller, asked, starts)
-            return wire.StartReply(self._board.job(asked.job_id), request_id)
-
-    def _find_key(self, key: StartKey | None) -> Asked | None:
-        """Returns the job of an earlier call with this key."""
-        if key is None or (key.owner, key.name) not in self._board.keys:
-            return None
-        digest, job_id = self._board.keys[key.owner, key.name]
-        if digest != key.digest:
-            raise invalid("start_key", "belongs to another request; expected a new key")
-        return self._board.jobs[job_id]
+                job_id = secrets.token_hex(6)
+                if key is not None:  # a repeated call gets the same job
+                    job_id = sha256(f"{key.owner} {key.name}".encode()).hexdigest()[:12]
+                asked = self._board.jobs.get(job_id)
+                if asked is None:
+                    self._check(request)
+                    plain = replace(request, request_id=request_id, on_behalf_of=None)
+                    asked = _asked(job_id, caller, plain, key)
+                    starts = {site: {"start": _at_site(plain, site)} for site in asked.parts}
+                    await self._give(caller, asked, starts)
+                elif key not in asked.keys:
+                    raise invalid("start_key", "belongs to another request; expected a new key")
+            return wire.StartReply(self._board.job(job_id), request_id)
 
     def _check(self, request: StartRequest) -> None:
         try:
@@ -119,7 +113,13 @@ class HubMethods:
             if command.cancel is None:
                 part.end = None
             commands.append(command)
-        await self._board.keep(asked)
+        try:
+            await self._board.keep(asked)
+        except StoreFailed:
+            for command in commands:
+                part = asked.parts[command.site]
+                part.commands = tuple(one for one in part.commands if one is not command)
+            raise
         self._on_commands(commands)
 
     async def cancel(self, caller: Caller, request: requests.CancelRequest) -> requests.CancelReply:
@@ -144,7 +144,7 @@ class HubMethods:
             _check_login(request.login)
             asked = self._find(request.job_id)
             key = start_key(caller.uid, request, caller.asked_by)
-            if self._find_key(key) is None:
+            if key is None or key not in asked.keys:
                 retries: Given = {}
                 for site, nodes in self._sites_of(asked, request.nodes).items():
                     part, state = asked.parts[site], self._board.state(asked.job_id, site)
@@ -157,7 +157,7 @@ class HubMethods:
                     else:  # it was refused, or cancelled before its start
                         start = replace(_at_site(asked.request, site), not_after=None)
                         login = request.login or start.login
-                        retries[site] = {"start": replace(start, start_key=None, login=login)}
+                        retries[site] = {"start": replace(start, login=login)}
                 asked.keys = (*asked.keys, *([key] if key else []))
                 await self._give(caller, asked, retries)
             return wire.StartReply(self._board.job(asked.job_id), request_id)
@@ -273,12 +273,10 @@ def _reply(sequence: int, job: wire.Job, *, changes: bool) -> wire.WatchReply:
     return wire.WatchReply(sequence, 0, change=change)
 
 
-def _asked(caller: Caller, request: StartRequest, key: StartKey | None) -> Asked:
-    request = replace(request, on_behalf_of=None)
+def _asked(job_id: str, caller: Caller, request: StartRequest, key: StartKey | None) -> Asked:
     parts = {site: Part() for site in by_site(request.nodes)}
     keys = () if key is None else (key,)
-    job_id, now = secrets.token_hex(6), datetime.now(UTC)
-    return Asked(job_id, now, request, caller.uid, caller.asked_by, parts, keys)
+    return Asked(job_id, datetime.now(UTC), request, caller.uid, caller.asked_by, parts, keys)
 
 
 def _at_site(request: StartRequest, site: str) -> StartRequest:

@@ -65,7 +65,7 @@ def remove_site(state: Path, name: str) -> None:
 
 def reload_server(pid_file: str) -> bool:
     """Tells nats-server to read its users again. Returns whether it runs. Raises `OSError`."""
-    with suppress(FileNotFoundError, ValueError):
+    with suppress(FileNotFoundError, IsADirectoryError, ValueError):
         pid = int(Path(pid_file).read_text())
         # The file of a server that was killed may name another process by now.
         if Path(f"/proc/{pid}/comm").read_text() == "nats-server\n":

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -18,6 +22,8 @@ from cucmctl.cli import exits
 from cucmctl.cli.options import UsageError, VerbParser
 from cucmctl.cli.printer import visible
 from cucmd import __version__
+from cucmd.service import systemd
+from cucmd.service.log import set_up_logging
 from cucmd.stdout import checked_stdout
 from cucmd.toml_file import ConfigError
 from cucmfleet import config
@@ -27,17 +33,14 @@ EXIT_CONFIG = 78  # EX_CONFIG, as `cucmd` has it
 
 def hub(argv: Sequence[str] | None = None) -> int:
     """Runs `cucmhub`. Returns its exit code."""
-    parser = VerbParser(
-        prog="cucmhub",
-        description="The jobs of several sites, which dial out to NATS.",
-        allow_abbrev=False,
-    )
+    what = "The jobs of several sites, which dial out to NATS."
+    parser = VerbParser(prog="cucmhub", description=what, allow_abbrev=False)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     serve = commands.add_parser("serve", help="run the hub in the foreground", allow_abbrev=False)
     demo = commands.add_parser("demo", help="show three simulated sites", allow_abbrev=False)
     demo.set_defaults(run=_demo)
     site = commands.add_parser("site", help="add, list and remove sites", allow_abbrev=False)
-    verbs = site.add_subparsers(metavar="COMMAND", required=True)
+    verbs = site.add_subparsers(metavar="COMMAND", required=True, dest="verb")
     add = verbs.add_parser("add", help="make a key, and print the file of the agent")
     add.add_argument("name", metavar="SITE", type=_checked_by(config.check_site))
     url = "as the site reaches NATS: tls://HOST:PORT"
@@ -45,8 +48,7 @@ def hub(argv: Sequence[str] | None = None) -> int:
     listing = verbs.add_parser("list", help="list the sites")
     remove = verbs.add_parser("remove", help="end the rights of a site")
     remove.add_argument("name", metavar="SITE")
-    runs = {serve: _serve_hub, add: _add_site, listing: _list_sites, remove: _remove_site}
-    for verb, run in runs.items():
+    for verb, run in ((serve, _serve_hub), (add, _site), (listing, _site), (remove, _site)):
         _add_config(verb, config.HUB_FILE, run)
     return _run(parser, argv)
 
@@ -116,48 +118,52 @@ def _demo(_arguments: argparse.Namespace) -> None:
 def _serve_hub(arguments: argparse.Namespace) -> None:
     from cucmfleet import hub  # noqa: PLC0415  # it needs nats-py
 
-    trio.run(hub.run, config.load_hub(arguments.config))
+    trio.run(_until_signal, partial(hub.run, config.load_hub(arguments.config)))
 
 
 def _serve_agent(arguments: argparse.Namespace) -> None:
     from cucmfleet import agent  # noqa: PLC0415  # likewise
 
-    trio.run(agent.run, config.load_agent(arguments.config))
+    trio.run(_until_signal, partial(agent.run, config.load_agent(arguments.config)))
 
 
-def _add_site(arguments: argparse.Namespace) -> None:
+async def _until_signal(program: Callable[..., Any]) -> None:
+    """Runs a program until SIGTERM or SIGINT. Raises `OSError` if it cannot start."""
+    set_up_logging(logging.INFO)
+    log = logging.getLogger("cucmfleet")
+    error: BaseException | None = None
+    try:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(program)
+                systemd.notify(READY=1)
+                log.info("stopping on %s", signal.Signals(await anext(signals)).name)
+                systemd.notify(STOPPING=1)
+                nursery.cancel_scope.cancel()
+    except* OSError as group:
+        error = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+    if error is not None:
+        raise error
+
+
+def _site(arguments: argparse.Namespace) -> None:
+    """Adds, lists or removes sites."""
     from cucmfleet import keys  # noqa: PLC0415  # it needs nkeys
 
     settings = config.load_hub(arguments.config)
-    lines = {"site": arguments.name, "servers": [arguments.server or settings.servers[0]]}
-    if settings.ca:
-        lines["ca"] = "/etc/cucmagent/ca.pem"
-    lines["secret_key"] = keys.add_site(Path(settings.state_directory), arguments.name)
+    state, lines = Path(settings.state_directory), {}
+    if arguments.verb == "add":
+        lines = {"site": arguments.name, "servers": [arguments.server or settings.servers[0]]}
+        lines |= {"ca": "/etc/cucmagent/ca.pem"} if settings.ca else {}
+        lines["secret_key"] = keys.add_site(state, arguments.name)
+    elif arguments.verb == "remove":
+        keys.remove_site(state, arguments.name)
     with checked_stdout():
         for name, value in lines.items():
             print(f"{name} = {json.dumps(value)}")
-    _reload(settings)
-
-
-def _list_sites(arguments: argparse.Namespace) -> None:
-    from cucmfleet import keys  # noqa: PLC0415  # likewise
-
-    state = Path(config.load_hub(arguments.config).state_directory)
-    with checked_stdout():
-        for name, public in keys.read_sites(state).items():
-            print(f"{name} {public}")
-
-
-def _remove_site(arguments: argparse.Namespace) -> None:
-    from cucmfleet import keys  # noqa: PLC0415  # likewise
-
-    settings = config.load_hub(arguments.config)
-    keys.remove_site(Path(settings.state_directory), arguments.name)
-    _reload(settings)
-
-
-def _reload(settings: config.HubConfig) -> None:
-    from cucmfleet import keys  # noqa: PLC0415  # likewise
-
-    if not (settings.pid_file and keys.reload_server(settings.pid_file)):
+        for name, key in keys.read_sites(state).items() if arguments.verb == "list" else ():
+            print(f"{name} {key}")
+    if arguments.verb != "list" and not keys.reload_server(settings.pid_file):
         _tell("now let nats-server read its users: systemctl reload-or-restart nats-server")

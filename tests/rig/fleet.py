@@ -17,8 +17,9 @@ from cucmctl import Client, Collection, Login
 from cucmctl.client.errors import ClientError
 from cucmd.job.work_request import How
 from cucmd.protocol.jobs import Job
-from cucmfleet.jetstream import JetStream, connected
+from cucmfleet.jetstream import JetStream, Refused, connected
 from cucmfleet.keys import hub_seed
+from cucmfleet.messages import COMMANDS
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import SDL
@@ -167,9 +168,10 @@ class Fleet:
         program = [_program("cucmhub"), *arguments]
         return subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
 
-    def start_daemon(self, site: str, lab: Lab) -> Daemon:
+    def start_daemon(self, site: str, lab: Lab, limits: str = "") -> Daemon:
+        """Starts the daemon of a site. limits: lines of its table [limits]."""
         folder = self.folder / site
-        config = f'{CONFIG}[access]\nmay_speak_for = ["{os.geteuid()}"]\n'
+        config = f'{CONFIG}{limits}[access]\nmay_speak_for = ["{os.geteuid()}"]\n'
         config += named_credential(folder / "credentials", "lab", lab.username, lab.password)
         daemon = self.stack.enter_context(running_daemon(folder / "cucmd", config))
         self.daemons[site] = daemon
@@ -215,6 +217,19 @@ class Fleet:
         """Returns the ids of the daemon's jobs that belong to a job of the hub."""
         with self.daemons[site].client() as client:
             return [job.job_id for job in client.list(labels={"hub": hub_id})]
+
+    def count(self, subject: str) -> int:
+        """Returns how many commands wait in NATS."""
+
+        async def ask() -> int:
+            async with self.as_hub() as hub:
+                try:
+                    found = await hub.ask(f"STREAM.INFO.{COMMANDS}", {"subjects_filter": subject})
+                except Refused:  # the hub has not made the stream yet
+                    return 0
+                return found["state"].get("subjects", {}).get(subject, 0)
+
+        return trio.run(ask)
 
     @asynccontextmanager
     async def as_hub(self) -> AsyncIterator[JetStream]:
@@ -275,7 +290,9 @@ def _listens(port: int) -> bool:
 
 
 @contextmanager
-def running_fleet(folder: Path, lab: Lab, *sites: str, server: str = CURRENT) -> Iterator[Fleet]:
+def running_fleet(
+    folder: Path, lab: Lab, *sites: str, server: str = CURRENT, limits: str = ""
+) -> Iterator[Fleet]:
     """Yields a fleet. Each daemon has the login of the lab as the credential `lab`."""
     with ExitStack() as stack:
         fleet = Fleet(folder, stack, server)
@@ -284,6 +301,6 @@ def running_fleet(folder: Path, lab: Lab, *sites: str, server: str = CURRENT) ->
         fleet.start_nats()
         fleet.start_hub()
         for site in sites:
-            fleet.start_daemon(site, lab)
+            fleet.start_daemon(site, lab, limits)
             fleet.start_agent(site)
         yield fleet

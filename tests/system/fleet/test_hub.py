@@ -103,6 +103,8 @@ def test_site_refuses_start(client: Client, lab: Lab) -> None:
     (node,) = ended(client, job).nodes
     assert (node.status, node.failure.code) == ("failed", "refused_at_site")
     assert "'no'" in node.failure.message
+    client.retry(job.job_id, login=LAB)
+    assert ended(client, job).status == "succeeded"
 
 
 def test_other_methods_name_the_site(client: Client, fleet: Fleet, lab: Lab) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import InvalidRequest
-from rig.fleet import CURRENT, DEBIANS, Fleet, run
+from rig.fleet import CURRENT, DEBIANS, Fleet, ended, run
 from rig.quiet import wait_until
 
 pytestmark = pytest.mark.exhaustive
@@ -39,6 +39,15 @@ def test_removed_site_is_cut_off(fleet: Fleet) -> None:
     with fleet.client() as client:
         wait_until(lambda: refuses(client, "berlin/a"))
         assert not refuses(client, "munich/a")
+
+
+def test_removed_site_ends_its_jobs(fleet: Fleet) -> None:
+    with fleet.client() as client:
+        job = run(client, "berlin/a")
+        wait_until(lambda: fleet.count("cmd.berlin.start") == 1)
+        assert fleet.run("site", "remove", "berlin", "--config", str(fleet.config)).returncode == 0
+        assert ended(client, job).status == "failed"
+        wait_until(lambda: fleet.count("cmd.berlin.start") == 0)
 
 
 def refuses(client, node: str) -> bool:
