@@ -56,18 +56,8 @@ _MOST = 16
 _PAGE = 1000
 
 
-class _NotYet(Exception):
-    """A command can be carried out later."""
-
-
-# After these the same command can succeed later.
-_LATER = (
-    errors.DaemonUnavailable,
-    errors.LimitReached,
-    errors.ShuttingDown,
-    errors.StorageFailed,
-    _NotYet,
-)
+# After these, and without an answer of the daemon, the same command can succeed later.
+_LATER = errors.LimitReached, errors.ShuttingDown, errors.StorageFailed
 
 
 async def run(config: AgentConfig, task_status: trio.TaskStatus[None]) -> None:
@@ -122,7 +112,7 @@ class _Agent:
                     await self._carry_out(command, part)
                 else:  # it was carried out before, but may not be in the bucket
                     await self._write(part)
-            except (ClientError, _NotYet) as error:
+            except ClientError as error:
                 _log.warning("%s of job %s waits: %s", command.operation, command.job_id, error)
                 await self._jetstream.delay(message, _COMES_AGAIN)
                 return
@@ -156,7 +146,7 @@ class _Agent:
         elif command.start is not None:
             return await self._start(client, command.job_id, command.start)
         elif command.cancel is not None and command.cancel.nodes and not part.done:
-            raise _NotYet("its start has to come first, since only some nodes are cancelled")
+            raise ClientError("its start has to come first: only some nodes are cancelled")
         else:
             return None
         if command.cancel is not None:

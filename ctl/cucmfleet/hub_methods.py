@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import count
 from typing import Any, TypeAlias
 
 from msgspec import convert
@@ -189,36 +190,32 @@ class HubMethods:
         listed = tuple(map(summary_of, found[:limit]))
         return wire.ListReply(listed, len(found) - len(listed))
 
-    def watch(self, caller: Caller, request: requests.WatchRequest) -> StreamReplies:
-        changes = bool(request.changes)
-        if request.job_id is None:
-            return self._watch_all(changes=changes)
-        return self._watch_job(self._find(request.job_id).job_id, changes=changes)
-
-    async def _watch_job(self, job_id: str, *, changes: bool) -> StreamReplies:
+    async def watch(self, caller: Caller, request: requests.WatchRequest) -> StreamReplies:
+        only = None if request.job_id is None else self._find(request.job_id).job_id
         with self._board.subscribe() as changed:
-            job, sequence = self._board.job(job_id), 0
-            reply = wire.WatchReply(0, 0, job=job)
-            while job.status in UNFINISHED:
-                yield StreamReply(reply)
-                while await changed.receive() != job_id:
-                    pass
-                job, sequence = self._board.job(job_id), sequence + 1
-                reply = _reply(sequence, job, changes=changes)
-            yield StreamReply(reply, continues=False)
-
-    async def _watch_all(self, *, changes: bool) -> StreamReplies:
-        with self._board.subscribe() as changed:
-            jobs = [*self._board.all_jobs()]
-            if changes:
-                jobs = [job for job in jobs if job.status in UNFINISHED]
+            if only is None:
+                jobs = [*self._board.all_jobs()]
+                if request.changes:
+                    jobs = [job for job in jobs if job.status in UNFINISHED]
+                else:
+                    jobs = jobs[: requests.DEFAULT_LIMIT]
+                reply = wire.WatchReply(0, 0, jobs=tuple(map(summary_of, jobs)))
             else:
-                jobs = jobs[: requests.DEFAULT_LIMIT]
-            reply, sequence = wire.WatchReply(0, 0, jobs=tuple(map(summary_of, jobs))), 0
-            while True:
+                reply = wire.WatchReply(0, 0, job=self._board.job(only))
+            for sequence in count(1):
+                if only is not None and self._board.job(only).status not in UNFINISHED:
+                    break
                 yield StreamReply(reply)
-                job, sequence = self._board.job(await changed.receive()), sequence + 1
-                reply = _reply(sequence, job, changes=changes)
+                job_id = await changed.receive()
+                while only not in (None, job_id):
+                    job_id = await changed.receive()
+                job = self._board.job(job_id)
+                if request.changes:
+                    change = convert(job, wire.JobChange, from_attributes=True)
+                    reply = wire.WatchReply(sequence, 0, change=change)
+                else:
+                    reply = wire.WatchReply(sequence, 0, job=job)
+            yield StreamReply(reply, continues=False)
 
     async def clusters(
         self, caller: Caller, request: knowledge.ClustersRequest
@@ -264,13 +261,6 @@ class HubMethods:
             raise error(NotAtHub(name, tuple(sites)))
 
         return refuse
-
-
-def _reply(sequence: int, job: wire.Job, *, changes: bool) -> wire.WatchReply:
-    if not changes:
-        return wire.WatchReply(sequence, 0, job=job)
-    change = convert(job, wire.JobChange, from_attributes=True)
-    return wire.WatchReply(sequence, 0, change=change)
 
 
 def _asked(job_id: str, caller: Caller, request: StartRequest, key: StartKey | None) -> Asked:

@@ -79,7 +79,6 @@ def consumer(site: str) -> dict[str, Any]:
         "ack_wait": 30 * 10**9,
         # Commands that cannot be carried out yet do not hold up those behind them.
         "max_ack_pending": 3000,
-        "max_deliver": -1,
     }
 
 
