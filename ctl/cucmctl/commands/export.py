@@ -26,7 +26,7 @@ from cucmctl.commands.lookup import keeps_files
 from cucmctl.commands.upload import Handover
 from cucmctl.export.received import Export, ResumedExport
 from cucmctl.export.save import Damaged, Format, checked_name, save
-from cucmctl.export.target import TargetExists, clean_up_at_signals, refuse_existing, target
+from cucmctl.export.target import TargetExists, clean_up_at_signals, locked, refuse_existing, target
 from cucmctl.sites.places import SUMMARY
 from cucmctl.text import render
 from cucmctl.text.progress_line import ProgressLine
@@ -190,7 +190,10 @@ def export_sites(
     clean_up_at_signals()
     try:
         refuse_existing(path, force=arguments.force)
-        with tempfile.TemporaryDirectory(".part", ".cucmctl-", path.absolute().parent) as folder:
+        with (
+            tempfile.TemporaryDirectory(".part", ".cucmctl-", path.absolute().parent) as folder,
+            locked(Path(folder)),
+        ):
             for name, own in each.items():
                 own.output, own.format, own.force = f"{folder}/{name}", "dir", False
                 own.upload = own.case = own.token_file = None

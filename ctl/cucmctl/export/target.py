@@ -2,18 +2,21 @@
 
 A file or folder is made next to its target, under a temporary name that begins with a dot, and is
 renamed when it is complete. So nothing incomplete ever has the name of the target. The temporary
-file or folder is removed too, except after a SIGKILL.
+file or folder is removed too. What is left after a SIGKILL, the next export into the same folder
+removes.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +25,8 @@ from cucmctl.export.save import FolderSink, Format, Sink, TarSink, TgzSink, ZipS
 _SINKS: dict[Format, type[ZipSink | TarSink]] = {"zip": ZipSink, "tar": TarSink, "tgz": TgzSink}
 # How temporary names begin and end.
 _BEGIN, _END = ".cucmctl-", ".part"
+# Seconds after which something with a temporary name is locked, unless its process was killed.
+_LOCKED_BY = 60.0
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -60,7 +65,7 @@ def target(
     if form == "dir":
         refuse_existing(path, force=force)
         temporary = Path(tempfile.mkdtemp(_END, _BEGIN, path.parent))
-        with _renamed(temporary, path, force=force, when_whole=when_whole):
+        with locked(temporary), _renamed(temporary, path, force=force, when_whole=when_whole):
             yield FolderSink(temporary)
         return
     with new_file(path, force=force, when_whole=when_whole) as file, _sink(file, form) as sink:
@@ -75,12 +80,37 @@ def new_file(
     refuse_existing(path, force=force)
     descriptor, name = tempfile.mkstemp(_END, _BEGIN, path.parent)
     with (
+        locked(Path(name)),
         _renamed(Path(name), path, force=force, when_whole=when_whole),
         os.fdopen(descriptor, "w+b") as file,
     ):
         yield file
         file.flush()
         os.fsync(file.fileno())
+
+
+@contextmanager
+def locked(temporary: Path) -> Iterator[None]:
+    """Locks a temporary file or folder, and removes those beside it whose processes were killed.
+
+    The kernel releases the locks of a process that ends, so what can be locked is not in use.
+    """
+    own = os.open(temporary, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # as on NFS: nothing is removed there
+            fcntl.flock(own, fcntl.LOCK_EX)
+        for other in temporary.parent.glob(f"{_BEGIN}*{_END}"):
+            with suppress(OSError):
+                left = os.open(other, os.O_RDONLY | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if time.time() - os.fstat(left).st_mtime > _LOCKED_BY:
+                        _remove(other)
+                finally:
+                    os.close(left)
+        yield
+    finally:
+        os.close(own)
 
 
 @contextmanager

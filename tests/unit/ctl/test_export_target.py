@@ -44,6 +44,20 @@ def test_errors_change_nothing(tmp_path: Path, form: Format, force: bool) -> Non
     assert not force or (tmp_path / "x").read_text() == "mine"
 
 
+def test_parts_of_killed_exports_are_removed(tmp_path: Path) -> None:
+    with target(tmp_path / "x", "dir", force=False):
+        running = names(tmp_path)
+        (tmp_path / ".cucmctl-killed.part").mkdir()
+        (tmp_path / ".cucmctl-killed.part/a").touch()
+        (tmp_path / ".cucmctl-killed2.part").touch()
+        for name in names(tmp_path):
+            os.utime(tmp_path / name, (0, 0))
+        (tmp_path / ".cucmctl-new.part").mkdir()  # not locked yet
+        with target(tmp_path / "y", "zip", force=False):
+            pass
+        assert names(tmp_path) == {*running, ".cucmctl-new.part", "y"}
+
+
 def test_ctrl_c_twice_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     remove = shutil.rmtree
 
