@@ -169,7 +169,8 @@ def running_sites(folder: Path, more: str = "", *, key_options: str = "") -> Ite
     ):
         python = readable_python()
         environ = " ".join(f"{name}={value}" for name, value in python.environ.items())
-        _write_program(folder / "path/ssh", f"{shutil.which('ssh')} -F {folder}/ssh_config")
+        for name in ("ssh", "sftp"):
+            _write_program(folder / "path" / name, f"{shutil.which(name)} -F {folder}/ssh_config")
         _write_program(Path(programs, "cucmctl"), f"env {environ} {python.program} -m cucmctl")
         # sshd reads the file as the user who logs in.
         public_key = (folder / "user_key.pub").read_text()

@@ -91,7 +91,8 @@ def daemons(tmp_path_factory: pytest.TempPathFactory, lab: Lab) -> Iterator[tupl
 
 @pytest.fixture(scope="module")
 def _sites_of_a_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    with running_sites(tmp_path_factory.mktemp("sites") / "s") as sites:
+    sftp = "Subsystem sftp internal-sftp -d /"
+    with running_sites(tmp_path_factory.mktemp("sites") / "s", sftp) as sites:
         (sites.folder.parent).chmod(0o755)
         yield sites
 
@@ -172,6 +173,18 @@ def test_forty_sites_and_six_bad_ones(
     assert "Host key verification failed" in found["key"]["error"]
     # Nobody has waited for the dead site or for the one that hangs.
     assert {*list(found)[-2:]} == {"dead", "hung"}
+
+
+@pytest.mark.parametrize(("closed", "code"), [("0", 0), ("1", 74), ("2", 0)])
+def test_closed_stream_is_no_pipe(sites: Sites, closed: str, code: int) -> None:
+    command = " ".join(sites.command("--site", "all", "list", "--json"))
+    done = subprocess.run(
+        ["sh", "-c", f"exec {command} {closed}>&-"],
+        env=sites.environ,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == code
 
 
 def test_sites_are_listed(sites: Sites) -> None:
@@ -305,6 +318,14 @@ def test_bundle_is_masked_and_encrypted(sites: Sites, group: str, tmp_path: Path
             b"%s: exported, with files left out\n" % name for name in (b"berlin", b"munich")
         )
         assert b"127.0.0.1" not in bundle.read("berlin/summary.txt")
+
+
+def test_bundle_is_uploaded(sites: Sites, group: str, tmp_path: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+    to = ("--upload", f"sftp://127.0.1.1{tmp_path}/inbox/")
+    done = sites.ctl("export", group, "-o", str(tmp_path / "all.zip"), *to)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "inbox/all.zip").read_bytes() == (tmp_path / "all.zip").read_bytes()
 
 
 def test_bundle_without_site_is_not_uploaded(

@@ -19,23 +19,17 @@ from cucmctl.text import render
 
 def _sites(arguments: argparse.Namespace) -> int:
     """Prints the line of one site. `cucmctl.sites.several` calls this for each site."""
-    site = arguments.socket.site
-    with Client(arguments.socket, timeout=site.timeout) as client:
+    with Client(arguments.socket) as client:
         figures = client.figures()
     counts = {
         status: sum(one.jobs for one in figures.jobs if one.status == status)
         for status in UNFINISHED
     }
-    free = figures.free_bytes
-    row = {
-        "place": str(arguments.socket),
-        "version": figures.version,
-        "jobs": counts,
-        "free_bytes": free,
-    }
+    place, version, free = str(arguments.socket), figures.version, figures.free_bytes
+    row = {"place": place, "version": version, "jobs": counts, "free_bytes": free}
     jobs = ", ".join(f"{number} {status}" for status, number in counts.items())
     space = "free space not known" if free is None else f"{render.size(free)} free"
-    text = f"{figures.version:8}  {jobs:22}  {space:>12}  {arguments.socket}"
+    text = f"{version:8}  {jobs:22}  {space:>12}  {place}"
     return printer.show(row, [printer.visible(text)], as_json=arguments.json)
 
 

@@ -32,7 +32,7 @@ SUMMARY = "sites.txt"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _PLACE = re.compile(
     r"(?P<target>ssh://(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?"
-    r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?)"
+    r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?)"
     r"(?P<socket>(?:/[A-Za-z0-9_.@+-]+)+)?"
 )
 _EXPECTED = "expected ssh://USER@HOST:PORT/SOCKET, in which only HOST is needed"
@@ -84,7 +84,7 @@ def sites_of(file: TomlFile, table: Mapping[str, object], timeout: float = 20) -
             text = f"a name has letters, digits and ._-, and is not {ALL!r} or {SUMMARY!r}"
             raise file.error(where, text)
         found = _PLACE.fullmatch(value) if isinstance(value, str) else None
-        if found is None:
+        if found is None or not 0 < int(found["port"] or 22) < 65536:
             raise file.error(where, wrong_value(value, _EXPECTED))
         sites[name] = Site(name, found["target"], found["socket"] or SYSTEM_SOCKET, timeout)
     return sites

@@ -19,18 +19,18 @@ import re
 import secrets
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from copy import copy
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from itertools import chain
 from operator import itemgetter
-from typing import IO, NoReturn
+from tempfile import TemporaryFile
+from typing import IO, NoReturn, cast
 
 from cucmctl.cli import exits, password, printer
 from cucmctl.cli.options import UsageError, Verb
@@ -141,6 +141,7 @@ def _by_node(
     return each
 
 
+@dataclass
 class _Several:
     """Runs a verb at several sites.
 
@@ -148,72 +149,67 @@ class _Several:
     codes   name of a site -> exit code
     """
 
-    def __init__(
-        self,
-        verb: str,
-        run_at: Callable[[Callable[[], Connection], argparse.Namespace], int],
-        guard: Guard,
-        arguments: argparse.Namespace,
-        each: Mapping[Site, argparse.Namespace],
-    ) -> None:
-        self._verb, self._run_at, self._guard, self._each = verb, run_at, guard, each
-        self._arguments = arguments
-        self._starts = verb == "start" and not arguments.dry_run
-        self._width = max(len(site.name) for site in each)
-        self._printing = threading.Lock()
-        self.codes: dict[str, int] = {}
+    verb: str
+    run_at: Callable[[Callable[[], Connection], argparse.Namespace], int]
+    guard: Guard
+    arguments: argparse.Namespace
+    each: Mapping[Site, argparse.Namespace]
+    codes: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> int:
         """Runs the verb at the sites. Returns the exit code. Raises `UsageError` and `Failed`."""
-        self._input, sites_id = self._standard_input(), self._arguments.sites_id
+        self._input, sites_id = self._standard_input(), self.arguments.sites_id
+        self._starts = self.verb == "start" and not self.arguments.dry_run
         if self._starts:
             sites_id = secrets.token_hex(4)
-            for arguments in self._each.values():
+            for arguments in self.each.values():
                 arguments.label = [*arguments.label, (_LABEL, sites_id)]
-        named = f"{sites_id}@{','.join(site.name for site in self._each)}"
-        if self._starts and not self._arguments.json:
+        named = f"{sites_id}@{','.join(site.name for site in self.each)}"
+        if self._starts and not self.arguments.json:
             printer.line(named)  # now, so that it is known even after a Ctrl-C
-        with ExitStack() as files:
-            # What `find` prints, until it is put into the order of time.
-            found = {
-                site.name: files.enter_context(tempfile.TemporaryFile())
-                for site in self._each
-                if self._verb == "find"
-            }
-            try:
-                self._run_all(found)
-            except KeyboardInterrupt:
-                if self._verb in ("start", "retry", "watch", "wait"):
-                    what = f"jobs that were started go on: cucmctl watch {named}"
-                    printer.note(f"interrupted; {what}")
-                elif self._verb == "export":
-                    printer.note("interrupted; nothing was exported")
-                raise
-            around = bool(getattr(self._arguments, "context", None))
-            matches = (_matches(file, around=around) for file in found.values())
-            for _, lines in heapq.merge(*matches, key=itemgetter(0)):
-                printer.standard_output().buffer.writelines(lines)
+        # What `find` prints, until it is put into the order of time.
+        self._found: dict[str, IO[bytes]] = {}
+        if self.verb == "find":
+            for site in self.each:
+                self._found[site.name] = cast(IO[bytes], TemporaryFile())  # noqa: SIM115
+        try:
+            self._run_all()
+        except KeyboardInterrupt:
+            if self.verb in ("start", "retry", "watch", "wait"):
+                printer.note(f"interrupted; jobs that were started go on: cucmctl watch {named}")
+            elif self.verb == "export":
+                printer.note("interrupted; nothing was exported")
+            raise
+        around = bool(getattr(self.arguments, "context", None))
+        matches = (_matches(file, around=around) for file in self._found.values())
+        for _, lines in heapq.merge(*matches, key=itemgetter(0)):
+            printer.standard_output().buffer.writelines(lines)
         codes = set(self.codes.values())
-        if self._verb == "find" and codes == {exits.DONE, exits.FAILED}:
+        if self.verb == "find" and codes == {exits.DONE, exits.FAILED}:
             return exits.DONE
         return codes.pop() if len(codes) == 1 else exits.PARTIAL
 
-    def _run_all(self, found: Mapping[str, IO[bytes]]) -> None:
+    def _run_all(self) -> None:
         """Forks a process for each site, and prints what they write until all have ended."""
         self._libc = ctypes.CDLL(None)  # loaded once, before the processes are forked
+        self._printing = threading.Lock()
+        self._width = max(len(site.name) for site in self.each)
+        # Otherwise a pipe could take the place of a stream that the shell has closed.
+        while os.open(os.devnull, os.O_RDWR) <= 2:  # standard error
+            pass
         self._turns, self._give_back = os.pipe()
         os.write(self._give_back, bytes(AT_A_TIME))
         pipes: dict[str, list[int]] = {}  # name of a site -> its output and its messages
         running: dict[int, str] = {}  # process -> name of its site
-        with ThreadPoolExecutor(2 * len(self._each)) as threads:
+        with ThreadPoolExecutor(2 * len(self.each)) as threads:
             try:
-                for site, arguments in self._each.items():
+                for site, arguments in self.each.items():
                     pid, *pipes[site.name] = self._fork(site, arguments)
                     running[pid] = site.name
                 # The threads start only now: a process that is forked beside threads can hang.
                 last = {
                     name: (
-                        threads.submit(self._print_output, name, out, found.get(name)),
+                        threads.submit(self._print_output, name, out),
                         threads.submit(self._print, name, err, _standard_error()),
                     )
                     for name, (out, err) in pipes.items()
@@ -251,7 +247,7 @@ class _Several:
                 os.dup2(pipe, stream)
             sys.stdin = io.TextIOWrapper(io.BytesIO(self._input))
             printer.about_site(site.name)
-            code = self._guard(lambda: self._run_at(partial(self._log_in, site), arguments))
+            code = self.guard(lambda: self.run_at(partial(self._log_in, site), arguments))
         finally:
             os._exit(code)
 
@@ -263,16 +259,16 @@ class _Several:
         finally:
             os.write(self._give_back, b"\0")
 
-    def _print_output(self, name: str, pipe: int, found: IO[bytes] | None) -> bytes:
+    def _print_output(self, name: str, pipe: int) -> bytes:
         """Prints what a site writes to standard output. Returns the last line."""
-        to, form = found or printer.standard_output().buffer, ""
-        if self._arguments.json:
+        to, form = self._found.get(name) or printer.standard_output().buffer, ""
+        if self.arguments.json:
             form = f'{{"site":"{name}","reply":%s}}'
         elif self._starts:  # standard output has the common id
             to, form = _standard_error(), f"cucmctl: {name}: job %s"
-        if self._verb == "export":  # a line has the path of a folder within the bundle
+        if self.verb == "export":  # a line has the path of a folder within the bundle
             to = io.BytesIO()
-        at_once = self._verb in AS_IT_COMES and not getattr(self._arguments, "dry_run", False)
+        at_once = self.verb in AS_IT_COMES and not getattr(self.arguments, "dry_run", False)
         return self._print(name, pipe, to, form, 1 if at_once else _MOST_HELD)
 
     def _print(self, name: str, pipe: int, to: IO[bytes], form: str = "", size: int = 1) -> bytes:
@@ -304,7 +300,7 @@ class _Several:
             text, code = f"its process was killed by signal {-code}", exits.UNAVAILABLE
             printer.note(f"{name}: {text}")
             os.write(self._give_back, b"\0")  # it may have been logging in
-        if self._arguments.json and (code > exits.CANCELLED or (code and not output)):
+        if self.arguments.json and (code > exits.CANCELLED or (code and not output)):
             printer.json_line({"site": name, "error": text, "code": code})
         self.codes[name] = code
 
@@ -313,11 +309,11 @@ class _Several:
 
         The password of the nodes is asked for here, once.
         """
-        given = self._arguments
+        given = self.arguments
         user, file = (getattr(given, name, None) for name in ("user", "password_file"))
         if user and file in (None, "-") and getattr(given, "credential", None) is None:
             secret = password.from_file(file, user) if file else password.from_terminal(user)
-            for arguments in self._each.values():
+            for arguments in self.each.values():
                 arguments.password_file = "-"  # noqa: S105  # standard input
             return f"{secret}\n".encode()
         if getattr(given, "file", None) == "-" and sys.stdin is not None:
