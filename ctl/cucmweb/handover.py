@@ -16,7 +16,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cucmctl.cli.options import UPLOAD_TOKEN, UsageError
-from cucmctl.text.progress_line import LINES
 from cucmctl.upload.destination import Https, destination_of
 from cucmctl.upload.encryption import checked_password
 from cucmd.job.request import OnBehalfOf
@@ -214,7 +213,7 @@ def environ_of(environ: Mapping[str, str], caller: OnBehalfOf | None) -> dict[st
     own = {name: value for name, value in environ.items() if name not in left_out}
     if caller is not None:
         own["CUCMD_ON_BEHALF_OF"] = f"{caller.role} {caller.name}"
-    return own | {LINES: "1"}
+    return own
 
 
 def wrong(field: str, reason: str) -> HttpProblem:

@@ -25,6 +25,7 @@ import msgspec
 import trio
 
 from cucmctl.mask.key import key_folder
+from cucmctl.text.progress_line import LINES
 from cucmd.durable import replace_file
 from cucmd.job.request import OnBehalfOf
 from cucmd.protocol.jobs import Job, JobReply
@@ -167,7 +168,7 @@ class Handovers:
             command = handover.command_of(
                 new, self._config.targets[new.target], asked.case, self._config.socket, folder
             )
-            environ = handover.environ_of(self._environ, caller)
+            environ = handover.environ_of(self._environ, caller) | {LINES: "1"}
 
             def tell(line: str) -> None:
                 self._kept[key] = self._kept[key].after_line(line)

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from rig.assistant import Assistant, Person, ask, over_stdio, refusal
+from rig.assistant import GENERATIONS, Assistant, Person, ask, over_stdio, refusal
 from rig.daemon import Daemon
 from rig.web import Web
 from system.mcp.conftest import NUMBER, PRIVATE, Cluster
 
-pytestmark = pytest.mark.long
+# The SDK's client does not close a stream of httpx2 that it has not read to its end.
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @pytest.fixture
@@ -20,6 +24,15 @@ def daemon(cluster: Cluster, web: Web, monkeypatch: pytest.MonkeyPatch) -> Daemo
     """Returns the daemon. Its `cucmctl` has the key of `web`."""
     monkeypatch.setenv("XDG_DATA_HOME", str(web.log.parent / "data"))
     return cluster.daemon
+
+
+@pytest.mark.parametrize("mode", GENERATIONS)
+async def test_each_generation_gets_masks(masked_assistant: Assistant, mode: str) -> None:
+    async with masked_assistant(mode=mode) as client:
+        assert len((await client.list_tools()).tools) == 12
+        found = await ask(client, "find", job=PRIVATE, text="cn=")
+    assert len(found["items"]) == 1
+    assert NUMBER not in str(found)
 
 
 async def test_answers_are_masked(masked_assistant: Assistant, daemon: Daemon) -> None:
@@ -67,6 +80,7 @@ async def test_export_is_masked(exporter: tuple[Assistant, Path]) -> None:
     async with connect() as client:
         assert NUMBER not in str(await ask(client, "find", job=PRIVATE, text="cn="))
         exported = await ask(client, "export", job=PRIVATE)
+        assert all(line.startswith("cucmctl: ") for line in exported["says"])
         assert "exists" in await refusal(client, "export", job=PRIVATE)
     [file] = exported["items"]
     assert Path(file).name == f"{PRIVATE}.zip"
@@ -74,11 +88,6 @@ async def test_export_is_masked(exporter: tuple[Assistant, Path]) -> None:
         names = written.namelist()
         assert not any(NUMBER.encode() in written.read(name) for name in names)
     assert names
-
-
-async def test_export_needs_a_folder(web_assistant: Assistant) -> None:
-    async with web_assistant() as client:
-        assert "export_folder" in await refusal(client, "export", job=PRIVATE)
 
 
 async def test_person_sees_originals(masked_assistant: Assistant) -> None:
