@@ -83,7 +83,7 @@ def _asked(tool: str) -> type[msgspec.Struct]:
 
 def _schema(of: Any, *without: str) -> Any:
     """Returns a schema without keywords that an assistant does not need."""
-    left_out = {"title", "default", "description", *without}
+    left_out = {"title", "default", "description", "additionalProperties", *without}
 
     def short(schema: dict[str, Any]) -> dict[str, Any]:
         # No answer has null.
