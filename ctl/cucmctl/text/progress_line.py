@@ -62,6 +62,7 @@ class ProgressLine:
         if self._shown:
             try:
                 begin, end = ("", "\n") if self._lines else ("\r\x1b[K", "")
-                print(f"{begin}{text}", end=end, file=sys.stderr, flush=True)
+                # One write, because a Ctrl-C between two would put the next message in this line.
+                print(f"{begin}{text}{end}", end="", file=sys.stderr, flush=True)
             except OSError:
                 self._shown = False  # the terminal was closed, but the transfer goes on
