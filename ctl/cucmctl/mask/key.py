@@ -31,7 +31,7 @@ class KeyFolder:
         self.path = path
 
     def key(self) -> bytes:
-        """Returns the key, and makes one if the folder has no key. Raises `BadKey`, `OSError`."""
+        """Returns the key, and makes one if the folder has no key. Raises `BadKey`."""
         with self._locked():
             file = self.path / "key"
             try:
@@ -46,7 +46,7 @@ class KeyFolder:
         return key
 
     def add(self, masks: Mapping[str, Mapping[str, str]]) -> None:
-        """Adds masks to the map: kind -> mask -> original."""
+        """Adds masks to the map: kind -> mask -> original. Raises `BadKey`."""
         with self._locked():
             known = self._read()
             for kind, originals in masks.items():
@@ -80,13 +80,17 @@ class KeyFolder:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self.path.mkdir(0o700, parents=True, exist_ok=True)
-        folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(folder)
+            self.path.mkdir(0o700, parents=True, exist_ok=True)
+            folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(folder)
+        except OSError as error:  # would else be taken for an error of the masked file
+            text = f"the key and the map of masks cannot be in {self.path}: {error.strerror}"
+            raise BadKey(text, exits.CANNOT_WRITE) from None
 
 
 def key_folder(environ: Mapping[str, str]) -> KeyFolder:

@@ -78,7 +78,8 @@ class Encryption(NamedTuple):
 
 def _gpg(key: str) -> list[str]:
     # Without --no-auto-key-locate, gpg asks the network for the key of an unknown e-mail address.
-    return ["gpg", "--batch", "--no-auto-key-locate", "--encrypt", "--recipient", key]
+    # --quiet leaves out what gpg says about its own files; errors are printed.
+    return ["gpg", "--batch", "--quiet", "--no-auto-key-locate", "--encrypt", "--recipient", key]
 
 
 def checked_password(password: str) -> str:

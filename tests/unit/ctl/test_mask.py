@@ -457,6 +457,15 @@ def test_another_key_makes_other_masks(
     assert mask({"a.txt": TRACE.encode()}) != first
 
 
+def test_folder_that_cannot_be_made_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file := tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_DATA_HOME", str(file))
+    assert main(["mask", str(file), "-o", str(tmp_path / "x.zip")]) == exits.CANNOT_WRITE
+    assert f"{file}/cucmctl/mask" in capsys.readouterr().err
+
+
 def test_damaged_key_is_not_replaced(
     mask: Callable[..., dict[str, bytes]], data_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
