@@ -31,7 +31,7 @@ from cucmd.api.interface import make_interface
 from cucmd.service import systemd
 from cucmd.service.access import Access
 from cucmd.store import StoreFailed
-from cucmd.varlink import ServiceInfo, SocketLimits, open_unix_listener, serve
+from cucmd.varlink import ServiceInfo, SocketLimits, Users, open_unix_listener, serve
 from cucmfleet import keys, messages
 from cucmfleet.board import Board
 from cucmfleet.config import HubConfig
@@ -66,7 +66,7 @@ async def run(config: HubConfig, task_status: trio.TaskStatus[None]) -> None:
         await hub.look_at_sites()
         interface = make_interface(hub.handlers, effective_caller=access.effective_caller)
         async with opened as listener, trio.open_nursery() as nursery:
-            serving = partial(serve, listener, interface, _INFO, SocketLimits())
+            serving = partial(serve, listener, interface, _INFO, Users(SocketLimits()))
             rights = {"authorize": access.authorize, "may_operate": access.may_operate}
             await nursery.start(partial(serving, **rights))
             for task in (hub.keep_streams, hub.send, hub.follow):

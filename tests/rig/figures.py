@@ -25,6 +25,7 @@ def made_figures(*ends: NodeFigure, **fields: object) -> FiguresReply:
         "node_connections_limit": 200,
         "node_connections_wanted": 0,
         "receiver_connections": 2,
+        "socket_connections": 1,
         "worker_restarts": 0,
         "free_bytes": 120_400_000_000,
         "kept_free_bytes": 1_000_000_000,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import trio
 
-from cucmd.varlink import Caller, SocketLimits, open_unix_listener, serve
+from cucmd.varlink import Caller, SocketLimits, Users, open_unix_listener, serve
 from rig.example_interface import INFO, NAME, Example
 
 LASTS_AT_MOST = 60.0  # seconds; a test takes much less, even on a busy machine
@@ -120,7 +120,7 @@ async def served(
             listener,
             example.interface(),
             INFO,
-            SocketLimits(**limits),
+            Users(SocketLimits(**limits)),
             authorize=lambda *_: None,
             may_operate=may_operate,
             task_status=task_status,

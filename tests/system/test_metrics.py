@@ -93,6 +93,12 @@ def test_figures_count_a_collection(daemon: Daemon, make_lab: Callable[..., Lab]
     assert counts["connect"] == counts["login"] == counts["transfer"] == len(lab.nodes)
 
 
+def test_connections_to_socket_are_counted(daemon: Daemon) -> None:
+    with daemon.client() as one, daemon.client() as other:
+        one.list()
+        wait_until(lambda: other.figures().socket_connections == 2)
+
+
 def test_top_lists_nodes_at_work(daemon: Daemon, make_lab: Callable[..., Lab]) -> None:
     lab = make_lab(2, "--fault", "hang:command")
     with daemon.client() as client:

@@ -31,6 +31,7 @@ _NUMBERS = {
         "Nodes that wait because all connections are in use.",
     ),
     "receiver_connections": ("cucmd_receiver_connections", "Connections to the receiver."),
+    "socket_connections": ("cucmd_socket_connections", "Connections to the daemon's socket."),
     "worker_restarts": (
         "cucmd_worker_restarts_total",
         "Restarts of the server that starts worker processes.",

@@ -79,3 +79,5 @@ class FiguresReply(Struct, frozen=True):
     # if the disk does not answer.
     free_bytes: int | None = None
     kept_free_bytes: int | None = None
+    # Connections of clients to the daemon's socket. Absent from older daemons.
+    socket_connections: int | None = None

@@ -75,6 +75,7 @@ from cucmd.varlink import (
     ServiceInfo,
     SocketInUse,
     SocketLimits,
+    Users,
     open_unix_listener,
     serve,
 )
@@ -205,7 +206,6 @@ async def _daemon(
                     store.discoveries,
                     logins=logins,
                 )
-                cases = CaseMethods(supervisor, store, deletions)
                 damaged, finder = DamagedFiles(), Finder(workers, store)
                 exports = ExportMethods(
                     supervisor,
@@ -217,29 +217,30 @@ async def _daemon(
                     finder=finder,
                     is_operator=current.is_operator,
                 )
+                limits = current.config.limits
+                users = Users(SocketLimits(limits.connections_per_uid, limits.watchers_per_uid))
                 finds, figures = (
                     FindMethods(supervisor, coverage, finder),
                     FigureMethods(
                         supervisor,
                         services,
-                        partial(_figures_of_parts, directory, receiver, workers),
+                        partial(_figures_of_parts, directory, receiver, workers, users),
                     ),
-                )
-                knowledge = KnowledgeMethods(
-                    store, lambda: current.config, environ, current.reload, logins
                 )
                 interface = jobs_interface(
                     jobs,
-                    cases,
+                    CaseMethods(supervisor, store, deletions),
                     exports,
                     keys,
-                    knowledge,
+                    KnowledgeMethods(
+                        store, lambda: current.config, environ, current.reload, logins
+                    ),
                     finds=finds,
                     figure_methods=figures,
                     effective_caller=current.effective_caller,
                 )
                 async with (
-                    _serve_socket(current, interface, sockets, environ),
+                    _serve_socket(current, interface, users, sockets, environ),
                     trio.open_nursery() as nursery,
                 ):
                     nursery.start_soon(log_limit.run)
@@ -298,13 +299,12 @@ async def _open_receiver(config: Config, workers: Workers) -> AsyncIterator[Rece
 async def _serve_socket(
     current: CurrentConfig,
     interface: Interface,
+    users: Users,
     inherited: list[socket.socket],
     environ: Mapping[str, str],
 ) -> AsyncIterator[None]:
     """Serves the socket while the body runs."""
-    limits = current.config.limits
     path = current.config.daemon.socket
-    per_user = SocketLimits(limits.connections_per_uid, limits.watchers_per_uid)
     async with AsyncExitStack() as stack:
         group = current.config.access.operate_group or None
         opened = open_unix_listener(path, SOCKET_MODE, inherited, group=group)
@@ -320,7 +320,7 @@ async def _serve_socket(
             listener,
             interface,
             INFO,
-            per_user,
+            users,
             authorize=current.authorize,
             may_operate=current.may_operate,
         )
@@ -376,7 +376,7 @@ async def _measure_lag(lag: Histogram) -> None:
 
 
 async def _figures_of_parts(
-    directory: Path, receiver: Receiver, workers: Workers
+    directory: Path, receiver: Receiver, workers: Workers, users: Users
 ) -> dict[str, int | None]:
     """Returns fields of `FiguresReply`. The disk is asked in a thread, because it may hang."""
     free = kept = None
@@ -388,6 +388,7 @@ async def _figures_of_parts(
         "files_received": receiver.files.files_received,
         "bytes_received": receiver.files.bytes_received,
         "receiver_connections": receiver.connection_count,
+        "socket_connections": users.connections,
         "worker_restarts": workers.restarts,
         "free_bytes": free,
         "kept_free_bytes": kept,

@@ -21,7 +21,7 @@ from cucmd.varlink.interface import (
     read_description,
     trace,
 )
-from cucmd.varlink.limits import SocketLimits
+from cucmd.varlink.limits import SocketLimits, Users
 from cucmd.varlink.listener import SocketInUse, open_unix_listener
 from cucmd.varlink.server import serve
 from cucmd.varlink.service import ServiceInfo
@@ -36,6 +36,7 @@ __all__ = [
     "SocketLimits",
     "StreamReply",
     "Upgrade",
+    "Users",
     "VarlinkError",
     "open_unix_listener",
     "read_description",

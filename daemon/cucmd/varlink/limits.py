@@ -85,6 +85,10 @@ class Users:
         finally:
             held[kind] -= 1
 
+    @property
+    def connections(self) -> int:
+        return sum(user.held["connections"] for user in self._users.values())
+
     async def turn(self, uid: int) -> ExitStack:
         """Waits until no other call of the user has the turn, but at most `_MOST_WAIT` seconds.
 

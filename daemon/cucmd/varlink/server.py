@@ -23,7 +23,7 @@ import trio
 from cucmd.varlink.connection import Authorize, ServerConnection, ServerParts
 from cucmd.varlink.framing import encode_reply
 from cucmd.varlink.interface import Caller, Interface
-from cucmd.varlink.limits import COUNTED_SECONDS, OverLimit, SocketLimits, Users
+from cucmd.varlink.limits import COUNTED_SECONDS, OverLimit, Users
 from cucmd.varlink.service import MethodTable, ServiceInfo
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ async def serve(
     listener: trio.SocketListener,
     interface: Interface,
     info: ServiceInfo,
-    limits: SocketLimits,
+    users: Users,
     *,
     authorize: Authorize,
     may_operate: Callable[[Caller], bool] = lambda _: True,
@@ -59,10 +59,10 @@ async def serve(
 ) -> None:
     """Serves until cancelled. Does not close the listener.
 
+    users        counts and limits the connections
     authorize    `authorize(caller, method)` raises `PermissionDenied`
     may_operate  returns whether a user may send long frames and open many short connections
     """
-    users = Users(limits)
     parts = ServerParts(MethodTable(interface, info), users, authorize, may_operate)
     server = _VarlinkServer(parts)
     async with trio.open_nursery() as nursery:
