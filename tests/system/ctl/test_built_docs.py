@@ -21,7 +21,7 @@ def man(tmp_path_factory):
     """The folder of the manual pages."""
     folder = tmp_path_factory.mktemp("docs")
     subprocess.run([sys.executable, str(ROOT / ".ci/build-docs"), str(folder)], check=True)
-    return folder / "usr/share/man"
+    return folder / "share/man"
 
 
 def shown(page: Path) -> str:

@@ -167,7 +167,7 @@ def scripts(tmp_path_factory):
         pytest.skip("go-md2man is not installed")
     folder = tmp_path_factory.mktemp("docs")
     subprocess.run([sys.executable, str(ROOT / ".ci/build-docs"), str(folder)], check=True)
-    return folder / "usr/share"
+    return folder / "share"
 
 
 @pytest.fixture(params=SHELLS)
