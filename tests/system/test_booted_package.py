@@ -37,6 +37,8 @@ PACKAGES = "/srv/packages"
 CREDENTIAL = "cucmd.lab"
 NODES = ("--files", "1", "--fault", "2=hang:command*1", "--fault", "3=hang:command")
 STATE = "/var/lib/private/cucmd"
+SERVICE = ROOT / "daemon/man/cucmd.8.md"
+HUB, AGENT = ROOT / "ctl/man/cucmhub.8.md", ROOT / "ctl/man/cucmagent.8.md"
 # No network. The configuration that is there stays, without a question.
 APT = (
     *("unshare", "--net", "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "--quiet"),
@@ -124,6 +126,12 @@ def collect(host: Host, lab: Lab) -> Job:
     return host.job(host.must_ctl("olga", "start", lab.nodes[0], *asked).strip())
 
 
+def typed(page: Path, part: str) -> str:
+    """Returns the commands of a page among which `part` is. Each of them must succeed."""
+    (block,) = (block for block in indented(page) if part in block)
+    return block.replace(" && ", "\n")
+
+
 def test_installed_service_collects(release: Release, host: Host) -> None:
     job = collect(host, release.lab)
     assert job.status == "succeeded"
@@ -140,6 +148,14 @@ def test_all_programs_run(host: Host) -> None:
         host.debian.must(name, "--version", user="olga")
     assert "cucmctl-start" in host.debian.must("ls", "/usr/share/man/man1")
     host.debian.must("cucmd", "demo", user="olga")
+
+
+def test_other_programs_get_no_libraries(host: Host) -> None:
+    host.write("/tmp/bin/ssh", "#!/bin/sh\nenv >/tmp/environment\n", 0o755)
+    host.write("/tmp/cucmctl/sites.toml", '[sites]\nberlin = "ssh://berlin"\n')
+    variables = ("XDG_CONFIG_HOME=/tmp", "PATH=/tmp/bin:/usr/bin")
+    host.debian.run("env", *variables, "cucmctl", "--site", "berlin", "list", user="olga")
+    assert "PYTHONPATH" not in host.debian.must("cat", "/tmp/environment")
 
 
 def test_configuration_shows_defaults(host: Host) -> None:
@@ -168,6 +184,24 @@ def test_upgrade_goes_on_with_job(release: Release, host: Host) -> None:
     assert host.debian.path("/etc/cucmd/cucmd.toml").read_text() == edited
     for name in ("cucmd/cucmd.toml.dpkg-dist", "cucmhub/cucmhub.toml"):  # that nobody has edited
         assert host.debian.path(f"/etc/{name}").read_text().endswith("# newer\n")
+
+
+def test_nightly_lines_of_page(release: Release, host: Host) -> None:
+    cluster = (
+        f'[clusters.berlin]\nnodes = ["{release.lab.nodes[0]}"]\ncredential = "{CREDENTIAL}"\n'
+    )
+    host.write("/etc/cucmd/cucmd.toml", CONFIG + cluster)
+    host.systemctl("reload", "cucmd")
+    try:
+        host.debian.must("sh", "-e", "-c", typed(SERVICE, "night/berlin.conf"))
+        host.systemctl("start", "cucmd-collect@berlin.service")
+        jobs = json.loads(host.must_ctl("olga", "--json", "list", "--label=every=night"))
+        assert {job["kind"] for job in jobs} == {"collect", "health"}
+        host.systemctl(
+            "disable", "--now", "cucmd-collect@berlin.timer", "cucmd-health@berlin.timer"
+        )
+    finally:
+        host.write("/etc/cucmd/cucmd.toml", CONFIG)
 
 
 def in_database(host: Host, statement: str) -> str:
@@ -238,15 +272,6 @@ def test_installation_by_hand_is_refused(release: Release) -> None:
     finally:
         release.host.debian.must("rm", unit)
     assert not release.version()
-
-
-HUB, AGENT = ROOT / "ctl/man/cucmhub.8.md", ROOT / "ctl/man/cucmagent.8.md"
-
-
-def typed(page: Path, part: str) -> str:
-    """Returns the commands of a page among which `part` is. Each of them must succeed."""
-    (block,) = (block for block in indented(page) if part in block)
-    return block.replace(" && ", "\n")
 
 
 def put(host: Host, page: Path, path: str, before: str = "") -> None:
