@@ -193,7 +193,8 @@ def test_nightly_lines_of_page(release: Release, host: Host) -> None:
     host.write("/etc/cucmd/cucmd.toml", CONFIG + cluster)
     host.systemctl("reload", "cucmd")
     try:
-        host.debian.must("sh", "-e", "-c", typed(SERVICE, "night/berlin.conf"))
+        lines = typed(SERVICE, "night/berlin.conf").replace("--keep 30", "--keep 30 --yes")
+        host.debian.must("sh", "-e", "-c", lines)
         host.systemctl("start", "cucmd-collect@berlin.service")
         jobs = json.loads(host.must_ctl("olga", "--json", "list", "--label=every=night"))
         assert {job["kind"] for job in jobs} == {"collect", "health"}

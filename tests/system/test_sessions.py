@@ -42,7 +42,17 @@ NOT_RUN = {
     "debootstrap --variant=minbase --include=python3,systemd trixie /srv/debian": (
         "needs root and minutes; test_image.py builds and runs the image"
     ),
-    "apt install ./cucmd_0.3.0+py3.13_amd64.deb": "test_booted_package.py types such commands",
+    **dict.fromkeys(
+        (
+            "apt install ./cucmd_0.3.0+py3.13_amd64.deb",
+            "apt install ./cucmd_*.deb",
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \\",
+            "install -d -m 700 -o nats -g nats /var/lib/nats",
+            "/opt/cucmd/bin/pip install '.[fleet]' && ln -sf /opt/cucmd/bin/cucmhub"
+            " /usr/local/bin/",
+        ),
+        "needs root and systemd; test_booted_package.py types such commands",
+    ),
     "cucmweb demo": "tests/system/web/test_web_demo.py runs the demo",
     "cucmweb token add 'night shift' --role operate --days 90": (
         "writes to /etc; the tests of tests/system/web and tests/unit/web make tokens"
