@@ -10,8 +10,8 @@
 may forbid it. Then each connection runs `cucmctl bridge` at the site.
 
 The first process of ssh logs in, and leaves a ControlMaster behind, which the later ones use, also
-those of other commands. It ends when nothing has used it for 60 seconds. The kernel ends the
-other processes of ssh with the process that has started them.
+those of other commands. It ends when nothing has used it for 60 seconds. `close` ends the other
+processes of ssh. After a SIGKILL, each of them ends when the daemon sends something.
 
 A site can send whatever it likes. So its replies are read by the same client as those of a local
 socket, and of what ssh says only the first bytes are read, which are then made visible.
@@ -158,7 +158,7 @@ class Connection(Remote):
             ours, theirs = socket.socketpair()
             with ours, theirs:
                 process = subprocess.Popen(
-                    ["setpriv", "--pdeathsig", "TERM", *self._ssh, *how],  # noqa: S607
+                    [*self._ssh, *how],
                     stdin=theirs.fileno(),
                     stdout=theirs.fileno(),
                     stderr=subprocess.PIPE,

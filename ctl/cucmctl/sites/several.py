@@ -25,7 +25,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from itertools import chain
 from operator import itemgetter
@@ -37,6 +36,7 @@ from cucmctl.cli.options import UsageError, Verb
 from cucmctl.client.client import Client
 from cucmctl.client.errors import InvalidParameter, MethodNotFound, ProtocolError
 from cucmctl.commands.lookup import resolve_last
+from cucmctl.export.target import clean_up_at_signals
 from cucmctl.sites.connection import AT_A_TIME, Connection
 from cucmctl.sites.places import ALL, Site, chosen, load
 from cucmd import __version__
@@ -52,8 +52,9 @@ _MOST_HELD = 4 * 1024 * 1024
 _JITTER = 0.2
 # The label of jobs that were started together; its value is their id.
 _LABEL = "sites"
-# The time of a match of `find`, behind the name of the site, or with --json.
-_TIME = re.compile(rb'(?:^\S+ +|,"time":")(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[^" ]*)')
+# The time of a match of `find`: in the zone of the reader behind the name of the site, or with
+# --json in UTC.
+_TIME = re.compile(rb'(?:^\S+ +|,"time":")(\d{4}-\d\d-\d\d[ T][\d:.]+)')
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 Guard = Callable[[Callable[[], int]], int]
@@ -74,6 +75,7 @@ def run_at_sites(
         with log_in() as connection:
             return _run_at(connection, verb, command, own, last=last)
 
+    clean_up_at_signals()  # so that the connections are closed
     sites = load()
     each = _by_node(arguments, sites)
     if each and arguments.site:
@@ -221,7 +223,7 @@ class _Several:
                     self._note_end(name, os.waitstatus_to_exitcode(status), output, message)
             finally:
                 for pid in running:
-                    os.kill(pid, signal.SIGKILL)
+                    os.kill(pid, signal.SIGTERM)
                     os.waitpid(pid, 0)
 
     def _fork(self, site: Site, arguments: argparse.Namespace) -> tuple[int, int, int]:
@@ -241,7 +243,7 @@ class _Several:
         """Runs the verb at a site, in the process that was forked for this, and ends it."""
         code = exits.DEFECT
         try:
-            self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
             os.setsid()  # without a terminal nothing is asked, and Ctrl-C is for the parent only
             for stream, pipe in enumerate(pipes, 1):
                 os.dup2(pipe, stream)
@@ -325,14 +327,14 @@ def _standard_error() -> IO[bytes]:
     return io.BytesIO() if sys.stderr is None else sys.stderr.buffer
 
 
-def _matches(file: IO[bytes], *, around: bool) -> Iterator[tuple[float, list[bytes]]]:
+def _matches(file: IO[bytes], *, around: bool) -> Iterator[tuple[bytes, list[bytes]]]:
     """Yields each match of a site with its time. Lines around a match stay with it."""
-    at, lines = 0.0, list[bytes]()
+    at, lines = b"", list[bytes]()
     file.seek(0)
     for line in chain(file, (b"",)):
         if lines and not (around and line and not line.endswith(b"  --\n")):
             if times := list(filter(None, map(_TIME.search, lines))):
-                at = datetime.fromisoformat(times[0][1].decode()).timestamp()
+                at = times[0][1]
             yield at, lines
             lines = []
         lines.append(line)
