@@ -400,6 +400,24 @@ def test_bridge_where_sshd_does_not_forward(daemons: tuple[Daemon, Daemon], tmp_
         assert (done.returncode, "does cucmd run?" in done.stderr) == (69, True)
 
 
+# Answers as OpenSSH before 9.4, which can forward to a port only.
+OLD_SSH = """\
+#!/bin/sh
+case " $* " in *" -W "*)
+    echo "Bad stdio forwarding specification" >&2
+    exit 255
+esac
+exec {ssh} "$@"
+"""
+
+
+def test_bridge_where_ssh_is_old(sites: Sites, tmp_path: Path) -> None:
+    (tmp_path / "ssh").write_text(OLD_SSH.format(ssh=sites.folder / "path/ssh"))
+    (tmp_path / "ssh").chmod(0o755)
+    environ = {**sites.environ, "PATH": f"{tmp_path}:{sites.environ['PATH']}"}
+    assert sites.ctl("--site", "all", "clusters", env=environ).returncode == 0
+
+
 def test_key_for_nothing_but_the_daemon(daemons: tuple[Daemon, Daemon], tmp_path: Path) -> None:
     at = daemons[0].socket
     forced = f'restrict,command="cucmctl bridge --socket {at}"'

@@ -173,7 +173,8 @@ class Connection(Remote):
         for process in processes:
             with process:
                 process.terminate()  # ssh then turns on the echo of the terminal again
-            self._processes.remove(process)
+            with suppress(ValueError):  # another thread has just removed it
+                self._processes.remove(process)
 
     def _last_words(self) -> str:
         """Returns what the last process of ssh said when it ended."""
