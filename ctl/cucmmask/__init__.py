@@ -11,6 +11,7 @@ that are marked as a number, a name and so on, and then to mask them there and e
     dumps.py      hex dumps
     escapes.py    signs that a URI escapes, such as `%2B`
     table.py      masks the columns of a table
+    marks.py      finds these places in a text, and the words to look at
     text.py       collects the originals of a text, or masks them
     finder.py     finds many strings in a text at once
     search.py     searches masked text for originals that are left

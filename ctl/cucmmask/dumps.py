@@ -27,21 +27,27 @@ Dump = list[re.Match[str]]
 
 def dumps_in(text: str) -> Iterator[Dump]:
     """Yields the hex dumps. A value can begin in one row of a dump and end in the next."""
-    shape = text.encode("ascii", "replace").translate(_SHAPE)
     dump: Dump = []
-    position = 0
-    while (trigger := shape.find(_TRIGGER, position)) >= 0:
-        start = text.rfind("\n", 0, trigger) + 1
-        position = shape.find(b"\n", trigger)
-        if position < 0:
-            position = len(text)
-        for row in _ROW.finditer(text, start, position):
+    for start, end in lines_with_rows(text):
+        for row in _ROW.finditer(text, start, end):
             if dump and not _GAP.fullmatch(text, dump[-1].end(), row.start()):
                 yield dump
                 dump = []
             dump.append(row)
     if dump:
         yield dump
+
+
+def lines_with_rows(text: str) -> Iterator[tuple[int, int]]:
+    """Yields where lines begin and end that may have rows of hex dumps."""
+    shape = text.encode("ascii", "replace").translate(_SHAPE)
+    end = 0
+    while (trigger := shape.find(_TRIGGER, end)) >= 0:
+        start = text.rfind("\n", 0, trigger) + 1
+        end = text.find("\n", trigger)
+        if end < 0:
+            end = len(text)
+        yield start, end
 
 
 def content_of(dump: Dump) -> bytes:

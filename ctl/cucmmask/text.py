@@ -1,41 +1,43 @@
 """Reads text of traces: collects the originals, and replaces them by their masks.
 
-Most of a trace marks nothing, and most of the rest is repetition. So all that is done with the text
-as a whole is done by functions in C, and only words that were not seen before are looked at:
-
-    1. Places that contain blanks, and rows of hex dumps, are replaced by the character U+0003.
-    2. The rest is searched for known originals and for what all words with a place have: a sign
-       such as `cn=`, or a shape such as digits between dots. Times and counters have neither.
-    3. The word around each find is given to `Words`, which remembers what to write in its place.
-    4. Words with a mask are replaced, and so is each U+0003.
+`marks.py` finds the places and the words to look at. Most of them are repetition, so `Text`
+remembers what to write in place of a word, and only looks at words that were not there before.
+The words in which nothing is marked are searched for known originals.
 """
 
 from __future__ import annotations
 
-import sys
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from operator import itemgetter
 
 from cucmmask.dumps import content_of, dumps_in, written
-from cucmmask.finder import Find, Finder, as_bytes
+from cucmmask.finder import Finder
+from cucmmask.marks import (
+    LINES,
+    Marks,
+    Place,
+    in_order,
+    lines_in,
+    places_in,
+    split,
+    without,
+    words_in,
+)
 from cucmmask.masks import Replaces
 from cucmmask.originals import Originals
-from cucmmask.places import FIELDS, SHAPES, SIGNS, SPANS, Kind, Span
+from cucmmask.places import Kind
 from cucmmask.words import Words
 
-# `SHAPES` are searched for in a copy of the text in which a blank ends each word, each hexadecimal
-# digit is an h, and each h is a g.
-_SHAPES = Finder(SHAPES)
-_SHAPE = bytes.maketrans(b"\n\r;^0123456789abcdefh", b" " * 4 + b"h" * 16 + b"g")
 # How many words are remembered.
 _REMEMBERED = 1 << 16
-# U+0003 has a meaning while a text is worked on. Where a text has this character, it becomes one
-# that no decoded text can have.
-_TO_OTHER = {3: 0xD803}
-_FROM_OTHER = {0xD803: 3}
-
-# (start, end, what replaces it)
-Place = tuple[int, int, str]
+# These characters have a meaning while a text is worked on: U+0003 is in place of a place, U+0004
+# and a line with U+0005 are between parts that are worked on together. Where a text has one of
+# them, it becomes a character that no decoded text can have.
+_TO_OTHER = {3: 0xD803, 4: 0xD804, 5: 0xD805}
+_FROM_OTHER = {other: sign for sign, other in _TO_OTHER.items()}
+_BETWEEN_LINES = "\n\5\n"
 
 
 class Text:
@@ -57,13 +59,12 @@ class Text:
         self.words = Words(masks, known, own=own, blank=blank)
         self.fresh: dict[str, str] = {}
         self._field = lru_cache(_REMEMBERED)(self.words.field)
-        self._signs = Finder(SIGNS | (known.anywhere(own) if known is not None else set()))
-        self._masked: dict[str, str] = {}  # word -> its mask
+        self._known = Finder(known.anywhere(own) if known is not None else ())
+        self._masked = _Remembered(self)
         self._phrases = known.phrases if known is not None else {}
         self._own_phrases = {word.lower() for word in own if not word.isalnum()}
-        self._triggers = Finder(
-            set(_BY_TRIGGER) | {phrase.lower() for phrase in self._phrases} | self._own_phrases
-        )
+        self._all_phrases = Finder({*map(str.lower, self._phrases), *self._own_phrases})
+        self._has_long_phrase = any("\n" in phrase for phrase in (*self._phrases, *own))
         if known is None:
             for word in own:
                 self.words.found.add(Kind.WORD, word)
@@ -78,16 +79,79 @@ class Text:
         found, self.words.found = self.words.found, Originals()
         return found
 
-    def collect(self, text: str) -> None:
-        """Adds the originals in the text to `found`."""
-        self.mask(text)
+    def collect(self, text: str) -> Marks:
+        """Adds the originals in the text to `found`. Returns the marks of the text."""
+        text = self._begun(text)
+        places = [*places_in(text, self._phrases_in(text)), *lines_in(text)]
+        self._masked_places(text, places)
+        places = in_order(places)
+        rest = without(text, places)
+        words = words_in(rest)
+        for word in split(rest, words)[1::2]:
+            self._masked[word]
+        return Marks(places, words)
 
-    def mask(self, text: str) -> str:
-        """Returns the text with masks. A line must be whole, and so must a hex dump."""
-        if "\3" in text:
-            return self.mask(text.translate(_TO_OTHER)).translate(_FROM_OTHER)
-        rest, places = self._without_places(text)
-        masked = self._with_words_masked(rest)
+    def mask(self, text: str, marks: Marks | None = None) -> str:
+        """Returns the text with masks. A line must be whole, and so must a hex dump.
+
+        marks  the marks of the text, if they are known already
+        """
+        begun = self._begun(text)
+        if marks is None or self._has_long_phrase:
+            masked = self._mask_lines(begun)
+        else:
+            places = self._masked_places(begun, marks.places)
+            masked = self._filled(without(begun, marks.places), marks.words, places)
+            if more := dict(self._lines_with_more(begun, marks)):
+                lines = masked.split("\n")
+                again = self._mask_lines("\n".join(more.values())).split("\n")
+                for number, line in zip(more, again, strict=True):
+                    lines[number] = line
+                masked = "\n".join(lines)
+        return masked if begun is text else masked.translate(_FROM_OTHER)
+
+    def _begun(self, text: str) -> str:
+        if len(self._masked) > _REMEMBERED:
+            self._masked.clear()
+        self.fresh = {}
+        return text.translate(_TO_OTHER) if any(sign in text for sign in "\3\4\5") else text
+
+    def _masked_places(self, text: str, places: list[Place]) -> list[str]:
+        """Returns what to write in place of each place."""
+        lines = [text[start:end] for start, end, what in places if what == LINES]
+        joined = self._mask_lines(_BETWEEN_LINES.join(lines)) if lines else ""
+        masked = iter(joined.split(_BETWEEN_LINES))
+        return [
+            self._field(what, text[start:end])
+            if isinstance(what, Kind)
+            else next(masked)
+            if what == LINES
+            else text[start:end]
+            for start, end, what in places
+        ]
+
+    def _mask_lines(self, text: str) -> str:
+        """Masks lines about which nothing is known yet."""
+        found = list(places_in(text, self._phrases_in(text)))
+        new = self._masked_places(text, found)
+        places = [(start, end, mask) for (start, end, _), mask in zip(found, new, strict=True)]
+        for dump in dumps_in(text):
+            places += written(dump, self.words.dumped(content_of(dump)))
+        places = in_order(places)
+        rest = without(text, places)
+        return self._filled(rest, words_in(rest), [place for _, _, place in places])
+
+    def _filled(self, text: str, words: Iterable[int], places: list[str]) -> str:
+        """Masks words, and known originals between them; fills in what replaces the places."""
+        parts = split(text, words)
+        parts[1::2] = map(self._masked.__getitem__, parts[1::2])
+        between = "\4".join(parts[::2])
+        if known := words_in(between, self._known):
+            others = split(between, known)
+            others[1::2] = map(self._masked.__getitem__, others[1::2])
+            between = "".join(others)
+        parts[::2] = between.split("\4")
+        masked = "".join(parts)
         if not places:
             return masked
         whole = [""] * (2 * len(places) + 1)
@@ -95,90 +159,33 @@ class Text:
         whole[1::2] = places
         return "".join(whole)
 
-    def _with_words_masked(self, text: str) -> str:
-        if len(self._masked) > _REMEMBERED:
-            self._masked.clear()
-        self.fresh = {}
-        masked_of = self._masked.get
-        data = as_bytes(text)
-        shape = data.translate(_SHAPE) + b" "
-        parts: list[str] = []
-        last = 0
-        for start in sorted(self._signs.starts(data) + _SHAPES.starts(shape)):
-            if start < last:  # in the same word as the find before
+    def _phrases_in(self, text: str) -> Iterator[tuple[int, int, Kind]]:
+        for start, end, phrase in self._all_phrases.find(text):
+            kind = Kind.WORD if phrase in self._own_phrases else self._phrases.get(text[start:end])
+            if kind is not None:
+                yield start, end, kind
+
+    def _lines_with_more(self, text: str, marks: Marks) -> Iterator[tuple[int, str]]:
+        """Yields (number, line) for each line with a known phrase that no place of `marks` is."""
+        number = last = 0
+        for start, end, kind in self._phrases_in(text):
+            at = bisect_right(marks.places, start, key=itemgetter(0)) - 1
+            place = marks.places[at] if at >= 0 else (0, 0, None)
+            if end <= place[1] and (place[:2] != (start, end) or place[2] in (kind, LINES)):
                 continue
-            first = shape.rfind(b" ", last, start) + 1
-            between = text[last:first]
-            last = shape.find(b" ", start)
-            word = text[first:last]
-            masked = masked_of(word)
-            if masked is None:
-                masked = self._masked[word] = self.fresh[word] = self.words.word(word)
-            parts += between, masked
-        parts.append(text[last:])
-        return "".join(parts)
-
-    def _without_places(self, text: str) -> tuple[str, list[str]]:
-        """Replaces each place that a word alone does not show by the character 3.
-
-        Returns the text, and what replaces the places.
-        """
-        spans = (span for span in _IN_TEXT if span.trigger in text)
-        places = [place for span in spans for place in self._places_of(span, text)]
-        places += self._places_in_lines(text)
-        for dump in dumps_in(text):
-            places += written(dump, self.words.dumped(content_of(dump)))
-        places.sort(key=lambda place: (place[0], -place[1]))
-        parts, replacements = [], []
-        position = 0
-        for start, end, replacement in places:
-            if start >= position:
-                parts.append(text[position:start])
-                replacements.append(replacement)
-                position = end
-        parts.append(text[position:])
-        return "\3".join(parts), replacements
-
-    def _places_in_lines(self, text: str) -> Iterator[Place]:
-        line = 0
-        done: set[str] = set()
-        for first, last, (start, end, trigger) in _between("\n", text, self._triggers.find(text)):
-            kind = Kind.WORD if trigger in self._own_phrases else self._phrases.get(text[start:end])
-            if kind is not None:
-                yield start, end, self._field(kind, text[start:end])
-            if first != line:
-                line, done = first, set()
-            if trigger not in done:
-                done.add(trigger)
-                for span in _BY_TRIGGER.get(trigger, ()):
-                    yield from self._places_of(span, text, first, last)
-
-    def _places_of(
-        self, span: Span, text: str, start: int = 0, end: int = sys.maxsize
-    ) -> Iterator[Place]:
-        last, has_field = span.pattern.groups, "field" in span.pattern.groupindex
-        for match in span.pattern.finditer(text, start, end):
-            kind = FIELDS.get(match["field"].lower()) if has_field else span.kind
-            if kind is not None:
-                yield (*match.span(last), self._field(kind, match[last]))
-            elif not has_field:
-                yield (*match.span(last), match[last])
+            number += text.count("\n", last, start)
+            last = max(last, start)
+            line_end = text.find("\n", end)
+            yield number, text[text.rfind("\n", 0, start) + 1 : line_end if line_end >= 0 else None]
 
 
-_IN_TEXT = [span for span in SPANS if span.trigger in ("", "</")]
-_BY_TRIGGER = {
-    trigger: [span for span in SPANS if span.trigger == trigger]
-    for trigger in {span.trigger for span in SPANS} - {"", "</"}
-}
+class _Remembered(dict[str, str]):
+    """Maps words to their masks. Masks a word that is not there yet."""
 
+    def __init__(self, text: Text) -> None:
+        super().__init__()
+        self._text = text
 
-def _between(sign: str, text: str, finds: Iterable[Find]) -> Iterator[tuple[int, int, Find]]:
-    """Yields (start, end, find) for each find: where the text around it, between two signs, is."""
-    first, last = 0, -1
-    for find in finds:
-        if find[0] >= last:
-            first = text.rfind(sign, 0, find[0]) + 1
-            last = text.find(sign, find[1])
-            if last < 0:
-                last = len(text)
-        yield first, last, find
+    def __missing__(self, word: str) -> str:
+        self[word] = self._text.fresh[word] = masked = self._text.words.word(word)
+        return masked

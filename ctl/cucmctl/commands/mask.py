@@ -91,9 +91,9 @@ def write_masked(
             target(to, form, force=arguments.force) as sink,
             ProgressLine("masking", 2 * sum(map(opened.size, opened.names()))) as progress,
         ):
-            bundle = Bundle(opened, masks, own=words, hosts=hosts, tell=progress.tell)
+            bundle = Bundle(opened, masks, Path(work), own=words, hosts=hosts, tell=progress.tell)
             bundle.collect()
-            report = bundle.write(sink, Path(work))
+            report = bundle.write(sink)
             if not report.files:
                 _print(report)
                 raise exits.Failed("nothing was written, because no file could be masked")

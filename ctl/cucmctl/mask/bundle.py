@@ -1,8 +1,9 @@
 """Masks all files of an archive or a folder.
 
 First every file is read to collect the originals, then every file is read again and written with
-masks. The masked text is searched for all originals. The manifest and the checksums are made anew,
-because the files have changed. MASKED.txt tells the receiver what was done.
+masks. The second pass uses the marks that the first one has found. The masked text is searched for
+all originals. The manifest and the checksums are made anew, because the files have changed.
+MASKED.txt tells the receiver what was done.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import IO, Any, NamedTuple
 from cucmctl.client.errors import ProtocolError
 from cucmctl.export.save import CHECKSUMS, Sink, checked_name
 from cucmctl.mask.content import Content, LeftOut, damage_left_out
+from cucmctl.mask.kept import read_marks, write_marks
 from cucmctl.mask.processes import results
 from cucmctl.mask.sources import Source
 from cucmmask.escapes import bytes_as_letters, letters_as_bytes
@@ -34,6 +36,8 @@ from cucmmask.words import Words
 
 MANIFEST, REPORT = "manifest.json", "MASKED.txt"
 _PIECE = 128 * 1024
+# The marks of shorter texts, such as a cell of a table, are found as fast as they are read.
+_LEAST_WITH_MARKS = 4096
 
 
 class Masked(NamedTuple):
@@ -97,6 +101,7 @@ class Bundle:
 
     own    words of the user's
     hosts  names and addresses of nodes that are known already
+    work   a folder for files that only this object needs
     tell   is called with the number of bytes that were read; all files are read twice
 
     Call `collect`, then `write`, then `map`. The first two raise `OSError`, and `WorkerDied` if a
@@ -107,6 +112,7 @@ class Bundle:
         self,
         source: Source,
         masks: Masks,
+        work: Path,
         *,
         own: Sequence[str] = (),
         hosts: Iterable[str] = (),
@@ -114,10 +120,12 @@ class Bundle:
     ) -> None:
         self._source = source
         self._masks = masks
+        self._work = work
         self._own = own
         self._tell = tell
         self._done = 0
         self._sizes: dict[str, int] = {}  # of the files of the first pass, by their names
+        self._numbers: dict[str, int] = {}  # of these files; they name the files in `work`
         self._modified: dict[str, float] = {}  # when these files were changed
         self._not_masked: dict[str, str] = {}
         self._left: set[Left] = set()  # in what is being masked
@@ -132,6 +140,7 @@ class Bundle:
         """Reads all files, and collects the originals."""
         self._sizes = {name: self._source.size(name) for name in self._source.names()}
         self._modified = {name: self._source.modified(name) for name in self._sizes}
+        self._numbers = {name: number for number, name in enumerate(self._sizes)}
         if MANIFEST in self._sizes:
             self._read_manifest()
         large_first = sorted(self._sizes, key=self._sizes.__getitem__, reverse=True)
@@ -148,7 +157,10 @@ class Bundle:
         why = None
 
         def collect(piece: str) -> str:
-            text.collect(bytes_as_letters(piece))
+            piece = bytes_as_letters(piece)
+            found = text.collect(piece)
+            if len(piece) >= _LEAST_WITH_MARKS:
+                write_marks(marks, piece, found)
             return ""
 
         def rename(inner: str) -> str:
@@ -157,7 +169,7 @@ class Bundle:
 
         try:
             checked_name(name)
-            with self._source.open(name) as file:
+            with self._source.open(name) as file, self._marks_of(name).open("wb") as marks:
                 Content(collect, rename).copy(file, io.BytesIO())
         except LeftOut as error:
             why = str(error)
@@ -197,8 +209,8 @@ class Bundle:
 
     # second pass
 
-    def write(self, sink: Sink, work: Path) -> Report:
-        """Writes all files with masks into `sink`, by way of the folder `work`.
+    def write(self, sink: Sink) -> Report:
+        """Writes all files with masks into `sink`.
 
         A file that has changed since the first pass is left out. A file that is new is not looked
         at. The originals of both are not known.
@@ -206,7 +218,6 @@ class Bundle:
         names = [name for name in self._sizes if name not in self._not_masked]
         new_names = {name: self._rename(name) for name in names}
         last = {MANIFEST, CHECKSUMS}
-        numbers = {name: at for at, name in enumerate(names)}
         large_first = sorted(
             (name for name in names if name not in last),
             key=self._sizes.__getitem__,
@@ -214,10 +225,7 @@ class Bundle:
         )
         masked: dict[str, Masked] = {}
 
-        def mask(name: str) -> Masked | str:
-            return self._mask_file(name, work / str(numbers[name]))
-
-        for name, result in results(mask, large_first):
+        for name, result in results(self._mask_file, large_first):
             if isinstance(result, str):
                 self._not_masked[name] = result
             else:
@@ -226,9 +234,9 @@ class Bundle:
         if MANIFEST in names:
             with self._listed_if_left_out(MANIFEST):
                 self._left = set()
-                with (work / str(numbers[MANIFEST])).open("wb") as out:
+                with self._new(MANIFEST).open("wb") as out:
                     out.writelines(self._manifest(masked))
-                masked[MANIFEST] = self._written(MANIFEST, work / str(numbers[MANIFEST]), [])
+                masked[MANIFEST] = self._written(MANIFEST, [])
         listed: list[str] = []
         if CHECKSUMS in names:
             with self._listed_if_left_out(CHECKSUMS), self._source.open(CHECKSUMS) as file:
@@ -261,7 +269,7 @@ class Bundle:
             self._add(sink, CHECKSUMS, io.BytesIO(sums), len(sums), 0)
         for name in names:
             if name in masked:
-                path = work / str(numbers[name])
+                path = self._new(name)
                 with path.open("rb") as content:
                     size, modified = masked[name].size, masked[name].modified
                     self._add(sink, new_names[name], content, size, modified)
@@ -284,31 +292,48 @@ class Bundle:
         except LeftOut as error:
             self._not_masked[name] = str(error)
 
-    def _mask_file(self, name: str, path: Path) -> Masked | str:
+    def _mask_file(self, name: str) -> Masked | str:
         """Returns why the file is left out, if it cannot be masked any more."""
         self._left = set()
         self._rename(name)  # finds out whether something is left in the name
-        content = Content(self._mask_text, self._rename)
         try:
-            with self._source.open(name) as file, path.open("wb") as out:
+            with (
+                self._source.open(name) as file,
+                self._marks_of(name).open("rb") as marks,
+                self._new(name).open("wb") as out,
+            ):
+                content = Content(partial(self._mask_text, marks=marks), self._rename)
                 content.copy(file, out)
-            return self._written(name, path, content.left_out)
+            return self._written(name, content.left_out)
         except LeftOut as error:
-            path.unlink(missing_ok=True)
+            self._new(name).unlink(missing_ok=True)
             return str(error)
+        finally:
+            self._marks_of(name).unlink()
 
-    def _written(self, name: str, path: Path, left_out: list[tuple[str, str]]) -> Masked:
+    def _written(self, name: str, left_out: list[tuple[str, str]]) -> Masked:
         """Raises `LeftOut` if the file has changed: its new originals may not be known."""
         size, modified = self._source.size(name), self._source.modified(name)
         if (size, modified) != (self._sizes[name], self._modified[name]):
             raise LeftOut("was changed while the files were masked")
+        path = self._new(name)
         with path.open("rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
         return Masked(checksum, path.stat().st_size, int(modified), self._left, left_out)
 
-    def _mask_text(self, text: str) -> str:
+    def _marks_of(self, name: str) -> Path:
+        return self._work / f"{self._numbers[name]}.marks"
+
+    def _new(self, name: str) -> Path:
+        return self._work / f"{self._numbers[name]}.masked"
+
+    def _mask_text(self, text: str, marks: IO[bytes] | None = None) -> str:
+        """Masks a text whose marks come next in the file `marks`, if there is one."""
         text = bytes_as_letters(text)
-        masked = self._masker.mask(text)
+        if marks is None or len(text) < _LEAST_WITH_MARKS:
+            masked = self._masker.mask(text)
+        else:
+            masked = self._masker.mask(text, read_marks(marks, text))
         self._left |= self._search.left_in(text, masked, self._masker.fresh)
         return letters_as_bytes(masked)
 

@@ -21,9 +21,11 @@ from cucmctl.cli import exits
 from cucmctl.export.save import FolderSink
 from cucmctl.main import main
 from cucmctl.mask.bundle import Bundle
+from cucmctl.mask.kept import read_marks, write_marks
 from cucmctl.mask.processes import WorkerDied, results
 from cucmctl.mask.sources import FolderSource, ZipSource
 from cucmmask.masks import Masks
+from cucmmask.text import Text
 
 HEAD = "04241138.007 |11:27:41.238 |AppInfo  |"
 TRACE = f"""\
@@ -333,13 +335,13 @@ def test_file_that_changes_is_left_out(tmp_path: Path, name: str, content: bytes
     for path, data in files.items():
         (source / path).parent.mkdir(parents=True, exist_ok=True)
         (source / path).write_bytes(data)
-    bundle = Bundle(FolderSource(source), Masks(b"Z" * 32))
+    bundle = Bundle(FolderSource(source), Masks(b"Z" * 32), work)
     bundle.collect()
     (source / name).unlink()
     if content is not None:
         (source / name).write_bytes(content)
     (source / "new.txt").write_bytes(b"not read in the first pass")
-    report = bundle.write(FolderSink(to), work)
+    report = bundle.write(FolderSink(to))
     assert [left_out for left_out, _ in report.left_out] == [name]
     written = {path.name for path in to.rglob("*") if path.is_file()}
     assert written.isdisjoint({name, "new.txt"})
@@ -504,13 +506,23 @@ def test_zip_of_later_version_is_refused(tmp_path: Path) -> None:
 
 def test_replaced_zip_is_read_as_before(tmp_path: Path) -> None:
     source = ZipSource(write_zip(tmp_path / "in.zip", {"a.txt": b"", "b.txt": b""}))
-    bundle = Bundle(source, Masks(b"Z" * 32))
+    (work := tmp_path / "work").mkdir()
+    bundle = Bundle(source, Masks(b"Z" * 32), work)
     bundle.collect()
     write_zip(tmp_path / "new.zip", {"c.txt": b""}).replace(tmp_path / "in.zip")
-    (tmp_path / "work").mkdir()
     with closing(source):
-        report = bundle.write(FolderSink(tmp_path / "out"), tmp_path / "work")
+        report = bundle.write(FolderSink(tmp_path / "out"))
     assert (report.files, report.left_out) == (2, [])
+
+
+def test_marks_are_kept_for_their_text() -> None:
+    marks, file = Text(Masks(b"Z" * 32)).collect(TRACE), io.BytesIO()
+    for _ in range(2):
+        write_marks(file, TRACE, marks)
+    file.seek(0)
+    assert read_marks(file, TRACE) == marks
+    assert read_marks(file, TRACE.swapcase()) is None
+    assert read_marks(file, TRACE) is None  # the file is at its end
 
 
 def test_zip_may_have_no_dates(tmp_path: Path) -> None:

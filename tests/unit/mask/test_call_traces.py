@@ -93,6 +93,13 @@ def test_pieces_do_not_matter(texts: list[str], collected: Text, masked: list[st
     assert "".join(pieces) == masked[0]
 
 
+def test_masks_with_marks_are_the_same(
+    texts: list[str], collected: Text, masked: list[str]
+) -> None:
+    masker = Text(MASKS, collected.found)
+    assert [masker.mask(text, Text(MASKS).collect(text)) for text in texts] == masked
+
+
 def test_lengths_stay_but_of_addresses(texts: list[str], masked: list[str]) -> None:
     dotted = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
     for before, after in zip(texts, masked, strict=True):

@@ -19,7 +19,12 @@ def mask(text: str) -> str:
     collected = Text(MASKS)
     table = table_of(text)
     assert table is not None
-    assert table.change(text, lambda part: collected.collect(part) or "") == ""
+
+    def collect(part: str) -> str:
+        collected.collect(part)
+        return ""
+
+    assert table.change(text, collect) == ""
     masker = Text(MASKS, collected.found)
     return table_of(text).change(text, masker.mask)  # type: ignore[union-attr]
 
