@@ -134,7 +134,7 @@ PARTS = re.compile(
     | [SsTtHh](?<!\w.)(?i:(?<=s)ips?|(?<=t)el|(?<=h)323):(?P<user>[^@:<>"\s/?]++)(?=@|:[^@:]*@)
     | [Tt](?<!\w.)(?i:el):(?P<tel>[^@:<>"\s/]+)
     | (?<![\w.+-])(?P<mail>[\w+][\w.+-]*+)(?=@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{{2,}})
-    | [@Ss/](?:(?<=@)|(?<=://)|(?<=[Ss])(?<!\w.)(?i:ips?):)
+    | [@Ss/](?:(?<=@)|(?<=://)(?<!file://)|(?<=[Ss])(?<!\w.)(?i:ips?):)
         (?P<host>(?!\d+\.\d+\.\d+\.\d+(?![\w.-]))[A-Za-z0-9][\w-]*(?:\.[\w-]+)*)
     # devices of Jabber are named after their users; CSF and the like stay
     | [TBC](?<![A-Za-z0-9].)(?:(?<=T)CT|(?<=B)OT|(?<=C)SF|(?<=T)AB)
@@ -184,7 +184,7 @@ _TO_NEXT = (
     r"([^|\r\n,;=\]]{0,200} [^|\r\n,;=\]]{0,200}?[^|\s,;=\]])"
     r"(?:\s{0,99}(?:[|,;\]]|$)|\s{1,99}(?=\w+=))"
 )
-_TO_NEXT_OF_SUBJECT = r"([^,/+|=\"\r\n\]]{1,99})(?:[,/+|\"\r\n\]]|$)"
+_TO_NEXT_OF_SUBJECT = r"([^,;/+|=\"\r\n\]]{1,99})(?:[,;/+|\"\r\n\]]|$)"
 _TO_QUOTE = r"([^'\r\n]{1,200})'"
 # Objects of Performance Monitor of which each instance has a name of the user's.
 _COUNTED = "SIP|Lines|Phones|H323|Gatekeeper|(?:MGCP|Hunt|Locations)[\\w ]*|[\\w ]+ Device"
@@ -275,19 +275,24 @@ SPANS = [
         ('":', r'"(?P<field>\w+)" ?: ?(\d+)', None),
         # the subject of a certificate: "L=Berlin, ST=BE, CN=ucm1, OU=Voice, O=Acme Corp, C=DE"
         *(
-            (f"{sign}{field}=", rf"[,/:] ?{field.upper()}={_TO_NEXT_OF_SUBJECT}", kind)
-            for sign in (",", ", ", "/", ": ")
+            (f"{sign}{field}=", rf"[,;/:] ?{field.upper()}={_TO_NEXT_OF_SUBJECT}", kind)
+            for sign in (",", ", ", ";", "/", ": ")
             for field, kind in zip(
                 ("o", "ou", "l", "st", "dc"), [Kind.NAME] * 4 + [Kind.HOST], strict=True
             )
         ),
         # numbers as people write them
-        ("", r"(\+(?<!\w\+)\d{1,3}[ .(-][\d ().-]{5,18}\d)(?!\w)", Kind.NUMBER),
+        (
+            "",
+            r"(\+(?<!\w\+)(?:\d{1,3}[ .(-]|[1-9]\d{3,4}[(-])[\d ().-]{5,18}\d)(?!\w)",
+            Kind.NUMBER,
+        ),
         ("", r"(\+(?<!\w\+)[1-9]\d{7,14})(?!\w)", Kind.NUMBER),
         ("", r"(\((?<!\w\()\d{3}\) \d{3}-\d{4})(?!\w)", Kind.NUMBER),
         ("basic ", r"Basic ([A-Za-z0-9+/]{6,}=*)", Kind.SECRET),
         ("bearer ", r"Bearer ([\w.~+/-]{6,}=*)", Kind.SECRET),
         ("eyj", r"\b(eyJ[\w-]{6,}(?:\.[\w-]*)*)", Kind.SECRET),  # a token in JSON: {"...
+        ("inline:", r"\binline:([A-Za-z0-9+/]{16,}=*)", Kind.SECRET),  # a key of SRTP
         ("://", r"://[^\s/:@]{1,99}:([^\s/@]{1,99})@", Kind.SECRET),
         # certificates and keys, which have the names in base64
         ("", r"-----BEGIN [A-Z ]{1,40}-----([A-Za-z0-9+/=\s]{1,20000})", Kind.SECRET),
