@@ -1,5 +1,6 @@
 """Tests /mcp of `cucmweb`: who may do what, and what ends a request."""
 
+import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPResponse
@@ -133,6 +134,29 @@ def test_sessions_belong_to_their_caller(plain_web: Web, tokens: dict[str, str])
         listed = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
         assert plain_web.ask("POST", "/mcp", listed, other).status == 404
         assert plain_web.ask("POST", "/mcp", listed, headers).status == 200
+
+
+def messages(reply: HTTPResponse) -> Iterator[dict]:
+    """Yields what the server says in reply to a call."""
+    return (json.loads(line[6:]) for line in reply if line.startswith(b"data: "))
+
+
+def test_answers_belong_to_their_session(plain_web: Web, tokens: dict[str, str]) -> None:
+    called = {"name": "cancel", "arguments": {"job": PRIVATE}}
+    call = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": called}
+    with (
+        session(plain_web, tokens["operate"]) as asked,
+        session(plain_web, tokens["operate"]) as other,
+        closing(plain_web.connection()) as connection,
+    ):
+        said = messages(plain_web.asked(connection, "POST", "/mcp", call, asked))
+        answer = {"jsonrpc": "2.0", "id": next(said)["id"]}
+        accept = answer | {"result": {"action": "accept", "content": {"allow": True}}}
+        assert plain_web.ask("POST", "/mcp", accept, other).status == 202
+        decline = answer | {"result": {"action": "decline"}}
+        assert plain_web.ask("POST", "/mcp", decline, asked).status == 202
+        [result] = (message["result"] for message in said)
+    assert "did not allow" in result["content"][0]["text"]
 
 
 def test_each_caller_has_limits(own_web: Web, tokens: dict[str, str]) -> None:
