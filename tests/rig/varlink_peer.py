@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -12,6 +13,11 @@ import trio
 from cucmd.varlink import Caller, SocketLimits, Users, open_unix_listener, serve
 from rig.example_interface import INFO, NAME, Example
 
+# What peers have sent, by the name of the file: see tests/unit/varlink/test_fuzz.py.
+CORPUS = {
+    file.name: file.read_bytes()
+    for file in sorted((Path(__file__).parents[1] / "unit/varlink/corpus").iterdir())
+}
 LASTS_AT_MOST = 60.0  # seconds; a test takes much less, even on a busy machine
 
 # A program that calls Who. Its arguments are the socket and the interface.
@@ -31,6 +37,27 @@ def request(method: str, parameters: object = None, **flags: bool) -> dict:
     """Makes a call. A method without a dot is one of the example interface."""
     name = method if "." in method else f"{NAME}.{method}"
     return {"method": name, "parameters": {} if parameters is None else parameters, **flags}
+
+
+def dial(path: Path) -> socket.socket:
+    peer = socket.socket(socket.AF_UNIX)
+    peer.connect(str(path))
+    return peer
+
+
+def answer(peer: socket.socket, data: bytes) -> bytes:
+    """Sends these bytes and no more. Returns all that the server sends, and closes the peer."""
+    received = b""
+    with peer:
+        peer.settimeout(20)
+        try:
+            peer.sendall(data)
+            peer.shutdown(socket.SHUT_WR)
+            while piece := peer.recv(65536):
+                received += piece
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+    return received
 
 
 class Peer:

@@ -25,13 +25,13 @@ from rig.lab import Lab, running_lab
 from rig.openssh_node import needs_openssh
 from rig.quiet import wait_until
 from rig.sites import NO_KEY, USER, WRONG_KEY, Sites, running_sites
+from rig.varlink_peer import CORPUS, answer, dial
 from rig.web import Web, running_web
 from system.ctl.conftest import Canned, make_job, make_summary
 from system.ctl.terminal import Terminal
 
 pytestmark = [pytest.mark.long, needs_openssh]
 
-CORPUS = Path(__file__).parents[1] / "unit/varlink/corpus"
 # Accepts nothing more, so that the kernel does not answer to a connection: the host looks dead.
 DEAD = """
 import socket, time
@@ -493,28 +493,12 @@ def test_one_site_may_ask_at_terminal(sites: Sites, daemons: tuple[Daemon, Daemo
 def test_varlink_corpus_gets_same_answers(
     sites: Sites, daemons: tuple[Daemon, Daemon], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def answer(peer: socket.socket, data: bytes) -> bytes:
-        received = b""
-        with peer:
-            peer.settimeout(20)
-            try:
-                peer.sendall(data)
-                peer.shutdown(socket.SHUT_WR)
-                while piece := peer.recv(65536):
-                    received += piece
-            except (BrokenPipeError, ConnectionResetError):
-                pass
-        return received
-
     monkeypatch.setenv("PATH", f"{sites.ssh_from_outside()}:{os.environ['PATH']}")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(sites.runtime))
-    at = str(daemons[0].socket)
-    with Connection(Site("berlin", "ssh://127.0.1.1", at)) as connection:
-        for file in sorted(CORPUS.iterdir()):
-            direct = socket.socket(socket.AF_UNIX)
-            direct.connect(at)
-            data = file.read_bytes()
-            assert answer(connection.connect(), data) == answer(direct, data), file.name
+    at = daemons[0].socket
+    with Connection(Site("berlin", "ssh://127.0.1.1", str(at))) as connection:
+        for name, data in CORPUS.items():
+            assert answer(connection.connect(), data) == answer(dial(at), data), name
 
 
 def test_hostile_site_cannot_control_terminal(
