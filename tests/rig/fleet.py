@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 import tomllib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from rig.quiet import wait_until
 CURRENT = str(Path(sys.executable).with_name("nats-server"))
 DEBIANS = "/usr/sbin/nats-server"
 NATS = """\
-listen: 127.0.0.1:{port}
+listen: {listen}:{port}
 pid_file: "{folder}/nats.pid"
 jetstream {{ store_dir: "{folder}/nats", sync_interval: always }}
 include users.conf
@@ -55,17 +55,26 @@ def ended(client: Client, job: Job) -> Job:
 
 
 class Link:
-    """Forwards connections to a port, until it is cut silently: then no byte passes any more, and
-    nobody is told. After `mend`, new connections pass; those from before stay silent.
+    """Forwards connections to a port or to the path of a socket, until it is cut silently: then no
+    byte passes any more, and nobody is told. After `mend`, new connections pass; those from before
+    stay silent. If it has a `last_word`, no answer passes after a request that has this word.
     """
 
-    def __init__(self, to: int) -> None:
+    def __init__(self, to: int | Path, last_word: bytes | None = None) -> None:
         self._to = to
         self._cuts = 0
         self._cut = False
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._last_word = last_word
+        self._mute = False
+        if isinstance(to, Path):
+            self.path = to.with_name("link.sock")
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(str(self.path))
+            self._listener.listen()
+        else:
+            self._listener = socket.create_server(("127.0.0.1", 0))
+            self.port = self._listener.getsockname()[1]
         self._open = [self._listener]
-        self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
@@ -87,17 +96,23 @@ class Link:
                 self._open.append(near)
                 if self._cut:
                     continue  # the kernel has answered, and nothing follows
-                far = socket.create_connection(("127.0.0.1", self._to))
+                if isinstance(self._to, Path):
+                    far = socket.socket(socket.AF_UNIX)
+                    far.connect(str(self._to))
+                else:
+                    far = socket.create_connection(("127.0.0.1", self._to))
                 self._open.append(far)
-                for pair in ((near, far), (far, near)):
+                for pair in ((near, far, True), (far, near, False)):
                     threading.Thread(
                         target=self._copy, args=(*pair, self._cuts), daemon=True
                     ).start()
 
-    def _copy(self, source: socket.socket, sink: socket.socket, cuts: int) -> None:
+    def _copy(self, source: socket.socket, sink: socket.socket, asks: bool, cuts: int) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
-                if cuts == self._cuts:
+                if asks and self._last_word and self._last_word in data:
+                    self._mute = True
+                if cuts == self._cuts and (asks or not self._mute):
                     sink.sendall(data)
             if cuts == self._cuts:
                 sink.shutdown(socket.SHUT_WR)
@@ -106,13 +121,22 @@ class Link:
 class Fleet:
     """Holds a NATS server and a hub, and starts the agents of sites.
 
-    processes  by name: `nats`, `hub`, and the agent of each site
+    processes  by name: `nats`, `hub`, the agent `SITE` and the daemon `SITE.cucmd` of each site
     daemons    by the name of the site
     socket     the path of the hub's socket
     """
 
-    def __init__(self, folder: Path, stack: ExitStack, server: str, *, tls: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        stack: ExitStack,
+        server: str,
+        *,
+        tls: bool = False,
+        listen: str = "127.0.0.1",
+    ) -> None:
         self.folder = folder
+        self.listen = listen
         self.stack = stack
         self.server = server
         short = stack.enter_context(tempfile.TemporaryDirectory(prefix="cucmhub-"))
@@ -121,6 +145,7 @@ class Fleet:
         self.state = folder / "hub"
         self.processes: dict[str, Child] = {}
         self.daemons: dict[str, Daemon] = {}
+        self._labs: dict[str, tuple[Lab, str]] = {}
         self.config = folder / "cucmhub.toml"
         self.ca = _make_certificate(folder) if tls else None
         self.url = f"{'tls' if tls else 'nats'}://localhost:{self.port}"
@@ -137,9 +162,14 @@ class Fleet:
             key = self.ca.with_name("server.key")
             more = f'tls {{ cert_file: "{self.ca}", key_file: "{key}" }}'
         config = self.state / "nats.conf"
-        config.write_text(NATS.format(port=self.port, folder=self.state, more=more))
-        self._start("nats", self.server, "-c", str(config))
+        config.write_text(
+            NATS.format(listen=self.listen, port=self.port, folder=self.state, more=more)
+        )
+        self.start_server("nats", config)
         wait_until(lambda: _listens(int(self.port)))
+
+    def start_server(self, name: str, config: Path) -> None:
+        self._start(name, self.server, "-c", str(config))
 
     def start_hub(self) -> None:
         self._start("hub", _program("cucmhub"), "serve", "--config", str(self.config))
@@ -168,26 +198,40 @@ class Fleet:
         program = [_program("cucmhub"), *arguments]
         return subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
 
-    def start_daemon(self, site: str, lab: Lab, limits: str = "") -> Daemon:
+    def start_daemon(
+        self, site: str, lab: Lab, limits: str = "", environ: dict[str, str] | None = None
+    ) -> Daemon:
         """Starts the daemon of a site. limits: lines of its table [limits]."""
         folder = self.folder / site
         config = f'{CONFIG}{limits}[access]\nmay_speak_for = ["{os.geteuid()}"]\n'
         config += named_credential(folder / "credentials", "lab", lab.username, lab.password)
-        daemon = self.stack.enter_context(running_daemon(folder / "cucmd", config))
-        self.daemons[site] = daemon
+        daemon = self.stack.enter_context(running_daemon(folder / "cucmd", config, environ))
+        self.daemons[site] = self.processes[f"{site}.cucmd"] = daemon
+        self._labs[site] = lab, limits
+        daemon.link_at(self.socket_at(site))
         return daemon
 
-    def start_agent(self, site: str, name: str | None = None) -> Child:
-        folder = self.folder / site
-        file = folder / "cucmagent.toml"
+    def socket_at(self, site: str) -> Path:
+        """Returns where the agent finds the socket of its daemon, which may be started again."""
+        return self.socket.with_name(f"{site}.sock")
+
+    def start_agent(
+        self,
+        site: str,
+        name: str | None = None,
+        *,
+        within: Sequence[str] = (),
+        environ: dict[str, str] | None = None,
+    ) -> Child:
+        """Starts the agent of a site. within: a command that runs the agent."""
+        file = self.folder / site / "cucmagent.toml"
         text = file.read_text()
         if "socket" not in text:
-            path = self.daemons[site].socket if site in self.daemons else folder / "none.sock"
-            file.write_text(text + f'socket = "{path}"\n')
-        return self._start(name or site, _program("cucmagent"), "--config", str(file))
+            file.write_text(text + f'socket = "{self.socket_at(site)}"\n')
+        command = [*within, _program("cucmagent"), "--config", str(file)]
+        return self._start(name or site, *command, environ=environ)
 
     def kill(self, name: str) -> None:
-        """Kills the NATS server (`nats`), the hub (`hub`), or the agent of a site."""
         self.processes[name].kill()
 
     def start_again(self, name: str) -> None:
@@ -196,6 +240,9 @@ class Fleet:
             self.start_nats()
         elif name == "hub":
             self.start_hub()
+        elif name.endswith(".cucmd"):
+            site = name.removesuffix(".cucmd")
+            self.start_daemon(site, *self._labs[site])
         else:
             self.start_agent(name)
 
@@ -257,9 +304,15 @@ class Fleet:
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()
 
-    def _start(self, name: str, *command: str) -> Child:
+    def _start(self, name: str, *command: str, environ: dict[str, str] | None = None) -> Child:
         with (self.folder / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=die_with_parent)
+            process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **(environ or {})},
+                preexec_fn=die_with_parent,
+            )
         self.processes[name] = child = Child(process)
         self.stack.callback(_end, child)
         return child
@@ -291,11 +344,16 @@ def _listens(port: int) -> bool:
 
 @contextmanager
 def running_fleet(
-    folder: Path, lab: Lab, *sites: str, server: str = CURRENT, limits: str = ""
+    folder: Path,
+    lab: Lab,
+    *sites: str,
+    server: str = CURRENT,
+    limits: str = "",
+    listen: str = "127.0.0.1",
 ) -> Iterator[Fleet]:
     """Yields a fleet. Each daemon has the login of the lab as the credential `lab`."""
     with ExitStack() as stack:
-        fleet = Fleet(folder, stack, server)
+        fleet = Fleet(folder, stack, server, listen=listen)
         for site in sites:
             fleet.add_site(site)
         fleet.start_nats()

@@ -1,7 +1,9 @@
 """The hub before two sites: its socket, with the clients of the daemon."""
 
 import json
+import socket
 from base64 import b64decode
+from contextlib import ExitStack, suppress
 
 import pytest
 import trio
@@ -11,6 +13,7 @@ from rig.fleet import LAB, Fleet, collect, ended, run
 from rig.jobs import in_phase, statuses, until
 from rig.lab import Lab
 from rig.quiet import wait_until
+from rig.varlink_peer import CORPUS, answer
 
 pytestmark = pytest.mark.long
 
@@ -159,3 +162,31 @@ def test_cucmctl_works_unchanged(fleet: Fleet, lab: Lab) -> None:
     hanging = fleet.ctl("start", hangs, *options).stdout.strip()
     assert fleet.ctl("cancel", hanging).returncode == 0
     assert fleet.ctl("wait", hanging).returncode == 4
+
+
+@pytest.mark.parametrize("name", CORPUS)
+def test_varlink_corpus_gets_same_answers(fleet: Fleet, name: str) -> None:
+    expected = answer(fleet.daemons["berlin"].socket, CORPUS[name])
+    expected = expected.replace(b'"product":"cucmd"', b'"product":"cucmhub"')
+    assert answer(fleet.socket, CORPUS[name]) == expected
+
+
+def test_local_flood_delays_no_job(client: Client, fleet: Fleet, lab: Lab) -> None:
+    def call(stream: socket.socket, method: str, **flags: bool) -> None:
+        call = {"method": f"io.cucmd.Jobs.{method}", "parameters": {}, **flags}
+        stream.sendall(json.dumps(call).encode() + b"\0")
+
+    with ExitStack() as stack:
+        for _ in range(24):  # they never read what the hub sends
+            deaf = stack.enter_context(socket.socket(socket.AF_UNIX))
+            deaf.connect(str(fleet.socket))
+            deaf.settimeout(0.05)
+            call(deaf, "Watch", more=True)
+            with suppress(TimeoutError):
+                for _ in range(1000):
+                    call(deaf, "List")
+        before = fleet.processes["hub"].memory()
+        for _ in range(10):
+            job = run(client, f"berlin/{lab.nodes[0]}")
+            assert client.wait(job.job_id, timeout=20).status == "succeeded"
+        assert fleet.processes["hub"].memory() - before < 20_000_000

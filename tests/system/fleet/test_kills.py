@@ -1,4 +1,4 @@
-"""Kills the agent, the hub and the NATS server at random moments, while jobs are started."""
+"""Kills agents, daemons, the hub and the NATS server at random moments, while jobs are started."""
 
 import random
 import threading
@@ -36,7 +36,7 @@ def test_each_accepted_start_runs_once(fleet: Fleet, lab: Lab, dice: random.Rand
     try:
         for _ in kills(lambda: len(accepted) >= 3):
             time.sleep(dice.uniform(0, LONGEST_LIFE))
-            name = dice.choice(("nats", "hub", "berlin", "munich"))
+            name = dice.choice(("nats", "hub", *sites, *(f"{site}.cucmd" for site in sites)))
             fleet.kill(name)
             fleet.start_again(name)
     finally:

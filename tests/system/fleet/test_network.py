@@ -1,0 +1,123 @@
+"""The link of a site in a network namespace of its own, behind a bridge."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from cucmctl import Client
+from rig.fleet import Fleet, collect, ended, run, running_fleet
+from rig.jobs import in_phase, statuses, until
+from rig.lab import Lab
+from rig.process import die_with_parent
+from rig.quiet import wait_until
+
+pytestmark = [
+    pytest.mark.exhaustive,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes a network namespace"),
+]
+
+BRIDGE, NEAR, FAR = "cucmt-br", "cucmt-near", "cucmt-far"
+HUB, SITE = "10.97.211.1", "10.97.211.2"
+
+
+class Cable:
+    """Holds the cable of a site. `within` runs a command at its far end."""
+
+    def __init__(self, inside: int) -> None:
+        self.within = ("nsenter", f"--net=/proc/{inside}/ns/net")
+
+    def cut(self) -> None:
+        """From now on no packet passes, and neither end is told."""
+        ip(f"link set {NEAR} nomaster")
+
+    def mend(self) -> None:
+        ip(f"link set {NEAR} master {BRIDGE}")
+
+    def bytes(self) -> int:
+        """Returns how many bytes have passed, in both directions, with all headers."""
+        command = ["ip", "-json", "-statistics", "link", "show", NEAR]
+        shown = subprocess.run(command, check=True, capture_output=True).stdout
+        (counted,) = json.loads(shown)
+        return sum(counted["stats64"][way]["bytes"] for way in ("rx", "tx"))
+
+
+def ip(arguments: str, *within: str) -> None:
+    subprocess.run([*within, "ip", *arguments.split()], check=True)
+
+
+@contextmanager
+def cable() -> Iterator[Cable]:
+    with ExitStack() as stack:
+        inside = subprocess.Popen(
+            ["unshare", "--net", "sleep", "infinity"], preexec_fn=die_with_parent
+        )
+        stack.callback(inside.wait)
+        stack.callback(inside.kill)
+        own = os.readlink("/proc/self/ns/net")
+        wait_until(lambda: os.readlink(f"/proc/{inside.pid}/ns/net") != own)
+        cable = Cable(inside.pid)
+        ip(f"link add name {BRIDGE} type bridge")
+        stack.callback(ip, f"link del {BRIDGE}")
+        ip(f"address add {HUB}/30 dev {BRIDGE}")
+        ip(f"link set {BRIDGE} up")
+        ip(f"link add name {NEAR} type veth peer name {FAR} netns {inside.pid}")
+        ip(f"link set {NEAR} master {BRIDGE} up")
+        ip("link set lo up", *cable.within)
+        ip(f"address add {SITE}/30 dev {FAR}", *cable.within)
+        ip(f"link set {FAR} up", *cable.within)
+        yield cable
+
+
+@pytest.fixture(scope="module")
+def far(tmp_path_factory: pytest.TempPathFactory, lab: Lab) -> Iterator[tuple[Fleet, Cable]]:
+    """Runs the agent of berlin at the far end of the cable. Its daemon is near."""
+    folder = tmp_path_factory.mktemp("fleet")
+    with cable() as wire, running_fleet(folder, lab, "berlin", "munich", listen="0.0.0.0") as fleet:
+        fleet.kill("berlin")
+        file = folder / "berlin" / "cucmagent.toml"
+        file.write_text(file.read_text().replace("localhost", HUB))
+        fleet.start_agent("berlin", within=wire.within)
+        yield fleet, wire
+
+
+def test_silent_cut_of_30_seconds(far: tuple[Fleet, Cable], lab: Lab) -> None:
+    fleet, wire = far
+    nodes = [f"{site}/{lab.nodes[0]}" for site in ("berlin", "munich")]
+    with fleet.client() as client:
+        assert ended(client, run(client, *nodes)).status == "succeeded"
+        runs = collect(client, f"berlin/{lab.nodes[2]}")
+        until(client, runs.job_id, in_phase("command"))
+        wire.cut()
+        cut_at = time.monotonic()
+        job = run(client, *nodes)
+        until(client, job.job_id, lambda job: statuses(job) == ["pending", "succeeded"])
+        with fleet.daemons["berlin"].client() as site:
+            site.cancel(fleet.jobs_at("berlin", runs.job_id)[0])
+        wait_until(lambda: silent(client, runs.job_id), 45)
+        time.sleep(max(0, 30 - (time.monotonic() - cut_at)))
+        wire.mend()
+        mended_at = time.monotonic()
+        assert ended(client, job).status == "succeeded"
+        assert ended(client, runs).status == "cancelled"
+        assert time.monotonic() - mended_at < 10
+        for each in (job, runs):
+            assert len(fleet.jobs_at("berlin", each.job_id)) == 1
+
+
+def silent(client: Client, job_id: str) -> bool:
+    return any("not heard" in note for node in client.status(job_id).nodes for note in node.notes)
+
+
+def test_job_costs_few_bytes(far: tuple[Fleet, Cable], lab: Lab) -> None:
+    fleet, wire = far
+    with fleet.client() as client:
+        before = wire.bytes()
+        for _ in range(20):
+            assert ended(client, run(client, f"berlin/{lab.nodes[0]}")).status == "succeeded"
+        assert (wire.bytes() - before) / 20 < 40_000
+        print("bytes of a job", (wire.bytes() - before) / 20)
