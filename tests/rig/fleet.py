@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -198,14 +199,16 @@ class Fleet:
         program = [_program("cucmhub"), *arguments]
         return subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
 
-    def start_daemon(
-        self, site: str, lab: Lab, limits: str = "", environ: dict[str, str] | None = None
-    ) -> Daemon:
-        """Starts the daemon of a site. limits: lines of its table [limits]."""
+    def start_daemon(self, site: str, lab: Lab, limits: str = "", **options: Any) -> Daemon:
+        """Starts the daemon of a site.
+
+        limits   lines of its table [limits]
+        options  those of `running_daemon`
+        """
         folder = self.folder / site
         config = f'{CONFIG}{limits}[access]\nmay_speak_for = ["{os.geteuid()}"]\n'
         config += named_credential(folder / "credentials", "lab", lab.username, lab.password)
-        daemon = self.stack.enter_context(running_daemon(folder / "cucmd", config, environ))
+        daemon = self.stack.enter_context(running_daemon(folder / "cucmd", config, **options))
         self.daemons[site] = self.processes[f"{site}.cucmd"] = daemon
         self._labs[site] = lab, limits
         daemon.link_at(self.socket_at(site))

@@ -68,7 +68,7 @@ def test_clock_of_site_is_off(tmp_path: Path, lab: Lab, hours: int) -> None:
     with running_fleet(tmp_path, lab, "berlin") as fleet, fleet.client() as client:
         fleet.kill("berlin")
         fleet.daemons["berlin"].stop()
-        daemon = fleet.start_daemon("berlin", lab, environ)
+        daemon = fleet.start_daemon("berlin", lab, environ=environ)
         late = datetime.now(UTC) + timedelta(seconds=1)
         refused = run(client, f"berlin/{lab.nodes[0]}", not_after=late.isoformat())
         wait_until(lambda: datetime.now(UTC) > late)
