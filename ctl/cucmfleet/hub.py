@@ -45,8 +45,8 @@ _INFO = ServiceInfo(vendor="cucmd", product="cucmhub", version=__version__, url=
 _SOCKET_MODE = 0o660
 # Seconds until something is tried again.
 _PAUSE = 0.5
-# Messages that may be on their way to the hub.
-_BATCH = 500
+# Messages that may be on their way to the hub. NATS drops a client for which more than 64 MB wait.
+_BATCH = 200
 # The server forgets the consumer of a hub that is gone after this time.
 _FORGET = 60 * 10**9
 

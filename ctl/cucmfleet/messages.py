@@ -66,7 +66,7 @@ def streams(replicas: int) -> dict[str, dict[str, Any]]:
         COMMANDS: common | commands | {"name": COMMANDS},
         EVENTS: common | events | {"name": EVENTS, "subjects": ["ev.*.*"]},
         JOBS: bucket | {"name": JOBS, "subjects": ["$KV.jobs.>"]},
-        STATES: bucket | {"name": STATES, "subjects": ["$KV.state.>"]},
+        STATES: bucket | {"name": STATES, "subjects": ["$KV.state.>"], "max_msg_size": 2**18},
     }
 
 
