@@ -13,7 +13,7 @@ from rig.fleet import LAB, Fleet, collect, ended, run
 from rig.jobs import in_phase, statuses, until
 from rig.lab import Lab
 from rig.quiet import wait_until
-from rig.varlink_peer import CORPUS, answer
+from rig.varlink_peer import CORPUS, answer, dial
 
 pytestmark = pytest.mark.long
 
@@ -166,9 +166,9 @@ def test_cucmctl_works_unchanged(fleet: Fleet, lab: Lab) -> None:
 
 @pytest.mark.parametrize("name", CORPUS)
 def test_varlink_corpus_gets_same_answers(fleet: Fleet, name: str) -> None:
-    expected = answer(fleet.daemons["berlin"].socket, CORPUS[name])
+    expected = answer(dial(fleet.daemons["berlin"].socket), CORPUS[name])
     expected = expected.replace(b'"product":"cucmd"', b'"product":"cucmhub"')
-    assert answer(fleet.socket, CORPUS[name]) == expected
+    assert answer(dial(fleet.socket), CORPUS[name]) == expected
 
 
 def test_local_flood_delays_no_job(client: Client, fleet: Fleet, lab: Lab) -> None:
