@@ -227,7 +227,8 @@ class _Agent:
         while page := await self._client.list(limit=_PAGE, before=before):
             async with trio.open_nursery() as nursery:
                 for job in page:
-                    nursery.start_soon(self._compare, job)
+                    if job.created_at > oldest:
+                        nursery.start_soon(self._compare, job)
             before = page[-1].job_id
             if page[-1].created_at < oldest:
                 break

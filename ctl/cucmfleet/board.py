@@ -22,7 +22,7 @@ from msgspec import Struct
 from cucmd.durable import replace_file
 from cucmd.protocol.jobs import Job
 from cucmd.store import StoreFailed
-from cucmfleet.messages import CUT_OFF, KEEP, Asked, NodeState, PartState, SiteState
+from cucmfleet.messages import CUT_OFF, Asked, NodeState, PartState, SiteState
 from cucmfleet.view import Known, job_of
 
 _log = logging.getLogger("cucmfleet")
@@ -78,12 +78,10 @@ class Board:
 
     def forget_old(self) -> None:
         """Drops the jobs that have ended and are too old. Raises `OSError`."""
-        limit = datetime.now(UTC) - KEEP
-        for asked in [one for one in self.jobs.values() if one.created_at < limit]:
-            if asked.has_ended:
-                (self._folder / f"{asked.job_id}.json").unlink(missing_ok=True)
-                del self.jobs[asked.job_id]
-                self._known.pop(asked.job_id, None)
+        for asked in [one for one in self.jobs.values() if one.is_old and one.has_ended]:
+            (self._folder / f"{asked.job_id}.json").unlink(missing_ok=True)
+            del self.jobs[asked.job_id]
+            self._known.pop(asked.job_id, None)
 
     # Sites
 
@@ -136,18 +134,15 @@ class Board:
         """Takes a state that is news. Returns whether `keep` is to be called: commands were
         carried out, or the part has ended.
         """
-        asked = self.jobs[state.job_id]
-        part, known = asked.parts[state.site], self._known[state.job_id][state.site]
-        before = part.commands, part.end
+        parts, known = self.jobs[state.job_id].parts, self._known[state.job_id][state.site]
+        before = parts[state.site]
         if isinstance(state, NodeState):
             known.nodes[state.position] = state
         else:
             known.state = state
-            part.commands = tuple(one for one in part.commands if one.number > state.done)
-            goes_on = any(one.cancel is None for one in part.commands)
-            part.end = None if goes_on else state.end
+            parts[state.site] = before.after(state)
         self.changed(state.job_id)
-        return before != (part.commands, part.end)
+        return parts[state.site] != before
 
     def state(self, job_id: str, site: str) -> PartState | None:
         return self._known[job_id][site].state

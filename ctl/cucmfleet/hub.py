@@ -141,7 +141,7 @@ class _Hub:
                 left = message.metadata.num_pending
                 asked = msgspec.json.decode(message.data, type=Asked)
                 there.add(asked.job_id)
-                if asked.job_id not in self._board.jobs:
+                if asked.job_id not in self._board.jobs and not asked.is_old:
                     await self._board.keep(asked)
         for job_id in self._board.jobs.keys() - there:
             await self._publish_asked(self._board.jobs[job_id])
@@ -246,19 +246,14 @@ class _Hub:
             _log.warning("a state that cannot be read, at %s", subject)
         elif isinstance(state, messages.SiteState):
             self._board.take_site(state, at)
-        elif self._board.is_news(state) and self._board.take(state):
+        elif self._board.is_news(state):
             asked = self._board.jobs[state.job_id]
-            if end := asked.parts[state.site].end:
-                message_id = f"{state.job_id}.{state.site}.{end[0]}.{end[1]}"
-                subject = f"ev.{state.site}.ended"
-                await self._publish_surely(subject, data, message_id)
-            await self._board.keep(asked)
-
-    async def _publish_surely(self, subject: str, data: bytes, message_id: str) -> None:
-        while True:
-            try:
-                await self._jetstream.publish(subject, data, message_id=message_id)
-            except NoAnswer:
-                await trio.sleep(_PAUSE)
-            else:
-                return
+            if isinstance(state, messages.PartState):
+                part = asked.parts[state.site]
+                end = part.after(state).end
+                if end and end != part.end:
+                    message_id = f"{state.job_id}.{state.site}.{end[0]}.{end[1]}"
+                    subject = f"ev.{state.site}.ended"
+                    await self._jetstream.publish(subject, data, message_id=message_id)
+            if self._board.take(state):
+                await self._board.keep(asked)

@@ -20,7 +20,7 @@ it comes again later. EV says for 90 days who has asked what, and how it ended.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
@@ -118,6 +118,12 @@ class Part(Struct):
     commands: tuple[Command, ...] = ()
     end: tuple[JobStatus, int] | None = None
 
+    def after(self, state: PartState) -> Part:
+        """Returns what is kept after a state has come from the site."""
+        commands = tuple(one for one in self.commands if one.number > state.done)
+        goes_on = any(one.cancel is None for one in commands)
+        return Part(commands, None if goes_on else state.end)
+
 
 class Asked(Struct):
     """Holds what was asked at the hub.
@@ -139,6 +145,10 @@ class Asked(Struct):
     @property
     def has_ended(self) -> bool:
         return all(part.end for part in self.parts.values())
+
+    @property
+    def is_old(self) -> bool:
+        return self.created_at < datetime.now(UTC) - KEEP
 
 
 class PartState(Struct, frozen=True, omit_defaults=True, tag="part"):
