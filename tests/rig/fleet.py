@@ -365,3 +365,7 @@ def running_fleet(
             fleet.start_daemon(site, lab, limits)
             fleet.start_agent(site)
         yield fleet
+        # Agents first: a daemon that was started again would otherwise end before its agent.
+        for child in fleet.processes.values():
+            if not isinstance(child, Daemon):
+                _end(child)
