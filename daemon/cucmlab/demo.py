@@ -7,7 +7,6 @@ removes everything that it has made, however it ends.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import shutil
@@ -18,10 +17,12 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from cucmd.parent_end import end_with_parent
 from cucmd.paths import LONGEST_SOCKET
 from cucmd.stdout import checked_stdout
 
@@ -162,15 +163,11 @@ def start_process(command: list[str], **more: Any) -> subprocess.Popen[str]:
 
     The kernel kills the process if the demo is killed, or is interrupted in this function.
     """
-
-    def die_with_demo() -> None:
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
     return subprocess.Popen(
         command,
         text=True,
         process_group=0,
-        preexec_fn=die_with_demo,  # noqa: PLW1509  a demo has one thread
+        preexec_fn=partial(end_with_parent, os.getpid()),  # noqa: PLW1509  a demo has one thread
         **more,
     )
 

@@ -40,6 +40,7 @@ COMMON = {
     "histogram",
     "job",
     "node_name",
+    "parent_end",
     "paths",
     "received_file",
 }
@@ -201,7 +202,13 @@ def test_map_names_every_file(file: Path) -> None:
     assert said == there
 
 
-SHARED = ("cucmd.__version__", "cucmd.paths", "cucmd.protocol", "cucmd.job")
+SHARED = (
+    "cucmd.__version__",
+    "cucmd.parent_end",
+    "cucmd.paths",
+    "cucmd.protocol",
+    "cucmd.job",
+)
 # Modules that a serving program needs, too. They know nothing about jobs.
 SERVING = (
     "cucmd.durable",
@@ -280,7 +287,9 @@ def test_only_demos_load_the_lab() -> None:
 def test_lab_imports_little_of_daemon(file: Path) -> None:
     """Otherwise the lab could have the same mistake as the daemon, and hide it."""
     for _, module in ours(file):
-        assert module.startswith(("cucmd.ssh.bridge", "cucmd.stdout", "cucmd.paths"))
+        assert module.startswith(
+            ("cucmd.ssh.bridge", "cucmd.stdout", "cucmd.paths", "cucmd.parent_end")
+        )
 
 
 def test_daemon_imports_no_client() -> None:

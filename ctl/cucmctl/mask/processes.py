@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import TypeVar
 
+from cucmd.parent_end import end_with_parent
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -38,7 +40,8 @@ def results(
     try:
         for _ in range(count):
             ours, theirs = context.Pipe()
-            worker = context.Process(target=_serve, args=(work, tasks, theirs), daemon=True)
+            arguments = os.getpid(), work, tasks, theirs
+            worker = context.Process(target=_serve, args=arguments, daemon=True)
             worker.start()
             theirs.close()
             workers.append(worker)
@@ -67,7 +70,14 @@ def results(
             worker.join()
 
 
-def _serve(work: Callable[[Task], Result], tasks: Sequence[Task], connection: Connection) -> None:
+def _serve(
+    parent: int,
+    work: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    connection: Connection,
+) -> None:
+    # Each worker has inherited the pipes of the others, so it sees no end of its own pipe.
+    end_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends this one
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     while True:

@@ -10,7 +10,6 @@ like this. The kernel ends the processes with the one that has forked them.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import heapq
 import io
 import os
@@ -40,6 +39,7 @@ from cucmctl.export.target import clean_up_at_signals
 from cucmctl.sites.connection import AT_A_TIME, Connection
 from cucmctl.sites.places import ALL, Site, chosen, load
 from cucmd import __version__
+from cucmd.parent_end import end_with_parent
 
 # Verbs that may be used at several sites at once, because they change nothing (`prune` only with
 # --dry-run).
@@ -55,7 +55,6 @@ _LABEL = "sites"
 # The time of a match of `find`: in the zone of the reader behind the name of the site, or with
 # --json in UTC.
 _TIME = re.compile(rb'(?:^\S+ +|,"time":")(\d{4}-\d\d-\d\d[ T][\d:.]+)')
-_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 Guard = Callable[[Callable[[], int]], int]
 
@@ -193,7 +192,7 @@ class _Several:
 
     def _run_all(self) -> None:
         """Forks a process for each site, and prints what they write until all have ended."""
-        self._libc = ctypes.CDLL(None)  # loaded once, before the processes are forked
+        self._parent = os.getpid()
         self._printing = threading.Lock()
         self._width = max(len(site.name) for site in self.each)
         # Otherwise a pipe could take the place of a stream that the shell has closed.
@@ -243,7 +242,7 @@ class _Several:
         """Runs the verb at a site, in the process that was forked for this, and ends it."""
         code = exits.DEFECT
         try:
-            self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+            end_with_parent(self._parent, signal.SIGTERM)
             os.setsid()  # without a terminal nothing is asked, and Ctrl-C is for the parent only
             for stream, pipe in enumerate(pipes, 1):
                 os.dup2(pipe, stream)

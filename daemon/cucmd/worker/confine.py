@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
-import signal
 import stat
 import struct
 from collections.abc import Iterable
@@ -18,7 +17,7 @@ from pathlib import Path
 from cucmd.worker.frames import NO_LIMIT, ProcessLimits
 from cucmd.worker.seccomp import missing_filter_reason
 
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38  # <linux/prctl.h>
+_PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38  # <linux/prctl.h>
 
 # System calls of Landlock (<linux/landlock.h>), which Linux has since 5.13. glibc has no functions
 # for them.
@@ -34,16 +33,6 @@ _CAPABILITY_VERSION = 0x20080522  # the third, <linux/capability.h>
 _CAP_DAC_READ_SEARCH = 1 << 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-def end_with_parent(parent: int) -> None:
-    """Makes the kernel kill this process when its parent ends.
-
-    parent: the process that has started this one. If it has ended already, this process ends now.
-    """
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def raise_oom_score() -> None:

@@ -28,6 +28,7 @@ from typing import NoReturn
 
 import msgspec
 
+from cucmd.parent_end import end_with_parent
 from cucmd.worker import confine, frames
 from cucmd.worker.forked import Channel, DaemonGone
 from cucmd.worker.seccomp import filter_calls
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str]) -> None:
     # Only the daemon ends this process. A terminal would send these signals to all processes.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    confine.end_with_parent(int(daemon))
+    end_with_parent(int(daemon))
     confine.raise_oom_score()
     control = socket.socket(fileno=int(descriptor))
     entry_points: dict[str, EntryPoint] = {}
@@ -146,7 +147,7 @@ class ForkServer:
         """Runs in the worker: confines it, does its work, and exits."""
         code = DEFECT
         try:
-            confine.end_with_parent(parent)
+            end_with_parent(parent)
             self._control.close()
             # Where the kernel has no filter of system calls, a worker that hostile bytes have taken
             # over could otherwise kill the workers of other nodes.

@@ -7,6 +7,8 @@ import json
 import os
 import re
 import stat
+import subprocess
+import sys
 import tarfile
 import tempfile
 import zipfile
@@ -555,6 +557,19 @@ def test_several_processes_give_all_results() -> None:
 def test_error_in_a_process_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         list(results(lambda n: 1 / n, [0, 0], 2))
+
+
+def test_processes_end_with_killed_parent() -> None:
+    work = "lambda number: (print(number, flush=True), time.sleep(1000))"
+    script = (
+        f"import time; from cucmctl.mask.processes import results; list(results({work}, [1, 2], 2))"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    assert {parent.stdout.readline(), parent.stdout.readline()} == {"1\n", "2\n"}
+    parent.kill()
+    # The end of the pipe comes when the last of the three processes has ended.
+    assert parent.communicate(timeout=60) == ("", None)
 
 
 def test_killed_process_is_noticed() -> None:
