@@ -54,6 +54,7 @@ class Board:
         """Reads the jobs. Raises `OSError`, and `ValueError` for a file that is damaged."""
         self.sites: dict[str, Site] = {}
         self._known: dict[str, dict[str, Known]] = defaultdict(lambda: defaultdict(Known))
+        self._shown: dict[str, Job] = {}  # jobs that have not changed since they were shown
         self._folder = folder
         self._writing = trio.Lock()
         self._feeds: set[trio.MemorySendChannel[str]] = set()
@@ -82,6 +83,7 @@ class Board:
             (self._folder / f"{asked.job_id}.json").unlink(missing_ok=True)
             del self.jobs[asked.job_id]
             self._known.pop(asked.job_id, None)
+            self._shown.pop(asked.job_id, None)
 
     # Sites
 
@@ -151,10 +153,13 @@ class Board:
 
     def job(self, job_id: str) -> Job:
         """Returns a job as the hub shows it."""
-        asked = self.jobs[job_id]
-        silence = dict.fromkeys(asked.parts, "was removed from the hub")
-        silence |= {name: site.silence for name, site in self.sites.items()}
-        return job_of(asked, self._known[job_id], silence)
+        # A list looks at all jobs, and most of them have ended long ago.
+        if (shown := self._shown.get(job_id)) is None:
+            asked = self.jobs[job_id]
+            silence = dict.fromkeys(asked.parts, "was removed from the hub")
+            silence |= {name: site.silence for name, site in self.sites.items()}
+            shown = self._shown[job_id] = job_of(asked, self._known[job_id], silence)
+        return shown
 
     def all_jobs(self) -> Iterator[Job]:
         """Yields all jobs, the newest first."""
@@ -173,5 +178,6 @@ class Board:
             self._feeds.discard(feed)
 
     def changed(self, job_id: str) -> None:
+        self._shown.pop(job_id, None)
         for feed in self._feeds:
             feed.send_nowait(job_id)

@@ -120,6 +120,7 @@ class HubMethods:
             for command in commands:
                 part = asked.parts[command.site]
                 part.commands = tuple(one for one in part.commands if one is not command)
+            self._board.changed(asked.job_id)
             raise
         self._on_commands(commands)
 
@@ -295,11 +296,13 @@ def _check_login(login: Login | None) -> None:
 
 
 def _fits(job: wire.Job, which: JobFilter) -> bool:
-    names = {name for node in job.nodes for name in (node.node, node.name)} | {*(job.targets or ())}
+    if which.target is not None:
+        names = {name for node in job.nodes for name in (node.node, node.name)}
+        if which.target not in names | {*(job.targets or ())}:
+            return False
     return (
         which.status in (None, job.status)
         and which.kind in (None, job.kind)
-        and (which.target is None or which.target in names)
         and (which.since is None or job.created_at >= which.since)
         and which.labels.items() <= (job.labels or {}).items()
     )

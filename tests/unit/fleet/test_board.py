@@ -107,6 +107,15 @@ async def test_older_state_changes_nothing(board: Board) -> None:
     assert board.job(JOB).nodes[0].status == "succeeded"
 
 
+async def test_unchanged_job_is_made_once(board: Board) -> None:
+    """A list of all jobs would take seconds otherwise."""
+    put(board, "berlin", "running")
+    shown = board.job(JOB)
+    assert board.job(JOB) is shown
+    put(board, "berlin", "succeeded", revision=4)
+    assert board.job(JOB).nodes[0].status == "succeeded"
+
+
 async def test_refused_start_fails_its_nodes(board: Board) -> None:
     refuse(board, "berlin")
     put(board, "munich", "succeeded")
