@@ -53,6 +53,7 @@ NOT_RUN = {
         ),
         "needs root and systemd; test_booted_package.py types such commands",
     ),
+    "cucmhub site remove berlin": "tests/system/fleet/test_page.py types it",
     "cucmweb demo": "tests/system/web/test_web_demo.py runs the demo",
     "cucmweb token add 'night shift' --role operate --days 90": (
         "writes to /etc; the tests of tests/system/web and tests/unit/web make tokens"

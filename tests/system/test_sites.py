@@ -379,9 +379,16 @@ def test_killed_process_of_site_is_reported(sites: Sites, socket_path: Path) -> 
         ("all", signal.SIGKILL),
     ],
 )
-def test_nothing_is_left_after_signal(sites: Sites, at: str, number: signal.Signals) -> None:
-    words = ("--site", at, "events") if at == "berlin" else ("watch", "00000000@berlin,munich")
-    with sites.start(*words, start_new_session=True, stderr=subprocess.DEVNULL) as process:
+def test_nothing_is_left_after_signal(
+    sites: Sites, at: str, number: signal.Signals, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:  # so the connections stay until the signal
+        silent.bind(str(tmp_path / "sock"))
+        silent.listen()
+        places = {"berlin": "127.0.1.1", "munich": "127.0.1.2"}
+        sites.write({name: f"ssh://{host}{tmp_path}/sock" for name, host in places.items()})
+        words = ("--site", at, "list")
+        process = sites.start(*words, start_new_session=True, stderr=subprocess.DEVNULL)
         wait_until(sites.connections)
         if number == signal.SIGINT:  # as a terminal sends it
             os.killpg(process.pid, number)
