@@ -55,7 +55,8 @@ def add_upload_options(parser: VerbParser) -> None:
         const="",
         help="encrypt into a zip with AES-256 first; the password is asked for",
     )
-    encrypt.add_argument(
+    # Not in the group, whose usage Python 3.11 would not wrap.
+    parser.add_argument(
         "--encrypt-with-password-file",
         dest="password_of_zip",
         metavar="FILE",
@@ -135,6 +136,8 @@ def encryption_of(arguments: argparse.Namespace) -> Encryption | None:
     """Returns how to encrypt, still without the password; None if nothing is encrypted."""
     if arguments.encrypt_to is None and arguments.password_of_zip is None:
         return None
+    if arguments.encrypt_to is not None and arguments.password_of_zip is not None:
+        raise UsageError("--encrypt-with-password-file: is not allowed with --encrypt-to")
     return Encryption(arguments.encrypt_to)
 
 
