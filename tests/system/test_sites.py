@@ -395,7 +395,9 @@ def test_nothing_is_left_after_signal(
         else:
             process.send_signal(number)
         process.wait()
-    # An ssh that was just being started can stay until its daemon ends the connection.
+        if number != signal.SIGKILL:
+            wait_until(lambda: not sites.connections())
+    # After a SIGKILL, ssh stays until its daemon sends something or ends the connection.
     wait_until(lambda: not sites.connections())
 
 
