@@ -560,16 +560,27 @@ def test_error_in_a_process_is_raised() -> None:
 
 
 def test_processes_end_with_killed_parent() -> None:
-    work = "lambda number: (print(number, flush=True), time.sleep(1000))"
-    script = (
-        f"import time; from cucmctl.mask.processes import results; list(results({work}, [1, 2], 2))"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    assert parent.stdout is not None
-    assert {parent.stdout.readline(), parent.stdout.readline()} == {"1\n", "2\n"}
-    parent.kill()
-    # The end of the pipe comes when the last of the three processes has ended.
-    assert parent.communicate(timeout=60) == ("", None)
+    # os.write, because an unbuffered print may write a number and its line end apart, and then
+    # the lines of two processes mix.
+    script = """
+import os, time
+from cucmctl.mask.processes import results
+
+def work(number):
+    os.write(1, b"%d\\n" % number)
+    time.sleep(1000)
+
+list(results(work, [1, 2], 2))
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        try:
+            started = {parent.stdout.readline(), parent.stdout.readline()}
+        finally:
+            parent.kill()
+        assert started == {b"1\n", b"2\n"}
+        # The end of the pipe comes when the last of the three processes has ended.
+        assert parent.communicate(timeout=60) == (b"", None)
 
 
 def test_killed_process_is_noticed() -> None:
