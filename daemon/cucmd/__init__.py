@@ -26,7 +26,6 @@ This is the map of the daemon. The file imports nothing heavy, because `cucmctl`
     histogram.py    PURE  counts durations in buckets, for monitoring
     allowance.py    limits of bytes that several node runs share
     durable.py      writes files that survive a power failure complete, or not at all
-    parent_end.py   ends a process when the one that has started it ends; used by `cucmctl` too
     paths.py        default paths; used by `cucmctl` too
     toml_file.py    TOML file -> structs, or the first error; used by `cucmweb` too
     stdout.py       exit codes of a command that cannot write to standard output

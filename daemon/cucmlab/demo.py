@@ -22,9 +22,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from cucmd.parent_end import end_with_parent
 from cucmd.paths import LONGEST_SOCKET
 from cucmd.stdout import checked_stdout
+from cucmd.worker.parent_end import end_with_parent
 
 # The demo needs 7 MB for a short time, so the usual limits of free space do not apply. Some free
 # space is required: else the daemon could not store the end of the job, and the demo would hang.

@@ -40,7 +40,6 @@ COMMON = {
     "histogram",
     "job",
     "node_name",
-    "parent_end",
     "paths",
     "received_file",
 }
@@ -204,7 +203,7 @@ def test_map_names_every_file(file: Path) -> None:
 
 SHARED = (
     "cucmd.__version__",
-    "cucmd.parent_end",
+    "cucmd.worker.parent_end",
     "cucmd.paths",
     "cucmd.protocol",
     "cucmd.job",
@@ -288,7 +287,7 @@ def test_lab_imports_little_of_daemon(file: Path) -> None:
     """Otherwise the lab could have the same mistake as the daemon, and hide it."""
     for _, module in ours(file):
         assert module.startswith(
-            ("cucmd.ssh.bridge", "cucmd.stdout", "cucmd.paths", "cucmd.parent_end")
+            ("cucmd.ssh.bridge", "cucmd.stdout", "cucmd.paths", "cucmd.worker.parent_end")
         )
 
 

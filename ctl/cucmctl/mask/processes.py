@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import TypeVar
 
-from cucmd.parent_end import end_with_parent
+from cucmd.worker.parent_end import end_with_parent
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")

@@ -39,7 +39,7 @@ from cucmctl.export.target import clean_up_at_signals
 from cucmctl.sites.connection import AT_A_TIME, Connection
 from cucmctl.sites.places import ALL, Site, chosen, load
 from cucmd import __version__
-from cucmd.parent_end import end_with_parent
+from cucmd.worker.parent_end import end_with_parent
 
 # Verbs that may be used at several sites at once, because they change nothing (`prune` only with
 # --dry-run).

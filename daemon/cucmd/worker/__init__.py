@@ -7,6 +7,7 @@
     forked.py        a worker's end of its channel to the daemon
     workers.py       in the daemon: starts the fork server, and asks it for workers
     process.py       in the daemon: talks to one worker
+    parent_end.py    ends a process when the one that has started it ends; used by `cucmctl` too
 
 How a worker begins. The daemon starts the fork server by exec and gives it a socket, and the
 environment variables PATH and PYTHONPATH: no password, no database, no socket of a client. The fork

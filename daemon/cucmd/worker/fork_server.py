@@ -28,9 +28,9 @@ from typing import NoReturn
 
 import msgspec
 
-from cucmd.parent_end import end_with_parent
 from cucmd.worker import confine, frames
 from cucmd.worker.forked import Channel, DaemonGone
+from cucmd.worker.parent_end import end_with_parent
 from cucmd.worker.seccomp import filter_calls
 
 # Exit codes of a worker.
