@@ -150,7 +150,7 @@ def code_of(command: str) -> int:
 
 def test_no_verb_is_left_out() -> None:
     # `events` has no end; tests/system/ctl reads it. `upload` is in test_handover.py, the
-    # others are in test_sites.py.
+    # others are in the folder `sites`.
     elsewhere = {"events", "upload", "sites", "bridge"}
     assert {command.split()[0] for command in COMMANDS} == VERBS.keys() - elsewhere
 
