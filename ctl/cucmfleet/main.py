@@ -19,7 +19,7 @@ from typing import Any
 import trio
 
 from cucmctl.cli import exits
-from cucmctl.cli.options import UsageError, VerbParser
+from cucmctl.cli.options import UsageError, VerbParser, checked_by
 from cucmctl.cli.printer import visible
 from cucmd import __version__
 from cucmd.service import systemd
@@ -42,9 +42,9 @@ def hub(argv: Sequence[str] | None = None) -> int:
     site = commands.add_parser("site", help="add, list and remove sites", allow_abbrev=False)
     verbs = site.add_subparsers(metavar="COMMAND", required=True, dest="verb")
     add = verbs.add_parser("add", help="make a key, and print the file of the agent")
-    add.add_argument("name", metavar="SITE", type=_checked_by(config.check_site))
+    add.add_argument("name", metavar="SITE", type=checked_by(config.check_site))
     url = "as the site reaches NATS: tls://HOST:PORT"
-    add.add_argument("--server", metavar="URL", type=_checked_by(config.check_server), help=url)
+    add.add_argument("--server", metavar="URL", type=checked_by(config.check_server), help=url)
     listing = verbs.add_parser("list", help="list the sites")
     remove = verbs.add_parser("remove", help="end the rights of a site")
     remove.add_argument("name", metavar="SITE")
@@ -66,19 +66,6 @@ def _add_config(
 ) -> None:
     parser.add_argument("--config", metavar="FILE", type=Path, default=path, help=str(path))
     parser.set_defaults(run=run)
-
-
-def _checked_by(check: Callable[[str], None]) -> Callable[[str], str]:
-    """Returns the `type` of an argument that is a text for which `check` raises no `ValueError`."""
-
-    def convert(text: str) -> str:
-        try:
-            check(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{text!a}: {error}") from None
-        return text
-
-    return convert
 
 
 def _run(parser: VerbParser, argv: Sequence[str] | None) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import get_args
 
 from cucmctl.cli import exits
-from cucmctl.cli.options import UsageError, VerbParser
+from cucmctl.cli.options import UsageError, VerbParser, checked_by
 from cucmctl.cli.printer import abandon_stdout, line, visible
 from cucmctl.text.table import table
 from cucmd import __version__
@@ -67,7 +67,7 @@ def _parser() -> VerbParser:
     serve = commands.add_parser("serve", help="serve HTTP, in the foreground", allow_abbrev=False)
     serve.add_argument("--socket", metavar="PATH", help="the daemon's socket")
     serve.add_argument(
-        "--listen", metavar="ADDRESS", type=_checked_by(parse_listen), help="unix:PATH or HOST:PORT"
+        "--listen", metavar="ADDRESS", type=checked_by(parse_listen), help="unix:PATH or HOST:PORT"
     )
     exposing = "serve TCP, which is not encrypted, to other machines too"
     serve.add_argument("--trusted-network", action="store_true", help=exposing)
@@ -81,7 +81,7 @@ def _parser() -> VerbParser:
     verbs = token.add_subparsers(metavar="COMMAND", required=True)
     add = verbs.add_parser("add", help="make a token and print it once", allow_abbrev=False)
     add.add_argument(
-        "name", metavar="NAME", type=_checked_by(check_name), help="its owner, as jobs show it"
+        "name", metavar="NAME", type=checked_by(check_name), help="its owner, as jobs show it"
     )
     add.add_argument("--role", required=True, choices=get_args(Role), help="what it permits")
     add.add_argument("--days", metavar="N", type=_days, help="until it expires; default: never")
@@ -96,19 +96,6 @@ def _parser() -> VerbParser:
 def _add_config(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
     parser.add_argument("--config", metavar="FILE", type=Path, help="the configuration file")
     parser.set_defaults(run=run)
-
-
-def _checked_by(check: Callable[[str], object]) -> Callable[[str], str]:
-    """Returns the `type` of an argument that is a text for which `check` raises no `ValueError`."""
-
-    def convert(text: str) -> str:
-        try:
-            check(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{text!a}: {error}") from None
-        return text
-
-    return convert
 
 
 def _days(text: str) -> int:

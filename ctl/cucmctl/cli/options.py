@@ -320,6 +320,19 @@ def _wrapped(text: str) -> str:
     return "\n\n".join(part if "\n  " in part else fill(part, 79) for part in parts)
 
 
+def checked_by(check: Callable[[str], object]) -> Callable[[str], str]:
+    """Returns the `type` of an argument that is a text for which `check` raises no `ValueError`."""
+
+    def convert(text: str) -> str:
+        try:
+            check(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+        return text
+
+    return convert
+
+
 def socket_path(text: str) -> str:
     """Returns the path of a socket, with `~` expanded."""
     if not text:

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from cucmd.job.duration import parse_last, parse_written_for
+from cucmd.job.duration import parse_last
 
 
 class Moment(NamedTuple):
@@ -116,15 +116,6 @@ def last(text: str) -> str:
     try:
         if text:  # "" means: no window, although the profile has one
             parse_last(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
-    return text
-
-
-def written_for(text: str) -> str:
-    """Checks the value of --written-for, before the password is asked for."""
-    try:
-        parse_written_for(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
     return text

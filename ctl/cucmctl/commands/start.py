@@ -19,10 +19,11 @@ from cucmctl.cli.options import (
     VerbParser,
     add_job,
     add_targets,
+    checked_by,
     comma_separated,
     path_on_node,
 )
-from cucmctl.cli.typed_times import last, moment, next_day, rfc3339, written_for
+from cucmctl.cli.typed_times import last, moment, next_day, rfc3339
 from cucmctl.client.client import Client
 from cucmctl.client.errors import InvalidRequest, ProfileNotFound
 from cucmctl.commands import lookup
@@ -44,6 +45,7 @@ from cucmctl.commands.watch import add_strict
 from cucmctl.text import dry_run_text
 from cucmctl.text.views import AtTheEnd
 from cucmctl.text.window import window
+from cucmd.job.duration import parse_written_for
 from cucmd.job.kind import WorkRequest
 from cucmd.job.work_request import LOCATIONS, Collection, Estimate, Files, Login
 from cucmd.protocol.jobs import Job
@@ -112,7 +114,7 @@ def _start_arguments(parser: VerbParser) -> None:
         "--written-for",
         metavar="TIME",
         action=OnlyOnce,
-        type=written_for,
+        type=checked_by(parse_written_for),
         help="how long a node writes to one file of a path, such as 6h, or always; files that"
         " change within this time after --until come too (default: as in the profile, else 1h)",
     )
