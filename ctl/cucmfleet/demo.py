@@ -67,7 +67,6 @@ def demo() -> int:
     try:
         with of_lab.ended_by_signals(), ExitStack() as stack:
             _demonstrate(_Fleet(stack, server))
-            of_lab.ignore(of_lab.ENDINGS)  # a signal must not interrupt the clean-up
     except of_lab.EndedBySignal as interrupted:
         text = "interrupted; hub, sites and nodes are stopped and removed again"
         print(f"cucmhub demo: {text}", file=sys.stderr)
@@ -85,7 +84,8 @@ def _demonstrate(fleet: _Fleet) -> None:
     def collect(position: int, *sites: str) -> Job:
         nodes = [f"{site}/{fleet.nodes[site][position]}" for site in sites]
         wanted = Collection(paths=("cm/trace/ccm/sdl",), last="2h")
-        job = client.collect(nodes, wanted, login=Login(credential="lab"))
+        with of_lab.interruptible():
+            job = client.collect(nodes, wanted, login=Login(credential="lab"))
         say(f"Job {job.job_id} collects files in {', '.join(sites)}.")
         asked.update(sites)
         return job
@@ -93,11 +93,14 @@ def _demonstrate(fleet: _Fleet) -> None:
     def show(job: Job, *wanted: str) -> None:
         """Waits until the nodes have these statuses or, while they run, phases; prints them."""
         seen: tuple[str | None, ...] = ()
-        for change in client.watch(job.job_id, timeout=_PATIENCE):
-            nodes = change.job.nodes if change.job else ()
-            seen = tuple(node.phase if node.status == "running" else node.status for node in nodes)
-            if seen == wanted:
-                break
+        with of_lab.interruptible():
+            for change in client.watch(job.job_id, timeout=_PATIENCE):
+                nodes = change.job.nodes if change.job else ()
+                seen = tuple(
+                    node.phase if node.status == "running" else node.status for node in nodes
+                )
+                if seen == wanted:
+                    break
         for node in nodes:
             say(f"    {node.node}  {node.status}" + (f": {node.error}" if node.error else ""))
         if seen != wanted:
@@ -125,11 +128,12 @@ def _demonstrate(fleet: _Fleet) -> None:
     job = collect(1, "berlin", "munich")
     show(job, "command", "command")
     say("The job is cancelled at both sites.")
-    client.cancel(job.job_id)
+    with of_lab.interruptible():
+        client.cancel(job.job_id)
     show(job, "cancelled", "cancelled")
 
     for site, sockets in fleet.sockets.items():
-        with Client(sockets / "cucmd.sock") as daemon:
+        with of_lab.interruptible(), Client(sockets / "cucmd.sock") as daemon:
             ran = len(daemon.list())
         if ran != asked[site]:
             raise ClientError(f"{site} was asked for {asked[site]} jobs, and has {ran}")

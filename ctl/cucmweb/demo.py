@@ -20,6 +20,7 @@ from cucmlab.demo import (
     ended_by_signals,
     folder_for_sockets,
     free_port,
+    interruptible,
     lab,
     ready_process,
     say,
@@ -56,13 +57,15 @@ def _serve(stack: ExitStack, port: int) -> None:
     token = add(folder / "tokens.toml", "demo", "operate", None)
     (folder / "cucmweb.toml").write_text(f'tokens = "{folder}/tokens.toml"\n')
     daemon_socket = sockets / "cucmd.sock"
-    _start_jobs(daemon_socket, nodes)
+    with interruptible():
+        _start_jobs(daemon_socket, nodes)
     command = [sys.executable, "-m", "cucmweb", "serve", "--config", str(folder / "cucmweb.toml")]
     command += ["--socket", str(daemon_socket), "--listen", f"127.0.0.1:{port}"]
     web = stack.enter_context(ready_process(command, sockets / "notify-web", stderr=log))
     say(f"Open http://127.0.0.1:{port}/ui/ and sign in with the token {token}")
     say(f"The password of the nodes is {nodes['password']}. Ctrl-C ends the demo.")
-    web.wait()
+    with interruptible():
+        web.wait()
 
 
 def _start_jobs(daemon_socket: Path, nodes: dict[str, Any]) -> None:

@@ -75,9 +75,7 @@ def _demonstrate() -> int:
         nodes = stack.enter_context(lab())
         say("  " + "  ".join(nodes["nodes"]))
         say("A daemon with its own SFTP receiver ...")
-        with ExitStack() as running:
-            running.enter_context(daemon(folder, sockets))
-            running.callback(ignore, ENDINGS)  # a signal must not interrupt the clean-up
+        with daemon(folder, sockets):
             code = _collect(folder, sockets, nodes)
         # The daemon has stopped, so the job is closed and its manifest is written.
         _list_files(folder / "state")
@@ -86,20 +84,36 @@ def _demonstrate() -> int:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Lets signals that end the demo raise `EndedBySignal` in the block."""
+    """Lets signals that end the demo raise `EndedBySignal`, but only in `interruptible` and at the
+    end. Elsewhere they wait, so that no process and no folder is made that nobody removes.
+    """
 
     def end(number: int, frame: FrameType | None) -> None:
         ignore(ENDINGS)  # people press Ctrl-C twice
         raise EndedBySignal(number)
 
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
     # A signal that was ignored at the start, as by nohup, stays ignored.
     handled = [number for number in ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, end) for number in handled}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Lets signals end the demo in the block. A block waits, and makes nothing."""
+    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def ignore(signals: Sequence[signal.Signals]) -> None:
@@ -161,15 +175,21 @@ def running_process(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen
 def start_process(command: list[str], **more: Any) -> subprocess.Popen[str]:
     """Starts a process in a group of its own, so that Ctrl-C reaches the demo alone.
 
-    The kernel kills the process if the demo is killed, or is interrupted in this function.
+    The kernel kills the process if the demo is killed.
     """
     return subprocess.Popen(
         command,
         text=True,
         process_group=0,
-        preexec_fn=partial(end_with_parent, os.getpid()),  # noqa: PLW1509  a demo has one thread
+        preexec_fn=partial(_begin, os.getpid()),  # noqa: PLW1509  a demo has one thread
         **more,
     )
+
+
+def _begin(parent: int) -> None:
+    """Runs in a new process, which shall not wait with signals as the demo does."""
+    end_with_parent(parent)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
 
 
 @contextmanager
@@ -178,7 +198,8 @@ def lab(*options: str) -> Iterator[dict[str, Any]]:
     command = [sys.executable, "-m", "cucmd", "lab", "--nodes", "3", "--port", "0", *options]
     with running_process(start_process(command, stdout=subprocess.PIPE)) as process:
         assert process.stdout is not None
-        line = process.stdout.readline()
+        with interruptible():
+            line = process.stdout.readline()
         if not line:
             raise SystemExit("cucmd demo: the lab did not start")
         yield json.loads(line)
@@ -207,7 +228,8 @@ def ready_process(command: list[str], notify: Path, **more: Any) -> Iterator[sub
         ready.settimeout(0.5)
         process = start_process(command, env=_environment(notify), **more)
         with running_process(process):
-            _wait_until_ready(ready, process)
+            with interruptible():
+                _wait_until_ready(ready, process)
             yield process
 
 
@@ -245,24 +267,14 @@ def _collect(folder: Path, sockets: Path, lab: dict[str, Any]) -> int:
     wanted = [*lab["nodes"], "--path", "cm/trace/ccm/sdl", "--last", "2h"]
     wanted += ["--user", lab["username"], "--watch"]
     say("$ cucmctl start " + " ".join(wanted))
+    more = [*wanted, "--password-file", str(password)]
     ctl = [sys.executable, "-m", "cucmctl", "--socket", str(sockets / "cucmd.sock"), "start"]
-    with running_process(
-        _start_ignoring_ctrl_c([*ctl, *wanted, "--password-file", str(password)])
-    ) as process:
+    # A Ctrl-C does not reach `cucmctl`, which would print that the job goes on: the demo ends the
+    # job. The process stays in the process group of the demo, so that Ctrl-Z reaches it.
+    unheard = partial(signal.pthread_sigmask, signal.SIG_SETMASK, [signal.SIGINT])
+    process = subprocess.Popen([*ctl, *more], text=True, preexec_fn=unheard)  # noqa: PLW1509
+    with running_process(process), interruptible():
         return process.wait()
-
-
-def _start_ignoring_ctrl_c(command: list[str]) -> subprocess.Popen[str]:
-    """Starts `cucmctl` so that it ignores Ctrl-C.
-
-    `cucmctl` would print that the job goes on, but the demo ends the job. The process stays in the
-    process group of the demo, so that Ctrl-Z reaches it.
-    """
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        return subprocess.Popen(command, text=True)
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _list_files(state: Path) -> None:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from cucmlab.demo import folder_for_sockets
+from cucmlab.demo import EndedBySignal, ended_by_signals, folder_for_sockets, interruptible
 from rig.process import of_session
 from rig.small_disk import small_disk
 
@@ -54,6 +54,21 @@ def test_short_socket_folder_is_removed(temporary: Path) -> None:
     with folder_for_sockets(temporary / ("long" * 30)) as short:
         assert short.is_dir()
     assert not short.exists()
+
+
+def test_signal_waits_for_a_wait() -> None:
+    reached = []
+
+    def demonstrate() -> None:
+        with ended_by_signals():
+            os.kill(os.getpid(), signal.SIGTERM)
+            reached.append("made")
+            with interruptible():
+                reached.append("waited")
+
+    with pytest.raises(EndedBySignal):
+        demonstrate()
+    assert reached == ["made"]
 
 
 @pytest.mark.long
