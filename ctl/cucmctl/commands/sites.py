@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import socket
 import threading
 
@@ -15,6 +14,9 @@ from cucmctl.client.client import Client
 from cucmctl.client.errors import not_connected
 from cucmctl.client.methods import UNFINISHED
 from cucmctl.text import render
+
+# Bytes that `bridge` copies at a time.
+_PIECE = 256 * 1024
 
 
 def _sites(arguments: argparse.Namespace) -> int:
@@ -36,21 +38,21 @@ def _sites(arguments: argparse.Namespace) -> int:
 def _bridge(arguments: argparse.Namespace) -> int:
     """Copies standard input to the socket, and the socket to standard output, until its end."""
     path = Calls(arguments.socket).socket
-    connection = socket.socket(socket.AF_UNIX)
-    try:
-        connection.connect(path)
-    except (OSError, ValueError) as error:
-        raise not_connected(path, error) from None
-    with connection, connection.makefile("rb", 0) as replies:
+    with socket.socket(socket.AF_UNIX) as daemon:
+        try:
+            daemon.connect(path)
+        except (OSError, ValueError) as error:
+            raise not_connected(path, error) from None
 
         def send() -> None:
-            with os.fdopen(os.dup(0), "rb", 0) as calls, connection.makefile("wb", 0) as to:
-                shutil.copyfileobj(calls, to)
-            connection.shutdown(socket.SHUT_WR)
+            while data := os.read(0, _PIECE):
+                daemon.sendall(data)
+            daemon.shutdown(socket.SHUT_WR)
 
         threading.Thread(target=send, daemon=True).start()
-        with os.fdopen(os.dup(1), "wb", 0) as out:
-            shutil.copyfileobj(replies, out)
+        while data := daemon.recv(_PIECE):
+            printer.standard_output().buffer.write(data)
+            printer.standard_output().flush()
     return exits.DONE
 
 

@@ -14,12 +14,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 from msgspec import Struct
 
-from cucmctl.cli.options import UsageError, near
+from cucmctl.cli.options import UsageError
+from cucmctl.commands.lookup import hint
 from cucmd.paths import SYSTEM_SOCKET, xdg
 from cucmd.toml_file import ConfigError, TomlFile, read, whole, wrong_value
 
@@ -29,7 +31,7 @@ ALL = "all"
 # The file in an export of several sites that stands beside the folders of the sites.
 SUMMARY = "sites.txt"
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_NAME = re.compile(rf"(?!({ALL}|{re.escape(SUMMARY)})$)[A-Za-z0-9][A-Za-z0-9_.-]{{0,62}}")
 _PLACE = re.compile(
     r"(?P<target>ssh://(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?"
     r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?)"
@@ -65,11 +67,10 @@ def load(environ: Mapping[str, str] = os.environ) -> dict[str, Site]:
     own = os.path.join(xdg(environ, "XDG_CONFIG_HOME", ".config"), "cucmctl", "sites.toml")
     for path in (own, SYSTEM_FILE):
         try:
-            file = read(Path(path))
-            settings = file.convert((), file.document, _File)
-            return sites_of(file, settings.sites, settings.timeout)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
+            with suppress(FileNotFoundError, NotADirectoryError):
+                file = read(Path(path))
+                settings = file.convert((), file.document, _File)
+                return sites_of(file, settings.sites, settings.timeout)
         except ConfigError as error:
             raise UsageError(str(error)) from None
     raise UsageError(f"no sites are known; expected them in {own} or {SYSTEM_FILE}")
@@ -80,7 +81,7 @@ def sites_of(file: TomlFile, table: Mapping[str, object], timeout: float = 20) -
     sites = {}
     for name, value in table.items():
         where = ("sites", name)
-        if not _NAME.fullmatch(name) or name in (ALL, SUMMARY):
+        if not _NAME.fullmatch(name):
             text = f"a name has letters, digits and ._-, and is not {ALL!r} or {SUMMARY!r}"
             raise file.error(where, text)
         found = _PLACE.fullmatch(value) if isinstance(value, str) else None
@@ -92,16 +93,11 @@ def sites_of(file: TomlFile, table: Mapping[str, object], timeout: float = 20) -
 
 def chosen(names: Iterable[str], sites: Mapping[str, Site]) -> list[Site]:
     """Returns the sites with these names, or all sites for `all`. Raises `UsageError`."""
-    found = {}
+    found: dict[str, Site] = {}
     for name in names:
-        for each in sites if name == ALL else (name,):
-            if each not in sites:
-                some = sorted(sites)[:20] + ["..."] * (len(sites) > 20)
-                hint = f"there are {', '.join(some) or 'none'}"
-                if alike := near(each, sites):
-                    hint = f"did you mean {' or '.join(alike)}?"
-                raise UsageError(f"no site {each!r} in sites.toml; {hint}")
-            found[each] = sites[each]
+        if name not in sites and name != ALL:
+            raise UsageError(f"no site {name!r} in sites.toml{hint(name, sites)}")
+        found.update(sites if name == ALL else {name: sites[name]})
     if not found:
         raise UsageError("sites.toml has no site")
     return list(found.values())
