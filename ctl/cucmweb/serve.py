@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from cucmctl.cli.printer import visible
 from cucmctl.client.errors import ClientError
-from cucmctl.sites.connection import AT_A_TIME, Connection
+from cucmctl.sites.connection import AT_A_TIME, JITTER, Connection
 from cucmctl.sites.places import Site
 from cucmd.service import systemd
 from cucmd.service.log import set_up_logging
@@ -39,9 +39,8 @@ from cucmweb.token_file import TokenFile
 
 # Seconds until the watch of the daemon is started again after a refusal.
 _PAUSE = 2.0
-# Seconds until a site that could not be reached is tried again, and the most that is waited before
-# each login, so that the sites are not all logged in to at the same moment.
-_LOGIN_AGAIN, _JITTER = 30.0, 0.5
+# Seconds until a site that could not be reached is tried again.
+_LOGIN_AGAIN = 30.0
 
 MakeApplication: TypeAlias = Callable[
     [WebConfig, Handovers, Mapping[str, Application | None]],
@@ -153,7 +152,7 @@ async def _keep_site(
     would come here only to be sent away, and the program that exports knows only paths.
     """
     while True:
-        await trio.sleep(random.uniform(0, _JITTER))  # noqa: S311  # this is no secret
+        await trio.sleep(random.uniform(0, JITTER))  # noqa: S311  # this is no secret
         try:
             connection = await trio.to_thread.run_sync(
                 Connection, site, limiter=logins, abandon_on_cancel=True

@@ -131,7 +131,7 @@ class Sites:
 
     def end_kept(self) -> None:
         """Ends the connections that stay for a while."""
-        for path in self.runtime.glob("cucmctl/*"):
+        for path in self.runtime.glob("cucmctl-*/*"):
             with self.ssh("-O", "exit", "-S", str(path), "any"):
                 pass
 

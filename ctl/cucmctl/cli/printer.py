@@ -6,6 +6,7 @@ Text from the daemon or from a user must pass through `visible` before it is pri
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import re
@@ -33,16 +34,36 @@ def line(text: str, stream: TextIO | None = None) -> None:
     With `stream`, the line is a text of ours, in which commands are advised, and not data.
     """
     text = text if stream is None else _at_site(text)
-    print(text, file=stream or standard_output(), flush=True)
+    if width := about.width:
+        text = "\n".join(f"{about.site:{width}}  {one}".rstrip() for one in text.split("\n"))
+    _print(text, stream or standard_output())
 
 
 def json_line(value: object) -> None:
     """Prints one JSON value as a line that is safe on a terminal too."""
+    about.replied = True
+    _print_json({"site": about.site, "reply": value} if about.width else value)
+
+
+def json_error(code: int) -> None:
+    """Prints the last message as JSON, with the site and the exit code."""
+    _print_json({"site": about.site, "error": about.last_note, "code": code})
+
+
+def _print_json(value: object) -> None:
     text = msgspec.json.encode(value).decode()
     if not text.isprintable():
         # msgspec escapes C0 controls only, and leaves other characters that are not printable.
         text = json.dumps(json.loads(text), separators=(",", ":"))
-    print(text, file=standard_output(), flush=True)
+    _print(text, standard_output())
+
+
+def _print(text: str, stream: TextIO) -> None:
+    if about.lock is not None:  # else long lines of several processes would be mixed in a pipe
+        fcntl.lockf(about.lock, fcntl.LOCK_EX)
+    print(text, file=stream, flush=True)
+    if about.lock is not None:
+        fcntl.lockf(about.lock, fcntl.LOCK_UN)
 
 
 def show(value: object, lines: Iterable[str], *, as_json: bool, none: str = "") -> int:
@@ -69,32 +90,44 @@ def standard_output() -> TextIO:
     return sys.stdout
 
 
-# The name of the site that the messages are about, if cucmctl works at another site.
-_site = ""
+class About(msgspec.Struct):
+    """Tells which site is shown, if `cucmctl` works at another site, and what was printed.
+
+    site     begins all messages, and is the value of --site in the commands in them
+    width    of the site's name before each line if several sites are shown, else 0. Then nothing
+             is printed as on a terminal, and JSON names the site
+    lock     a file that is locked while the process of a site prints, or None
+    replied  whether JSON was printed
+    """
+
+    site: str = ""
+    width: int = 0
+    lock: int | None = None
+    replied: bool = False
+    last_note: str = ""
+
+
+about = About()
 # The verbs that messages may advise. Other words behind "cucmctl" are those of a sentence.
 _advised: Collection[str] = ()
 
 
-def about_site(name: str) -> None:
-    """Lets all later messages begin with a site, and adds --site to the commands in them."""
-    global _site  # noqa: PLW0603  # the process works at one site until its end
-    _site = name
-
-
 def _at_site(text: str) -> str:
     """Returns a message in which each advised command of `cucmctl` has the option --site."""
-    if not _site:
+    if not about.site:
         return text
-    return re.sub(rf"\bcucmctl (?=({'|'.join(_advised)})\b)", f"cucmctl --site {_site} ", text)
+    at = f"cucmctl --site {about.site} "
+    return re.sub(rf"\bcucmctl (?=({'|'.join(_advised)})\b)", at, text)
 
 
 def note(text: str) -> None:
     """Prints a message on standard error."""
+    about.last_note = text = _at_site(visible(text))
     if sys.stderr is None:  # closed before the start; `print` would then use standard output
         return
     try:
-        about = f"{_site}: " if _site else ""
-        print(f"cucmctl: {about}{_at_site(visible(text))}", file=sys.stderr, flush=True)
+        site = f"{about.site}: " if about.site else ""
+        print(f"cucmctl: {site}{text}", file=sys.stderr, flush=True)
     except OSError:
         pass  # standard error is closed; the exit code is still right
 
@@ -107,7 +140,7 @@ def in_colour(stream: object) -> bool:
 def on_terminal(stream: object) -> bool:
     """Returns whether `stream` is a terminal that can do more than print lines."""
     isatty = getattr(stream, "isatty", None)  # sys.stdout is None when it was closed at the start
-    if isatty is None or not isatty():
+    if about.width or isatty is None or not isatty():
         return False
     return os.environ.get("TERM", "") not in ("", "dumb", "unknown")
 
@@ -124,7 +157,7 @@ def rows(stream: object) -> int | None:
 
 def _size(stream: object) -> tuple[int, int]:
     """Returns columns and rows. `shutil.get_terminal_size` would use $COLUMNS, which may be old."""
-    if not (isatty := getattr(stream, "isatty", None)) or not isatty():
+    if about.width or not (isatty := getattr(stream, "isatty", None)) or not isatty():
         return 0, 0
     try:
         return os.get_terminal_size(stream.fileno())  # type: ignore[attr-defined]  # as isatty

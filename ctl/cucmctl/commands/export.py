@@ -12,6 +12,7 @@ import signal
 import tarfile
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import IO, cast
@@ -171,13 +172,12 @@ def _handover(client: Client, arguments: argparse.Namespace, form: Format) -> Ha
 
 def export_sites(
     arguments: argparse.Namespace,
-    each: Mapping[str, argparse.Namespace],
-    run: Callable[[], tuple[int, Mapping[str, int]]],
+    run: Callable[[argparse.Namespace], tuple[int, Mapping[str, int]]],
 ) -> int:
     """Exports at several sites, and makes one zip or folder with a folder for each site.
 
-    each  name of a site -> its arguments
-    run   runs the verb at the sites; returns the exit code for all, and that of each site
+    run  makes the folders in the folder `output` of its arguments; returns the exit code for all
+         sites, and that of each site
 
     Returns the exit code. Raises `UsageError`, and `Failed` if the file cannot be written.
     """
@@ -194,14 +194,14 @@ def export_sites(
             tempfile.TemporaryDirectory(".part", ".cucmctl-", path.absolute().parent) as folder,
             locked(Path(folder)),
         ):
-            for name, own in each.items():
-                own.output, own.format, own.force = f"{folder}/{name}", "dir", False
-                own.upload = own.case = own.token_file = None
-                own.encrypt_to = own.password_of_zip = None
-            code, codes = run()
+            own = copy(arguments)
+            own.output, own.format, own.force = folder, "dir", False
+            own.upload = own.case = own.token_file = None
+            own.encrypt_to = own.password_of_zip = None
+            code, codes = run(own)
             if not os.listdir(folder):
                 raise exits.Failed("nothing was exported", code or exits.FAILED)
-            lines = (f"{name}: {_ENDINGS.get(codes[name], 'not exported')}\n" for name in each)
+            lines = (f"{name}: {_ENDINGS.get(codes[name], 'not exported')}\n" for name in codes)
             Path(folder, SUMMARY).write_text("".join(lines))
             with target(path, form, force=arguments.force) as sink:
                 for file in sorted(filter(Path.is_file, Path(folder).rglob("*"))):

@@ -11,7 +11,7 @@ may forbid it. Then each connection runs `cucmctl bridge` at the site.
 
 The first process of ssh logs in, and leaves a ControlMaster behind, which the later ones use, also
 those of other commands. It ends when nothing has used it for 60 seconds. `close` ends the other
-processes of ssh. After a SIGKILL, each of them ends when the daemon sends something.
+processes of ssh, and so does the kernel when `cucmctl` ends.
 
 A site can send whatever it likes. So its replies are read by the same client as those of a local
 socket, and of what ssh says only the first bytes are read, which are then made visible.
@@ -23,31 +23,28 @@ import os
 import re
 import socket
 import subprocess
+import threading
 from contextlib import suppress
+from functools import partial
+from signal import SIGTERM
 from typing import Self
 
 import msgspec
 
 from cucmctl.client.calls import Calls
-from cucmctl.client.errors import (
-    ConnectionLost,
-    DaemonUnavailable,
-    ProtocolError,
-    SocketNotPermitted,
-)
+from cucmctl.client.errors import ConnectionLost, DaemonUnavailable, SocketNotPermitted
 from cucmctl.client.wire import Remote
 from cucmctl.sites.places import Site
-from cucmd.paths import LONGEST_SOCKET, is_private
-from cucmd.protocol.requests import INTERFACE
+from cucmd.paths import is_private
+from cucmd.worker.parent_end import end_with_parent
 
 # Sites that are logged in to at a time. With a jump host all of them reach one sshd, which refuses
 # some logins if ten come at once (MaxStartups).
 AT_A_TIME = 8
+# Seconds. Each login waits for a random time up to this, so that they do not all come at once.
+JITTER = 0.2
 # Seconds more for a login that asks for a password. An sshd waits as long (LoginGraceTime).
 _TYPING = 120.0
-# Bytes behind the name of the folder for ControlMasters: a slash, the name that ssh makes from %C,
-# and what it adds to it while it makes the socket.
-_CONTROL_NAME = 1 + 40 + 17
 _OPTIONS = (
     *("ServerAliveInterval=5", "ServerAliveCountMax=3", "LogLevel=ERROR", "RemoteCommand=none"),
     *("ClearAllForwardings=yes", "ControlMaster=auto", "ControlPersist=60"),
@@ -61,23 +58,18 @@ class SiteUnreachable(DaemonUnavailable):
 
 
 class _Info(msgspec.Struct):
-    """Holds what is needed of the reply of `org.varlink.service.GetInfo`."""
-
     version: str
-    interfaces: tuple[str, ...]
 
 
 class Connection(Remote):
     """Leads to the daemon of a site: a client takes this in place of the path of a socket.
 
-    asks  whether ssh may ask for a password or about a host key, at the terminal
-
+    asks     whether ssh may ask for a password or about a host key, at the terminal
     version  the version of the daemon at the site
 
-    Use it as a context manager, or call `close`. The constructor logs in, which takes up to the
-    site's `timeout`, or longer while ssh waits for a password. It raises `SiteUnreachable`, also if
-    no process can be started here, `SocketNotPermitted` and `ProtocolError`. Then nothing is
-    left open.
+    The constructor logs in, which takes up to the site's `timeout`, or longer while ssh waits for a
+    password. Raises `SiteUnreachable`, also if no process can be started here, and
+    `SocketNotPermitted`. Then nothing is left open; else call `close`.
     """
 
     def __new__(cls, site: Site, *, asks: bool = False) -> Self:
@@ -88,7 +80,6 @@ class Connection(Remote):
         batch = "no" if asks else "yes"
         own = (f"ConnectTimeout={site.timeout:g}", f"BatchMode={batch}", _control_path())
         self._ssh = ["ssh", "-axT", *(f"-o{option}" for option in (*_OPTIONS, *own))]
-        self._how = ["-W", site.socket, site.target]
         self._processes: list[subprocess.Popen[bytes]] = []
         try:
             self.version = self._log_in(site.timeout + (_TYPING if asks else 0))
@@ -96,72 +87,61 @@ class Connection(Remote):
             self.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self.close()
-
     def connect(self) -> socket.socket:
         """Starts ssh, and returns the socket that leads to it. Raises `SiteUnreachable`."""
-        return self._start(self._how)
+        return self._start(self._way)
 
     def close(self) -> None:
         """Ends all processes of ssh that this object has started, but not the ControlMaster."""
         self._end(*self._processes)
 
-    def ask_shell(self, command: str) -> str:
-        """Returns the first bytes that a command at the site prints, as text. Returns "" if it
-        prints nothing within the site's `timeout`. Raises `SiteUnreachable`.
-        """
-        with self._start([self.site.target, command]) as answer, suppress(OSError):
+    def user_id(self) -> int:
+        """Returns the id that the user has at the site. Raises `SiteUnreachable`."""
+        with self._start([self.site.target, "id -u"]) as answer, suppress(OSError, ValueError):
             answer.settimeout(self.site.timeout)
-            return answer.recv(4096).decode(errors="replace")
-        return ""
+            return int(answer.recv(20))
+        raise SiteUnreachable("it does not say which user this is there; give the id of a job")
 
     def _log_in(self, seconds: float) -> str:
         """Returns the version of the daemon. Chooses the way that leads to it."""
-        try:
-            return self._ask_version(seconds)
-        except ConnectionLost:
-            words = self._last_words()
+        target, path, failed = self.site.target, self.site.socket, "cannot be reached"
+        for way in (["-W", path, target], [target, f"cucmctl bridge --socket {path}"]):
+            self._way = way
+            try:
+                return self._ask_version(seconds)
+            except ConnectionLost:
+                words = self._last_words()
+            text = f"{failed}: {(words.strip().splitlines() or ['ssh said nothing'])[-1][:300]}"
             if not _NOT_FORWARDED.search(words):
-                text = f"cannot be reached: {_last_line(words)}; try: ssh {self.site.target}"
-                raise SiteUnreachable(text) from None
-        self._how = [self.site.target, f"cucmctl bridge --socket {self.site.socket}"]
-        try:
-            return self._ask_version(seconds)
-        except ConnectionLost:
-            words = self._last_words()
-            text = f"its sshd does not open {self.site.socket} for this user, and neither does"
-            text += f" its bridge: {_last_line(words)}"
-            if "may not use the socket" in words:
-                raise SocketNotPermitted(self.site.socket, text) from None
-            raise SiteUnreachable(text) from None
+                break
+            failed = f"its sshd does not open {path} for this user, and neither does its bridge"
+        if "may not use the socket" in words:
+            raise SocketNotPermitted(path, text)
+        raise SiteUnreachable(f"{text}; try: ssh {target}")
 
     def _ask_version(self, seconds: float) -> str:
         try:
             with Calls(self, timeout=seconds) as calls:
-                info = calls.call("org.varlink.service.GetInfo", {}, _Info)
+                return calls.call("org.varlink.service.GetInfo", {}, _Info).version[:40]
         except DaemonUnavailable as error:
             if isinstance(error.__cause__, TimeoutError):
                 text = f"no answer within {seconds:g} s; try: ssh {self.site.target}"
                 raise SiteUnreachable(f"cannot be reached: {text}") from None
             raise
-        if INTERFACE not in info.interfaces:
-            raise ProtocolError(f"{self} is not the socket of a cucmd")
-        return info.version[:40]
 
-    def _start(self, how: list[str]) -> socket.socket:
+    def _start(self, way: list[str]) -> socket.socket:
         self._end(*(process for process in self._processes if process.poll() is not None))
+        # The kernel ends ssh with the thread that starts ssh, and those of cucmweb end early.
+        ends = partial(end_with_parent, os.getpid(), SIGTERM)
         try:
             ours, theirs = socket.socketpair()
             with ours, theirs:
                 process = subprocess.Popen(
-                    [*self._ssh, *how],
+                    [*self._ssh, *way],
                     stdin=theirs.fileno(),
                     stdout=theirs.fileno(),
                     stderr=subprocess.PIPE,
+                    preexec_fn=ends if threading.active_count() == 1 else None,  # noqa: PLW1509
                 )
                 self._processes.append(process)
                 return ours.dup()
@@ -180,32 +160,20 @@ class Connection(Remote):
         """Returns what the last process of ssh said when it ended."""
         process = self._processes[-1]
         assert process.stderr is not None
-        try:
+        with suppress(subprocess.TimeoutExpired):  # a site can end the connection, not the command
             process.wait(1)
-        except subprocess.TimeoutExpired:  # a site can end the connection and not the command
-            process.terminate()
-            process.wait()
         os.set_blocking(process.stderr.fileno(), False)  # an old ControlMaster has it open, too
         with suppress(BlockingIOError):
             return os.read(process.stderr.fileno(), 4096).decode(errors="replace")
         return ""
 
 
-def _last_line(words: str) -> str:
-    return (words.strip().splitlines() or ["ssh ended without a message"])[-1][:300]
-
-
 def _control_path() -> str:
-    """Returns the option with the path of ControlMasters: `none` if no folder is short and safe.
-
-    With `none` each connection logs in by itself.
+    """Returns the option with the path of ControlMasters, in a folder that only this user can use.
+    Without such a folder, each connection logs in by itself.
     """
-    folder = os.environ.get("XDG_RUNTIME_DIR", "")
-    # ssh splits the path at blanks, and expands % and ~.
-    usable = re.fullmatch(r"/[A-Za-z0-9_./-]+", folder) and os.access(folder, os.W_OK)
-    folder = f"{folder}/cucmctl" if usable else f"/tmp/cucmctl-{os.getuid()}"  # noqa: S108
+    folder = f"{os.environ.get('XDG_RUNTIME_DIR', '/tmp')}/cucmctl-{os.getuid()}"  # noqa: S108
     with suppress(OSError):
         os.mkdir(folder, 0o700)
-    fits = len(folder) + _CONTROL_NAME <= LONGEST_SOCKET
-    path = f"{folder}/%C" if fits and is_private(folder, os.getuid()) else "none"
+    path = f"{folder}/%C" if is_private(folder, os.getuid()) else "none"
     return f"ControlPath={path}"

@@ -1,6 +1,7 @@
 """The ways to a daemon: `ssh -W`, `cucmctl bridge`, keys that may do nothing else, and `ssh -R`."""
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,6 @@ def test_varlink_corpus_gets_same_answers(
     monkeypatch.setenv("PATH", f"{sites.ssh_from_outside()}:{os.environ['PATH']}")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(sites.runtime))
     at = daemons[0].socket
-    with Connection(Site("berlin", "ssh://127.0.1.1", str(at))) as connection:
+    with closing(Connection(Site("berlin", "ssh://127.0.1.1", str(at)))) as connection:
         for name, data in CORPUS.items():
             assert answer(connection.connect(), data) == answer(dial(at), data), name

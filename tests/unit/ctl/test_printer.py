@@ -51,10 +51,9 @@ def test_json_is_printable(text):
     ],
 )
 def test_only_advised_commands_get_site(text, shown, monkeypatch, capsys):
-    monkeypatch.setattr(printer, "_site", "")  # restores both afterwards
-    monkeypatch.setattr(printer, "_advised", ())
+    monkeypatch.setattr(printer, "about", printer.About("berlin"))
+    monkeypatch.setattr(printer, "_advised", ())  # restored afterwards
     main(["--version"])
-    printer.about_site("berlin")
     printer.note(text)
     assert capsys.readouterr().err == f"cucmctl: berlin: {shown}\n"
 

@@ -1,6 +1,7 @@
 """sites.toml, and what an export does when its link breaks."""
 
 import io
+import os
 import resource
 import tarfile
 import tempfile
@@ -14,8 +15,9 @@ from cucmctl.client.errors import DaemonUnavailable
 from cucmctl.commands import delete, watch
 from cucmctl.export.received import Export, ResumedExport
 from cucmctl.export.save import FolderSink, save
-from cucmctl.sites.connection import Connection, SiteUnreachable
+from cucmctl.sites.connection import JITTER, Connection, SiteUnreachable
 from cucmctl.sites.places import Site, chosen, load, sites_of
+from cucmctl.sites.several import log_in
 from cucmd.protocol.cases import ExportReply
 from cucmd.toml_file import ConfigError, parse
 
@@ -134,6 +136,17 @@ def test_id_names_its_sites() -> None:
 def test_id_with_sites_stands_alone(words: str) -> None:
     with pytest.raises(UsageError, match="3f2a@berlin"):
         parse_command("delete", delete.COMMANDS["delete"], words.split())
+
+
+def test_logins_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")  # so that ssh cannot be started
+    waits: list[float] = []
+    turns = os.eventfd(1)
+    for _ in range(100):
+        with pytest.raises(SiteUnreachable):
+            log_in(Site("a", "ssh://host"), turns, waits.append)
+    os.close(turns)
+    assert 0 <= min(waits) < JITTER / 2 < max(waits) <= JITTER
 
 
 FILES = {"n/a": b"a" * 700, "n/empty": b"", "n/b": b"b" * 512, "n/c": b"c" * 5000}
