@@ -54,6 +54,9 @@ def known(canned, job, node, summary):
     counts = {"nodes_total": 9, "nodes_configured": 9}
     clusters = [{"name": "berlin", **counts}, {"publisher": "x", **counts}]
     canned.on("Clusters", canned.reply({"clusters": clusters}))
+    profile = {"name": "callmanager", "description": "Traces of calls", "paths": ["x"]}
+    profile |= {"location": "activelog", "recurs": False, "compress": True}
+    canned.on("Profiles", canned.reply({"profiles": [profile]}))
     canned.on(
         "Credentials", canned.reply({"credentials": [{"name": "cucmd.berlin", "tied": False}]})
     )
@@ -89,6 +92,7 @@ def values(canned, verb: str, *words: str) -> list[str]:
         (["run", "berlin", "--", ""], []),
         (["start", "berlin", "--path", "x", "b"], []),
         (["start", "berlin", "--credential", ""], ["cucmd.berlin"]),
+        (["start", "berlin", "--profile", "ca"], ["callmanager"]),
         (["list", "--label", ""], ["case=698", "why=no [dial] tone"]),
         (["list", "--label=ca"], ["case=698"]),
         (["label", JOB_ID, "case="], ["case=698"]),
