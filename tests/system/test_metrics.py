@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl.cli import exits
+from cucmd.protocol.figures import FiguresReply
 from rig.daemon import Daemon
 from rig.jobs import start
 from rig.lab import Lab
@@ -80,6 +82,11 @@ def test_unwritable_file_is_named(tmp_path: Path) -> None:
     assert str(tmp_path / "none/cucmd.prom") in done.stderr
 
 
+def counts(shown: FiguresReply) -> dict[str, int]:
+    """Returns how many durations each histogram has."""
+    return {one.of: sum(one.counts) for one in shown.durations}
+
+
 def test_figures_count_a_collection(daemon: Daemon, make_lab: Callable[..., Lab]) -> None:
     lab = make_lab(2)
     with daemon.client() as client:
@@ -89,8 +96,21 @@ def test_figures_count_a_collection(daemon: Daemon, make_lab: Callable[..., Lab]
     assert ended == dict.fromkeys(lab.nodes, 1)
     assert shown.bytes_received == sum(node.bytes_received for node in job.nodes)
     assert shown.files_received == sum(node.files_received for node in job.nodes)
-    counts = {one.of: sum(one.counts) for one in shown.durations}
-    assert counts["connect"] == counts["login"] == counts["transfer"] == len(lab.nodes)
+    seen = counts(shown)
+    assert seen["connect"] == seen["login"] == seen["transfer"] == len(lab.nodes)
+
+
+def test_figures_of_process_and_disk(daemon: Daemon) -> None:
+    with daemon.client() as client:
+        wait_until(lambda: len(daemon.tree()) > 1)
+        os.kill(daemon.tree()[1], signal.SIGKILL)  # the server that starts workers
+        wait_until(lambda: client.figures().worker_restarts == 1)
+        wait_until(lambda: counts(client.figures())["event_loop_lag"] > 0)
+
+        def error() -> int:
+            return abs(client.figures().free_bytes - shutil.disk_usage(daemon.state).free)
+
+        wait_until(lambda: error() < 100_000_000)  # other programs use the disk, too
 
 
 def test_connections_to_socket_are_counted(daemon: Daemon) -> None:
