@@ -5,6 +5,8 @@ each begins with the package installed and the service running, and with the nod
 loopback interface, which the container shares.
 """
 
+import base64
+import csv
 import json
 import re
 import shutil
@@ -12,6 +14,7 @@ import subprocess
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -150,6 +153,25 @@ def test_all_programs_run(host: Host) -> None:
     host.debian.must("cucmd", "demo", user="olga")
 
 
+def test_package_is_for_one_python(release: Release, host: Host) -> None:
+    asked = ("dpkg-query", "--show", "--showformat=${Depends}", "cucmd")
+    minor = int(python_of(host.debian.path("/")).removeprefix("3."))
+    needed = {f"python3 (>= 3.{minor})", f"python3 (<< 3.{minor + 1})"}
+    assert needed <= set(host.debian.must(*asked).split(", "))
+
+
+def test_libraries_are_as_their_authors_built_them(host: Host) -> None:
+    folder, wrong, checked = host.debian.path("/usr/lib/cucmd"), [], 0
+    for record in folder.glob("*.dist-info/RECORD"):
+        for name, digest, _ in csv.reader(record.read_text().splitlines()):
+            if re.search(r"\.so\b", name):
+                found = sha256((folder / name).read_bytes()).digest()
+                expected = base64.urlsafe_b64decode(f"{digest.removeprefix('sha256=')}=")
+                wrong += [name] if found != expected else []
+                checked += 1
+    assert (wrong, checked > 10) == ([], True)
+
+
 def test_other_programs_get_no_libraries(host: Host) -> None:
     host.write("/tmp/bin/ssh", "#!/bin/sh\nenv >/tmp/environment\n", 0o755)
     host.write("/tmp/cucmctl/sites.toml", '[sites]\nberlin = "ssh://berlin"\n')
@@ -203,6 +225,22 @@ def test_nightly_lines_of_page(release: Release, host: Host) -> None:
         )
     finally:
         host.write("/etc/cucmd/cucmd.toml", CONFIG)
+
+
+def test_metrics_lines_of_page(host: Host) -> None:
+    folder = "/var/lib/prometheus/node-exporter"
+    host.debian.must("mkdir", "--parents", folder)  # as Debian's node_exporter has it
+    (enable,) = set(
+        re.findall(r"`(systemctl enable --now cucmd-metrics.timer)`", SERVICE.read_text())
+    )
+    host.debian.must(*enable.split())
+    host.systemctl("start", "cucmd-metrics.service")
+    assert "\ncucmd_up 1.0\n" in host.debian.path(f"{folder}/cucmd.prom").read_text()
+    host.systemctl("disable", "--now", "cucmd-metrics.timer")
+    host.systemctl("stop", "cucmd.socket", "cucmd.service")
+    host.systemctl("restart", "cucmd-metrics.service")
+    assert "\ncucmd_up 0.0\n" in host.debian.path(f"{folder}/cucmd.prom").read_text()
+    host.systemctl("start", "cucmd.socket")
 
 
 def in_database(host: Host, statement: str) -> str:
