@@ -1,4 +1,7 @@
-"""Kills agents, daemons, the hub and the NATS server at random moments, while jobs are started."""
+"""Kills agents, daemons, the hub and the NATS server at random moments, while jobs are started.
+
+Each of these four is killed `CUCMD_KILLS` times. One round of four kills takes about ten seconds.
+"""
 
 import random
 import threading
@@ -9,44 +12,49 @@ import pytest
 from cucmctl.client.errors import ClientError
 from rig.fleet import Fleet, ended, run
 from rig.jobs import statuses
-from rig.killed import kills
+from rig.killed import KILLS, MOST_UNFINISHED, list_all
 from rig.lab import Lab
 from rig.quiet import wait_until
 
-pytestmark = pytest.mark.exhaustive
+pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(300 + 60 * KILLS)]
 
+SITES = "berlin", "munich"
+KINDS = ("nats",), ("hub",), SITES, tuple(f"{site}.cucmd" for site in SITES)
 LONGEST_LIFE = 1.5  # seconds between two kills
 
 
 def test_each_accepted_start_runs_once(fleet: Fleet, lab: Lab, dice: random.Random) -> None:
-    sites = ("berlin", "munich")
     accepted: list[str] = []
     enough = threading.Event()
 
     def keep_starting() -> None:
         while not enough.is_set():
-            nodes = [f"{site}/{lab.nodes[0]}" for site in sites]
+            nodes = [f"{site}/{lab.nodes[0]}" for site in SITES]
             try:
                 with fleet.client() as client:
-                    accepted.append(run(client, *nodes).job_id)
+                    unfinished = [*client.list(status="queued"), *client.list(status="running")]
+                    if len(unfinished) < MOST_UNFINISHED:
+                        accepted.append(run(client, *nodes).job_id)
             except ClientError:
                 pass  # the hub is not there
-            time.sleep(0.3)  # the nodes have to keep up
+            time.sleep(0.3)
 
     starter = threading.Thread(target=keep_starting)
     starter.start()
     try:
-        for _ in kills(lambda: len(accepted) >= 3):
-            time.sleep(dice.uniform(0, LONGEST_LIFE))
-            name = dice.choice(("nats", "hub", *sites, *(f"{site}.cucmd" for site in sites)))
-            fleet.kill(name)
-            fleet.start_again(name)
+        for _ in range(KILLS):
+            for kind in dice.sample(KINDS, len(KINDS)):
+                time.sleep(dice.uniform(0, LONGEST_LIFE))
+                name = dice.choice(kind)
+                fleet.kill(name)
+                fleet.start_again(name)
+        wait_until(lambda: len(accepted) >= 3)
     finally:
         enough.set()
         starter.join()
     with fleet.client() as client:
         # A start without an answer may have been accepted, too.
-        shown = {job.job_id for job in client.list(limit=1000)}
+        shown = {job.job_id for job in list_all(client)}
         assert shown >= set(accepted)
         for job_id in shown:
             ended(client, client.status(job_id))
@@ -55,7 +63,7 @@ def test_each_accepted_start_runs_once(fleet: Fleet, lab: Lab, dice: random.Rand
             for node in client.status(job_id).nodes:
                 # What a killed daemon had begun may have run, so the daemon does not send it again.
                 assert node.status == "succeeded" or node.failure.code == "interrupted"
-    for site in sites:
+    for site in SITES:
         with fleet.daemons[site].client() as daemon:
-            labels = [(job.labels or {}).get("hub") for job in daemon.list(limit=1000)]
+            labels = [(job.labels or {}).get("hub") for job in list_all(daemon)]
         assert sorted(labels) == sorted(shown)
