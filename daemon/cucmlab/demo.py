@@ -134,6 +134,9 @@ def temporary_folder(below: str | None = None) -> Iterator[Path]:
     except OSError as error:
         raise SystemExit(f"cucmd demo: no temporary folder ($TMPDIR): {error}") from error
     try:
+        if below is None:
+            # asyncssh looks for libraries with a compiler, and its file stays if it is ended then.
+            os.environ["TMPDIR"] = folder
         yield Path(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
