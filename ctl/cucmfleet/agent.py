@@ -96,6 +96,7 @@ class _Agent:
             except* (NoAnswer, Refused) as group:
                 _log.info("asking for commands again: %s", group.exceptions[0])
                 await trio.sleep(_PAUSE)
+                await self._jetstream.until_connected()
 
     async def _obey(self, message: Message) -> None:
         """Carries out a command and acknowledges it, or lets it come again."""
@@ -190,8 +191,7 @@ class _Agent:
     async def report_jobs(self) -> None:
         """Reports the jobs, and begins anew after an error. Never returns."""
         while True:
-            while not self._jetstream.is_connected:  # noqa: ASYNC110  # nobody says when
-                await trio.sleep(_PAUSE)
+            await self._jetstream.until_connected()
             try:
                 with trio.CancelScope() as self._reporting:
                     async with trio.open_nursery() as nursery:

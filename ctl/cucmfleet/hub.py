@@ -172,6 +172,7 @@ class _Hub:
             except NoAnswer as error:
                 _log.info("commands wait: %s", error)
                 await trio.sleep(_PAUSE)
+                await self._jetstream.until_connected()
                 continue
             # Some are left if the server refuses commands of a site that has too many.
             with trio.move_on_after(HEARTBEAT if self._unsent else float("inf")):
@@ -239,6 +240,7 @@ class _Hub:
             except (NoAnswer, Refused, StoreFailed) as error:
                 _log.info("following the states again: %s", error)
                 await trio.sleep(_PAUSE)
+                await self._jetstream.until_connected()
 
     async def _take(self, subject: str, data: bytes, at: datetime) -> None:
         state = messages.decode_state(subject, data)

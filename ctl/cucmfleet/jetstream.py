@@ -40,6 +40,8 @@ _HEARTBEAT, _SILENCE, _EXPIRES = 2.0, 6.0, 30.0
 _ANSWER = 5.0
 # A link that was cut silently is noticed after two pings without an answer.
 _PING = 2
+# Seconds between two looks whether there is a connection again.
+_PAUSE = 0.5
 
 # JetStream's numbers of errors that somebody looks at.
 NO_STREAM, WRONG_SEQUENCE = 10059, 10071
@@ -66,6 +68,10 @@ class JetStream:
     @property
     def is_connected(self) -> bool:
         return self._client.is_connected
+
+    async def until_connected(self) -> None:
+        while not self._client.is_connected:  # noqa: ASYNC110  # nobody says when
+            await trio.sleep(_PAUSE)
 
     async def ask(self, subject: str, body: object = None) -> dict[str, Any]:
         """Makes a request to the API of JetStream, such as "STREAM.INFO.CMD"."""
@@ -195,10 +201,17 @@ async def connected(
         except OSError as error:  # which does not name the file
             raise OSError(error.errno, error.strerror or str(error), ca) from error
 
+    told = set[str]()  # why there is no connection, each reason once
+
     async def said(error: Exception) -> None:
-        _log.info("NATS: %s", error or type(error).__name__)
+        text = str(error) or type(error).__name__
+        if text not in told:
+            _log.info("NATS: %s", text)
+        if not client.is_connected:
+            told.add(text)
 
     async def came() -> None:
+        told.clear()
         _log.info("connected to NATS at %s", client.connected_url and client.connected_url.netloc)
 
     async def left() -> None:

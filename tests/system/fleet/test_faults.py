@@ -1,6 +1,7 @@
 """Whatever is killed or lost: each job that the hub has accepted runs once, and is shown."""
 
 import asyncio
+import socket
 from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -87,6 +88,19 @@ def test_start_without_nats(client: Client, fleet: Fleet, lab: Lab) -> None:
     jobs = [run(client, f"{site}/{lab.nodes[0]}") for site in ("berlin", "munich")]
     fleet.start_nats()
     assert [ended(client, job).status for job in jobs] == ["succeeded"] * 2
+
+
+def test_lost_connection_is_logged_once(fleet: Fleet) -> None:
+    before = {name: fleet.log(name) for name in ("hub", "berlin")}
+    fleet.kill("nats")
+    with socket.create_server(("127.0.0.1", int(fleet.port))) as refuses:
+        for _ in range(12):  # hub and agents try each second
+            refuses.accept()[0].close()
+    for name, text in before.items():
+        logged = fleet.log(name).removeprefix(text).splitlines()
+        assert logged.count("the connection to NATS is broken") <= 1
+        assert len(set(logged)) == len(logged)
+    fleet.start_nats()
 
 
 def test_hub_shows_jobs_after_kill(client: Client, fleet: Fleet, lab: Lab) -> None:
