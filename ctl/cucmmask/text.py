@@ -59,7 +59,6 @@ class Text:
         self.words = Words(masks, known, own=own, blank=blank)
         self.fresh: dict[str, str] = {}
         self._field = lru_cache(_REMEMBERED)(self.words.field)
-        self._known = Finder(known.anywhere(own) if known is not None else ())
         self._masked = _Remembered(self)
         self._phrases = known.phrases if known is not None else {}
         self._own_phrases = {word.lower() for word in own if not word.isalnum()}
@@ -146,7 +145,7 @@ class Text:
         parts = split(text, words)
         parts[1::2] = map(self._masked.__getitem__, parts[1::2])
         between = "\4".join(parts[::2])
-        if known := words_in(between, self._known):
+        if known := words_in(between, self.words.anywhere):
             others = split(between, known)
             others[1::2] = map(self._masked.__getitem__, others[1::2])
             between = "".join(others)

@@ -15,7 +15,7 @@ from typing import Literal
 
 from cucmmask.dumps import like
 from cucmmask.escapes import ESCAPED, escaped, unescaped
-from cucmmask.finder import Finder
+from cucmmask.finder import Finder, as_bytes
 from cucmmask.masks import IPV4_IN_IPV6, Replaces, ipv6_like
 from cucmmask.originals import EVERY_WORD, PIECE, RUN, WORD, Originals
 from cucmmask.places import FIELDS, PARTS, PUBLIC_DOMAINS, VOCABULARY, Kind
@@ -31,8 +31,6 @@ _DOTTED = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\d)")
 _HEXADECIMAL = re.compile("[0-9A-Fa-f]{7,}")
 _MAIL = re.compile(r"[^@\s]+@[\w-]+(?:\.[\w-]+)+")
 _TOKEN_IN_DUMP = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Za-z\x80-\xff._-]{3,}")
-# Signs that are often around a word.
-_SIGNS = '<>:;=@|,()[]"'
 _EMPTY = ("", "[]", "()", "(null)", "NULL", "null", "\3")
 
 
@@ -43,6 +41,8 @@ class Words:
     known  the originals; None if they are still to be collected
     own    words of the user's, which are masked even as parts of words
     blank  replaces originals by NUL characters instead of masks, to see what is left
+
+    `anywhere` finds what is masked wherever it is.
     """
 
     def __init__(
@@ -76,6 +76,8 @@ class Words:
             "of_user": partial(self._named, Kind.NAME),
             **dict.fromkeys(("phone", "tag", "session", "sep", "mac"), self._mac),
         }
+        own = tuple(own)
+        self.anywhere = Finder(known.anywhere(own) if known is not None else ())
         words = sorted(filter(str.isalnum, own), key=len, reverse=True)
         joined = "|".join(map(re.escape, words))
         self._phrases = {
@@ -322,11 +324,8 @@ class Words:
         if len(run) < 2:  # no word of the user's is shorter
             return run
         run = self._dotted_in_run(run)
-        known, word = self._known, run.strip(_SIGNS).lower()
-        if known is None:
-            return run
-        is_known = word in known.words or word in known.hex or self._own_in_word
-        if word.isalpha() and not is_known:
+        known = self._known
+        if known is None or not self.anywhere.starts(as_bytes(run)):
             return run
         parts: list[str] = []
         position = 0
@@ -368,13 +367,6 @@ class Words:
             text = self._own_in_word.sub(
                 lambda match: self._put(Kind.WORD, match[0], match[0], self._masks.name), text
             )
-        pieces = {piece.lower() for piece in PIECE.findall(text)}
-        if (
-            known.words.keys().isdisjoint(pieces)
-            and known.numbers.isdisjoint(pieces)
-            and known.decimal.keys().isdisjoint(pieces)
-        ):
-            return text
         return PIECE.sub(piece, text)
 
     def dumped(self, content: bytes) -> bytes:

@@ -278,11 +278,11 @@ class Bundle:
 
     def map(self) -> dict[str, dict[str, str]]:
         """Returns kind -> mask -> original, for `unmask`."""
-        made: dict[str, dict[str, str]] = {}
-        for kind, originals in self.known.by_kind.items():
-            words = Words(self._masks, self.known)
-            made[kind.name] = {words.mask_of(kind, original): original for original in originals}
-        return made
+        words = Words(self._masks, self.known)
+        return {
+            kind.name: {words.mask_of(kind, original): original for original in originals}
+            for kind, originals in self.known.by_kind.items()
+        }
 
     @contextmanager
     def _listed_if_left_out(self, name: str) -> Iterator[None]:
