@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from cucmmask.finder import Finder
+
 # Only lines with three bytes in a row are compared with `_ROW`. Such lines are searched for in a
-# copy of the text in which each hexadecimal digit is an h. This takes a fifth of the time that a
+# copy of the text in which each hexadecimal digit is an h. This takes a third of the time that a
 # regular expression takes.
-_TRIGGER = b" hh hh hh"
+_TRIGGER = Finder([" hh hh hh"])
 _SHAPE = bytes.maketrans(b"0123456789abcdefABCDEFh", b"h" * 22 + b"-")
 _ROW = re.compile(
     # The end of a MAC address is no row: "00:50:56:01:02:03 08 00 45 00".
@@ -42,12 +44,13 @@ def lines_with_rows(text: str) -> Iterator[tuple[int, int]]:
     """Yields where lines begin and end that may have rows of hex dumps."""
     shape = text.encode("ascii", "replace").translate(_SHAPE)
     end = 0
-    while (trigger := shape.find(_TRIGGER, end)) >= 0:
-        start = text.rfind("\n", 0, trigger) + 1
-        end = text.find("\n", trigger)
-        if end < 0:
-            end = len(text)
-        yield start, end
+    for trigger in _TRIGGER.starts(shape):
+        if trigger >= end:
+            start = text.rfind("\n", 0, trigger) + 1
+            end = text.find("\n", trigger)
+            if end < 0:
+                end = len(text)
+            yield start, end
 
 
 def content_of(dump: Dump) -> bytes:
