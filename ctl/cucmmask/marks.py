@@ -19,17 +19,17 @@ from typing import Literal, NamedTuple, TypeVar
 
 from cucmmask.dumps import lines_with_rows
 from cucmmask.finder import Finder, as_bytes
-from cucmmask.places import FIELDS, SHAPES, SIGNS, SPANS, Kind, Span
+from cucmmask.places import FIELDS, IN_TEXT, SHAPES, SIGNS, SPANS, Kind, Span
 
 _SIGNS = Finder(SIGNS)
 # `SHAPES` are searched for in a copy of the text in which a blank ends each word, each hexadecimal
 # digit is an h, and each h is a g.
 _SHAPES = Finder(SHAPES)
 _SHAPE = bytes.maketrans(b"\n\r;^\4" + b"0123456789abcdefh", b" " * 5 + b"h" * 16 + b"g")
-_IN_TEXT = [span for span in SPANS if span.trigger in ("", "</")]
+_IN_TEXT = [span for span in SPANS if span.trigger in ("", *IN_TEXT)]
 _BY_TRIGGER = {
     trigger: [span for span in SPANS if span.trigger == trigger]
-    for trigger in {span.trigger for span in SPANS} - {"", "</"}
+    for trigger in {span.trigger for span in SPANS} - {"", *IN_TEXT}
 }
 _TRIGGERS = Finder(_BY_TRIGGER)
 # An element of XML that goes on in the next line.
@@ -123,11 +123,12 @@ def words_in(text: str, strings: Finder | None = None) -> list[int]:
     strings  finds the words with these strings instead
     """
     data = as_bytes(text)
+    starts = (strings or _SIGNS).starts(data)
+    if strings and not starts:  # as in most text, which is then read once only
+        return []
     shape = data.translate(_SHAPE) + b" "
-    if strings is None:
-        starts = sorted(_SIGNS.starts(data) + _SHAPES.starts(shape))
-    else:
-        starts = strings.starts(data)
+    if not strings:
+        starts = sorted(starts + _SHAPES.starts(shape))
     words: list[int] = []
     last = 0
     for start in starts:

@@ -163,12 +163,15 @@ SHAPES = {
 }
 
 
+IN_TEXT = ("</", "-----BEGIN ")
+
+
 class Span(NamedTuple):
     """A place that a word alone does not show.
 
     trigger  a text in lower case; the pattern is tried only on lines with it. If this is empty, the
              pattern is tried on the whole text, because most lines have such a place. If this is
-             `</`, that is because such a place can have several lines
+             in `IN_TEXT`, that is because such a place can have several lines
     pattern  its last group is what is masked
     kind     None: the pattern has a group `field`, and the kind is that of this field; without such
              a group, what is found stays
@@ -295,7 +298,7 @@ SPANS = [
         ("inline:", r"\binline:([A-Za-z0-9+/]{16,}=*)", Kind.SECRET),  # a key of SRTP
         ("://", r"://[^\s/:@]{1,99}:([^\s/@]{1,99})@", Kind.SECRET),
         # certificates and keys, which have the names in base64
-        ("", r"-----BEGIN [A-Z ]{1,40}-----([A-Za-z0-9+/=\s]{1,20000})", Kind.SECRET),
+        ("-----BEGIN ", r"-----BEGIN [A-Z ]{1,40}-----([A-Za-z0-9+/=\s]{1,20000})", Kind.SECRET),
         ("callstate=", r"CallState=(\d+)-", Kind.NUMBER),
         # the version of a node is no address
         ("version", r"[Vv]ersion *[:=]? *(\d+(?:\.\d+){3})(?=[-\s])", None),
