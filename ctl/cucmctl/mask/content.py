@@ -235,9 +235,10 @@ def _is_text(data: bytes) -> bool:
     Other encodings can thus be told from a trace with some names in them: text in UTF-16 without a
     sign in ASCII has no NUL byte, but many other such bytes.
     """
-    return 8 * len(data.translate(None, _CONTROLS).decode("utf-8", "ignore").encode()) >= 7 * len(
-        data
-    )
+    in_utf8 = len(data if data.isascii() else data.decode("utf-8", "ignore").encode())
+    # Most text has none of them, and `in` is many times faster than `count`.
+    controls = sum(data.count(control) for control in _CONTROLS if control in data)
+    return 8 * (in_utf8 - controls) >= 7 * len(data)
 
 
 def text_pieces(stream: IO[bytes]) -> Iterator[str]:
