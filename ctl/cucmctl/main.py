@@ -186,12 +186,12 @@ def _run(arguments: list[str]) -> int:
         parsed = parse(verb, command, rest)
     except SystemExit:  # argparse has printed the help
         return exits.DONE
-    parsed.upload_token = token
+    parsed.upload_token, parsed.newest = token, LAST in rest
     if parsed.at_sites or verb == "sites":
         from cucmctl.sites.several import run_at_sites  # noqa: PLC0415  # few commands need it
 
-        return run_at_sites(verb, command, parsed, guarded, last=LAST in rest)
-    if LAST in rest:
+        return run_at_sites(verb, command, parsed, guarded)
+    if parsed.newest:
         resolve_last(parsed, verb, command.is_for, os.getuid())
     return command.run(parsed)
 

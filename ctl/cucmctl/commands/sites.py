@@ -15,9 +15,6 @@ from cucmctl.client.errors import not_connected
 from cucmctl.client.methods import UNFINISHED
 from cucmctl.text import render
 
-# Bytes that `bridge` copies at a time.
-_PIECE = 256 * 1024
-
 
 def _sites(arguments: argparse.Namespace) -> int:
     """Prints the line of one site. `cucmctl.sites.several` calls this for each site."""
@@ -45,12 +42,12 @@ def _bridge(arguments: argparse.Namespace) -> int:
             raise not_connected(path, error) from None
 
         def send() -> None:
-            while data := os.read(0, _PIECE):
+            while data := os.read(0, 65536):
                 daemon.sendall(data)
             daemon.shutdown(socket.SHUT_WR)
 
         threading.Thread(target=send, daemon=True).start()
-        while data := daemon.recv(_PIECE):
+        while data := daemon.recv(65536):
             printer.standard_output().buffer.write(data)
             printer.standard_output().flush()
     return exits.DONE

@@ -108,9 +108,14 @@ class Connection(Remote):
         for way in (["-W", path, target], [target, f"cucmctl bridge --socket {path}"]):
             self._way = way
             try:
-                return self._ask_version(seconds)
+                with Calls(self, timeout=seconds) as calls:
+                    return calls.call("org.varlink.service.GetInfo", {}, _Info).version[:40]
             except ConnectionLost:
                 words = self._last_words()
+            except DaemonUnavailable as error:
+                if not isinstance(error.__cause__, TimeoutError):
+                    raise
+                words = f"no answer within {seconds:g} s"
             text = f"{failed}: {(words.strip().splitlines() or ['ssh said nothing'])[-1][:300]}"
             if not _NOT_FORWARDED.search(words):
                 break
@@ -118,16 +123,6 @@ class Connection(Remote):
         if "may not use the socket" in words:
             raise SocketNotPermitted(path, text)
         raise SiteUnreachable(f"{text}; try: ssh {target}")
-
-    def _ask_version(self, seconds: float) -> str:
-        try:
-            with Calls(self, timeout=seconds) as calls:
-                return calls.call("org.varlink.service.GetInfo", {}, _Info).version[:40]
-        except DaemonUnavailable as error:
-            if isinstance(error.__cause__, TimeoutError):
-                text = f"no answer within {seconds:g} s; try: ssh {self.site.target}"
-                raise SiteUnreachable(f"cannot be reached: {text}") from None
-            raise
 
     def _start(self, way: list[str]) -> socket.socket:
         self._end(*(process for process in self._processes if process.poll() is not None))

@@ -53,17 +53,14 @@ Guard = Callable[[Callable[[], int]], int]
 LogIn = Callable[[], Connection]
 
 
-def run_at_sites(
-    verb: str, command: Verb, arguments: argparse.Namespace, guard: Guard, *, last: bool
-) -> int:
+def run_at_sites(verb: str, command: Verb, arguments: argparse.Namespace, guard: Guard) -> int:
     """Runs a verb at the sites that the arguments name. Returns the exit code.
 
     guard  runs a function that returns an exit code, and handles its errors
-    last   whether @last was given as a job
 
     Raises `UsageError`, `Failed`, and at one site what the verb raises.
     """
-    run = partial(_run_at, verb, command, last=last)
+    run = partial(_run_at, verb, command)
     sites = load()
     each = _nodes_of_sites(arguments, sites)
     if not each:
@@ -85,14 +82,12 @@ def run_at_sites(
     return export_sites(arguments, several.run)
 
 
-def _run_at(
-    verb: str, command: Verb, arguments: argparse.Namespace, log_in: LogIn, *, last: bool
-) -> int:
+def _run_at(verb: str, command: Verb, arguments: argparse.Namespace, log_in: LogIn) -> int:
     """Runs a verb at a site. Returns the exit code, and raises what the verb raises."""
     with closing(log_in()) as connection:
         arguments.socket = connection
         try:
-            if last:
+            if arguments.newest:
                 resolve_last(arguments, verb, command.is_for, connection.user_id())
             if arguments.sites_id:
                 with Client(connection, timeout=connection.site.timeout) as client:

@@ -139,6 +139,11 @@ def test_jobs_of_id_are_deleted(sites: Sites, group: str) -> None:
     assert sites.ctl("status", group).returncode == 5
 
 
+def test_last_job_at_site(sites: Sites, group: str) -> None:
+    job = json.loads(sites.ctl("--site", "berlin", "status", "@last", "--json").stdout)
+    assert job["labels"] == {"sites": group.partition("@")[0]}
+
+
 def test_missing_site_is_named(sites: Sites, group: str, daemons: tuple[Daemon, Daemon]) -> None:
     sites.write({"berlin": f"ssh://127.0.1.1{daemons[0].socket}", "munich": "ssh://127.0.1.2:99"})
     found = sites.ctl("wait", group, "--json")
