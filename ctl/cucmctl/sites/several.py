@@ -97,10 +97,8 @@ def _run_at(verb: str, command: Verb, arguments: argparse.Namespace, log_in: Log
             return command.run(arguments)
         except (MethodNotFound, InvalidParameter, ProtocolError):
             if connection.version != __version__:
-                printer.note(
-                    f"this is cucmctl {__version__}, and the site has cucmd {connection.version}: "
-                    "one of them may be too old for this"
-                )
+                both = f"this is cucmctl {__version__}, and the site has cucmd {connection.version}"
+                printer.note(f"{both}: one of them may be too old for this")
             raise
 
 
