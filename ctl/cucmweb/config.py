@@ -14,9 +14,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from cucmctl.cli.options import UsageError
 from cucmctl.sites.places import sites_of
-from cucmctl.upload.destination import Https, destination_of
+from cucmctl.upload.target import TargetSettings, check_absolute, read_targets
 from cucmd.paths import LONGEST_SOCKET, socket_to_call
 from cucmd.toml_file import ConfigError, TomlFile, read, text, whole, wrong_value
 
@@ -32,7 +31,6 @@ _Amount = Annotated[int, whole(1, 1_000_000)]
 _Seconds = Annotated[float, Meta(gt=0, le=3600, description="seconds, at most 3600")]
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 _PORT = re.compile(r"[0-9]{1,5}")
-_TARGET = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _HOST = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 _LOCALHOST = ("localhost", "127.0.0.1", "::1")
 # These mean all addresses of the machine, and are never the name under which it is called.
@@ -70,11 +68,6 @@ def _is_host(text: str) -> bool:
     return "%" not in text
 
 
-def _absolute(text: str) -> None:
-    if not Path(text).is_absolute() or "\0" in text:
-        raise ValueError("expected an absolute path")
-
-
 def _network(text: str) -> Network | None:
     """Returns a network, or None for the Unix socket. Raises `ValueError`."""
     if text == UNIX:
@@ -106,7 +99,7 @@ def parse_listen(text: str) -> ListenAddress:
 
 
 _Header = Annotated[str, text(_header, may_be_empty=True)]
-_Path = Annotated[str, text(_absolute, may_be_empty=True)]
+_Path = Annotated[str, text(check_absolute, may_be_empty=True)]
 _HostName = Annotated[str, text(_host)]
 _ListenText = Annotated[str, text(parse_listen)]
 _Peer = Annotated[str, text(_network)]
@@ -144,17 +137,6 @@ class WebLimits(Struct, frozen=True):
     streams_per_caller: _Amount = 100  # event streams and downloads of one caller
     connections_per_address: _Amount = 200  # TCP connections; not for a proxy
     patience: _Seconds = 30.0  # seconds for a client to send a request or read a reply
-
-
-class TargetSettings(Struct, frozen=True):
-    """Describes a target to which jobs can be handed over, such as `[targets.vendor]`."""
-
-    url: str  # cxd, https://HOST/FOLDER/, https://USER@HOST/FOLDER/ or sftp://USER@HOST/FOLDER/
-    token_file: _Path = ""  # has the token or password; without a file each request has the token
-    mask: Literal["always", "yes", "no"] = "yes"  # yes and no are for requests that do not say it
-    word_file: _Path = ""  # words that are masked too, one in each line
-    encrypt_to: str = ""  # encrypt for this key of gpg
-    encrypt_with_password: bool = False  # into a zip; each request has the password
 
 
 class MetricsSettings(Struct, frozen=True):
@@ -224,38 +206,13 @@ def read_config(file: TomlFile) -> WebConfig:
     if key:
         reason = wrong_value(getattr(proxy, key), f"expected {expected}")
         raise file.error(("proxy", key), reason)
-    tables = file.table(("targets",), named := document.pop("targets", {}), named)
-    targets = {name: _target(file, name, table) for name, table in tables.items()}
+    targets = read_targets(file, document.pop("targets", {}))
     sites = file.table(("sites",), places := document.pop("sites", {}), places)
     config = file.convert((), document, WebConfig)
     known = sites_of(file, sites)
     return replace(
         config, limits=limits, proxy=proxy, metrics=metrics, targets=targets, sites=known
     )
-
-
-def _target(file: TomlFile, name: str, table: object) -> TargetSettings:
-    """Returns the settings of a target. Raises `ConfigError`, which never has a secret."""
-    if not _TARGET.fullmatch(name):
-        reason = "expected a name of 1 to 40 letters, digits, _ and -"
-        raise file.error(("targets", name), reason)
-    target = file.convert(("targets", name), table, TargetSettings)
-    key, reason = "url", ""
-    try:
-        to = destination_of(target.url, "file", case="0")
-        if isinstance(to, Https) and to.query:
-            reason = "has a query; expected none, since a presigned address is for one file"
-        elif target.token_file and not (isinstance(to, Https) and to.user is not None):
-            key, reason = "token_file", "is only for cxd and https://USER@HOST/FOLDER/"
-        elif target.encrypt_to and target.encrypt_with_password:
-            key, reason = "encrypt_with_password", "expected either this or encrypt_to"
-        elif not target.url.endswith(("cxd", "/")):
-            reason = "expected a / at the end, behind which the name of each file is added"
-    except UsageError as error:
-        reason = str(error)
-    if reason:
-        raise file.error(("targets", name, key), reason)
-    return target
 
 
 def for_addresses(

@@ -11,16 +11,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from cucmctl.cli.options import UPLOAD_TOKEN, UsageError
-from cucmctl.upload.destination import Https, destination_of
+from cucmctl.upload.destination import destination_of
 from cucmctl.upload.encryption import checked_password
+from cucmctl.upload.target import TargetSettings, uploaded
 from cucmd.job.request import OnBehalfOf
 from cucmd.protocol.jobs import Job
-from cucmweb.config import TargetSettings
 from cucmweb.problems import HttpProblem
 
 HandoverState: TypeAlias = Literal["running", "done", "failed", "cancelled"]
@@ -79,12 +78,6 @@ class Handover(Struct, frozen=True):
         return replace(self, progress=None, said=said[-_MOST_SAID:])
 
 
-class _Uploaded(Struct):
-    address: str
-    bytes: int
-    sha256: str
-
-
 class TargetsRequest(Struct, frozen=True):
     """List the targets to which jobs can be handed over."""
 
@@ -127,8 +120,7 @@ class CancelHandoverRequest(Struct, frozen=True):
 
 def target_of(name: str, settings: TargetSettings) -> Target:
     """Returns how requests see a target."""
-    to = destination_of(settings.url, "file", case="0")
-    asks = isinstance(to, Https) and to.user is not None and not settings.token_file
+    asks = settings.has_login and not settings.token_file
     sealed = settings.encrypt_with_password
     return Target(name, settings.url, settings.mask, settings.encrypt_to or None, asks, sealed)
 
@@ -171,9 +163,7 @@ def ended(handover: Handover, printed: bytes, at: datetime, *, cancelled: bool) 
     """
     said = handover.said or tuple(filter(None, [handover.progress]))  # a traceback is no message
     end = replace(handover, state="failed", said=said, progress=None, ended_at=at)
-    try:
-        result = msgspec.json.decode((printed.splitlines() or [b""])[-1], type=_Uploaded)
-    except msgspec.MsgspecError:
+    if (result := uploaded(printed)) is None:
         return replace(end, state="cancelled") if cancelled else end
     address, size, sha256 = result.address, result.bytes, result.sha256
     return replace(end, state="done", address=address, bytes=size, sha256=sha256)
@@ -187,16 +177,8 @@ def command_of(
     folder  where the export is written
     """
     command = ["--socket", socket, "--json", "export", handover.job_id, "-o", folder]
-    command += ["--upload", settings.url, *(["--case", case] if case else [])]
-    if handover.masked:
-        command += ["--mask"]
-        command += ["--word-file", settings.word_file] if settings.word_file else []
-    command += ["--encrypt-to", settings.encrypt_to] if settings.encrypt_to else []
-    command += ["--encrypt-with-password-file", "-"] if settings.encrypt_with_password else []
-    to = destination_of(settings.url, "file", case="0")
-    if isinstance(to, Https) and to.user is not None:
-        command += ["--token-file", settings.token_file or "-"]
-    return command
+    command += settings.options(masked=handover.masked)
+    return [*command, *(["--case", case] if case else [])]
 
 
 def secrets_of(asked: HandOverRequest) -> str:
