@@ -13,6 +13,7 @@ asked is in the hub's files, and what came of it in the database of the site's d
     board.py        what the hub knows of all jobs and sites, and who watches it
     view.py         PURE  puts the states of the sites together to jobs
     agent.py        runs the agent: carries out commands at the daemon, reports its jobs
+    uploads.py      uploads the files of jobs that have ended to targets of the site
     keys.py         keys of the sites, and their rights at nats-server
     config.py       reads the configuration files of both
     main.py         the command lines of both

@@ -44,6 +44,7 @@ from cucmfleet import messages
 from cucmfleet.config import AgentConfig
 from cucmfleet.jetstream import WRONG_SEQUENCE, JetStream, Message, NoAnswer, Refused, connected
 from cucmfleet.messages import COMMANDS, Command, NodeState, PartState, SiteState, State
+from cucmfleet.uploads import Uploads
 from cucmtrio import Client, events, open_client
 
 _log = logging.getLogger("cucmfleet")
@@ -67,14 +68,16 @@ async def run(config: AgentConfig, task_status: trio.TaskStatus[None]) -> None:
         open_client(config.socket) as client,
         trio.open_nursery() as nursery,
     ):
-        agent = _Agent(config.site, jetstream, client)
-        for task in (agent.obey, agent.report_site, agent.report_jobs):
+        uploads = Uploads(client, config.targets)
+        agent = _Agent(config.site, jetstream, client, uploads)
+        for task in (agent.obey, agent.report_site, agent.report_jobs, uploads.run):
             nursery.start_soon(task)
         task_status.started()
 
 
 class _Agent:
-    def __init__(self, site: str, jetstream: JetStream, client: Client) -> None:
+    def __init__(self, site: str, jetstream: JetStream, client: Client, uploads: Uploads) -> None:
+        self._uploads = uploads
         self._site = site
         self._jetstream = jetstream
         self._client = client
@@ -166,7 +169,13 @@ class _Agent:
             if msgspec.convert(found["ts"], datetime) > limit:
                 raise TimeoutError(f"the start came after {limit:%Y-%m-%d %H:%M:%SZ}, its limit")
         labels = {**(start.labels or {}), messages.LABEL: hub_id}
-        start = replace(start, labels=labels, start_key=hub_id, not_after=None)
+        if start.upload is not None:
+            if start.upload not in self._uploads.targets:
+                known = ", ".join(self._uploads.targets) or "none is configured"
+                reason = f"there is no target {start.upload[:80]!a}; known are: {known}"
+                raise errors.InvalidRequest.make("upload", reason)
+            labels[messages.UPLOAD] = start.upload
+        start = replace(start, labels=labels, start_key=hub_id, not_after=None, upload=None)
         job = (await client.call("Start", start, StartReply)).job
         _log.info("job %s of the hub is job %s here", hub_id, job.job_id)
         return job
@@ -208,6 +217,7 @@ class _Agent:
                 job = event.job
                 if job is None or (hub_id := _hub_id(job)) is None:
                     continue
+                self._uploads.look_at(job)
                 if isinstance(job, JobChange):
                     if job.deleted:  # the hub keeps its last state
                         continue
@@ -235,6 +245,7 @@ class _Agent:
 
     async def _compare(self, job: JobSummary) -> None:
         if (hub_id := _hub_id(job)) is not None:
+            self._uploads.look_at(job)
             there = await self._last(PartState(self._site, hub_id).subject)
             if there is None or there.order < (job.revision + 1,):
                 await self._report(hub_id, await self._client.status(job.job_id))

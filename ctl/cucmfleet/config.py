@@ -20,6 +20,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from cucmctl.upload.target import TargetSettings, read_targets
 from cucmd.config.model import AccessSettings
 from cucmd.paths import SYSTEM_SOCKET
 from cucmd.toml_file import read, text, whole
@@ -70,13 +71,19 @@ class HubConfig(Struct, frozen=True):
 
 
 class AgentConfig(Struct, frozen=True):
-    """Holds the settings of an agent. secret_key: the seed of its nkey. socket: of the daemon."""
+    """Holds the settings of an agent.
+
+    secret_key  the seed of its nkey
+    socket      that of the daemon
+    targets     where a start can let the files be uploaded, by name
+    """
 
     site: Annotated[str, text(check_site)]
     servers: _Servers
     secret_key: Annotated[str, text(_check_seed)]
     ca: str = ""
     socket: str = SYSTEM_SOCKET
+    targets: dict[str, TargetSettings] = {}
 
     def __repr__(self) -> str:
         return f"AgentConfig({self.site!r})"
@@ -92,4 +99,9 @@ def load_hub(path: Path) -> HubConfig:
 def load_agent(path: Path) -> AgentConfig:
     """Returns the settings of an agent. Raises `ConfigError` and `OSError`."""
     file = read(path)
-    return file.convert((), file.document, AgentConfig)
+    targets = read_targets(file, file.document.pop("targets", {}))
+    for name, target in targets.items():
+        if target.encrypt_with_password or (target.has_login and not target.token_file):
+            reason = "nobody is asked for secrets; expected token_file, and encrypt_to or nothing"
+            raise file.error(("targets", name), reason)
+    return replace(file.convert((), file.document, AgentConfig), targets=targets)

@@ -37,6 +37,9 @@ from cucmd.store import StartKey
 COMMANDS, EVENTS, JOBS, STATES = "CMD", "EV", "KV_jobs", "KV_state"
 # The label, at the site, of the daemon's job. Its value is the id of the job at the hub.
 LABEL = "hub"
+# The label, at the site, with the target to which the job is uploaded. Labels that begin with this
+# word say how far the upload is; the hub shows them.
+UPLOAD = "upload"
 JOB_ID = re.compile(r"[0-9a-f]{12}")
 # Seconds between two states of a site, and after how many seconds it counts as cut off.
 HEARTBEAT = 10.0

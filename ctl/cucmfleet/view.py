@@ -18,7 +18,7 @@ from cucmd.job.status import JobStatus, NodeStatus
 from cucmd.job.work_request import Collection, Timeouts
 from cucmd.protocol.jobs import Job, JobSummary, Node
 from cucmd.protocol.knowledge import Cluster
-from cucmfleet.messages import Asked, NodeState, PartState, by_site
+from cucmfleet.messages import UPLOAD, Asked, NodeState, PartState, by_site
 
 _KINDS = {"collection": "collect", "commands": "run", "discovery": "discover"}
 _MOST_TARGETS, _MOST_COMMANDS = 20, 3  # as the daemon has them in a list
@@ -44,6 +44,10 @@ def job_of(asked: Asked, known: Mapping[str, Known], silence: Mapping[str, str])
     }
     all_jobs = jobs.values()
     begun = {site: job for site, job in jobs.items() if job.directory}
+    labels = {**(asked.request.labels or {})}
+    for site, job in jobs.items():  # how far the upload of the site is
+        own = {key: value for key, value in (job.labels or {}).items() if key.startswith(UPLOAD)}
+        labels |= {f"{site}/{key}": value for key, value in own.items()}
     ends = [job.completed_at for job in all_jobs if job.completed_at]
     return replace(
         next(iter((begun or jobs).values())),
@@ -62,7 +66,7 @@ def job_of(asked: Asked, known: Mapping[str, Known], silence: Mapping[str, str])
         request_id=asked.request.request_id,
         owner=asked.owner,
         targets=asked.request.nodes,
-        labels=asked.request.labels,
+        labels=labels or None,
         files_deleted=all(job.files_deleted for job in all_jobs) or None,
         asked_by=asked.asked_by,
         coverage_pending=any(job.coverage_pending for job in all_jobs) or None,

@@ -103,6 +103,12 @@ def add_job_options(
         type=not_after,
         help="start nothing if the start comes later: 2h, or a time",
     )
+    group.add_argument(
+        "--upload",
+        metavar="TARGET",
+        action=OnlyOnce,
+        help="at a hub: let the sites upload the files to their target of this name",
+    )
     return group
 
 
@@ -356,6 +362,7 @@ def begin_on_nodes(
                 discovered=tuple(discovered) or None,
                 accept_nodes=arguments.accept_nodes or None,
                 not_after=arguments.not_after,
+                upload=arguments.upload,
             )
             try:
                 return client.start(targets, work, login=login, how=how)

@@ -101,6 +101,9 @@ class JobMethods:
         if limit is not None and limit < datetime.now(UTC):
             reason = wrong_value(request.not_after, "the start has come later than that")
             raise InvalidValue("not_after", reason)
+        if request.upload is not None:
+            advice = "is only for a hub of several sites; here, use cucmctl export JOB --upload"
+            raise InvalidValue("upload", wrong_value(request.upload, advice))
         discoveries = await self._discoveries()
         with errors_below(member, work):
             names, login = request.nodes, request.login

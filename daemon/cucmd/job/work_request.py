@@ -217,3 +217,6 @@ class How(Request, frozen=True, kw_only=True):
     # RFC 3339 with a zone: a start that comes later is refused. A hub of several sites keeps the
     # start for a site that is cut off until then.
     not_after: str | None = None
+    # Only for a hub: the name of a target to which the sites upload the files once the job has
+    # ended.
+    upload: str | None = None

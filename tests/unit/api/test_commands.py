@@ -58,6 +58,14 @@ async def test_late_start_is_refused(harness: SupervisorHarness) -> None:
     await harness.ended(reply.job.job_id)
 
 
+async def test_only_hub_takes_upload(harness: SupervisorHarness) -> None:
+    planner = Planner(Config(), {}, harness.supervisor.directory)
+    jobs = JobMethods(harness.supervisor, harness.feed, lambda: planner)
+    with pytest.raises(VarlinkError) as refused:
+        await jobs.start(CALLER, request("show status", upload="archive"))
+    assert refused.value.parameters.parameter == "upload"
+
+
 @pytest.mark.parametrize(
     ("commands", "field"),
     [

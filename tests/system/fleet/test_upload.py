@@ -1,0 +1,114 @@
+"""`start --upload`: the site uploads the files to a target of its own, and the hub says where."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cucmctl import Client
+from cucmd.protocol.jobs import Job
+from rig.fleet import Fleet, ended, run
+from rig.jobs import SDL
+from rig.lab import Lab
+from rig.nginx import needs_nginx
+from rig.quiet import wait_until
+from rig.upload_servers import CASE, TOKEN, OddServer, make_certificates, running, running_webdav
+
+pytestmark = pytest.mark.long
+
+TARGETS = """
+[targets.archive]
+url = "https://{case}@{host}/home/"
+token_file = "{token}"
+mask = "no"
+[targets.masked]
+url = "https://{host}/inbox/"
+"""
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Path:
+    folder = tmp_path / "servers"
+    folder.mkdir()
+    make_certificates(folder)
+    return folder
+
+
+@pytest.fixture
+def odd(servers: Path) -> Iterator[OddServer]:
+    server = OddServer(servers)
+    with running(server.serve) as server.host:
+        yield server
+        server.hold.set()
+
+
+def start_with_targets(fleet: Fleet, servers: Path, host: str) -> None:
+    """Starts the agent of berlin again, with targets at a host."""
+    token = servers / "token"
+    token.touch(0o600)
+    token.write_text(f"{TOKEN}\n")
+    file = fleet.folder / "berlin" / "cucmagent.toml"
+    text = file.read_text().partition("\n[targets")[0]
+    file.write_text(text + TARGETS.format(case=CASE, host=host, token=token))
+    fleet.kill("berlin")
+    # A killed agent leaves its temporary folder.
+    own = {"XDG_DATA_HOME": str(servers / "data"), "TMPDIR": str(servers)}
+    environ = {"SSL_CERT_FILE": str(servers / "ca.crt"), **own}
+    fleet.start_agent("berlin", environ=environ)
+
+
+def upload_of(client: Client, job: Job) -> str:
+    """Returns how the upload of a job has ended."""
+
+    def state() -> str:
+        labels = client.status(job.job_id).labels or {}
+        return labels.get("berlin/upload-state", "running")
+
+    wait_until(lambda: state() != "running", 60)
+    return state()
+
+
+@needs_nginx
+@pytest.mark.parametrize("target", ["archive", "masked"])
+def test_target_gets_files(
+    client: Client, fleet: Fleet, lab: Lab, servers: Path, target: str
+) -> None:
+    with running_webdav(servers) as host:
+        start_with_targets(fleet, servers, host)
+        job = run(client, f"berlin/{lab.nodes[0]}", upload=target)
+        state = upload_of(client, job)
+        (file,) = (servers / {"archive": "home", "masked": "inbox"}[target]).iterdir()
+    assert state == f"done: https://{host}/{file.parent.name}/{file.name}"
+    checksum = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert client.status(job.job_id).labels["berlin/upload-sha256"] == checksum
+    assert TOKEN not in fleet.log("berlin") + fleet.log("hub")
+
+
+def test_unknown_target_is_refused(client: Client, fleet: Fleet, lab: Lab, servers: Path) -> None:
+    start_with_targets(fleet, servers, "localhost:1")
+    options = ("--credential", "lab", "--path", SDL, "--upload", "other", "--wait")
+    started = fleet.ctl("start", f"berlin/{lab.nodes[0]}", *options)
+    assert started.returncode == 1
+    (node,) = client.status(started.stdout.strip()).nodes
+    assert node.failure.code == "refused_at_site"
+    assert "archive, masked" in node.failure.message
+
+
+def test_failed_upload_says_why(client: Client, fleet: Fleet, lab: Lab, servers: Path) -> None:
+    start_with_targets(fleet, servers, "localhost:1")
+    job = run(client, f"berlin/{lab.nodes[0]}", upload="masked")
+    assert upload_of(client, job).startswith("failed: ")
+
+
+def test_interrupted_upload_is_not_repeated(
+    client: Client, fleet: Fleet, lab: Lab, servers: Path, odd: OddServer
+) -> None:
+    odd.hold.clear()
+    start_with_targets(fleet, servers, odd.host)
+    job = run(client, f"berlin/{lab.nodes[0]}", upload="archive")
+    assert odd.came.wait(60)
+    start_with_targets(fleet, servers, odd.host)
+    assert upload_of(client, job).startswith("interrupted")
+    assert len(odd.requests) == 1
+    assert ended(client, run(client, f"berlin/{lab.nodes[1]}")).status == "succeeded"

@@ -1,0 +1,36 @@
+"""The file of an agent, and the targets in it."""
+
+from pathlib import Path
+
+import pytest
+
+from cucmd.toml_file import ConfigError
+from cucmfleet.config import load_agent
+
+AGENT = f'site = "berlin"\nservers = ["tls://hub:4222"]\nsecret_key = "SU{"A" * 56}"\n'
+
+
+def write(folder: Path, more: str) -> Path:
+    file = folder / "cucmagent.toml"
+    file.write_text(AGENT + more)
+    return file
+
+
+def test_targets_are_read(tmp_path: Path) -> None:
+    more = '[targets.archive]\nurl = "https://me@h/"\ntoken_file = "/etc/token"\nmask = "no"\n'
+    target = load_agent(write(tmp_path, more)).targets["archive"]
+    assert (target.token_file, target.mask) == ("/etc/token", "no")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        'url = "cxd"',  # each upload would have to be asked for a token
+        'url = "https://h/"\nencrypt_with_password = true',
+        'url = "https://h/?secret"',
+        'url = "https://h/"\ntoken_file = "/etc/token"',
+    ],
+)
+def test_target_without_its_secrets_is_refused(tmp_path: Path, target: str) -> None:
+    with pytest.raises(ConfigError, match=r"targets\.a"):
+        load_agent(write(tmp_path, f"[targets.a]\n{target}\n"))
