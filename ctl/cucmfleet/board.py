@@ -1,15 +1,13 @@
 """Holds what the hub knows of all jobs and sites, and tells watchers what has changed.
 
-What was asked is in a file for each job, `jobs/ID.json`, and in memory: NATS has copies only. What
-the sites have sent is in memory, and comes again from NATS after a restart of the hub. A state
-replaces another one only if it is not older.
+What was asked is in a file for each job, `jobs/ID.json`, and in memory: NATS has copies only. The
+nodes that the sites have sent are in memory, and come again from NATS after a restart of the hub.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,12 +16,14 @@ from pathlib import Path
 import msgspec
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cucmd.durable import replace_file
-from cucmd.protocol.jobs import Job
+from cucmd.job.failure import Failure
+from cucmd.protocol.jobs import Job, Node
 from cucmd.store import StoreFailed
-from cucmfleet.messages import CUT_OFF, Asked, NodeState, PartState, SiteState
-from cucmfleet.view import Known, job_of
+from cucmfleet.messages import CUT_OFF, Asked, NodeState, Part, PartState, SiteState
+from cucmfleet.view import job_of
 
 _log = logging.getLogger("cucmfleet")
 
@@ -53,7 +53,8 @@ class Board:
     def __init__(self, folder: Path) -> None:
         """Reads the jobs. Raises `OSError`, and `ValueError` for a file that is damaged."""
         self.sites: dict[str, Site] = {}
-        self._known: dict[str, dict[str, Known]] = defaultdict(lambda: defaultdict(Known))
+        # By job and site; each node by its position.
+        self._nodes: dict[str, dict[str, dict[int, Node]]] = {}
         self._shown: dict[str, Job] = {}  # jobs that have not changed since they were shown
         self._folder = folder
         self._writing = trio.Lock()
@@ -82,7 +83,7 @@ class Board:
         for asked in [one for one in self.jobs.values() if one.is_old and one.has_ended]:
             (self._folder / f"{asked.job_id}.json").unlink(missing_ok=True)
             del self.jobs[asked.job_id]
-            self._known.pop(asked.job_id, None)
+            self._nodes.pop(asked.job_id, None)
             self._shown.pop(asked.job_id, None)
 
     # Sites
@@ -93,7 +94,10 @@ class Board:
         for asked in [*self.jobs.values()]:
             for site, part in asked.parts.items():
                 if site not in self.sites and not part.end:
-                    part.commands, part.end = (), ("failed", -1)
+                    gone = Failure("refused_at_site", f"site {site} was removed", retryable=False)
+                    state = part.state or PartState(site, asked.job_id)
+                    job = state.job and replace(state.job, status="failed", closed=True)
+                    asked.parts[site] = Part((), replace(state, job=job, failure=gone))
                     await self.keep(asked)
 
     def look_at_sites(self, now: datetime) -> None:
@@ -116,38 +120,20 @@ class Board:
             site.state, site.heard_at = state, at
             self.look_at_sites(datetime.now(UTC))
 
-    def is_news(self, state: PartState | NodeState) -> bool:
-        """Returns whether a state belongs to a job at this site, and is not older than the known
-        one.
-        """
-        asked = self.jobs.get(state.job_id)
-        if asked is None or state.site not in asked.parts:
-            return False
-        known = self._known[state.job_id][state.site]
-        if isinstance(state, NodeState):
-            before: PartState | NodeState | None = known.nodes.get(state.position)
-            if not 0 <= state.position < _MOST_NODES:
-                return False
-        else:
-            before = known.state
-        return before is None or before.order <= state.order
-
     def take(self, state: PartState | NodeState) -> bool:
-        """Takes a state that is news. Returns whether `keep` is to be called: commands were
-        carried out, or the part has ended.
+        """Takes a state of a job that was asked for at this site. Returns whether `keep` is to be
+        called: commands were carried out, or the part has ended.
         """
-        parts, known = self.jobs[state.job_id].parts, self._known[state.job_id][state.site]
+        parts = self.jobs[state.job_id].parts
         before = parts[state.site]
-        if isinstance(state, NodeState):
-            known.nodes[state.position] = state
-        else:
-            known.state = state
+        if isinstance(state, PartState):
             parts[state.site] = before.after(state)
+        elif 0 <= state.position < _MOST_NODES:
+            nodes = self._nodes.setdefault(state.job_id, {}).setdefault(state.site, {})
+            nodes[state.position] = state.node
         self.changed(state.job_id)
-        return parts[state.site] != before
-
-    def state(self, job_id: str, site: str) -> PartState | None:
-        return self._known[job_id][site].state
+        after = parts[state.site]
+        return (after.commands, after.end) != (before.commands, before.end)
 
     # Jobs
 
@@ -156,9 +142,10 @@ class Board:
         # A list looks at all jobs, and most of them have ended long ago.
         if (shown := self._shown.get(job_id)) is None:
             asked = self.jobs[job_id]
-            silence = dict.fromkeys(asked.parts, "was removed from the hub")
-            silence |= {name: site.silence for name, site in self.sites.items()}
-            shown = self._shown[job_id] = job_of(asked, self._known[job_id], silence)
+            known = self._nodes.get(job_id, {}).items()
+            nodes = {site: [node for _, node in sorted(found.items())] for site, found in known}
+            silence = {name: site.silence for name, site in self.sites.items()}
+            shown = self._shown[job_id] = job_of(asked, nodes, silence)
         return shown
 
     def all_jobs(self) -> Iterator[Job]:

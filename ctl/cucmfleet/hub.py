@@ -248,10 +248,11 @@ class _Hub:
             _log.warning("a state that cannot be read, at %s", subject)
         elif isinstance(state, messages.SiteState):
             self._board.take_site(state, at)
-        elif self._board.is_news(state):
+        elif state.job_id in self._board.jobs:
             asked = self._board.jobs[state.job_id]
+            if (part := asked.parts.get(state.site)) is None:
+                return
             if isinstance(state, messages.PartState):
-                part = asked.parts[state.site]
                 end = part.after(state).end
                 if end and end != part.end:
                     message_id = f"{state.job_id}.{state.site}.{end[0]}.{end[1]}"

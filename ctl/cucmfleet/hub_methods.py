@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 from msgspec import convert
 from msgspec.structs import replace
 
+from cucmctl.text.render import summary
 from cucmd.api.interface import AnyHandler
 from cucmd.api.refusals import error, invalid, refusals, traced
 from cucmd.api.request_checks import list_filter, start_key
@@ -33,7 +34,7 @@ from cucmd.store import JobFilter, StartKey, StoreFailed
 from cucmd.varlink import Caller, StreamReply
 from cucmfleet.board import Board
 from cucmfleet.messages import UNFINISHED, Asked, Command, Part, by_site
-from cucmfleet.view import cluster_at, summary_of
+from cucmfleet.view import cluster_at
 
 StreamReplies: TypeAlias = AsyncGenerator[StreamReply, None]
 # Sites, each with those of its nodes that are meant, or None for all.
@@ -105,21 +106,20 @@ class HubMethods:
         """Gives each site a command, which is a start, a retry or a cancel."""
         commands = []
         for site, request in what.items():
-            state, part = self._board.state(asked.job_id, site), asked.parts[site]
+            part = asked.parts[site]
             # Larger than those before it, also if the clock was set back.
-            before = (*(one.number for one in part.commands), state.done if state else 0)
+            before = (*(one.number for one in part.commands), part.state.done if part.state else 0)
             number = max(time.time_ns() // 1000, *(one + 1 for one in before))
             command = Command(number, site, asked.job_id, _speaker(caller), **request)
-            part.commands = (*part.commands, command)
-            if command.cancel is None:
-                part.end = None
+            asked.parts[site] = replace(part, commands=(*part.commands, command))
             commands.append(command)
         try:
             await self._board.keep(asked)
         except StoreFailed:
             for command in commands:
                 part = asked.parts[command.site]
-                part.commands = tuple(one for one in part.commands if one is not command)
+                left = tuple(one for one in part.commands if one is not command)
+                asked.parts[command.site] = replace(part, commands=left)
             self._board.changed(asked.job_id)
             raise
         self._on_commands(commands)
@@ -149,10 +149,11 @@ class HubMethods:
             if key is None or key not in asked.keys:
                 retries: Given = {}
                 for site, nodes in self._sites_of(asked, request.nodes).items():
-                    part, state = asked.parts[site], self._board.state(asked.job_id, site)
-                    if not part.end or not state or (state.job and not state.job.closed):
+                    part = asked.parts[site]
+                    job = part.state.job if part.state else None
+                    if not part.end or (job and not job.closed):
                         raise error(JobBusy(asked.job_id, f"it goes on at {site}"))
-                    if state.job:
+                    if job:
                         if nodes or part.end[0] != "succeeded":
                             plain = replace(request, request_id=request_id, on_behalf_of=None)
                             retries[site] = {"retry": replace(plain, nodes=nodes)}
@@ -188,7 +189,7 @@ class HubMethods:
             before = self._find(which.before).job_id
             found = found[[job.job_id for job in found].index(before) + 1 :]
         found = [job for job in found if _fits(job, which)]
-        listed = tuple(map(summary_of, found[:limit]))
+        listed = tuple(map(summary, found[:limit]))
         return wire.ListReply(listed, len(found) - len(listed))
 
     async def watch(self, caller: Caller, request: requests.WatchRequest) -> StreamReplies:
@@ -200,7 +201,7 @@ class HubMethods:
                     jobs = [job for job in jobs if job.status in UNFINISHED]
                 else:
                     jobs = jobs[: requests.DEFAULT_LIMIT]
-                reply = wire.WatchReply(0, 0, jobs=tuple(map(summary_of, jobs)))
+                reply = wire.WatchReply(0, 0, jobs=tuple(map(summary, jobs)))
             else:
                 reply = wire.WatchReply(0, 0, job=self._board.job(only))
             for sequence in count(1):
@@ -256,9 +257,9 @@ class HubMethods:
             if getattr(request, "job_id", None) is None:
                 raise error(NotAtHub(name, tuple(self._board.sites)))
             asked, sites = self._find(request.job_id), []
-            for site in asked.parts:
-                state = self._board.state(asked.job_id, site)
-                sites.append(f"{site} (job {state.job.job_id})" if state and state.job else site)
+            for site, part in asked.parts.items():
+                job = part.state.job if part.state else None
+                sites.append(f"{site} (job {job.job_id})" if job else site)
             raise error(NotAtHub(name, tuple(sites)))
 
         return refuse

@@ -111,49 +111,6 @@ class Command(Struct, frozen=True, omit_defaults=True):
         return f"{self.job_id}.{self.site}.{self.number}"
 
 
-class Part(Struct):
-    """Holds what the hub keeps of a job at one site.
-
-    commands  those that the site has not carried out yet
-    end       how the job has ended there, and the number of the retry; None if it goes on
-    """
-
-    commands: tuple[Command, ...] = ()
-    end: tuple[JobStatus, int] | None = None
-
-    def after(self, state: PartState) -> Part:
-        """Returns what is kept after a state has come from the site."""
-        commands = tuple(one for one in self.commands if one.number > state.done)
-        goes_on = any(one.cancel is None for one in commands)
-        return Part(commands, None if goes_on else state.end)
-
-
-class Asked(Struct):
-    """Holds what was asked at the hub.
-
-    owner     the uid of the user who called the hub
-    asked_by  the name on whose behalf that user called
-    parts     by the name of the site
-    keys      those with which it was started and retried
-    """
-
-    job_id: str
-    created_at: datetime
-    request: StartRequest
-    owner: int
-    asked_by: str | None
-    parts: dict[str, Part]
-    keys: tuple[StartKey, ...] = ()
-
-    @property
-    def has_ended(self) -> bool:
-        return all(part.end for part in self.parts.values())
-
-    @property
-    def is_old(self) -> bool:
-        return self.created_at < datetime.now(UTC) - KEEP
-
-
 class PartState(Struct, frozen=True, omit_defaults=True, tag="part"):
     """Holds the state of a job at one site.
 
@@ -188,10 +145,58 @@ class PartState(Struct, frozen=True, omit_defaults=True, tag="part"):
 
     @property
     def end(self) -> tuple[JobStatus, int] | None:
-        """As in `Part`."""
+        """Returns how the job has ended, and the number of the retry; None if it goes on."""
         if self.job is None:
             return "failed" if self.failure else "cancelled", self.done
         return None if self.job.status in UNFINISHED else (self.job.status, self.job.retries)
+
+
+class Part(Struct, frozen=True):
+    """Holds what the hub keeps of a job at one site.
+
+    commands  those that the site has not carried out yet
+    state     the last one that the site has sent. It is written into the file of the job when
+              commands were carried out, and when the job has ended there
+    """
+
+    commands: tuple[Command, ...] = ()
+    state: PartState | None = None
+
+    @property
+    def end(self) -> tuple[JobStatus, int] | None:
+        """As in `PartState`. A start or a retry that is on its way is no end."""
+        goes_on = self.state is None or any(one.cancel is None for one in self.commands)
+        return None if goes_on or self.state is None else self.state.end
+
+    def after(self, state: PartState) -> Part:
+        """Returns what is kept after a state has come from the site."""
+        return Part(tuple(one for one in self.commands if one.number > state.done), state)
+
+
+class Asked(Struct):
+    """Holds what was asked at the hub.
+
+    owner     the uid of the user who called the hub
+    asked_by  the name on whose behalf that user called
+    parts     by the name of the site
+    keys      those with which it was started and retried
+    """
+
+    job_id: str
+    created_at: datetime
+    request: StartRequest
+    owner: int
+    asked_by: str | None
+    parts: dict[str, Part]
+    keys: tuple[StartKey, ...] = ()
+
+    @property
+    def has_ended(self) -> bool:
+        return all(part.end for part in self.parts.values())
+
+    @property
+    def is_old(self) -> bool:
+        return self.created_at < datetime.now(UTC) - KEEP
 
 
 class NodeState(Struct, frozen=True, tag="node"):

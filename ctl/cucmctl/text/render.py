@@ -287,7 +287,7 @@ def next_commands(job: Job) -> Iterator[str]:
 
 
 def summary(job: Job) -> JobSummary:
-    """Returns the summary of a job, as a list of jobs has it."""
+    """Returns the summary of a job, as a list of jobs has it: with 20 targets and 3 commands."""
     ended = [node for node in job.nodes if node.status in NODE_ENDED]
     return JobSummary(
         job_id=job.job_id,
@@ -302,13 +302,14 @@ def summary(job: Job) -> JobSummary:
         nodes_succeeded=sum(node.status == "succeeded" for node in job.nodes),
         started_at=job.started_at,
         owner=job.owner,
-        targets=job.targets,
+        targets=job.targets and job.targets[:20],
         first_node=job.nodes[0].node,
         first_name=job.nodes[0].name,
         collection=job.collection,
         labels=job.labels,
         kind=job.kind,
         ran_before=job.ran_before,
-        commands=job.commands,
+        commands=job.commands and job.commands[:3],
         capture=job.capture,
+        asked_by=job.asked_by,
     )
