@@ -25,12 +25,14 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import defaultdict
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import trio
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from cucmctl.client import errors
 from cucmctl.client.errors import ClientError
@@ -77,13 +79,13 @@ async def run(config: AgentConfig, task_status: trio.TaskStatus[None]) -> None:
 
 class _Agent:
     def __init__(self, site: str, jetstream: JetStream, client: Client, uploads: Uploads) -> None:
-        self._uploads = uploads
         self._site = site
         self._jetstream = jetstream
         self._client = client
-        self._parts: dict[str, PartState] = {}  # by the id at the hub, as they are to be there
-        self._jobs: dict[str, Job] = {}  # those that are not closed, with the nodes that are there
+        self._uploads = uploads
+        self._states: dict[str, State] = {}  # subject -> what this agent knows to be there
         self._numbers: dict[str, int] = {}  # subject -> the number of its last message
+        self._locks: dict[str, trio.Lock] = defaultdict(trio.Lock)  # one report of a job at a time
         self._limiter = trio.CapacityLimiter(_MOST)
         self._reporting = trio.CancelScope()
 
@@ -110,12 +112,10 @@ class _Agent:
         if command is None or command.site != self._site:
             _log.error("a command that is not for this site was dropped")
         else:
-            part = await self._part(command.job_id)
             try:
+                part = await self._part(command.job_id)
                 if command.number > part.done:
                     await self._carry_out(command, part)
-                else:  # it was carried out before, but may not be in the bucket
-                    await self._write(part)
             except ClientError as error:
                 _log.warning("%s of job %s waits: %s", command.operation, command.job_id, error)
                 await self._jetstream.delay(message, _COMES_AGAIN)
@@ -138,7 +138,7 @@ class _Agent:
             failure = Failure("refused_at_site", f"site {self._site}: {text}", retryable=False)
         except TimeoutError as late:
             failure = Failure("too_late", f"site {self._site}: {late}", retryable=True)
-        await self._report(command.job_id, job, command.number, failure)
+        await self._report(command.job_id, job, done=command.number, failure=failure)
 
     async def _job_after(self, command: Command, part: PartState) -> Job | None:
         """Carries out a command, and returns the daemon's job, or None if there is none."""
@@ -211,88 +211,75 @@ class _Agent:
             await trio.sleep(_COMES_AGAIN)
 
     async def _watch(self) -> None:
-        """Reports the jobs that run or wait, and each change of a job."""
-        async with events(self._client, reconnect=math.inf, whole=lambda _: True) as job_events:
+        """Reports the jobs that run or wait, and each job that changes."""
+        async with events(self._client, reconnect=math.inf) as job_events:
             async for event in job_events:
-                job = event.job
-                if job is None or (hub_id := _hub_id(job)) is None:
+                if (job := event.job) is None or (hub_id := _hub_id(job)) is None:
                     continue
-                self._uploads.look_at(job)
-                if isinstance(job, JobChange):
-                    if job.deleted:  # the hub keeps its last state
-                        continue
-                    if (known := self._jobs.get(hub_id)) is not None:
-                        nodes = {node.node: node for node in (*known.nodes, *job.nodes)}
-                        job = replace(known, **asdict(job) | {"nodes": tuple(nodes.values())})
-                if not isinstance(job, Job):
-                    job = await self._client.status(job.job_id)
-                await self._report(hub_id, job)
+                if not (isinstance(job, JobChange) and job.deleted):  # the hub keeps its last state
+                    self._uploads.look_at(job)
+                    await self._report(hub_id, await self._client.status(job.job_id))
 
     async def _catch_up(self) -> None:
         """Reports what has changed while this agent did not watch, or what the bucket has lost."""
-        for part in [*self._parts.values()]:
-            if part.job is None and part.done:
-                await self._write(part)
         before, oldest = None, datetime.now(UTC) - messages.KEEP
         while page := await self._client.list(limit=_PAGE, before=before):
             async with trio.open_nursery() as nursery:
                 for job in page:
-                    if job.created_at > oldest:
-                        nursery.start_soon(self._compare, job)
+                    if job.created_at > oldest and (hub_id := _hub_id(job)) is not None:
+                        self._uploads.look_at(job)
+                        nursery.start_soon(self._compare, hub_id, job)
             before = page[-1].job_id
             if page[-1].created_at < oldest:
                 break
 
-    async def _compare(self, job: JobSummary) -> None:
-        if (hub_id := _hub_id(job)) is not None:
-            self._uploads.look_at(job)
-            there = await self._last(PartState(self._site, hub_id).subject)
-            if there is None or there.order < (job.revision + 1,):
-                await self._report(hub_id, await self._client.status(job.job_id))
+    async def _compare(self, hub_id: str, job: JobSummary) -> None:
+        there = await self._last(PartState(self._site, hub_id).subject)
+        if there is None or there.order < (job.revision + 1,):
+            await self._report(hub_id, await self._client.status(job.job_id))
 
-    async def _report(
-        self, hub_id: str, job: Job | None, done: int = 0, failure: Failure | None = None
-    ) -> None:
-        """Writes the state of a job, unless a newer one is known, and what came of a command. The
-        nodes come before the job, so that nobody sees an ended job with a running node.
+    async def _report(self, hub_id: str, job: Job | None, **came: Any) -> None:
+        """Writes the state of a job, unless a newer one is known. The nodes come before the job, so
+        that nobody sees an ended job with a running node.
+
+        came  fields of the state: what came of a command
         """
-        part = await self._part(hub_id)
-        if job is not None and job.revision + 1 >= part.revision:
-            known = self._jobs.get(hub_id)
-            there = {} if known is None else dict(enumerate(known.nodes))
-            async with trio.open_nursery() as nursery:
-                for position, node in enumerate(job.nodes):
-                    if there.get(position) != node:
-                        ids = self._site, hub_id, position
-                        new = NodeState(*ids, job.revision + 1, node)
-                        nursery.start_soon(self._write, new)
-            part = self._parts[hub_id]
-            if job.revision + 1 >= part.revision:  # none was reported meanwhile
-                part = replace(part, job=replace(job, nodes=()), nodes=len(job.nodes))
-                self._jobs[hub_id] = job
-                if job.closed:  # if it changes again, its nodes are asked for
-                    del self._jobs[hub_id]
-        if done:
-            part = replace(part, done=done, failure=failure)
-        self._parts[hub_id] = part
-        await self._write(part)
+        async with self._locks[hub_id]:
+            part = await self._part(hub_id)
+            if job is not None and job.revision + 1 >= part.revision:
+                nodes = [
+                    NodeState(self._site, hub_id, position, job.revision + 1, node)
+                    for position, node in enumerate(job.nodes)
+                ]
+                async with trio.open_nursery() as nursery:
+                    for new in nodes:
+                        known = self._states.get(new.subject)
+                        if not isinstance(known, NodeState) or known.node != new.node:
+                            nursery.start_soon(self._write, new)
+                if job.closed:  # if it changes again, all its nodes are written
+                    for new in nodes:
+                        self._states.pop(new.subject, None)
+                part = replace(part, job=replace(job, nodes=()), nodes=len(nodes))
+            await self._write(replace(part, **came))
 
     async def _part(self, hub_id: str) -> PartState:
         """Returns the state of a job. The bucket has that from before a restart of the agent."""
-        if hub_id not in self._parts:
-            new = PartState(self._site, hub_id)
-            there = await self._last(new.subject)
-            self._parts.setdefault(hub_id, there if isinstance(there, PartState) else new)
-        return self._parts[hub_id]
+        new = PartState(self._site, hub_id)
+        known = self._states.get(new.subject) or await self._last(new.subject)
+        return known if isinstance(known, PartState) else new
 
     async def _last(self, subject: str) -> State | None:
-        """Returns the state that is in the bucket."""
+        """Returns what a subject has. If its number has become smaller, NATS has lost the bucket:
+        then all jobs are reported again.
+        """
         async with self._limiter:
             number, data = await self._jetstream.last(messages.STATES, subject)
         if number < self._numbers.get(subject, 0):
             _log.warning("the hub has lost the states of this site; they are sent again")
             self._numbers.clear()
-            self._jobs.clear()
+            # What came of a command is nowhere else any more.
+            parts = {key: one for key, one in self._states.items() if isinstance(one, PartState)}
+            self._states = dict(parts)
             self._reporting.cancel()
         self._numbers[subject] = number
         return messages.decode_state(subject, data)
@@ -309,10 +296,11 @@ class _Agent:
                 if error.code != WRONG_SEQUENCE:
                     raise
             else:
-                self._numbers[subject] = number
+                self._numbers[subject], self._states[subject] = number, state
                 return
             there = await self._last(subject)
             if there is not None and there.order > state.order:
+                self._states[subject] = there
                 return
         raise NoAnswer("another agent writes the same states")
 

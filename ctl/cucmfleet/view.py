@@ -8,6 +8,7 @@ last state.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -19,7 +20,8 @@ from cucmfleet.messages import UNFINISHED, UPLOAD, Asked, Part, by_site
 
 _KINDS = {"collection": "collect", "commands": "run", "discovery": "discover"}
 # What a job or a node has before anything is known of it: null, where that is possible.
-_NO_JOB, _NO_NODE = dict.fromkeys(Job.__struct_fields__), dict.fromkeys(Node.__struct_fields__)
+_NO_JOB: dict[str, Any] = dict.fromkeys(Job.__struct_fields__)
+_NO_NODE: dict[str, Any] = dict.fromkeys(Node.__struct_fields__)
 
 
 def job_of(asked: Asked, nodes: Mapping[str, Iterable[Node]], silence: Mapping[str, str]) -> Job:
