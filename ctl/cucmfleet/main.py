@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,9 @@ def hub(argv: Sequence[str] | None = None) -> int:
     listing = verbs.add_parser("list", help="list the sites")
     remove = verbs.add_parser("remove", help="end the rights of a site")
     remove.add_argument("name", metavar="SITE")
-    for verb, run in ((serve, _serve_hub), (add, _site), (listing, _site), (remove, _site)):
-        _add_config(verb, config.HUB_FILE, run)
+    _add_config(serve, config.HUB_FILE, partial(_serve, "hub", config.load_hub))
+    for verb in (add, listing, remove):
+        _add_config(verb, config.HUB_FILE, _site)
     return _run(parser, argv)
 
 
@@ -57,7 +59,7 @@ def agent(argv: Sequence[str] | None = None) -> int:
     """Runs `cucmagent`. Returns its exit code."""
     what = "Carries out the commands of a hub at the cucmd of this site."
     parser = VerbParser(prog="cucmagent", description=what, allow_abbrev=False)
-    _add_config(parser, config.AGENT_FILE, _serve_agent)
+    _add_config(parser, config.AGENT_FILE, partial(_serve, "agent", config.load_agent))
     return _run(parser, argv)
 
 
@@ -102,16 +104,11 @@ def _demo(_arguments: argparse.Namespace) -> None:
     raise SystemExit(demo())
 
 
-def _serve_hub(arguments: argparse.Namespace) -> None:
-    from cucmfleet import hub  # noqa: PLC0415  # it needs nats-py
-
-    trio.run(_until_signal, partial(hub.run, config.load_hub(arguments.config)))
-
-
-def _serve_agent(arguments: argparse.Namespace) -> None:
-    from cucmfleet import agent  # noqa: PLC0415  # likewise
-
-    trio.run(_until_signal, partial(agent.run, config.load_agent(arguments.config)))
+def _serve(name: str, load: Callable[[Path], Any], arguments: argparse.Namespace) -> None:
+    """Runs the program in a module of this package."""
+    settings = load(arguments.config)
+    program = import_module(f"cucmfleet.{name}")  # not before, because it needs nats-py
+    trio.run(_until_signal, partial(program.run, settings))
 
 
 async def _until_signal(program: Callable[..., Any]) -> None:
