@@ -16,6 +16,7 @@ themselves. Jobs whose files were lost at the hub come from KV_jobs.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -43,8 +44,8 @@ _log = logging.getLogger("cucmfleet")
 
 _INFO = ServiceInfo(vendor="cucmd", product="cucmhub", version=__version__, url="")
 _SOCKET_MODE = 0o660
-# Seconds until something is tried again.
-_PAUSE = 0.5
+# Seconds until something is tried again, and until commands are sent again.
+_PAUSE, _AGAIN = 0.5, 2.0
 # Messages that may be on their way to the hub. NATS drops a client for which more than 64 MB wait.
 _BATCH = 200
 # The server forgets the consumer of a hub that is gone after this time.
@@ -163,32 +164,23 @@ class _Hub:
         self._to_send.set()
 
     async def send(self) -> None:
-        """Sends commands, in the order in which they were given. Never returns."""
+        """Sends commands, those of a site in the order in which they were given. Never returns."""
         await self._streams_there.wait()
         while True:
             self._to_send = trio.Event()
-            try:
-                await self._send_all()
-            except NoAnswer as error:
-                _log.info("commands wait: %s", error)
-                await trio.sleep(_PAUSE)
-                await self._jetstream.until_connected()
-                continue
-            # Some are left if the server refuses commands of a site that has too many.
-            with trio.move_on_after(HEARTBEAT if self._unsent else float("inf")):
+            await self._jetstream.until_connected()
+            waiting: set[str] = set()  # sites of which NATS has not taken a command
+            for message_id, command in list(self._unsent.items()):
+                if command.site not in waiting:
+                    try:
+                        await self._send(command)
+                    except (NoAnswer, Refused) as error:  # such as a site that has too many
+                        _log.info("a command for site %s waits: %s", command.site, error)
+                        waiting.add(command.site)
+                    else:
+                        del self._unsent[message_id]
+            with trio.move_on_after(_AGAIN if self._unsent else math.inf):
                 await self._to_send.wait()
-
-    async def _send_all(self) -> None:
-        refused: set[str] = set()
-        for message_id, command in list(self._unsent.items()):
-            if command.site not in refused:  # the order of a site's commands is kept
-                try:
-                    await self._send(command)
-                except Refused as error:
-                    _log.error("a command for site %s waits: %s", command.site, error)
-                    refused.add(command.site)
-                else:
-                    del self._unsent[message_id]
 
     async def _send(self, command: Command) -> None:
         """Sends a command, and says in EV who has asked for it."""
