@@ -35,7 +35,7 @@ from cucmctl.cli.options import (
     add_targets,
 )
 from cucmctl.client.client import Client
-from cucmctl.client.errors import DaemonUnavailable, InvalidRequest, ShuttingDown
+from cucmctl.client.errors import DaemonUnavailable, InvalidRequest, NotAtHub, ShuttingDown
 from cucmctl.client.reconnect import again
 from cucmctl.commands.begin import ON_NODES, add_job_options, begin_on_nodes
 from cucmctl.commands.lookup import hint
@@ -158,6 +158,7 @@ class Outputs(AfterOutputs):
         self._numbers: dict[str, set[int]] = {}  # node -> numbers of its printed outputs
         self._seen: dict[str, tuple[int, int]] = {}  # node -> its figures at the last request
         self._begun: str | None = None  # the node whose outputs are being printed
+        self._elsewhere = ""  # where the outputs are, if this is a hub
 
     def show(self, change: WatchReply) -> None:
         super().show(change)
@@ -174,6 +175,8 @@ class Outputs(AfterOutputs):
                     self._print_new(job, node)
 
         again(print_rest, self, reconnect=self._reconnect)
+        if self._elsewhere:
+            printer.note(self._elsewhere)
         super().conclude(job)
 
     def _show(self, job: Job) -> None:
@@ -201,7 +204,12 @@ class Outputs(AfterOutputs):
     def _print_new(self, job: Job, node: Node) -> None:
         """Requests the outputs of a node, and prints those that are not printed yet."""
         # They are all read first, because a reader of standard output may be slow.
-        for output in tuple(whole_outputs(self._client, job.job_id, [node.node])):
+        try:
+            outputs = tuple(whole_outputs(self._client, job.job_id, [node.node]))
+        except NotAtHub as error:
+            outputs = ()
+            self._elsewhere = str(error)
+        for output in outputs:
             numbers = self._numbers.setdefault(node.node, set())
             if output.number not in numbers:
                 numbers.add(output.number)

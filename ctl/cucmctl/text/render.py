@@ -282,7 +282,8 @@ def next_commands(job: Job) -> Iterator[str]:
     if job.status in ("failed", "partial"):
         which = "the others" if job.status == "partial" else "it"
         yield f"to try {which} again: cucmctl retry {visible(job.job_id)}"
-    if any(node.files_received for node in job.nodes):
+    # At a hub of several sites, the folders have the names of the sites before them.
+    if any(node.files_received for node in job.nodes) and job.directory.startswith("/"):
         yield f"to export the files: cucmctl export {visible(job.job_id)}"
 
 

@@ -153,6 +153,7 @@ def test_cucmctl_works_unchanged(fleet: Fleet, lab: Lab) -> None:
     options = ("--credential", "lab", "--last", "2h", "--path", "cm/trace/ccm/sdl")
     started = fleet.ctl("start", node, "--wait", *options)
     assert started.returncode == 0, started.stderr
+    assert "cucmctl export" not in started.stderr  # the hub has no files
     job_id = started.stdout.strip()
     assert job_id in fleet.ctl("list").stdout
     shown = fleet.ctl("status", job_id)
@@ -162,6 +163,13 @@ def test_cucmctl_works_unchanged(fleet: Fleet, lab: Lab) -> None:
     hanging = fleet.ctl("start", hangs, *options).stdout.strip()
     assert fleet.ctl("cancel", hanging).returncode == 0
     assert fleet.ctl("wait", hanging).returncode == 4
+
+
+def test_run_says_where_outputs_are(fleet: Fleet, lab: Lab) -> None:
+    command = ("--credential", "lab", "--", "show", "status")
+    ran = fleet.ctl("run", f"berlin/{lab.nodes[0]}", *command)
+    assert ran.returncode == 0, ran.stderr
+    assert "berlin (job " in ran.stderr
 
 
 @pytest.mark.parametrize("name", CORPUS)
