@@ -7,7 +7,6 @@ on its way.
 
 from __future__ import annotations
 
-import pwd
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -19,7 +18,7 @@ from typing import Any, TypeAlias
 from msgspec import convert
 from msgspec.structs import replace
 
-from cucmctl.text.render import summary
+from cucmctl.text.render import summary, user
 from cucmd.api.interface import AnyHandler
 from cucmd.api.refusals import error, invalid, refusals, traced
 from cucmd.api.request_checks import list_filter, start_key
@@ -56,16 +55,9 @@ class HubMethods:
 
     def handlers(self) -> dict[str, AnyHandler]:
         """Returns the function for each method."""
-        handlers: dict[str, AnyHandler] = {name: self._elsewhere(name) for name in METHODS}
-        return handlers | {
-            "Start": self.start,
-            "Status": self.status,
-            "List": self.list,
-            "Watch": self.watch,
-            "Cancel": self.cancel,
-            "Retry": self.retry,
-            "Clusters": self.clusters,
-        }
+        own = ("Start", "Status", "List", "Watch", "Cancel", "Retry", "Clusters")
+        handlers = {name: self._elsewhere(name) for name in METHODS}
+        return handlers | {name: getattr(self, name.lower()) for name in own}
 
     async def start(self, caller: Caller, request: StartRequest) -> wire.StartReply:
         with traced("Start", caller, request.request_id) as request_id:
@@ -104,13 +96,13 @@ class HubMethods:
 
     async def _give(self, caller: Caller, asked: Asked, what: Given) -> None:
         """Gives each site a command, which is a start, a retry or a cancel."""
-        commands = []
+        commands, speaker = [], caller.asked_by or user(caller.uid)[:_NAME_LENGTH]
         for site, request in what.items():
             part = asked.parts[site]
             # Larger than those before it, also if the clock was set back.
             before = (*(one.number for one in part.commands), part.state.done if part.state else 0)
             number = max(time.time_ns() // 1000, *(one + 1 for one in before))
-            command = Command(number, site, asked.job_id, _speaker(caller), **request)
+            command = Command(number, site, asked.job_id, speaker, **request)
             asked.parts[site] = replace(part, commands=(*part.commands, command))
             commands.append(command)
         try:
@@ -228,16 +220,15 @@ class HubMethods:
             if site.state is not None
             for cluster in site.state.clusters
         ]
-        name = request.name
-        if name is None:
-            return knowledge.ClustersReply(tuple(replace(one, nodes=None) for one in found))
-        return knowledge.ClustersReply(
-            tuple(
+        if request.name is None:
+            found = [replace(one, nodes=None) for one in found]
+        else:
+            found = [
                 one
                 for one in found
-                if name in (one.name, one.asked, *(node.node for node in one.nodes or ()))
-            )
-        )
+                if request.name in (one.name, one.asked, *(node.node for node in one.nodes or ()))
+            ]
+        return knowledge.ClustersReply(tuple(found))
 
     def _find(self, prefix: str) -> Asked:
         """Returns the job whose id begins with `prefix`. Raises `JobNotFound` and
@@ -275,16 +266,6 @@ def _at_site(request: StartRequest, site: str) -> StartRequest:
     """Returns what a site is to start."""
     discovered = by_site(request.discovered or ()).get(site)
     return replace(request, nodes=by_site(request.nodes)[site], discovered=discovered)
-
-
-def _speaker(caller: Caller) -> str:
-    """Returns the name that the sites are told."""
-    if caller.asked_by is not None:
-        return caller.asked_by
-    try:
-        return pwd.getpwuid(caller.uid).pw_name[:_NAME_LENGTH]
-    except KeyError:
-        return f"uid {caller.uid}"
 
 
 def _check_login(login: Login | None) -> None:
