@@ -235,7 +235,7 @@ class _Agent:
 
     async def _compare(self, hub_id: str, job: JobSummary) -> None:
         there = await self._last(PartState(self._site, hub_id).subject)
-        if there is None or there.order < (job.revision + 1,):
+        if there is None or there.order < (job.revision,):
             await self._report(hub_id, await self._client.status(job.job_id))
 
     async def _report(self, hub_id: str, job: Job | None, **came: Any) -> None:
@@ -246,9 +246,9 @@ class _Agent:
         """
         async with self._locks[hub_id]:
             part = await self._part(hub_id)
-            if job is not None and job.revision + 1 >= part.revision:
+            if job is not None and (job.revision, part.done) >= part.order:
                 nodes = [
-                    NodeState(self._site, hub_id, position, job.revision + 1, node)
+                    NodeState(self._site, hub_id, position, job.revision, node)
                     for position, node in enumerate(job.nodes)
                 ]
                 async with trio.open_nursery() as nursery:

@@ -135,13 +135,9 @@ class PartState(Struct, frozen=True, omit_defaults=True, tag="part"):
         return f"$KV.state.{self.site}.job.{self.job_id}"
 
     @property
-    def revision(self) -> int:
-        return 1 if self.job is None else self.job.revision + 1
-
-    @property
     def order(self) -> tuple[int, ...]:
         """Returns what is smaller for older states of the same subject."""
-        return self.revision, self.done
+        return -1 if self.job is None else self.job.revision, self.done
 
     @property
     def end(self) -> tuple[JobStatus, int] | None:
@@ -200,7 +196,7 @@ class Asked(Struct):
 
 
 class NodeState(Struct, frozen=True, tag="node"):
-    """Holds the state of a node. Its revision is that of the `PartState` which follows."""
+    """Holds the state of a node. Its revision is that of the job which follows."""
 
     site: str
     job_id: str

@@ -96,7 +96,7 @@ def _at_site(
                 notes=(*node.notes, *(f"{site}: {note}" for note in (*notes, *cut_off))),
             )
         )
-    return replace(job, revision=state.revision if state else 0, nodes=tuple(named))
+    return replace(job, revision=state.order[0] + 1 if state else 0, nodes=tuple(named))
 
 
 def _not_started(asked: Asked, status: JobStatus) -> Job:

@@ -67,7 +67,7 @@ def put(board: Board, site: str, status: str, revision: int = 3, done: int = 1) 
     job = replace(job, cancelled=status == "cancelled")
     take(
         board,
-        NodeState(site, JOB, 0, revision + 1, node),
+        NodeState(site, JOB, 0, revision, node),
         PartState(site, JOB, done, job, 1),
     )
 
