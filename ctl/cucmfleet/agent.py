@@ -48,6 +48,7 @@ from cucmfleet.jetstream import WRONG_SEQUENCE, JetStream, Message, NoAnswer, Re
 from cucmfleet.messages import COMMANDS, Command, NodeState, PartState, SiteState, State
 from cucmfleet.uploads import Uploads
 from cucmtrio import Client, events, open_client
+from cucmtrio.events import AWAY
 
 _log = logging.getLogger("cucmfleet")
 
@@ -57,10 +58,6 @@ _COMES_AGAIN, _PAUSE = 2.0, 0.5
 # Requests to NATS that are on their way at a time.
 _MOST = 16
 _PAGE = 1000
-
-
-# After these, and without an answer of the daemon, the same command can succeed later.
-_LATER = errors.LimitReached, errors.ShuttingDown, errors.StorageFailed
 
 
 async def run(config: AgentConfig, task_status: trio.TaskStatus[None]) -> None:
@@ -129,7 +126,7 @@ class _Agent:
         job, failure = None, None
         try:
             job = await self._job_after(command, part)
-        except _LATER:
+        except AWAY:  # the same command can succeed later
             raise
         except errors.Refused as error:
             text = str(error)
