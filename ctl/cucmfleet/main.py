@@ -9,9 +9,7 @@ import argparse
 import json
 import logging
 import signal
-import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -21,7 +19,7 @@ import trio
 
 from cucmctl.cli import exits
 from cucmctl.cli.options import UsageError, VerbParser, checked_by
-from cucmctl.cli.printer import visible
+from cucmctl.cli.printer import note
 from cucmd import __version__
 from cucmd.service import systemd
 from cucmd.service.log import set_up_logging
@@ -29,13 +27,14 @@ from cucmd.stdout import checked_stdout
 from cucmd.toml_file import ConfigError
 from cucmfleet import config
 
+HUB = "cucmhub"
 EXIT_CONFIG = 78  # EX_CONFIG, as `cucmd` has it
 
 
 def hub(argv: Sequence[str] | None = None) -> int:
     """Runs `cucmhub`. Returns its exit code."""
     what = "The jobs of several sites, which dial out to NATS."
-    parser = VerbParser(prog="cucmhub", description=what, allow_abbrev=False)
+    parser = VerbParser(prog=HUB, description=what, allow_abbrev=False)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     serve = commands.add_parser("serve", help="run the hub in the foreground", allow_abbrev=False)
     demo = commands.add_parser("demo", help="show three simulated sites", allow_abbrev=False)
@@ -88,14 +87,8 @@ def _run(parser: VerbParser, argv: Sequence[str] | None) -> int:
         return exits.INTERRUPTED
     else:
         return exits.DONE
-    _tell(f"{parser.prog}: {visible(text)}")
+    note(text, parser.prog)
     return code
-
-
-def _tell(text: str) -> None:
-    if sys.stderr is not None:  # None if it was closed before the start
-        with suppress(OSError):
-            print(text, file=sys.stderr, flush=True)
 
 
 def _demo(_arguments: argparse.Namespace) -> None:
@@ -150,4 +143,4 @@ def _site(arguments: argparse.Namespace) -> None:
         for name, key in keys.read_sites(state).items() if arguments.verb == "list" else ():
             print(f"{name} {key}")
     if arguments.verb != "list" and not keys.reload_server(settings.pid_file):
-        _tell("now let nats-server read its users: systemctl reload-or-restart nats-server")
+        note("now nats-server has to read its users: systemctl reload-or-restart nats-server", HUB)

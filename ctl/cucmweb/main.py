@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import get_args
 
 from cucmctl.cli import exits
 from cucmctl.cli.options import UsageError, VerbParser, checked_by
-from cucmctl.cli.printer import abandon_stdout, line, visible
+from cucmctl.cli.printer import abandon_stdout, line, note
 from cucmctl.text.table import table
 from cucmd import __version__
 from cucmd.stdout import Unwritable, checked_stdout
@@ -171,9 +169,5 @@ def _unwritable(file: Path, error: OSError) -> int:
 
 def _report(text: str, code: int) -> int:
     """Prints a message on standard error, and returns the exit code."""
-    # sys.stderr is None if standard error was closed before the start. With file=None, `print`
-    # would write to standard output.
-    if sys.stderr is not None:
-        with suppress(OSError):  # it was closed meanwhile; the exit code has to be enough
-            print(f"cucmweb: {visible(text)}", file=sys.stderr, flush=True)
+    note(text, "cucmweb")
     return code

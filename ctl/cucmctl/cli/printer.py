@@ -120,14 +120,14 @@ def _at_site(text: str) -> str:
     return re.sub(rf"\bcucmctl (?=({'|'.join(_advised)})\b)", at, text)
 
 
-def note(text: str) -> None:
-    """Prints a message on standard error."""
+def note(text: str, program: str = "cucmctl") -> None:
+    """Prints a message of a program on standard error."""
     about.last_note = text = _at_site(visible(text))
     if sys.stderr is None:  # closed before the start; `print` would then use standard output
         return
     try:
         site = f"{about.site}: " if about.site else ""
-        print(f"cucmctl: {site}{text}", file=sys.stderr, flush=True)
+        print(f"{program}: {site}{text}", file=sys.stderr, flush=True)
     except OSError:
         pass  # standard error is closed; the exit code is still right
 
