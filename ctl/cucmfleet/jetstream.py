@@ -65,10 +65,6 @@ class JetStream:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    @property
-    def is_connected(self) -> bool:
-        return self._client.is_connected
-
     async def until_connected(self) -> None:
         while not self._client.is_connected:  # noqa: ASYNC110  # nobody says when
             await trio.sleep(_PAUSE)

@@ -287,8 +287,7 @@ class Fleet:
         seed, ca = hub_seed(self.state), str(self.ca or "")
         async with connected((self.url,), seed, "test", ca) as jetstream:
             with trio.fail_after(30):
-                while not jetstream.is_connected:  # noqa: ASYNC110  # nobody says when
-                    await trio.sleep(0.01)
+                await jetstream.until_connected()
             yield jetstream
 
     def seed(self, site: str) -> str:
