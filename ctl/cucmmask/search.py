@@ -90,6 +90,8 @@ class Search:
         for dump in dumps_in(text):
             content = content_of(dump)
             found.update(self._look(content.decode("latin-1")))
+            if not self._finder.starts(content.hex().encode()):
+                continue
             for at in range(len(content) - 3):
                 if packed := self._known.hex.get(content[at : at + 4].hex()):
                     found.add((Kind.ADDRESS, str(ip_address(packed))))

@@ -148,8 +148,7 @@ class Text:
         if known := words_in(between, self.words.anywhere):
             others = split(between, known)
             others[1::2] = map(self._masked.__getitem__, others[1::2])
-            between = "".join(others)
-        parts[::2] = between.split("\4")
+            parts[::2] = "".join(others).split("\4")
         masked = "".join(parts)
         if not places:
             return masked

@@ -380,8 +380,10 @@ class Words:
                 parts += _TOKEN_IN_DUMP.sub(self._token, content[position:start]) + masked
                 position = end
         content = parts + _TOKEN_IN_DUMP.sub(self._token, content[position:])
+        if self._known is None or not self.anywhere.starts(content.hex().encode()):
+            return content
         at = 0
-        while self._known is not None and at < len(content) - 3:
+        while at < len(content) - 3:
             mac, address = content[at : at + 6].hex(), content[at : at + 4]
             before = after = b""
             if mac in self._known.macs:
