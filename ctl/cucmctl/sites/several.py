@@ -97,9 +97,16 @@ def _run_at(verb: str, command: Verb, arguments: argparse.Namespace, log_in: Log
             return command.run(arguments)
         except (MethodNotFound, InvalidParameter, ProtocolError):
             if connection.version != __version__:
-                both = f"this is cucmctl {__version__}, and the site has cucmd {connection.version}"
-                printer.note(f"{both}: one of them may be too old for this")
+                printer.note(which_is_old(__version__, connection.version))
             raise
+
+
+def which_is_old(here: str, there: str) -> str:
+    """Returns a message that names the older of two different versions, of cucmctl and of cucmd."""
+    this, other = f"this cucmctl {here}", f"cucmd {there} at the site"
+    numbers = [list(map(int, re.findall("[0-9]+", version))) for version in (here, there)]
+    old, new = (this, other) if numbers[0] < numbers[1] else (other, this)
+    return f"{old} may be too old for {new}"
 
 
 def _nodes_of_sites(

@@ -45,6 +45,17 @@ def test_bridge_where_ssh_is_old(sites: Sites, tmp_path: Path) -> None:
     assert sites.ctl("--site", "all", "clusters", env=environ).returncode == 0
 
 
+def test_login_is_kept_for_later_commands(sites: Sites) -> None:
+    def logins() -> int:
+        return (sites.folder / "log").read_text().count("Accepted publickey")
+
+    sites.end_kept()
+    before = logins()
+    for verb in ("list", "clusters", "profiles"):
+        assert sites.ctl("--site", "berlin", verb).returncode == 0
+    assert logins() - before == 1
+
+
 def test_key_for_nothing_but_the_daemon(daemons: tuple[Daemon, Daemon], tmp_path: Path) -> None:
     at = daemons[0].socket
     forced = f'restrict,command="cucmctl bridge --socket {at}"'

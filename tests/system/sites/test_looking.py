@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cucmd import __version__
 from rig.daemon import Daemon
 from rig.jobs import SDL
 from rig.lab import Lab
@@ -71,17 +72,21 @@ def test_forty_sites_and_six_bad_ones(
     assert {name for name, line in found.items() if "reply" in line} == {*good, "slow"}
     codes = {name: line["code"] for name, line in found.items() if "code" in line}
     assert codes == {**dict.fromkeys(bad, 69), "old": 70, "user": 77}
-    assert "0.1.9" in done.stderr, "which version is too old"
+    assert "cucmd 0.1.9 at the site may be too old" in done.stderr
     assert "Host key verification failed" in found["key"]["error"]
     # Nobody has waited for the dead site or for the one that hangs.
     assert {*list(found)[-2:]} == {"dead", "hung"}
 
 
 def test_sites_are_listed(sites: Sites) -> None:
+    sites.add("away", "ssh://127.0.1.3:99/none")
     done = sites.ctl("sites", "--json")
     found = lines(done.stdout)
-    assert (done.returncode, set(found)) == (0, {"berlin", "munich"})
-    assert found["berlin"]["reply"]["jobs"] == {"queued": 0, "running": 0}
+    assert (done.returncode, set(found)) == (3, {"berlin", "munich", "away"})
+    berlin = found["berlin"]["reply"]
+    assert (berlin["version"], berlin["jobs"]) == (__version__, {"queued": 0, "running": 0})
+    assert berlin["free_bytes"] > 0
+    assert (found["away"]["code"], "refused" in found["away"]["error"]) == (69, True)
 
 
 @pytest.mark.parametrize(

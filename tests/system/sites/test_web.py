@@ -38,6 +38,10 @@ def test_web_serves_sites(
             assert {job["job_id"] for job in jobs} == {job.job_id for job in client.list()}
         name = jobs[0]["job_id"]
 
+        two.ctl("label", name, "case=<script>alert(1)</script>")
+        page = web.ask("GET", f"/sites/munich/ui/jobs/{name}").body
+        assert (b"&lt;script&gt;alert(1)" in page, b"<script>alert" in page) == (True, False)
+
         pages = [f"/ui/jobs/{name}", "/ui/", "/ui/start", "/ui/clusters"]
         for path in pages:
             page = web.ask("GET", f"/sites/munich{path}").body.decode()

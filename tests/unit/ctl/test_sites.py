@@ -17,7 +17,7 @@ from cucmctl.export.received import Export, ResumedExport
 from cucmctl.export.save import FolderSink, save
 from cucmctl.sites.connection import JITTER, Connection, SiteUnreachable
 from cucmctl.sites.places import Site, chosen, load, sites_of
-from cucmctl.sites.several import log_in
+from cucmctl.sites.several import log_in, which_is_old
 from cucmd.protocol.cases import ExportReply
 from cucmd.toml_file import ConfigError, parse
 
@@ -136,6 +136,18 @@ def test_id_names_its_sites() -> None:
 def test_id_with_sites_stands_alone(words: str) -> None:
     with pytest.raises(UsageError, match="3f2a@berlin"):
         parse_command("delete", delete.COMMANDS["delete"], words.split())
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "old"),
+    [
+        ("0.9.1", "0.10.0", "this cucmctl 0.9.1"),
+        ("0.10.0", "0.9.1", "cucmd 0.9.1 at the site"),
+        ("0.10.0", "strange", "cucmd strange at the site"),
+    ],
+)
+def test_older_version_is_named(here: str, there: str, old: str) -> None:
+    assert which_is_old(here, there).startswith(f"{old} may be too old")
 
 
 def test_logins_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
