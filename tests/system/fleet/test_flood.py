@@ -33,7 +33,7 @@ asyncio.run(flood(*sys.argv[1:]))
         # As large as a state may be. The hub must not get more at a time than NATS lets it fetch.
         (1000, 260_000, 60),
         (300, 1_000_000, 60),
-        # The hub reads all of them, which takes 8 s of a processor.
+        # NATS puts all of them on the disk before the next state of another site.
         (100_000, 100, 240),
     ],
 )
