@@ -61,7 +61,7 @@ def test_signal_waits_for_a_wait() -> None:
 
     def demonstrate() -> None:
         with ended_by_signals():
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)  # for this thread: others do not let it wait
             reached.append("made")
             with interruptible():
                 reached.append("waited")

@@ -233,13 +233,15 @@ def test_missing_answer_is_not_success(odd, file):
 
 
 def test_endless_answer_is_not_success(odd, file):
-    """Each `100 Continue` comes in time, but the answer never comes."""
+    """Each `100 Continue` comes in time, but the answer never comes. Some versions of Python count
+    them, and others wait until the time is over.
+    """
     odd.endless = True
     odd.answer = lambda request: b"HTTP/1.1 100 Continue\r\n\r\n"
     to = destination_of(f"https://{odd.host}/", file.name, case=None)
-    with file.open("rb") as content, pytest.raises(exits.Failed, match="took too long") as failed:
+    with file.open("rb") as content, pytest.raises(exits.Failed) as failed:
         put(content, len(CONTENT), to, None, lambda done: None, answer=0.2, ask=0.2)
-    assert failed.value.code == 1
+    assert (failed.value.code, "look there before" in str(failed.value)) == (1, True)
 
 
 def test_late_answer_is_success(odd, file):
