@@ -148,8 +148,8 @@ class Bundle:
         self._numbers = {name: number for number, name in enumerate(self._sizes)}
         if MANIFEST in self._sizes:
             self._read_manifest()
-        large_first = sorted(self._sizes, key=self._sizes.__getitem__, reverse=True)
-        for name, result in results(self._collect_file, large_first):
+        sizes = self._sizes
+        for name, result in results(self._collect_file, sorted(sizes), cost=sizes.__getitem__):
             found, why = result
             self.known.update(found)
             if why is not None:
@@ -223,14 +223,10 @@ class Bundle:
         names = [name for name in self._sizes if name not in self._not_masked]
         new_names = {name: self._rename(name) for name in names}
         last = {MANIFEST, CHECKSUMS}
-        large_first = sorted(
-            (name for name in names if name not in last),
-            key=self._sizes.__getitem__,
-            reverse=True,
-        )
+        files = sorted(name for name in names if name not in last)
         masked: dict[str, Masked] = {}
 
-        for name, result in results(self._mask_file, large_first):
+        for name, result in results(self._mask_file, files, cost=self._sizes.__getitem__):
             if isinstance(result, str):
                 self._not_masked[name] = result
             else:

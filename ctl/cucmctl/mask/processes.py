@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import TypeVar
@@ -20,11 +21,19 @@ class WorkerDied(Exception):
 
 
 def results(
-    work: Callable[[Task], Result], tasks: Sequence[Task], processes: int | None = None
+    work: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    processes: int | None = None,
+    *,
+    cost: Callable[[Task], int] = lambda task: 0,
 ) -> Iterator[tuple[Task, Result]]:
     """Yields each task with its result, in the order in which they end.
 
     processes  how many processes there are; by default one for each core that this one may use
+    cost       tells which tasks take long, and so begin first
+
+    Neighbours in `tasks` go to the same process, because files of the same node have words in
+    common, which a process remembers. A process that has none left helps the others.
 
     Raises `WorkerDied`, and what `work` raises. The processes are forked, so `work` may use all
     objects of this process. The processes end with the iteration.
@@ -34,20 +43,24 @@ def results(
         yield from ((task, work(task)) for task in tasks)
         return
     context = multiprocessing.get_context("fork")
-    left = iter(enumerate(tasks))
+    parts: list[deque[int]] = []
+    for number in range(count):
+        near = range(len(tasks) * number // count, len(tasks) * (number + 1) // count)
+        parts.append(deque(sorted(near, key=lambda at: cost(tasks[at]), reverse=True)))
+    own: dict[Connection, deque[int]] = {}
     idle: dict[Connection, int] = {}
     workers = []
     try:
-        for _ in range(count):
+        for part in parts:
             ours, theirs = context.Pipe()
             arguments = os.getpid(), work, tasks, theirs
             worker = context.Process(target=_serve, args=arguments, daemon=True)
             worker.start()
             theirs.close()
             workers.append(worker)
-            at, _task = next(left)
-            idle[ours] = at
-            ours.send(at)
+            own[ours] = part
+            idle[ours] = part.popleft()
+            ours.send(idle[ours])
         while idle:
             for ready in wait(list(idle)):
                 assert isinstance(ready, Connection)
@@ -58,10 +71,9 @@ def results(
                     raise WorkerDied(f"a process that masked {tasks[at]} has died") from None
                 if isinstance(result, BaseException):
                     raise result
-                for following, _task in left:
-                    idle[ready] = following
-                    ready.send(following)
-                    break
+                if part := own[ready] or max(parts, key=len):
+                    idle[ready] = part.popleft() if part is own[ready] else part.pop()
+                    ready.send(idle[ready])
                 yield tasks[at], result
     finally:
         for worker in workers:
