@@ -320,8 +320,8 @@ def put(host: Host, page: Path, path: str, before: str = "") -> None:
 
 
 @pytest.mark.parametrize("release", [this_debian], indirect=True)
-def test_pages_make_hub_and_site(release: Release, host: Host) -> None:
-    """Hub and site are one host, with Debian's NATS server."""
+def test_pages_make_hub_and_two_sites(release: Release, host: Host) -> None:
+    """Hub and sites are one host with one cucmd, and Debian's NATS server."""
     download = ["apt-get", "--quiet", "download", "nats-server"]
     subprocess.run(download, cwd=release.packages, check=True, capture_output=True)
     (server,) = release.packages.glob("nats-server_*.deb")
@@ -348,9 +348,21 @@ def test_pages_make_hub_and_site(release: Release, host: Host) -> None:
         host.must_ctl("olga", *hub, *ask)
         assert host.ctl("vera", *hub, *ask).returncode == exits.NOT_PERMITTED
         assert json.loads(host.must_ctl("vera", *hub, "--json", "list"))
+        add = "cucmhub site add munich | install -m 640 -g cucmagent /dev/stdin"
+        host.debian.must("sh", "-c", f"{add} /etc/cucmagent/munich.toml")
+        agent = ("cucmagent", "--config", "/etc/cucmagent/munich.toml")
+        host.debian.must("systemd-run", "--unit=munich", "--uid=cucmagent", *agent)
+        start_munich = (*hub, "start", f"munich/{release.lab.nodes[0]}", *ask[2:])
+        # The hub looks every few seconds which sites there are.
+        wait_until(lambda: host.ctl("olga", *start_munich).returncode == 0, 60)
+        host.debian.must("cucmhub", "site", "remove", "munich")
+        wait_until(lambda: "Authorization" in host.journal("munich"), 60)
+        assert host.ctl("olga", *start_munich).returncode != 0
+        host.must_ctl("olga", *hub, *ask)
         host.debian.must("cucmhub", "site", "remove", "berlin")
         wait_until(lambda: "Authorization" in host.journal("cucmagent"), 60)
     finally:
+        host.debian.run("systemctl", "stop", "munich")
         host.systemctl("disable", "--now", "cucmagent", "cucmhub.service", "cucmhub.socket")
         release.must_apt("purge", "nats-server")
         host.write("/etc/cucmd/cucmd.toml", CONFIG)
