@@ -138,7 +138,7 @@ class _Agent:
         await self._report(command.job_id, job, done=command.number, failure=failure)
 
     async def _job_after(self, command: Command, part: PartState) -> Job | None:
-        """Carries out a command, and returns the daemon's job, or None if there is none."""
+        """Carries out a command. Returns the daemon's job, or None if no job was started."""
         client = self._client.on_behalf_of(OnBehalfOf(command.speaker, "operate"))
         if part.job is not None:
             local_id = part.job.job_id

@@ -69,8 +69,8 @@ def job_of(asked: Asked, nodes: Mapping[str, Iterable[Node]], silence: Mapping[s
 def _at_site(
     asked: Asked, site: str, part: Part, nodes: Iterable[Node], silence: str | None
 ) -> Job:
-    """Returns the part of a job at a site: the daemon's job, or what was asked if there is none. A
-    job that was not started has no directory.
+    """Returns the part of a job at a site: the daemon's job, or, before the daemon has started one,
+    what was asked. A job that was not started has no directory.
     """
     state = part.state
     job = (state and state.job) or _not_started(asked, part.end[0] if part.end else "queued")

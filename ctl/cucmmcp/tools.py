@@ -55,7 +55,7 @@ class NodeState(Struct):
 
 @dataclass(frozen=True)
 class Tools:
-    """Does the work, for one caller."""
+    """Answers the calls of tools, with the rights of one caller."""
 
     client: Client  # calls the daemon, on behalf of the caller if there is one
     may_operate: bool = False
