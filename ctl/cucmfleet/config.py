@@ -3,10 +3,8 @@
     # /etc/cucmhub/cucmhub.toml                      # /etc/cucmagent/cucmagent.toml
     servers = ["tls://hub.example:4222"]             site = "berlin"
     ca = "/etc/cucmhub/ca.pem"                       servers = ["tls://hub.example:4222"]
-    replicas = 1                                     ca = "/etc/cucmagent/ca.pem"
-    pid_file = "/run/nats/nats.pid"                  secret_key = "SU..."
-    [access]
-    operate_group = "cucm"
+    [access]                                         ca = "/etc/cucmagent/ca.pem"
+    operate_group = "cucm"                           secret_key = "SU..."
 
 `cucmhub site add` makes the file of an agent. The table [access] is that of cucmd.toml(5).
 """
@@ -57,8 +55,9 @@ _Servers = Annotated[
 class HubConfig(Struct, frozen=True):
     """Holds the settings of the hub.
 
-    replicas  how many NATS servers keep each message: 1, or 3 if there are three
-    pid_file  that of nats-server, which is told to read its users again; "" if somebody else does
+    replicas       how many NATS servers keep each message: 1, or 3 if there are three
+    reload_server  the command that lets nats-server read its users again. A path unit of systemd
+                   would lose a change while it reloads because of another (systemd issue 41599)
     """
 
     servers: _Servers = ("nats://127.0.0.1:4222",)
@@ -66,7 +65,7 @@ class HubConfig(Struct, frozen=True):
     replicas: Annotated[int, whole(1, 5)] = 1
     socket: str = "/run/cucmhub/cucmhub.sock"
     state_directory: str = "/var/lib/cucmhub"
-    pid_file: str = ""
+    reload_server: tuple[str, ...] = ()
     access: AccessSettings = AccessSettings()
 
 

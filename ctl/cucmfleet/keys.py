@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -61,17 +59,6 @@ def remove_site(state: Path, name: str) -> None:
     if sites.pop(name, None) is None:
         raise UsageError(f"there is no site {name!r}; there are {', '.join(sites) or 'none'}")
     _write_sites(state, sites)
-
-
-def reload_server(pid_file: str) -> bool:
-    """Tells nats-server to read its users again. Returns whether it runs. Raises `OSError`."""
-    with suppress(FileNotFoundError, IsADirectoryError, ValueError):
-        pid = int(Path(pid_file).read_text())
-        # The file of a server that was killed may name another process by now.
-        if Path(f"/proc/{pid}/comm").read_text() == "nats-server\n":
-            os.kill(pid, signal.SIGHUP)
-            return True
-    return False
 
 
 def _new_seed() -> bytes:

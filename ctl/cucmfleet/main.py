@@ -9,6 +9,8 @@ import argparse
 import json
 import logging
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
@@ -142,5 +144,7 @@ def _site(arguments: argparse.Namespace) -> None:
             print(f"{name} = {json.dumps(value)}")
         for name, key in keys.read_sites(state).items() if arguments.verb == "list" else ():
             print(f"{name} {key}")
-    if arguments.verb != "list" and not keys.reload_server(settings.pid_file):
-        note("now nats-server has to read its users: systemctl reload-or-restart nats-server", HUB)
+    if arguments.verb != "list":
+        command = settings.reload_server
+        if not command or subprocess.run(command, stdout=sys.stderr, check=False).returncode != 0:
+            note("nats-server has to read its users: systemctl reload-or-restart nats-server", HUB)

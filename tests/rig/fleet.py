@@ -153,7 +153,7 @@ class Fleet:
         more = f'ca = "{self.ca}"\n' if tls else ""
         self.config.write_text(
             f'servers = ["{self.url}"]\nsocket = "{self.socket}"\n{more}'
-            f'pid_file = "{self.state}/nats.pid"\n'
+            f'reload_server = ["pkill", "-HUP", "--pidfile", "{self.state}/nats.pid"]\n'
             f'state_directory = "{self.state}"\n[access]\noperate_group = ""\nview_group = ""\n'
         )
 

@@ -1,7 +1,8 @@
 """Types what cucmhub(8) shows: a hub with TLS, two sites, and a key that is revoked.
 
 The commands run in a mount and network namespace, with overlays of the folders that they change.
-There is no systemd, so that the programs are started by hand. A booted Debian has its own test.
+There is no systemd, so that the programs are started by hand, and `systemctl`, which the hub calls,
+is a script. A booted Debian has its own test.
 """
 
 import os
@@ -36,6 +37,8 @@ for group in nats cucm cucmagent; do
 done
 id nats >/dev/null 2>&1 || useradd -g nats nats
 mkdir -p /run/cucmhub /etc/cucmagent "$0/typed"
+printf '#!/bin/sh\nexec pkill -HUP --pidfile nats.pid\n' >"$0/typed/systemctl"
+chmod 755 "$0/typed/systemctl"
 echo "127.0.0.1 localhost hub.example" >/etc/hosts
 echo prepared
 exec sleep infinity
@@ -45,7 +48,7 @@ exec sleep infinity
 class Machine:
     def __init__(self, holder: int, folder: Path, log: Path, stack: ExitStack) -> None:
         self._enter = ["nsenter", f"--target={holder}", "--mount", "--net", "--"]
-        self._typed = folder / "typed"
+        self.typed = folder / "typed"
         self._log = log
         self._stack = stack
         self.root = Path(f"/proc/{holder}/root")
@@ -53,8 +56,8 @@ class Machine:
     def type(self, commands: str) -> None:
         """Types commands, of which each must succeed. Those of systemd are left out."""
         lines = [line for line in commands.splitlines() if not line.startswith("systemctl")]
-        text = "\n".join([f"cd {self._typed}", *lines])
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        text = "\n".join([f"cd {self.typed}", *lines])
+        path = f"{self.typed}:{Path(sys.executable).parent}:{os.environ['PATH']}"
         command = [*self._enter, "env", f"PATH={path}", "sh", "-e", "-c", text]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -111,7 +114,9 @@ def test_page_makes_hub_with_two_sites(machine: Machine, server: str) -> None:
     machine.type(block("systemctl restart nats-server"))
     machine.type("(umask 077 && cucmhub site add munich >munich.toml)")
     machine.type("install -m 644 server.pem /etc/cucmagent/ca.pem")
-    machine.run("nats", server, "-c", "/etc/nats-server.conf")
+    nats = machine.run("nats", server, "-c", "/etc/nats-server.conf")
+    pid_file = machine.root / str(machine.typed / "nats.pid").lstrip("/")
+    pid_file.write_text(str(nats.process.pid))
     machine.run("hub", str(Path(sys.executable).with_name("cucmhub")), "serve")
     for site in ("berlin", "munich"):
         machine.type(f"install -m 640 -g cucmagent {site}.toml /etc/cucmagent/{site}.toml")
