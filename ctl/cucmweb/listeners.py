@@ -16,7 +16,7 @@ SOCKET_GROUP = "cucm"  # its members are operators at the daemon's own socket to
 _BACKLOG = 256  # the same as in cucmweb.socket
 
 
-class CannotListen(Exception):
+class CannotListen(OSError):
     """Raised if the server cannot listen. The text has the address and the reason."""
 
 

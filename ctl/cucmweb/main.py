@@ -9,58 +9,32 @@ import argparse
 import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
 
 from cucmctl.cli import exits
-from cucmctl.cli.options import UsageError, VerbParser, checked_by
-from cucmctl.cli.printer import abandon_stdout, line, note
+from cucmctl.cli.options import VerbParser, checked_by
+from cucmctl.cli.printer import line, note
+from cucmctl.cli.program import run_program
 from cucmctl.text.table import table
-from cucmd import __version__
-from cucmd.stdout import Unwritable, checked_stdout
-from cucmd.toml_file import ConfigError
+from cucmd.stdout import checked_stdout
 from cucmweb import token_file
 from cucmweb.config import Role, load, parse_listen
-from cucmweb.listeners import CannotListen
-from cucmweb.token_file import NoSuchToken, TokenExists, read_token_file
+from cucmweb.token_file import read_token_file
 from cucmweb.tokens import check_name
 
-EXIT_CONFIG = 78  # EX_CONFIG, as `cucmd` has it
 MOST_DAYS = 36_500
-
-
-_EXITS: dict[type[Exception], int] = {
-    UsageError: exits.USAGE,
-    TokenExists: exits.USAGE,
-    NoSuchToken: exits.NOT_FOUND,
-    CannotListen: exits.UNAVAILABLE,
-    ConfigError: EXIT_CONFIG,
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Returns its exit code."""
-    try:
-        args = _parser().parse_args(argv)
-        run: Callable[[argparse.Namespace], int] = args.run
-        return run(args)
-    except tuple(_EXITS) as error:
-        return _report(str(error), _EXITS[type(error)])
-    except Unwritable as error:
-        abandon_stdout()
-        if error.reader_has_gone:  # as in `cucmweb token list | head`: no error for the user
-            return exits.PIPE_CLOSED
-        return _report(str(error), exits.CANNOT_WRITE)
-    except KeyboardInterrupt:
-        return exits.INTERRUPTED
+    return run_program(_parser(), argv, "web")
 
 
 def _parser() -> VerbParser:
     parser = VerbParser(
         prog="cucmweb", description="The jobs of cucmd over HTTP.", allow_abbrev=False
     )
-    parser.add_argument("--version", action="version", version=f"cucmweb {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     serve = commands.add_parser("serve", help="serve HTTP, in the foreground", allow_abbrev=False)
     serve.add_argument("--socket", metavar="PATH", help="the daemon's socket")
@@ -105,11 +79,9 @@ def _days(text: str) -> int:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    if find_spec("h11") is None:
-        return _report("h11 is not installed: pip install 'cucmd[web]'", exits.UNAVAILABLE)
-    config = load(args.config, os.environ, os.getuid(), socket=args.socket, listen=args.listen)
     from cucmweb.serve import run  # noqa: PLC0415  # it needs h11
 
+    config = load(args.config, os.environ, os.getuid(), socket=args.socket, listen=args.listen)
     run(config, trusts_network=args.trusted_network)
     return exits.DONE
 
@@ -125,10 +97,11 @@ def _add(args: argparse.Namespace) -> int:
     try:
         secret = token_file.add(file, args.name, args.role, args.days)
     except OSError as error:
-        return _unwritable(file, error)
+        raise _unwritable(file, error) from error
     with checked_stdout():
         line(secret)
-    return _report("this token is not shown again", exits.DONE)
+    note("this token is not shown again", "cucmweb")
+    return exits.DONE
 
 
 def _revoke(args: argparse.Namespace) -> int:
@@ -136,7 +109,7 @@ def _revoke(args: argparse.Namespace) -> int:
     try:
         token_file.revoke(file, args.name)
     except OSError as error:
-        return _unwritable(file, error)
+        raise _unwritable(file, error) from error
     return exits.DONE
 
 
@@ -162,12 +135,6 @@ def _file(args: argparse.Namespace) -> Path:
     return Path(load(args.config, os.environ, os.getuid()).tokens)
 
 
-def _unwritable(file: Path, error: OSError) -> int:
+def _unwritable(file: Path, error: OSError) -> exits.Failed:
     code = exits.NOT_PERMITTED if isinstance(error, PermissionError) else exits.CANNOT_WRITE
-    return _report(f"{file}: cannot be written: {error.strerror or error}", code)
-
-
-def _report(text: str, code: int) -> int:
-    """Prints a message on standard error, and returns the exit code."""
-    note(text, "cucmweb")
-    return code
+    return exits.Failed(f"{file}: cannot be written: {error.strerror or error}", code)

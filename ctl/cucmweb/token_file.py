@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cucmctl.cli.exits import NOT_FOUND, Failed
+from cucmctl.cli.options import UsageError
 from cucmd.durable import replace_file
 from cucmd.toml_file import LARGEST_FILE, ConfigError, parse
 from cucmweb.config import Role
@@ -24,14 +26,6 @@ _log = logging.getLogger(__name__)
 
 GROUP = "cucmweb"  # the service's group may read the file; only root writes it
 _WRITABLE_BY_OTHERS = 0o022
-
-
-class TokenExists(Exception):
-    """Raised if the name has a token already."""
-
-
-class NoSuchToken(Exception):
-    """Raised if the name has no token."""
 
 
 class TokenFile:
@@ -81,22 +75,22 @@ def read_token_file(path: Path) -> tuple[Token, ...]:
 
 
 def add(path: Path, name: str, role: Role, days: int | None) -> str:
-    """Adds a token and returns it. It cannot be shown again. Raises `TokenExists`."""
+    """Adds a token and returns it. It cannot be shown again. Raises `UsageError`."""
     now = datetime.now(UTC).replace(microsecond=0)
     ends = None if days is None else now + timedelta(days=days)
     secret = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
     with changed_tokens(path) as tokens:
         if name in tokens:
-            raise TokenExists(f"NAME: {name!r} has a token; revoke it, or choose another name")
+            raise UsageError(f"NAME: {name!r} has a token; revoke it, or choose another name")
         tokens[name] = Token(name, role, hash_of(secret), now, ends)
     return secret
 
 
 def revoke(path: Path, name: str) -> None:
-    """Removes a token. Raises `NoSuchToken`."""
+    """Removes a token. Raises `Failed`."""
     with changed_tokens(path) as tokens:
         if tokens.pop(name, None) is None:
-            raise NoSuchToken(f"{name!r} has no token")
+            raise Failed(f"{name!r} has no token", NOT_FOUND)
 
 
 @contextmanager

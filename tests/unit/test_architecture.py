@@ -237,7 +237,7 @@ HUB = (
 @pytest.mark.parametrize(
     ("package", "more"),
     [
-        (CLIENT, ("cucmd.toml_file",)),
+        (CLIENT, ("cucmd.stdout", "cucmd.toml_file")),
         (TRIO_CLIENT, ()),
         (WEB, SERVING),
         (ASSISTANT, ("cucmd.toml_file",)),

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from cucmctl.cli.exits import Failed
+from cucmctl.cli.options import UsageError
 from cucmd.toml_file import ConfigError
 from cucmweb.token_file import (
-    NoSuchToken,
-    TokenExists,
     TokenFile,
     add,
     read_token_file,
@@ -92,9 +92,9 @@ def test_wrong_file_is_not_overwritten(path: Path) -> None:
 
 def test_a_name_has_one_token(path: Path) -> None:
     add(path, "olga", "view", None)
-    with pytest.raises(TokenExists):
+    with pytest.raises(UsageError):
         add(path, "olga", "operate", None)
-    with pytest.raises(NoSuchToken):
+    with pytest.raises(Failed):
         revoke(path, "page")
     assert [one.role for one in read_token_file(path)] == ["view"]
 
