@@ -17,5 +17,4 @@ asked is in the hub's files, and what came of it in the database of the site's d
     keys.py         keys of the sites, and their rights at nats-server
     config.py       reads the configuration files of both
     main.py         the command lines of both
-    demo.py         runs a hub and three simulated sites, of which one is killed
 """

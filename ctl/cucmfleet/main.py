@@ -68,7 +68,7 @@ def _add_config(
 
 
 def _demo(_args: argparse.Namespace) -> int:
-    from cucmfleet.demo import demo  # noqa: PLC0415  # only `demo` needs it
+    from cucmlab.hub_demo import demo  # noqa: PLC0415  # only `demo` needs it
 
     return demo()
 
@@ -113,5 +113,4 @@ def _site(args: argparse.Namespace) -> None:
     if args.verb != "list":
         command = settings.reload_server
         if not command or subprocess.run(command, stdout=sys.stderr, check=False).returncode != 0:
-            advice = "systemctl reload-or-restart nats-server"
-            note(f"nats-server has to read its users: {advice}", "cucmhub")
+            note("nats-server has to read its users again, on SIGHUP or a restart", "cucmhub")

@@ -19,8 +19,9 @@
     get_dialogue.py  the `file get` dialogue
     push.py          the node as SFTP client
     demo.py          `cucmd demo`: one job from start to end against the lab
+    hub_demo.py      `cucmhub demo`: a hub and three sites, each with a lab
 
-`cucmd lab` and `cucmd demo` load this package, which stands beside `cucmd`. It imports only
+`cucmd lab` and the demos load this package, which stands beside `cucmd`. It imports only
 `ssh/bridge`, `stdout` and `paths` of the daemon: with shared code, the lab would make the same
 mistakes as the daemon, and no test would notice. Everything that `open_lab` starts runs on asyncio,
 in the loop of the bridge.

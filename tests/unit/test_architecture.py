@@ -279,7 +279,7 @@ def test_mask_needs_little() -> None:
 def test_only_demos_load_the_lab() -> None:
     files = [file for folder in ALL if folder != LAB for file in files_of(folder)]
     loads = {file for file in files if "cucmlab" in roots(file)}
-    assert loads == {DAEMON / "main.py", FLEET / "demo.py", WEB / "demo.py"}
+    assert loads == {DAEMON / "main.py", FLEET / "main.py", WEB / "demo.py"}
 
 
 @pytest.mark.parametrize("file", files_of(LAB), ids=lambda file: file.name)
