@@ -10,20 +10,22 @@ import tomllib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
 from cucmctl import Client, Collection, Login
 from cucmctl.client.errors import ClientError
+from cucmctl.client.method_call import MethodCall
 from cucmd.job.work_request import How
-from cucmd.protocol.jobs import Job
+from cucmd.protocol.jobs import Job, JobSummary
 from cucmfleet.jetstream import JetStream, Refused, connected
 from cucmfleet.keys import hub_seed
 from cucmfleet.messages import COMMANDS
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import SDL
+from rig.killed import list_all
 from rig.lab import Lab, free_port
 from rig.process import Child, die_with_parent
 from rig.quiet import wait_until
@@ -41,6 +43,9 @@ include users.conf
 
 
 LAB = Login(credential="lab")
+# Failures of nodes for which the site has started no job.
+REFUSED = {"refused_at_site", "too_late"}
+T = TypeVar("T")
 
 
 def run(client: Client, *nodes: str, **how: object) -> Job:
@@ -51,8 +56,35 @@ def collect(client: Client, *nodes: str) -> Job:
     return client.collect(nodes, Collection(paths=(SDL,), last="2h"), login=LAB)
 
 
-def ended(client: Client, job: Job) -> Job:
+def ended(client: Client, job: Job | JobSummary) -> Job:
     return client.wait(job.job_id, timeout=60)
+
+
+def has_job(job: Job, site: str) -> bool:
+    """Says whether the daemon of a site must have a job for this job of the hub, which has ended.
+    The daemon has none if the start was refused at the site, or cancelled before.
+    """
+    return f"{site}:" in job.directory or any(
+        node.status != "cancelled" and (node.failure and node.failure.code) not in REFUSED
+        for node in job.nodes
+        if node.node.startswith(f"{site}/")
+    )
+
+
+class HubClient(Client):
+    """Adds the id of each job that was started to `accepted`. If an answer is lost, the client
+    repeats its start, so that no job is started without an answer.
+    """
+
+    def __init__(self, path: Path, accepted: set[str]) -> None:
+        super().__init__(path)
+        self._accepted = accepted
+
+    def ask(self, call: MethodCall[T]) -> T:
+        result = super().ask(call)
+        if call.method == "Start":
+            self._accepted.add(result.job_id)
+        return result
 
 
 class Link:
@@ -125,6 +157,7 @@ class Fleet:
     processes  by name: `nats`, `hub`, the agent `SITE` and the daemon `SITE.cucmd` of each site
     daemons    by the name of the site
     socket     the path of the hub's socket
+    accepted   the ids of the jobs that a `client` has started
     """
 
     def __init__(
@@ -146,6 +179,7 @@ class Fleet:
         self.state = folder / "hub"
         self.processes: dict[str, Child] = {}
         self.daemons: dict[str, Daemon] = {}
+        self.accepted: set[str] = set()
         self._labs: dict[str, tuple[Lab, str]] = {}
         self.config = folder / "cucmhub.toml"
         self.ca = _make_certificate(folder) if tls else None
@@ -296,7 +330,21 @@ class Fleet:
         return tomllib.loads(text)["secret_key"]
 
     def client(self) -> Client:
-        return Client(self.socket)
+        return HubClient(self.socket, self.accepted)
+
+    def assert_same_jobs(self) -> None:
+        """Waits until all jobs have ended. Asserts that the hub shows the accepted jobs and no
+        others, and that each of them has one job at each of its sites.
+        """
+        with self.client() as client:
+            jobs = [ended(client, job) for job in list_all(client)]
+        shown = {job.job_id for job in jobs}
+        assert shown == self.accepted, f"shown {shown}, accepted {self.accepted}"
+        for site, daemon in self.daemons.items():
+            with daemon.client() as client:
+                there = sorted(job.labels["hub"] for job in list_all(client))
+            expected = sorted(job.job_id for job in jobs if has_job(job, site))
+            assert there == expected, f"{site} has {there}, expected {expected}"
 
     def ctl(self, *arguments: str) -> subprocess.CompletedProcess:
         """Runs `cucmctl` against the hub."""

@@ -32,6 +32,13 @@ def nothing_is_left() -> None:
 
 
 @pytest.fixture
+def same_jobs(fleet: Fleet) -> Iterator[None]:
+    """Compares the accepted jobs, those of the sites and those of the hub, after the test."""
+    yield
+    fleet.assert_same_jobs()
+
+
+@pytest.fixture
 def client(fleet: Fleet) -> Iterator[Client]:
     with fleet.client() as client:
         yield client

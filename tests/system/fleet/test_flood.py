@@ -11,7 +11,11 @@ from rig.fleet import Fleet, run
 from rig.lab import Lab
 from rig.process import die_with_parent
 
-pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.exhaustive,
+    pytest.mark.usefixtures("same_jobs"),
+    pytest.mark.timeout(900),
+]
 
 FLOOD = """
 import asyncio, nats, secrets, sys

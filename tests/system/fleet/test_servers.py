@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rig.fleet import CURRENT, DEBIANS, Fleet, ended, run
+from cucmctl import Client
+from rig.fleet import CURRENT, DEBIANS, Fleet, ended, run, running_fleet
 from rig.lab import Lab, free_port
 from rig.quiet import wait_until
 from rig.small_disk import fill, small_disk
@@ -26,31 +27,26 @@ include users.conf
 def test_full_disk_of_nats(tmp_path: Path, lab: Lab, server: str) -> None:
     if not Path(server).exists():
         pytest.skip("no such nats-server here")
-    with ExitStack() as stack:
-        fleet = Fleet(tmp_path, stack, server)
-        disk = stack.enter_context(small_disk(fleet.state / "nats", 32))
-        fleet.add_site("berlin")
+    with (
+        small_disk(tmp_path / "hub" / "nats", 32) as disk,
+        running_fleet(tmp_path, lab, "berlin", server=server) as fleet,
+        fleet.client() as client,
+    ):
+        nodes = [f"berlin/{lab.nodes[0]}"]
+        jobs = [ended(client, run(client, *nodes))]
+        filler = fill(disk)
+        jobs += [run(client, *nodes) for _ in range(5)]
+        wait_until(lambda: "no space left on device" in fleet.log("nats"))
+        filler.unlink()
+        # The server may have switched JetStream off; then its administrator starts it again.
+        fleet.kill("nats")
         fleet.start_nats()
-        fleet.start_hub()
-        fleet.start_daemon("berlin", lab)
-        fleet.start_agent("berlin")
-        with fleet.client() as client:
-            nodes = [f"berlin/{lab.nodes[0]}"]
-            jobs = [ended(client, run(client, *nodes))]
-            filler = fill(disk)
-            jobs += [run(client, *nodes) for _ in range(5)]
-            wait_until(lambda: "no space left on device" in fleet.log("nats"))
-            filler.unlink()
-            # The server may have switched JetStream off; then its administrator starts it again.
-            fleet.kill("nats")
-            fleet.start_nats()
-            assert {ended(client, job).status for job in jobs} == {"succeeded"}
-        for job in jobs:
-            assert len(fleet.jobs_at("berlin", job.job_id)) == 1
+        assert {ended(client, job).status for job in jobs} == {"succeeded"}
+        fleet.assert_same_jobs()
 
 
 @pytest.fixture
-def three(tmp_path: Path, lab: Lab) -> Iterator[Fleet]:
+def fleet(tmp_path: Path, lab: Lab) -> Iterator[Fleet]:
     """Runs three servers that all keep each message."""
     with ExitStack() as stack:
         fleet = Fleet(tmp_path, stack, CURRENT)
@@ -74,16 +70,14 @@ def three(tmp_path: Path, lab: Lab) -> Iterator[Fleet]:
         yield fleet
 
 
-def test_one_of_three_servers_is_killed(three: Fleet, lab: Lab) -> None:
+@pytest.mark.usefixtures("same_jobs")
+def test_one_of_three_servers_is_killed(client: Client, fleet: Fleet, lab: Lab) -> None:
     nodes = [f"berlin/{lab.nodes[0]}"]
-    with three.client() as client:
-        jobs = [ended(client, run(client, *nodes))]
-        for name in ("one", "two", "three"):
-            three.kill(name)
-            jobs += [run(client, *nodes) for _ in range(3)]
-            assert {ended(client, job).status for job in jobs} == {"succeeded"}
-            three.start_server(name, three.state / f"{name}.conf")
-            jobs.append(run(client, *nodes))
+    jobs = [ended(client, run(client, *nodes))]
+    for name in ("one", "two", "three"):
+        fleet.kill(name)
+        jobs += [run(client, *nodes) for _ in range(3)]
         assert {ended(client, job).status for job in jobs} == {"succeeded"}
-    for job in jobs:
-        assert len(three.jobs_at("berlin", job.job_id)) == 1
+        fleet.start_server(name, fleet.state / f"{name}.conf")
+        jobs.append(run(client, *nodes))
+    assert {ended(client, job).status for job in jobs} == {"succeeded"}

@@ -13,7 +13,7 @@ from rig.lab import Lab
 from rig.odd_clock import off_by
 from rig.quiet import wait_until
 
-pytestmark = pytest.mark.exhaustive
+pytestmark = [pytest.mark.exhaustive, pytest.mark.usefixtures("same_jobs")]
 
 
 def test_killed_daemon_goes_on_with_job(client: Client, fleet: Fleet, lab: Lab) -> None:
@@ -25,8 +25,6 @@ def test_killed_daemon_goes_on_with_job(client: Client, fleet: Fleet, lab: Lab) 
     assert ended(client, waits).status == "succeeded"
     client.cancel(job.job_id)
     assert ended(client, job).status == "cancelled"
-    for each in (job, waits):
-        assert len(fleet.jobs_at("berlin", each.job_id)) == 1
 
 
 def test_agent_killed_before_it_knows_its_job(client: Client, fleet: Fleet, lab: Lab) -> None:
@@ -44,7 +42,6 @@ def test_agent_killed_before_it_knows_its_job(client: Client, fleet: Fleet, lab:
     fleet.daemons["berlin"].link_at(fleet.socket_at("berlin"))
     fleet.start_agent("berlin")
     assert ended(client, job).status == "succeeded"
-    assert len(fleet.jobs_at("berlin", job.job_id)) == 1
 
 
 def test_two_agents_with_one_name(client: Client, fleet: Fleet, lab: Lab) -> None:
@@ -58,8 +55,6 @@ def test_two_agents_with_one_name(client: Client, fleet: Fleet, lab: Lab) -> Non
     assert ended(client, hangs).status == "cancelled"
     assert {ended(client, job).status for job in jobs} == {"succeeded"}
     assert twin.stop() == 0
-    for job in (*jobs, hangs):
-        assert len(fleet.jobs_at("berlin", job.job_id)) == 1
 
 
 @pytest.mark.parametrize("hours", [-5, 5])
@@ -79,6 +74,5 @@ def test_clock_of_site_is_off(tmp_path: Path, lab: Lab, hours: int) -> None:
         off = job.nodes[0].completed_at - datetime.now(UTC)
         assert abs(off - timedelta(hours=hours)) < timedelta(minutes=2)  # as the site says it
         assert ended(client, refused).nodes[0].failure.code == "too_late"
-        assert fleet.jobs_at("berlin", refused.job_id) == []
-        assert len(fleet.jobs_at("berlin", job.job_id)) == 1
+        fleet.assert_same_jobs()
         assert daemon.in_service
