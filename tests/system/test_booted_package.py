@@ -40,6 +40,7 @@ PACKAGES = "/srv/packages"
 CREDENTIAL = "cucmd.lab"
 NODES = ("--files", "1", "--fault", "2=hang:command*1", "--fault", "3=hang:command")
 STATE = "/var/lib/private/cucmd"
+MUNICH = "/run/munich/cucmd.sock"
 SERVICE = ROOT / "daemon/man/cucmd.8.md"
 HUB, AGENT = ROOT / "ctl/man/cucmhub.8.md", ROOT / "ctl/man/cucmagent.8.md"
 # No network. The configuration that is there stays, without a question.
@@ -321,7 +322,7 @@ def put(host: Host, page: Path, path: str, before: str = "") -> None:
 
 @pytest.mark.parametrize("release", [this_debian], indirect=True)
 def test_pages_make_hub_and_two_sites(release: Release, host: Host) -> None:
-    """Hub and sites are one host with one cucmd, and Debian's NATS server."""
+    """Hub and sites are one host, with Debian's NATS server. Each site has a cucmd of its own."""
     download = ["apt-get", "--quiet", "download", "nats-server"]
     subprocess.run(download, cwd=release.packages, check=True, capture_output=True)
     (server,) = release.packages.glob("nats-server_*.deb")
@@ -348,13 +349,20 @@ def test_pages_make_hub_and_two_sites(release: Release, host: Host) -> None:
         host.must_ctl("olga", *hub, *ask)
         assert host.ctl("vera", *hub, *ask).returncode == exits.NOT_PERMITTED
         assert json.loads(host.must_ctl("vera", *hub, "--json", "list"))
-        add = "cucmhub site add munich | install -m 640 -g cucmagent /dev/stdin"
-        host.debian.must("sh", "-c", f"{add} /etc/cucmagent/munich.toml")
+        daemon = ("cucmd", "serve", f"--socket={MUNICH}")
+        has = ("StateDirectory=munich", "ImportCredential=cucmd.*", "Type=notify")
+        options = ("--unit=munich-cucmd", *(f"--property={one}" for one in has))
+        host.debian.must("systemd-run", *options, *daemon)
+        add = f"(cucmhub site add munich; echo 'socket = \"{MUNICH}\"')"
+        install = "install -m 640 -g cucmagent /dev/stdin /etc/cucmagent/munich.toml"
+        host.debian.must("sh", "-c", f"{add} | {install}")
         agent = ("cucmagent", "--config", "/etc/cucmagent/munich.toml")
         host.debian.must("systemd-run", "--unit=munich", "--uid=cucmagent", *agent)
         start_munich = (*hub, "start", f"munich/{release.lab.nodes[0]}", *ask[2:])
         # The hub looks every few seconds which sites there are.
         wait_until(lambda: host.ctl("olga", *start_munich).returncode == 0, 60)
+        (job,) = json.loads(host.must_ctl("olga", "--socket", MUNICH, "--json", "list"))
+        assert job["status"] == "succeeded"
         host.debian.must("cucmhub", "site", "remove", "munich")
         wait_until(lambda: "Authorization" in host.journal("munich"), 60)
         assert host.ctl("olga", *start_munich).returncode != 0
@@ -362,7 +370,7 @@ def test_pages_make_hub_and_two_sites(release: Release, host: Host) -> None:
         host.debian.must("cucmhub", "site", "remove", "berlin")
         wait_until(lambda: "Authorization" in host.journal("cucmagent"), 60)
     finally:
-        host.debian.run("systemctl", "stop", "munich")
+        host.debian.run("systemctl", "stop", "munich", "munich-cucmd")
         host.systemctl("disable", "--now", "cucmagent", "cucmhub.service", "cucmhub.socket")
         release.must_apt("purge", "nats-server")
         host.write("/etc/cucmd/cucmd.toml", CONFIG)
