@@ -1,17 +1,9 @@
-"""Reads the configuration files of hub and agent.
-
-    # /etc/cucmhub/cucmhub.toml                      # /etc/cucmagent/cucmagent.toml
-    servers = ["tls://hub.example:4222"]             site = "berlin"
-    ca = "/etc/cucmhub/ca.pem"                       servers = ["tls://hub.example:4222"]
-    [access]                                         ca = "/etc/cucmagent/ca.pem"
-    operate_group = "cucm"                           secret_key = "SU..."
-
-`cucmhub site add` makes the file of an agent. The table [access] is that of cucmd.toml(5).
-"""
+"""Reads the configuration files of hub and agent, which cucmhub(8) and cucmagent(8) show."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -25,26 +17,27 @@ from cucmd.toml_file import read, text, whole
 
 HUB_FILE, AGENT_FILE = Path("/etc/cucmhub/cucmhub.toml"), Path("/etc/cucmagent/cucmagent.toml")
 
-_SERVER = re.compile(r"(nats|tls)://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}")
+
+def _check(pattern: str, expected: str) -> Callable[[str], None]:
+    """Returns a function that raises `ValueError` unless the pattern matches its argument."""
+
+    def check(value: str) -> None:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"expected {expected}")
+
+    return check
+
+
+check_server = _check(
+    r"(nats|tls)://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}",
+    "tls://HOST:PORT or nats://HOST:PORT",
+)
 # The name of a site is one word of a subject of NATS.
-_SITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,30}")
-_SEED = re.compile(r"SU[A-Z2-7]{56}")
-
-
-def check_server(address: str) -> None:
-    if not _SERVER.fullmatch(address):
-        raise ValueError("expected tls://HOST:PORT or nats://HOST:PORT")
-
-
-def check_site(name: str) -> None:
-    if not _SITE.fullmatch(name):
-        raise ValueError("expected up to 31 letters, digits, - and _, the first no - or _")
-
-
-def _check_seed(seed: str) -> None:
-    if not _SEED.fullmatch(seed):
-        raise ValueError("expected the line that cucmhub site add has made")
-
+check_site = _check(
+    r"[A-Za-z0-9][A-Za-z0-9_-]{0,30}",
+    "up to 31 letters, digits, - and _, the first no - or _",
+)
+_check_seed = _check(r"SU[A-Z2-7]{56}", "the line that cucmhub site add has made")
 
 _Servers = Annotated[
     tuple[Annotated[str, text(check_server)], ...],

@@ -27,9 +27,8 @@ def hub_seed(state: Path) -> str:
     """Returns the seed of the hub. The first call makes the seed. Raises `OSError`."""
     path = state / "hub.key"
     if not path.exists():
-        if not state.exists():
-            state.mkdir(parents=True)
-            state.chmod(0o755)  # as in `_write_sites`
+        state.mkdir(parents=True, exist_ok=True)
+        state.chmod(0o755)  # as in `_write_sites`
         replace_file(path, [_new_seed()], 0o600)
         _write_sites(state, read_sites(state))
     return path.read_text()
