@@ -40,7 +40,8 @@ check_site = _check(
 _check_seed = _check(r"SU[A-Z2-7]{56}", "the line that cucmhub site add has made")
 
 _Servers = Annotated[
-    tuple[Annotated[str, text(check_server)], ...],
+    tuple[str, ...],
+    text(check_server),
     Meta(min_length=1, description="at least one tls://HOST:PORT"),
 ]
 

@@ -1,11 +1,11 @@
-"""The file of an agent, and the targets in it."""
+"""The files of hub and agent, and the targets in them."""
 
 from pathlib import Path
 
 import pytest
 
 from cucmd.toml_file import ConfigError
-from cucmfleet.config import load_agent
+from cucmfleet.config import load_agent, load_hub
 
 AGENT = f'site = "berlin"\nservers = ["tls://hub:4222"]\nsecret_key = "SU{"A" * 56}"\n'
 
@@ -34,3 +34,11 @@ def test_targets_are_read(tmp_path: Path) -> None:
 def test_target_without_its_secrets_is_refused(tmp_path: Path, target: str) -> None:
     with pytest.raises(ConfigError, match=r"targets\.a"):
         load_agent(write(tmp_path, f"[targets.a]\n{target}\n"))
+
+
+@pytest.mark.parametrize("servers", ["[]", '["hub"]', '["tls://a:1", "http://b:1"]'])
+def test_wrong_server_is_refused(tmp_path: Path, servers: str) -> None:
+    file = tmp_path / "cucmhub.toml"
+    file.write_text(f"servers = {servers}\n")
+    with pytest.raises(ConfigError, match=r"servers.*: expected (at least one )?tls://"):
+        load_hub(file)
