@@ -41,7 +41,7 @@ def running_webdav(folder: Path) -> Iterator[str]:
     nothing; what is put there is below `folder`.
     """
     for name in ("home", "inbox", "body"):
-        (folder / name).mkdir()
+        (folder / name).mkdir(exist_ok=True)
     hashed = subprocess.run(
         ["openssl", "passwd", "-6", TOKEN], check=True, capture_output=True, text=True
     )

@@ -14,6 +14,7 @@ from rig.killed import make_dice
 from rig.lab import Lab, running_lab
 from rig.leftovers import Holdings, assert_holds_no_more, nothing_left_here
 from rig.openssh_node import PASSWORD, OpenSshNode, openssh_node
+from rig.upload_servers import OddServer, make_certificates, running
 from rig.varlink_peer import short_path
 
 
@@ -74,6 +75,23 @@ def daemon(make_daemon: Callable[..., Daemon]) -> Daemon:
 def socket_path() -> Iterator[Path]:
     with short_path() as path:
         yield path
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Makes the folder of servers that take uploads, with certificates."""
+    folder = tmp_path_factory.mktemp("servers")
+    make_certificates(folder)
+    return folder
+
+
+@pytest.fixture
+def odd(servers: Path) -> Iterator[OddServer]:
+    """Runs a server that misbehaves as a test wants it."""
+    server = OddServer(servers)
+    with running(server.serve) as server.host:
+        yield server
+        server.hold.set()
 
 
 @pytest.fixture(scope="module")

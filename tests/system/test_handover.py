@@ -12,7 +12,7 @@ import pytest
 from rig.collected import JOB_ID
 from rig.exported import SMALL, running_case
 from rig.gpg_home import KEY, gpg_home, needs_gpg
-from rig.upload_servers import CASE, TOKEN, OddServer, make_certificates, running
+from rig.upload_servers import CASE, TOKEN
 
 CASE_ZIP = f"case-{CASE}.zip"
 
@@ -25,18 +25,15 @@ def case(tmp_path_factory):
 
 
 @pytest.fixture
-def server(tmp_path):
-    trusted = make_certificates(tmp_path)
-    server = OddServer(tmp_path)
-    with running(server.serve) as server.host:
-        server.environ = {
-            **os.environ,
-            "SSL_CERT_FILE": str(trusted),
-            "CUCM_CXD_HOST": server.host,
-            "CUCM_UPLOAD_TOKEN": TOKEN,
-            "GNUPGHOME": str(tmp_path / "gpg"),
-        }
-        yield server
+def server(tmp_path, servers, odd):
+    odd.environ = {
+        **os.environ,
+        "SSL_CERT_FILE": str(servers / "ca.crt"),
+        "CUCM_CXD_HOST": odd.host,
+        "CUCM_UPLOAD_TOKEN": TOKEN,
+        "GNUPGHOME": str(tmp_path / "gpg"),
+    }
+    return odd
 
 
 @pytest.fixture

@@ -29,25 +29,9 @@ CONTENT = bytes(range(256)) * 4000
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    """The folder of the servers, with certificates."""
-    folder = tmp_path_factory.mktemp("servers")
-    upload_servers.make_certificates(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def webdav(store):
-    with running_webdav(store) as host:
+def webdav(servers):
+    with running_webdav(servers) as host:
         yield host
-
-
-@pytest.fixture
-def odd(store):
-    server = OddServer(store)
-    with running(server.serve) as host:
-        server.host = host
-        yield server
 
 
 @pytest.fixture
@@ -58,24 +42,24 @@ def file(tmp_path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _trusted(store, monkeypatch):
+def _trusted(servers, monkeypatch):
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("SSL_CERT_FILE", str(store / "ca.crt"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(servers / "ca.crt"))
 
 
 @needs_nginx
-def test_case_gets_the_file(ctl, webdav, store, file):
+def test_case_gets_the_file(ctl, webdav, servers, file):
     done = ctl(
         "upload", str(file), "cxd", "--case", CASE, CUCM_CXD_HOST=webdav, CUCM_UPLOAD_TOKEN=TOKEN
     )
     assert done.returncode == 0, done.stderr
-    assert (store / "home" / file.name).read_bytes() == CONTENT
+    assert (servers / "home" / file.name).read_bytes() == CONTENT
     assert done.stdout == f"{hashlib.sha256(CONTENT).hexdigest()}  {file.name}\n"
 
 
 @needs_nginx
-def test_wrong_token_is_refused(ctl, webdav, store, file):
+def test_wrong_token_is_refused(ctl, webdav, servers, file):
     done = ctl(
         "upload",
         str(file),
@@ -87,7 +71,7 @@ def test_wrong_token_is_refused(ctl, webdav, store, file):
     )
     assert done.returncode == 77
     assert "No-Such-Token" not in done.stderr
-    assert not (store / "home" / file.name).exists()
+    assert not (servers / "home" / file.name).exists()
 
 
 @needs_nginx
@@ -101,7 +85,7 @@ def test_refusals_become_exit_codes(ctl, webdav, file, folder, size, code):
 
 
 @needs_nginx
-def test_proxy_of_environment_connects(ctl, webdav, store, file):
+def test_proxy_of_environment_connects(ctl, webdav, servers, file):
     proxy = ConnectProxy()
     with running(proxy.serve) as host:
         done = ctl(
@@ -111,7 +95,7 @@ def test_proxy_of_environment_connects(ctl, webdav, store, file):
             HTTPS_PROXY=f"http://olga:Proxy-Secret@{host}",
         )
     assert done.returncode == 0, done.stderr
-    assert (store / "inbox" / file.name).read_bytes() == CONTENT
+    assert (servers / "inbox" / file.name).read_bytes() == CONTENT
     assert proxy.requests[0].startswith(f"CONNECT {webdav} ")
     assert "proxy-authorization: basic b2xnytpqcm94es1tzwnyzxq=" in proxy.requests[0].lower()
 
@@ -209,8 +193,8 @@ def test_case_needs_status_201(ctl, odd, file):
     assert done.returncode == 1
 
 
-def test_redirect_is_not_followed(ctl, odd, store, file):
-    other = OddServer(store)
+def test_redirect_is_not_followed(ctl, odd, servers, file):
+    other = OddServer(servers)
     with running(other.serve) as host:
         moved = f"HTTP/1.1 307 Moved\r\nLocation: https://{host}/x\x1b[2J\r\n\r\n"
         odd.answer = lambda request: moved.encode()
@@ -264,9 +248,9 @@ def test_shrinking_file_is_not_success(odd):
         put(BytesIO(CONTENT[:-1]), len(CONTENT), to, None, lambda done: None)
 
 
-def test_refused_connection_is_tried_again(store, file):
+def test_refused_connection_is_tried_again(servers, file):
     """Nothing was stored yet."""
-    odd = OddServer(store)
+    odd = OddServer(servers)
     thread = threading.Thread(target=lambda: odd.serve(server.accept()[0]), daemon=True)
 
     class ListenAtRetry(Retry):

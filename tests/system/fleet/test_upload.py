@@ -1,7 +1,6 @@
 """`start --upload`: the site uploads the files to a target of its own, and the hub says where."""
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from rig.jobs import SDL
 from rig.lab import Lab
 from rig.nginx import needs_nginx
 from rig.quiet import wait_until
-from rig.upload_servers import CASE, TOKEN, OddServer, make_certificates, running, running_webdav
+from rig.upload_servers import CASE, TOKEN, OddServer, running_webdav
 
 pytestmark = pytest.mark.long
 
@@ -25,22 +24,6 @@ mask = "no"
 [targets.masked]
 url = "https://{host}/inbox/"
 """
-
-
-@pytest.fixture
-def servers(tmp_path: Path) -> Path:
-    folder = tmp_path / "servers"
-    folder.mkdir()
-    make_certificates(folder)
-    return folder
-
-
-@pytest.fixture
-def odd(servers: Path) -> Iterator[OddServer]:
-    server = OddServer(servers)
-    with running(server.serve) as server.host:
-        yield server
-        server.hold.set()
 
 
 def start_with_targets(fleet: Fleet, servers: Path, host: str) -> None:
@@ -99,6 +82,14 @@ def test_failed_upload_says_why(client: Client, fleet: Fleet, lab: Lab, servers:
     start_with_targets(fleet, servers, "localhost:1")
     job = run(client, f"berlin/{lab.nodes[0]}", upload="masked")
     assert upload_of(client, job).startswith("failed: ")
+
+
+def test_missing_target_is_said(client: Client, fleet: Fleet, lab: Lab) -> None:
+    job = ended(client, run(client, f"berlin/{lab.nodes[0]}"))
+    (local_id,) = fleet.jobs_at("berlin", job.job_id)
+    with fleet.daemons["berlin"].client() as daemon:
+        daemon.label(local_id, {"upload": "removed"})
+    assert upload_of(client, job) == "failed: the site has no such target any more"
 
 
 def test_interrupted_upload_is_not_repeated(

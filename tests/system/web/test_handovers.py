@@ -23,7 +23,7 @@ from rig.gpg_home import KEY, gpg_home, needs_gpg
 from rig.nginx import needs_nginx
 from rig.process import command_line
 from rig.quiet import wait_until
-from rig.upload_servers import CASE, TOKEN, OddServer, make_certificates, running, running_webdav
+from rig.upload_servers import CASE, TOKEN, OddServer, running_webdav
 from rig.web import Web, running_web
 
 PRIVATE = "SEPAABBCCDDEEFF"
@@ -53,13 +53,6 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield daemon
 
 
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("servers")
-    make_certificates(folder)
-    return folder
-
-
 @pytest.fixture
 def place(tmp_path: Path, daemon: Daemon, servers: Path) -> Place:
     (secret := tmp_path / "secret").touch(0o600)
@@ -87,14 +80,6 @@ encrypt_with_password = true
 
     bearer = add(folder / "tokens.toml", "olga", "operate", None)
     return Place(daemon, data, servers, web, {"authorization": f"Bearer {bearer}"}, environ)
-
-
-@pytest.fixture
-def odd(servers: Path) -> Iterator[OddServer]:
-    server = OddServer(servers)
-    with running(server.serve) as server.host:
-        yield server
-        server.hold.set()
 
 
 def newest(web: Web) -> dict[str, Any]:

@@ -10,20 +10,11 @@ from rig.browser import Tabs
 from rig.collected import JOB_ID
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.exported import make_job
-from rig.upload_servers import OddServer, make_certificates, running
+from rig.upload_servers import OddServer
 from rig.web import Web, running_web
 from system.web.page.conftest import SPEAKS
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[OddServer]:
-    make_certificates(tmp_path)
-    server = OddServer(tmp_path)
-    with running(server.serve) as server.host:
-        yield server
-        server.hold.set()
 
 
 @pytest.fixture
@@ -34,10 +25,10 @@ def page_daemon(tmp_path: Path) -> Iterator[Daemon]:
 
 
 @pytest.fixture
-def page_web(tmp_path: Path, page_daemon: Daemon, server: OddServer) -> Iterator[Web]:
+def page_web(tmp_path: Path, page_daemon: Daemon, servers: Path, odd: OddServer) -> Iterator[Web]:
     add(tmp_path / "web/tokens.toml", "somebody", "view", None)
     config = '[targets.vendor]\nurl = "cxd"\n'
-    environ = {"CUCM_CXD_HOST": server.host, "SSL_CERT_FILE": str(tmp_path / "ca.crt")}
+    environ = {"CUCM_CXD_HOST": odd.host, "SSL_CERT_FILE": str(servers / "ca.crt")}
     environ["XDG_DATA_HOME"] = str(tmp_path / "data")
     folder = tmp_path / "web"
     with running_web(folder, page_daemon.socket, config, tcp=True, environ=environ) as web:
@@ -46,9 +37,9 @@ def page_web(tmp_path: Path, page_daemon: Daemon, server: OddServer) -> Iterator
 
 @pytest.mark.parametrize("scripts", [True, False])
 def test_page_follows_a_handover(
-    sign_in: Callable[..., Tabs], server: OddServer, scripts: bool
+    sign_in: Callable[..., Tabs], odd: OddServer, scripts: bool
 ) -> None:
-    server.hold.clear()
+    odd.hold.clear()
     tab = sign_in(java_script_enabled=scripts).open(f"/ui/jobs/{JOB_ID}")
     tab.get_by_role("link", name="Hand over").click()
     tab.get_by_label("Number of the case").fill("698123456")
@@ -56,7 +47,7 @@ def test_page_follows_a_handover(
     tab.get_by_role("button", name="Hand over").click()
     tab.get_by_text("100%").wait_for()
     tab.get_by_label("Number of the case").fill("7")
-    server.hold.set()
+    odd.hold.set()
     tab.get_by_text("SHA-256").wait_for()
     assert tab.get_by_role("button", name="Cancel").count() == 0
     assert tab.get_by_label("Token").input_value() == ""
@@ -64,8 +55,8 @@ def test_page_follows_a_handover(
         assert tab.get_by_label("Number of the case").input_value() == "7"
 
 
-def test_page_cancels_a_handover(sign_in: Callable[..., Tabs], server: OddServer) -> None:
-    server.hold.clear()
+def test_page_cancels_a_handover(sign_in: Callable[..., Tabs], odd: OddServer) -> None:
+    odd.hold.clear()
     tab = sign_in().open(f"/ui/jobs/{JOB_ID}/handover")
     tab.get_by_label("Number of the case").fill("698123456")
     tab.get_by_label("Token").fill("Upload-Token-1")
