@@ -14,26 +14,24 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-from collections.abc import Mapping
-from tempfile import TemporaryDirectory
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
 
 import trio
 
 from cucmctl.cli.printer import visible
 from cucmctl.client.errors import Refused
 from cucmctl.upload.target import TargetSettings, uploaded
+from cucmd.job.request import OnBehalfOf
 from cucmd.protocol.jobs import Job, JobChange, JobSummary
 from cucmfleet.messages import UNFINISHED, UPLOAD
 from cucmtrio import Client
-from cucmtrio.cucmctl_process import run_cucmctl
+from cucmtrio.cucmctl_process import upload_job
 from cucmtrio.events import AWAY
 
 _log = logging.getLogger("cucmfleet")
 
-_STATE, _SHA256 = "upload-state", "upload-sha256"
-_RUNNING = "running"
-_INTERRUPTED = "interrupted: look for the file at the target before you upload it again"
+_STATE, _SHA256, _RUNNING = "upload-state", "upload-sha256", "running"
 _LONGEST = 200  # characters of a label
 _PAUSE = 2.0  # seconds until the daemon is asked again
 
@@ -48,59 +46,52 @@ class Uploads:
 
     def look_at(self, job: Job | JobSummary | JobChange) -> None:
         """Takes a job of the hub, which may have to be uploaded."""
-        labels = job.labels or {}
-        has_ended = job.status not in (*UNFINISHED, "cancelled")
-        if has_ended and UPLOAD in labels and labels.get(_STATE, _RUNNING) == _RUNNING:
+        if _is_left(job):
             self._put.send_nowait(job.job_id)
 
     async def run(self) -> None:
         """Uploads the jobs. Never returns."""
         async for job_id in self._get:
-            while True:
-                try:
-                    await self._upload(await self._client.status(job_id))
-                except AWAY:
-                    await trio.sleep(_PAUSE)
-                    continue
-                except Refused as error:
-                    _log.warning("job %s is not uploaded: %s", job_id, error)
-                break
-
-    async def _upload(self, job: Job) -> None:
-        labels = job.labels or {}
-        name, state = labels[UPLOAD], labels.get(_STATE)
-        if not job.closed or state not in (None, _RUNNING):
-            return  # it is closed later, or was uploaded meanwhile
-        if state == _RUNNING:
-            end = {_STATE: _INTERRUPTED}
-        elif (target := self.targets.get(name)) is None:
-            end = {_STATE: "failed: the site has no such target any more"}
-        else:
-            await self._client.label(job.job_id, {_STATE: _RUNNING})
-            end = await self._export(job, target)
-        _log.info("upload of job %s to %s: %s", job.job_id, name, end[_STATE])
-        while True:
             try:
-                await self._client.label(job.job_id, end)
-            except AWAY:
-                await trio.sleep(_PAUSE)
-            else:
-                return
+                job = await _answer(self._client.status, job_id)
+                if job.closed and _is_left(job):  # else it changes later, or has changed meanwhile
+                    end, sha256 = await self._upload(job, job.labels or {})
+                    _log.info("upload of job %s: %s", job_id, end)
+                    labels = {_STATE: visible(end)[:_LONGEST], _SHA256: sha256}
+                    await _answer(self._client.label, job_id, labels)
+            except Refused as error:
+                _log.warning("job %s is not uploaded: %s", job_id, error)
 
-    async def _export(self, job: Job, target: TargetSettings) -> dict[str, str]:
-        """Runs `cucmctl export --upload`, and returns labels that say how it ended."""
-        printed, said = bytearray(), [""]
+    async def _upload(self, job: Job, labels: Mapping[str, str]) -> tuple[str, str]:
+        """Returns how the upload has ended, and the checksum if the target has confirmed it."""
+        if _STATE in labels:
+            return "interrupted: look for the file at the target before you upload it again", ""
+        if (target := self.targets.get(labels[UPLOAD])) is None:
+            return "failed: the site has no such target any more", ""
+        await _answer(self._client.label, job.job_id, {_STATE: _RUNNING})
+        caller = OnBehalfOf(job.asked_by, "operate") if job.asked_by else None
+        client = self._client.on_behalf_of(caller)
         options = target.options(masked=target.mask != "no")
-        speaker = {"CUCMD_ON_BEHALF_OF": f"operate {job.asked_by}"} if job.asked_by else {}
+        printed, said = bytearray(), deque([""], maxlen=1)
         try:
-            with TemporaryDirectory(prefix="cucmagent-") as to:
-                words = ["--socket", self._client.socket, "--json", "export", job.job_id, "-o", to]
-                environ = {**os.environ, **speaker}
-                await run_cucmctl([*words, *options], said.append, printed, environ=environ)
+            await upload_job(client, job.job_id, options, said.append, printed)
         except OSError as error:
             said.append(str(error))
-        if (done := uploaded(bytes(printed))) is not None:
-            state = f"done: {done.address}"
-            return {_STATE: visible(state)[:_LONGEST], _SHA256: done.sha256}
-        why = visible(said[-1].removeprefix("cucmctl: "))
-        return {_STATE: f"failed: {why}"[:_LONGEST]}
+        if (done := uploaded(printed)) is not None:
+            return f"done: {done.address}", done.sha256
+        return f"failed: {said[-1].removeprefix('cucmctl: ')}", ""
+
+
+def _is_left(job: Job | JobSummary | JobChange) -> bool:
+    """Returns whether a job has ended and is to be uploaded, or its upload was interrupted."""
+    labels, has_ended = job.labels or {}, job.status not in (*UNFINISHED, "cancelled")
+    return has_ended and UPLOAD in labels and labels.get(_STATE, _RUNNING) == _RUNNING
+
+
+async def _answer(call: Callable[..., Awaitable[Job]], *given: object) -> Job:
+    """Makes a call, and repeats it while the daemon is away. Raises `Refused`."""
+    while True:
+        try:
+            return await call(*given)
+        except AWAY:
+            await trio.sleep(_PAUSE)

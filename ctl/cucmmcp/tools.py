@@ -5,7 +5,7 @@ of the page that `cursor` names. Only a tool that sets `total` returns those fro
 """
 
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeAlias, Unpack
 
@@ -61,7 +61,6 @@ class Tools:
     may_operate: bool = False
     masking: PieceMasking | None = None  # masks all answers; None if they are not masked
     export_folder: str = ""  # where exports are written; "" for nowhere
-    environ: Mapping[str, str] | None = None  # of `cucmctl`, which exports; None for our own
     # Limits how many tools work at once. All callers of cucmweb share 24 connections.
     working: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(8))
 
@@ -197,9 +196,8 @@ class Tools:
             raise ToolError("no folder for exports (export_folder) is configured here")
         job = (await self.client.status(job)).job_id
         file = os.path.join(self.export_folder, f"{job}.zip")
-        command = ["--socket", self.client.socket, *COMMANDS["export"](job, nodes, file)]
         said = list[str]()
-        code = await run_cucmctl(command, said.append, environ=self.environ)
+        code = await run_cucmctl(self.client, COMMANDS["export"](job, nodes, file), said.append)
         if code not in (exits.DONE, exits.PARTIAL):
             raise ToolError("; ".join(said))
         return Answer(says=said, items=[file])

@@ -18,7 +18,7 @@ neither asyncio nor asyncssh.
     calls.py     `Calls`: calls with one reply or several, and calls after which the connection no
                  longer speaks Varlink; a pool of connections
     wire.py      one connection: sends frames, receives replies
-    cucmctl_process.py  `run_cucmctl`: runs `cucmctl` in a process of its own, for other programs
+    cucmctl_process.py  runs `cucmctl` in a process of its own, for other programs
 """
 
 from cucmctl.client.job_events import JobEvent

@@ -55,6 +55,7 @@ class Calls:
     socket       its path; by default `$CUCMD_SOCKET`, the system's socket or the user's own
     timeout      seconds that one call may take; None for no limit
     connections  how many connections may be open at once, including those of streams
+    caller       on whose behalf it calls, or None; `on_behalf_of` sets it
 
     Every method raises `ClientError`: `DaemonUnavailable`, `ProtocolError`, or a `Refused` with the
     name of the daemon's error.
@@ -70,7 +71,7 @@ class Calls:
         found = socket_to_call(os.environ, os.getuid()) if socket is None else socket
         self.socket = os.fspath(found)
         self.timeout = timeout
-        self._caller: OnBehalfOf | None = None
+        self.caller: OnBehalfOf | None = None
         self._pool = Pool(self.socket, connections)
 
     def on_behalf_of(self, caller: OnBehalfOf | None) -> Self:
@@ -79,7 +80,7 @@ class Calls:
         Its calls raise `TypeError` for a request that has no member `on_behalf_of`.
         """
         speaker = copy.copy(self)
-        speaker._caller = caller
+        speaker.caller = caller
         return speaker
 
     def close(self) -> None:
@@ -170,11 +171,11 @@ class Calls:
     def _frame(
         self, method: str, request: object, *, more: bool = False, upgrade: bool = False
     ) -> bytes:
-        if self._caller is not None:
+        if self.caller is not None:
             # A request without this member would have all rights of this process.
             if not isinstance(request, Request):
                 raise TypeError(f"{method}: {request!r} cannot be asked on behalf of somebody")
-            request = msgspec.structs.replace(request, on_behalf_of=self._caller)
+            request = msgspec.structs.replace(request, on_behalf_of=self.caller)
         return encode_call(call_frame(method, request, more=more, upgrade=upgrade))
 
     @asynccontextmanager

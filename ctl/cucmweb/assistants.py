@@ -10,7 +10,6 @@ belongs to one caller, and the SDK's limits hold for each caller. Later versions
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
@@ -24,7 +23,6 @@ from cucmd.job.request import OnBehalfOf
 from cucmtrio import Client
 from cucmweb.config import WebConfig
 from cucmweb.exchange import Exchange
-from cucmweb.handover import environ_of
 from cucmweb.problems import HttpProblem
 
 if TYPE_CHECKING:
@@ -97,8 +95,7 @@ class Assistants:
 
         may_operate = caller is None or caller.role == "operate"
         daemon, folder = self._daemon.on_behalf_of(caller), self._config.export_folder
-        environ = environ_of(os.environ, caller)
-        server = Server(Tools(daemon, may_operate, self._masking, folder, environ))
+        server = Server(Tools(daemon, may_operate, self._masking, folder))
         server.streamable_http_app(
             max_sessions=self._config.limits.streams_per_caller,
             # application.py has checked Host and Origin.

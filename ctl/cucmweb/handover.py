@@ -1,4 +1,4 @@
-"""PURE. Describes handovers, and makes the command of `cucmctl` that does one.
+"""PURE. Describes handovers, and checks the requests for them.
 
 The configuration names the targets. The target decides whether a request may do without masks, and
 whether the request has to have a token.
@@ -7,18 +7,16 @@ whether the request has to have a token.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cucmctl.cli.options import UPLOAD_TOKEN, UsageError
+from cucmctl.cli.options import UsageError
 from cucmctl.upload.destination import destination_of
 from cucmctl.upload.encryption import checked_password
-from cucmctl.upload.target import TargetSettings, uploaded
-from cucmd.job.request import OnBehalfOf
+from cucmctl.upload.target import TargetSettings, Uploaded
 from cucmd.protocol.jobs import Job
 from cucmweb.problems import HttpProblem
 
@@ -29,8 +27,6 @@ _MOST_SAID = 30
 _LONGEST = 500
 # The number of a case, which the vendor gives.
 _CASE = re.compile(r"[0-9]{1,20}")
-# Variables that systemd sets for this process only.
-_OF_SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")
 
 
 class Target(Struct, frozen=True):
@@ -155,47 +151,20 @@ def begun(
     return Handover(job.job_id, target.name, "running", masked, now, by)
 
 
-def ended(handover: Handover, printed: bytes, at: datetime, *, cancelled: bool) -> Handover:
+def ended(
+    handover: Handover, result: Uploaded | None, at: datetime, *, cancelled: bool
+) -> Handover:
     """Returns the handover after the end of cucmctl. It is done only if the upload was confirmed.
 
-    printed    standard output of cucmctl. After a confirmed upload, its last line is the result
+    result     what the target has confirmed
     cancelled  whether somebody has cancelled the handover
     """
     said = handover.said or tuple(filter(None, [handover.progress]))  # a traceback is no message
     end = replace(handover, state="failed", said=said, progress=None, ended_at=at)
-    if (result := uploaded(printed)) is None:
+    if result is None:
         return replace(end, state="cancelled") if cancelled else end
     address, size, sha256 = result.address, result.bytes, result.sha256
     return replace(end, state="done", address=address, bytes=size, sha256=sha256)
-
-
-def command_of(
-    handover: Handover, settings: TargetSettings, case: str | None, socket: str, folder: str
-) -> list[str]:
-    """Returns the arguments of `cucmctl`. None of them is a secret.
-
-    folder  where the export is written
-    """
-    command = ["--socket", socket, "--json", "export", handover.job_id, "-o", folder]
-    command += settings.options(masked=handover.masked)
-    return [*command, *(["--case", case] if case else [])]
-
-
-def secrets_of(asked: HandOverRequest) -> str:
-    """Returns the standard input of `cucmctl`, which reads the token first."""
-    return "\n".join(filter(None, (asked.token, asked.password)))
-
-
-def environ_of(environ: Mapping[str, str], caller: OnBehalfOf | None) -> dict[str, str]:
-    """Returns the environment of `cucmctl`.
-
-    caller  for whom it runs; None for the operator at the Unix socket, who needs no name
-    """
-    left_out = (*_OF_SYSTEMD, UPLOAD_TOKEN, "CUCMD_ON_BEHALF_OF")
-    own = {name: value for name, value in environ.items() if name not in left_out}
-    if caller is not None:
-        own["CUCMD_ON_BEHALF_OF"] = f"{caller.role} {caller.name}"
-    return own
 
 
 def wrong(field: str, reason: str) -> HttpProblem:

@@ -15,22 +15,22 @@ import fcntl
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import mkdtemp
 
 import msgspec
 import trio
 
 from cucmctl.mask.key import key_folder
-from cucmctl.text.progress_line import LINES
+from cucmctl.upload.target import uploaded
 from cucmd.durable import replace_file
 from cucmd.job.request import OnBehalfOf
 from cucmd.protocol.jobs import Job, JobReply
 from cucmd.toml_file import ConfigError
-from cucmtrio.cucmctl_process import run_cucmctl
+from cucmtrio import Client
+from cucmtrio.cucmctl_process import upload_job
 from cucmweb import handover
 from cucmweb.config import WebConfig
 from cucmweb.exchange import Exchange, encode
@@ -50,14 +50,14 @@ Key = tuple[str, str]  # the id of a job, and the name of a target
 
 
 @contextmanager
-def opened_handovers(config: WebConfig, environ: Mapping[str, str]) -> Iterator[Handovers]:
+def opened_handovers(config: WebConfig) -> Iterator[Handovers]:
     """Yields the handovers that are kept. Raises `ConfigError` if there are targets, but the folder
     for handovers cannot be used.
     """
     # The folder `cucmweb` beside the folder `cucmctl`, which has the key and the map of the masks.
-    folder = key_folder(environ).path.parent.with_name("cucmweb")
+    folder = key_folder(os.environ).path.parent.with_name("cucmweb")
     if not config.targets:
-        yield Handovers(config, environ, folder, ())
+        yield Handovers(config, folder, ())
         return
     with ExitStack() as stack:
         try:
@@ -74,7 +74,7 @@ def opened_handovers(config: WebConfig, environ: Mapping[str, str]) -> Iterator[
             raise ConfigError("targets", f"another cucmweb uses {folder}; end it first") from None
         except (OSError, msgspec.MsgspecError) as error:
             raise ConfigError("targets", f"{folder} cannot be used: {error}") from None
-        yield Handovers(config, environ, folder, kept)
+        yield Handovers(config, folder, kept)
 
 
 class Handovers:
@@ -83,27 +83,20 @@ class Handovers:
     targets  what requests may name
     """
 
-    def __init__(
-        self,
-        config: WebConfig,
-        environ: Mapping[str, str],
-        folder: Path,
-        kept: tuple[Handover, ...],
-    ) -> None:
+    def __init__(self, config: WebConfig, folder: Path, kept: tuple[Handover, ...]) -> None:
         """Takes over what was kept. Handovers that were running were cut off, and failed. When they
         were cut off is not known, so they end now.
         """
         targets = config.targets.items()
         self.targets = {name: handover.target_of(name, one) for name, one in targets}
         self._config = config
-        self._environ = environ
         self._folder = folder
         self._running: dict[Key, trio.CancelScope] = {}
         self._kept: dict[Key, Handover] = {}
         for one in kept:
             cut_off = one.state == "running"
             self._kept[one.job_id, one.target] = (
-                handover.ended(one.after_line(_STOPPED), b"", datetime.now(UTC), cancelled=False)
+                handover.ended(one.after_line(_STOPPED), None, datetime.now(UTC), cancelled=False)
                 if cut_off
                 else one
             )
@@ -158,37 +151,35 @@ class Handovers:
     async def _run(self, new: Handover, asked: HandOverRequest, caller: OnBehalfOf | None) -> None:
         """Hands a job over. However this ends, the state of the handover is kept."""
         key, printed = (new.job_id, new.target), bytearray()
-        scope, folder = self._running[key], None
+        scope = self._running[key]
         who = f"'{new.asked_by}'" if new.asked_by else "an operator"
         what = f"handover of job {new.job_id} to {new.target} by {who}"
         _log.info("%s begins", what)
+        client = Client(self._config.socket).on_behalf_of(caller)
+        settings = self._config.targets[new.target]
+        options = settings.options(masked=new.masked, case=asked.case)
+        typed = "\n".join(filter(None, (asked.token, asked.password)))
+
+        def tell(line: str) -> None:
+            self._kept[key] = self._kept[key].after_line(line)
+
         try:
             await self._write()
-            folder = mkdtemp(prefix="export-", dir=self._folder)
-            command = handover.command_of(
-                new, self._config.targets[new.target], asked.case, self._config.socket, folder
-            )
-            environ = handover.environ_of(self._environ, caller) | {LINES: "1"}
-
-            def tell(line: str) -> None:
-                self._kept[key] = self._kept[key].after_line(line)
-
             with scope:
-                typed = handover.secrets_of(asked)
-                await run_cucmctl(command, tell, printed, typed=typed, environ=environ)
+                await upload_job(
+                    client, new.job_id, options, tell, printed, typed=typed, folder=self._folder
+                )
         except OSError as error:
-            self._kept[key] = self._kept[key].after_line(f"cucmctl: cannot be done: {error}")
+            tell(f"cucmctl: cannot be done: {error}")
         except trio.Cancelled:
-            self._kept[key] = self._kept[key].after_line(_STOPPED)
+            tell(_STOPPED)
             raise
         finally:
             end = handover.ended(
-                self._kept[key], bytes(printed), datetime.now(UTC), cancelled=scope.cancel_called
+                self._kept[key], uploaded(printed), datetime.now(UTC), cancelled=scope.cancel_called
             )
             self._kept[key] = end
             with trio.CancelScope(shield=True):
-                if folder is not None:
-                    await trio.to_thread.run_sync(shutil.rmtree, folder, True)
                 await self._write_ends(what)
             del self._running[key]
             _log.info("%s: %s, %s", what, end.state, end.sha256 or " / ".join(end.said[-1:]))

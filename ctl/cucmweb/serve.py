@@ -58,7 +58,7 @@ def run(config: WebConfig, *, trusts_network: bool) -> None:
         # The key and the map of the masks are there, for assistants and for handovers.
         os.environ.setdefault("XDG_DATA_HOME", state)
     with (
-        opened_handovers(config, os.environ) as handovers,
+        opened_handovers(config) as handovers,
         open_sockets(parse_listen(config.listen)) as opened,
     ):
         sockets = [bound for bound, _ in opened]
@@ -163,7 +163,7 @@ async def _keep_site(
             continue
         here = replace(config, socket=connection, targets={}, export_folder="")
         try:
-            with opened_handovers(here, os.environ) as none:
+            with opened_handovers(here) as none:
                 async with make(here, none, {}) as (there, streams, _):
                     sites[site.name] = there
                     await _watch(here, streams)

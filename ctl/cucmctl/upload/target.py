@@ -44,9 +44,12 @@ class TargetSettings(Struct, frozen=True):
         to = destination_of(self.url, "file", case="0")
         return isinstance(to, Https) and to.user is not None
 
-    def options(self, *, masked: bool) -> list[str]:
-        """Returns the options of `cucmctl export`. None of them is a secret."""
-        options = ["--upload", self.url]
+    def options(self, *, masked: bool, case: str | None = None) -> list[str]:
+        """Returns the options of `cucmctl export`. None of them is a secret.
+
+        case  the number of the case; without it, cucmctl takes that in the job's label `case`
+        """
+        options = ["--upload", self.url, *(["--case", case] if case else [])]
         if masked:
             options += ["--mask"]
             options += ["--word-file", self.word_file] if self.word_file else []
@@ -64,7 +67,7 @@ class Uploaded(Struct):
     sha256: str
 
 
-def uploaded(printed: bytes) -> Uploaded | None:
+def uploaded(printed: bytes | bytearray) -> Uploaded | None:
     """Returns what `cucmctl --json export` has uploaded, or None if no upload was confirmed.
 
     printed  its standard output. After a confirmed upload, the last line is the result
