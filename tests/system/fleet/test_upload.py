@@ -92,6 +92,21 @@ def test_missing_target_is_said(client: Client, fleet: Fleet, lab: Lab) -> None:
     assert upload_of(client, job) == "failed: the site has no such target any more"
 
 
+def test_end_is_said_once_daemon_is_back(
+    client: Client, fleet: Fleet, lab: Lab, servers: Path, odd: OddServer
+) -> None:
+    odd.hold.clear()
+    start_with_targets(fleet, servers, odd.host)
+    job = run(client, f"berlin/{lab.nodes[0]}", upload="archive")
+    assert odd.came.wait(60)
+    fleet.kill("berlin.cucmd")
+    odd.hold.set()
+    wait_until(lambda: f"done: https://{odd.host}" in fleet.log("berlin"), 60)
+    fleet.start_again("berlin.cucmd")
+    assert upload_of(client, job).startswith("done: ")
+    assert len(odd.requests) == 1
+
+
 def test_interrupted_upload_is_not_repeated(
     client: Client, fleet: Fleet, lab: Lab, servers: Path, odd: OddServer
 ) -> None:
