@@ -1,11 +1,12 @@
 """Runs the agent of a site: carries out the hub's commands at the daemon, and reports its jobs.
 
-    CMD --> `obey` --> the daemon --> `_watch` --> `_report` --> KV_state
+    CMD --> `obey` --> the daemon --> `_watch` --> `_report` --> KV_state_SITE
 
 The agent has no file. The daemon's database has the jobs: each has the label `hub`, and its
-start_key is the hub's id of the job. What the daemon does not keep is in the bucket KV_state: the
-number of the last command, and why it was refused. A command is acknowledged once both are durable,
-and comes again if anything is killed before. All commands have the same effect if they come twice:
+start_key is the hub's id of the job. What the daemon does not keep is in the bucket of the site:
+the number of the last command, and why it was refused. A command is acknowledged once both are
+durable, and comes again if anything is killed before. All commands have the same effect if they
+come twice:
 
     start    the daemon returns the same job for the same start_key
     retry    likewise, with a key of its own
@@ -77,6 +78,7 @@ async def run(config: AgentConfig, task_status: trio.TaskStatus[None]) -> None:
 class _Agent:
     def __init__(self, site: str, jetstream: JetStream, client: Client, uploads: Uploads) -> None:
         self._site = site
+        self._bucket, _ = messages.states_of(site)
         self._jetstream = jetstream
         self._client = client
         self._uploads = uploads
@@ -270,7 +272,7 @@ class _Agent:
         then all jobs are reported again.
         """
         async with self._limiter:
-            number, data = await self._jetstream.last(messages.STATES, subject)
+            number, data = await self._jetstream.last(self._bucket, subject)
         if number < self._numbers.get(subject, 0):
             _log.warning("the hub has lost the states of this site; they are sent again")
             self._numbers.clear()

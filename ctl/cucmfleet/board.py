@@ -1,7 +1,7 @@
 """Holds what the hub knows of all jobs and sites, and tells watchers what has changed.
 
-What was asked is in a file for each job, `jobs/ID.json`, and in memory: NATS has copies only. The
-nodes that the sites have sent are in memory, and come again from NATS after a restart of the hub.
+Each job is in a file, `jobs/ID.json`, and in memory. What changes while the job runs at a site is
+in memory only, and comes again from NATS after a restart of the hub.
 """
 
 from __future__ import annotations
@@ -20,15 +20,12 @@ from msgspec.structs import replace
 
 from cucmd.durable import replace_file
 from cucmd.job.failure import Failure
-from cucmd.protocol.jobs import Job, Node
+from cucmd.protocol.jobs import Job
 from cucmd.store import StoreFailed
-from cucmfleet.messages import CUT_OFF, Asked, NodeState, Part, PartState, SiteState
+from cucmfleet.messages import CUT_OFF, Asked, NodeState, PartState, SiteState
 from cucmfleet.view import job_of
 
 _log = logging.getLogger("cucmfleet")
-
-# A hostile site could send nodes without end; a job of the daemon has at most so many.
-_MOST_NODES = 1000
 
 
 class Site(Struct):
@@ -53,8 +50,6 @@ class Board:
     def __init__(self, folder: Path) -> None:
         """Reads the jobs. Raises `OSError`, and `ValueError` for a file that is damaged."""
         self.sites: dict[str, Site] = {}
-        # By job and site; each node by its position.
-        self._nodes: dict[str, dict[str, dict[int, Node]]] = {}
         self._shown: dict[str, Job] = {}  # jobs that have not changed since they were shown
         self._folder = folder
         self._writing = trio.Lock()
@@ -83,7 +78,6 @@ class Board:
         for asked in [one for one in self.jobs.values() if one.is_old and one.has_ended]:
             (self._folder / f"{asked.job_id}.json").unlink(missing_ok=True)
             del self.jobs[asked.job_id]
-            self._nodes.pop(asked.job_id, None)
             self._shown.pop(asked.job_id, None)
 
     # Sites
@@ -97,7 +91,8 @@ class Board:
                     gone = Failure("refused_at_site", f"site {site} was removed", retryable=False)
                     state = part.state or PartState(site, asked.job_id)
                     job = state.job and replace(state.job, status="failed", closed=True)
-                    asked.parts[site] = Part((), replace(state, job=job, failure=gone))
+                    part.commands.clear()
+                    part.state = replace(state, job=job, failure=gone)
                     await self.keep(asked)
 
     def look_at_sites(self, now: datetime) -> None:
@@ -113,39 +108,32 @@ class Board:
                     if name in asked.parts and not asked.parts[name].end:
                         self.changed(asked.job_id)
 
-    # States
-
     def take_site(self, state: SiteState, at: datetime) -> None:
         if (site := self.sites.get(state.site)) is not None:
             site.state, site.heard_at = state, at
-            self.look_at_sites(datetime.now(UTC))
-
-    def take(self, state: PartState | NodeState) -> bool:
-        """Takes a state of a job that was asked for at this site. Returns whether `keep` is to be
-        called: commands were carried out, or the part has ended.
-        """
-        parts = self.jobs[state.job_id].parts
-        before = parts[state.site]
-        if isinstance(state, PartState):
-            parts[state.site] = before.after(state)
-        elif 0 <= state.position < _MOST_NODES:
-            nodes = self._nodes.setdefault(state.job_id, {}).setdefault(state.site, {})
-            nodes[state.position] = state.node
-        self.changed(state.job_id)
-        after = parts[state.site]
-        return (after.commands, after.end) != (before.commands, before.end)
+            if not site.is_heard:
+                self.look_at_sites(datetime.now(UTC))
 
     # Jobs
+
+    def take(self, state: PartState | NodeState) -> Asked | None:
+        """Takes a state of a job. Returns the job if `keep` is to be called: commands were carried
+        out, or the job has ended at the site.
+        """
+        asked = self.jobs.get(state.job_id)
+        if asked is None or (part := asked.parts.get(state.site)) is None:
+            return None
+        before = len(part.commands), part.end
+        part.take(state)
+        self.changed(state.job_id)
+        return None if (len(part.commands), part.end) == before else asked
 
     def job(self, job_id: str) -> Job:
         """Returns a job as the hub shows it."""
         # A list looks at all jobs, and most of them have ended long ago.
         if (shown := self._shown.get(job_id)) is None:
-            asked = self.jobs[job_id]
-            known = self._nodes.get(job_id, {}).items()
-            nodes = {site: [node for _, node in sorted(found.items())] for site, found in known}
             silence = {name: site.silence for name, site in self.sites.items()}
-            shown = self._shown[job_id] = job_of(asked, nodes, silence)
+            shown = self._shown[job_id] = job_of(self.jobs[job_id], silence)
         return shown
 
     def all_jobs(self) -> Iterator[Job]:

@@ -1,23 +1,22 @@
 """Runs the hub: serves the socket, sends commands to NATS, and follows the states of the sites.
 
-    a call --> board.py --> `_send` --> CMD --> an agent
-    a watcher <-- board.py <-- `_follow` <-- KV_state <-- an agent
+    a call --> board.py --> `send` --> CMD --> an agent
+    a watcher <-- board.py <-- `_follow` <-- KV_state_SITE <-- an agent
 
-The states are followed by the sequence of the stream, with a consumer that is made again whenever
-it is in doubt, behind the last message that came. A watch of nats-py is not used: in several
-clients a watch falls silent after a restart of the server.
+The states of a site are followed by the sequence of its stream, with a consumer that is made again
+whenever it is in doubt, behind the last message that came. A watch of nats-py is not used: in
+several clients a watch falls silent after a restart of the server.
 
 NATS can lose a stream, for example after a kill of the server (nats-server issue 6888). So the hub
-looks every few seconds whether all streams are the ones that it knows. A lost one is created again,
-and filled: with what the hub keeps, and with the states of the agents, which notice the loss
+looks every few seconds whether its streams are those that it knows. A lost one is created again,
+and filled with what the hub keeps, or by the agents, which notice the loss of their states
 themselves. Jobs whose files were lost at the hub come from KV_jobs.
 """
 
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -34,20 +33,20 @@ from cucmd.service.access import Access
 from cucmd.store import StoreFailed
 from cucmd.varlink import ServiceInfo, SocketLimits, Users, open_unix_listener, serve
 from cucmfleet import keys, messages
-from cucmfleet.board import Board
+from cucmfleet.board import Board, Site
 from cucmfleet.config import HubConfig
 from cucmfleet.hub_methods import HubMethods
 from cucmfleet.jetstream import NO_STREAM, JetStream, NoAnswer, Receive, Refused, connected
-from cucmfleet.messages import COMMANDS, HEARTBEAT, JOBS, STATES, Asked, Command
+from cucmfleet.messages import COMMANDS, HEARTBEAT, JOBS, Asked, Command, states_of
 
 _log = logging.getLogger("cucmfleet")
 
 _INFO = ServiceInfo(vendor="cucmd", product="cucmhub", version=__version__, url="")
 _SOCKET_MODE = 0o660
-# Seconds until something is tried again, and until commands are sent again.
-_PAUSE, _AGAIN = 0.5, 2.0
-# Messages that may be on their way to the hub. NATS drops a client for which more than 64 MB wait.
-_BATCH = 200
+# Seconds until something is tried again, and until a command is sent again.
+_PAUSE, _AGAIN = 0.5, 10.0
+# Messages of a site that may be on their way to the hub.
+_BATCH = 100
 # The server forgets the consumer of a hub that is gone after this time.
 _FORGET = 60 * 10**9
 
@@ -62,31 +61,32 @@ async def run(config: HubConfig, task_status: trio.TaskStatus[None]) -> None:
         systemd.inherited_sockets(),
         group=config.access.operate_group or None,
     )
-    async with connected(config.servers, seed, "hub", config.ca) as jetstream:
-        hub = _Hub(config, jetstream)
+    async with (
+        connected(config.servers, seed, "hub", config.ca) as jetstream,
+        opened as listener,
+        trio.open_nursery() as nursery,
+    ):
+        hub = _Hub(config, jetstream, nursery)
         await hub.look_at_sites()
         interface = make_interface(hub.handlers, effective_caller=access.effective_caller)
-        async with opened as listener, trio.open_nursery() as nursery:
-            serving = partial(serve, listener, interface, _INFO, Users(SocketLimits()))
-            rights = {"authorize": access.authorize, "may_operate": access.may_operate}
-            await nursery.start(partial(serving, **rights))
-            for task in (hub.keep_streams, hub.send, hub.follow):
-                nursery.start_soon(task)
-            _log.info("listening at %s", config.socket)
-            task_status.started()
+        serving = partial(serve, listener, interface, _INFO, Users(SocketLimits()))
+        rights = {"authorize": access.authorize, "may_operate": access.may_operate}
+        await nursery.start(partial(serving, **rights))
+        hub.send_all()
+        nursery.start_soon(hub.keep_streams)
+        _log.info("listening at %s", config.socket)
+        task_status.started()
 
 
 class _Hub:
-    def __init__(self, config: HubConfig, jetstream: JetStream) -> None:
+    def __init__(self, config: HubConfig, jetstream: JetStream, nursery: trio.Nursery) -> None:
         self._config = config
         self._state = Path(config.state_directory)
         self._board = Board(self._state / "jobs")
         self._jetstream = jetstream
-        self._streams_there = trio.Event()
+        self._nursery = nursery
         self._created: dict[str, str] = {}  # stream -> when it was created
-        self._unsent: dict[str, Command] = {}  # by the id of its message
-        self._to_send = trio.Event()
-        self.handlers = HubMethods(self._board, self._add_unsent).handlers()
+        self.handlers = HubMethods(self._board, self._send_soon).handlers()
 
     # Sites and streams
 
@@ -98,110 +98,123 @@ class _Hub:
 
     async def keep_streams(self) -> None:
         """Creates streams and consumers, and looks again and again whether they are there."""
+        exchanged, followed = "", dict[str, Site]()
         while True:
+            pause = HEARTBEAT / 2
             try:
                 await self.look_at_sites()
-                for name, wanted in messages.streams(self._config.replicas).items():
-                    await self._keep_stream(name, wanted)
+                for name, wanted in messages.STREAMS.items():
+                    created = await self._keep_stream(name, wanted)
+                    if name == JOBS and created != exchanged:
+                        await self._exchange_jobs()
+                        exchanged = created
                 await self._keep_consumers()
+                # Not before: states of jobs that are not known are dropped.
+                for name, site in self._board.sites.items():
+                    if followed.get(name) is not site:
+                        self._nursery.start_soon(self._follow, name, site)
+                        followed[name] = site
             except NoAnswer:
-                await trio.sleep(_PAUSE)
+                pause = _PAUSE
             except (Refused, StoreFailed, OSError, ValueError) as error:
                 _log.error("cannot keep the streams: %s", error)
-                await trio.sleep(HEARTBEAT)
-            else:
-                self._streams_there.set()
-                await trio.sleep(HEARTBEAT / 2)
+            await trio.sleep(pause)
 
-    async def _keep_stream(self, name: str, wanted: dict[str, Any]) -> None:
+    async def _keep_stream(self, name: str, wanted: dict[str, Any]) -> str:
+        """Creates a stream if it is not there. Returns when it was created."""
         try:
             found = await self._jetstream.ask(f"STREAM.INFO.{name}")
         except Refused as error:
             if error.code != NO_STREAM:
                 raise
-            found = await self._jetstream.ask(f"STREAM.CREATE.{name}", wanted)
-        if found["created"] == self._created.get(name):
-            return
-        if name in self._created:
+            common = {"name": name, "storage": "file", "num_replicas": self._config.replicas}
+            found = await self._jetstream.ask(f"STREAM.CREATE.{name}", wanted | common)
+        created: str = found["created"]
+        if self._created.setdefault(name, created) != created:
             _log.warning("NATS had lost the stream %s; it was created again", name)
-        if name == COMMANDS:
-            parts = [part for asked in self._board.jobs.values() for part in asked.parts.values()]
-            commands = [command for part in parts for command in part.commands]
-            self._add_unsent(sorted(commands, key=lambda command: command.number))
-        if name == JOBS:
-            await self._exchange_jobs()
-        self._created[name] = found["created"]
+            self._created[name] = created
+        return created
 
     async def _exchange_jobs(self) -> None:
         """Takes the jobs that are only in KV_jobs, and writes those that are missing there."""
-        there: set[str] = set()
-        async with self._messages(JOBS, 1) as (receive, count):
-            left = count
-            while left:
-                message = await receive()
-                left = message.metadata.num_pending
-                asked = msgspec.json.decode(message.data, type=Asked)
-                there.add(asked.job_id)
-                if asked.job_id not in self._board.jobs and not asked.is_old:
-                    await self._board.keep(asked)
-        for job_id in self._board.jobs.keys() - there:
-            await self._publish_asked(self._board.jobs[job_id])
+        found = await self._jetstream.ask(f"STREAM.INFO.{JOBS}", {"subjects_filter": ">"})
+        subjects = found["state"].get("subjects", ())
+        there = {subject.rpartition(".")[2]: subject for subject in subjects}
+        for job_id in there.keys() - self._board.jobs.keys():
+            _, data = await self._jetstream.last(JOBS, there[job_id])
+            asked = msgspec.json.decode(data, type=Asked)
+            if not asked.is_old:
+                await self._board.keep(asked)
+        for job_id in self._board.jobs.keys() - there.keys():
+            await self._put_asked(self._board.jobs[job_id])
 
     async def _keep_consumers(self) -> None:
+        """Creates the consumers of the commands. Ends what sites that were removed still have."""
         found = await self._jetstream.ask(f"CONSUMER.NAMES.{COMMANDS}")
         there, sites = set(found["consumers"] or ()), self._board.sites.keys()
         for site in sites - there:
             body = {"stream_name": COMMANDS, "config": messages.consumer(site)}
             await self._jetstream.ask(f"CONSUMER.DURABLE.CREATE.{COMMANDS}.{site}", body)
-        for site in there - sites:  # it was removed
+        for site in there - sites:
             await self._jetstream.ask(f"STREAM.PURGE.{COMMANDS}", {"filter": f"cmd.{site}.>"})
+            await self._jetstream.ask(f"STREAM.DELETE.{states_of(site)[0]}")
             await self._jetstream.ask(f"CONSUMER.DELETE.{COMMANDS}.{site}")
 
     # Commands
 
-    def _add_unsent(self, commands: Iterable[Command]) -> None:
-        self._unsent |= {command.message_id: command for command in commands}
-        self._to_send.set()
+    def send_all(self) -> None:
+        for asked in self._board.jobs.values():
+            if commands := [one for part in asked.parts.values() for one in part.commands]:
+                self._send_soon(asked, commands)
 
-    async def send(self) -> None:
-        """Sends commands, those of a site in the order in which they were given. Never returns."""
-        await self._streams_there.wait()
-        while True:
-            self._to_send = trio.Event()
+    def _send_soon(self, asked: Asked, commands: Iterable[Command]) -> None:
+        self._nursery.start_soon(self._send, asked, commands)
+
+    async def _send(self, asked: Asked, commands: Iterable[Command]) -> None:
+        """Sends commands of a job, after KV_jobs has what was asked."""
+        await self._put_asked(asked)
+        for command in commands:
+            waiting = asked.parts[command.site].commands
+            self._nursery.start_soon(self._send_command, command, waiting)
+
+    async def _send_command(self, command: Command, waiting: Collection[Command]) -> None:
+        """Says in EV who has asked for a command, and sends the command, again and again until the
+        site has carried it out: NATS drops what it has already, unless it has lost the stream.
+        """
+        name, data = f"{command.site}.{command.operation}", msgspec.json.encode(command)
+        while command in waiting:
+            pause = _AGAIN
+            try:
+                for stream in ("ev", "cmd"):
+                    subject, message_id = f"{stream}.{name}", command.message_id
+                    await self._jetstream.publish(subject, data, message_id=message_id)
+            except NoAnswer:
+                pause = _PAUSE
+            except Refused as error:  # such as a site that has too many
+                _log.info("a command for site %s waits: %s", command.site, error)
+            await trio.sleep(pause)
             await self._jetstream.until_connected()
-            waiting: set[str] = set()  # sites of which NATS has not taken a command
-            for message_id, command in list(self._unsent.items()):
-                if command.site not in waiting:
-                    try:
-                        await self._send(command)
-                    except (NoAnswer, Refused) as error:  # such as a site that has too many
-                        _log.info("a command for site %s waits: %s", command.site, error)
-                        waiting.add(command.site)
-                    else:
-                        del self._unsent[message_id]
-            with trio.move_on_after(_AGAIN if self._unsent else math.inf):
-                await self._to_send.wait()
 
-    async def _send(self, command: Command) -> None:
-        """Sends a command, and says in EV who has asked for it."""
-        asked = self._board.jobs.get(command.job_id)
-        if asked is None or command not in asked.parts[command.site].commands:
-            return  # the site was removed
-        if command.start is not None:
-            await self._publish_asked(asked)
-        for stream in ("cmd", "ev"):
-            subject = f"{stream}.{command.site}.{command.operation}"
-            data, message_id = msgspec.json.encode(command), command.message_id
-            await self._jetstream.publish(subject, data, message_id=message_id)
+    async def _put_asked(self, asked: Asked) -> None:
+        await self._put(f"$KV.jobs.{asked.job_id}", msgspec.json.encode(asked))
 
-    async def _publish_asked(self, asked: Asked) -> None:
-        await self._jetstream.publish(f"$KV.jobs.{asked.job_id}", msgspec.json.encode(asked))
+    async def _put(self, subject: str, data: bytes, message_id: str = "") -> None:
+        """Writes a message. Returns once NATS has the message."""
+        while True:
+            try:
+                await self._jetstream.publish(subject, data, message_id=message_id)
+            except (NoAnswer, Refused) as error:
+                _log.info("%s waits: %s", subject, error)
+                await trio.sleep(_PAUSE)
+                await self._jetstream.until_connected()
+            else:
+                return
 
     # States
 
     @asynccontextmanager
-    async def _messages(self, stream: str, first: int) -> AsyncIterator[tuple[Receive, int]]:
-        """Yields a function that returns the next message of a stream, and how many there are."""
+    async def _messages(self, stream: str, first: int) -> AsyncIterator[Receive]:
+        """Yields a function that returns the next message of a stream."""
         body = {
             "ack_policy": "none",
             "deliver_policy": "by_start_sequence",
@@ -213,24 +226,23 @@ class _Hub:
         request = {"stream_name": stream, "config": body}
         made = await self._jetstream.ask(f"CONSUMER.CREATE.{stream}", request)
         async with self._jetstream.pull(stream, made["name"], batch=_BATCH) as receive:
-            yield receive, made["num_pending"]
+            yield receive
 
-    async def follow(self) -> None:
-        """Follows the states of all sites. Never returns."""
-        await self._streams_there.wait()
-        created, last = "", 0
-        while True:
-            if created != self._created[STATES]:
-                created, last = self._created[STATES], 0
+    async def _follow(self, name: str, site: Site) -> None:
+        """Follows the states of a site, until the site is removed."""
+        (stream, wanted), created, last = states_of(name), "", 0
+        while self._board.sites.get(name) is site:
             try:
-                async with self._messages(STATES, last + 1) as (receive, _):
-                    while created == self._created[STATES]:
+                if created != (found := await self._keep_stream(stream, wanted)):
+                    created, last = found, 0
+                async with self._messages(stream, last + 1) as receive:
+                    while True:
                         message = await receive()
                         where = message.metadata
                         await self._take(message.subject, message.data, where.timestamp)
                         last = where.sequence.stream
             except (NoAnswer, Refused, StoreFailed) as error:
-                _log.info("following the states again: %s", error)
+                _log.info("following the states of site %s again: %s", name, error)
                 await trio.sleep(_PAUSE)
                 await self._jetstream.until_connected()
 
@@ -240,15 +252,8 @@ class _Hub:
             _log.warning("a state that cannot be read, at %s", subject)
         elif isinstance(state, messages.SiteState):
             self._board.take_site(state, at)
-        elif state.job_id in self._board.jobs:
-            asked = self._board.jobs[state.job_id]
-            if (part := asked.parts.get(state.site)) is None:
-                return
-            if isinstance(state, messages.PartState):
-                end = part.after(state).end
-                if end and end != part.end:
-                    message_id = f"{state.job_id}.{state.site}.{end[0]}.{end[1]}"
-                    subject = f"ev.{state.site}.ended"
-                    await self._jetstream.publish(subject, data, message_id=message_id)
-            if self._board.take(state):
-                await self._board.keep(asked)
+        elif (asked := self._board.take(state)) is not None:
+            if end := asked.parts[state.site].end:
+                message_id = f"{state.job_id}.{state.site}.{end}"
+                await self._put(f"ev.{state.site}.ended", data, message_id)
+            await self._board.keep(asked)

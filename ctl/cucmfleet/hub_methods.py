@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import count
@@ -47,9 +47,9 @@ _NO_PASSWORD = "no password travels over the hub; expected a credential of the s
 
 
 class HubMethods:
-    """Answers the calls. on_commands: called with commands after they were stored."""
+    """Answers the calls. on_commands: called with a job and new commands once they are stored."""
 
-    def __init__(self, board: Board, on_commands: Callable[[Sequence[Command]], None]) -> None:
+    def __init__(self, board: Board, on_commands: Callable[[Asked, list[Command]], None]) -> None:
         self._board = board
         self._on_commands = on_commands
 
@@ -102,19 +102,16 @@ class HubMethods:
             # Larger than those before it, also if the clock was set back.
             before = (*(one.number for one in part.commands), part.state.done if part.state else 0)
             number = max(time.time_ns() // 1000, *(one + 1 for one in before))
-            command = Command(number, site, asked.job_id, speaker, **request)
-            asked.parts[site] = replace(part, commands=(*part.commands, command))
-            commands.append(command)
+            commands.append(Command(number, site, asked.job_id, speaker, **request))
+            part.commands.append(commands[-1])
         try:
             await self._board.keep(asked)
         except StoreFailed:
             for command in commands:
-                part = asked.parts[command.site]
-                left = tuple(one for one in part.commands if one is not command)
-                asked.parts[command.site] = replace(part, commands=left)
+                asked.parts[command.site].commands.remove(command)
             self._board.changed(asked.job_id)
             raise
-        self._on_commands(commands)
+        self._on_commands(asked, commands)
 
     async def cancel(self, caller: Caller, request: requests.CancelRequest) -> requests.CancelReply:
         with traced("Cancel", caller, request.request_id) as request_id, refusals():

@@ -15,6 +15,7 @@ import json
 import logging
 import math
 import ssl
+from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -44,7 +45,7 @@ _PING = 2
 _PAUSE = 0.5
 
 # JetStream's numbers of errors that somebody looks at.
-NO_STREAM, WRONG_SEQUENCE = 10059, 10071
+NO_STREAM, WRONG_SEQUENCE, _NO_MESSAGE = 10059, 10071, 10037
 
 
 class NoAnswer(Exception):
@@ -90,9 +91,14 @@ class JetStream:
 
     async def last(self, stream: str, subject: str) -> tuple[int, bytes]:
         """Returns the number and the data of the last message of a subject; (0, b"") without."""
-        reply = await self._request(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"")
-        headers = reply.headers or {}
-        return int(headers.get("Nats-Sequence", 0)), reply.data
+        try:
+            found = await self.ask(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})
+        except Refused as error:
+            if error.code != _NO_MESSAGE:
+                raise
+            return 0, b""
+        message = found["message"]
+        return message["seq"], b64decode(message.get("data", ""))
 
     async def acknowledge(self, message: Message) -> None:
         """Acknowledges a message of a work queue, and waits until the server has noted that."""

@@ -20,7 +20,7 @@ import nkeys
 
 from cucmctl.cli.options import UsageError
 from cucmd.durable import replace_file
-from cucmfleet.messages import COMMANDS, STATES
+from cucmfleet.messages import COMMANDS, states_of
 
 
 def hub_seed(state: Path) -> str:
@@ -87,8 +87,8 @@ def _permissions(site: str) -> dict[str, list[str]]:
             f"$JS.API.CONSUMER.MSG.NEXT.{COMMANDS}.{site}",
             f"$JS.ACK.{COMMANDS}.{site}.>",
             f"$JS.API.CONSUMER.INFO.{COMMANDS}.{site}",
-            f"$KV.state.{site}.>",
-            f"$JS.API.DIRECT.GET.{STATES}.$KV.state.{site}.>",
+            f"$KV.state_{site}.>",
+            f"$JS.API.STREAM.MSG.GET.{states_of(site)[0]}",
         ],
         "subscribe": [f"_INBOX_{site}.>"],
     }

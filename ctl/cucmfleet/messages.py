@@ -1,20 +1,22 @@
 """PURE. Declares what hub and agents write into NATS, and under which subjects.
 
-    stream    subject                             content       written by
-    CMD       cmd.SITE.OPERATION                  `Command`     the hub
-    EV        ev.SITE.OPERATION                   `Command`     the hub
-    EV        ev.SITE.ended                       `PartState`   the hub
-    KV_jobs   $KV.jobs.JOB                        `Asked`       the hub
-    KV_state  $KV.state.SITE.job.JOB              `PartState`   the agent of the site
-    KV_state  $KV.state.SITE.node.JOB.POSITION    `NodeState`   the agent of the site
-    KV_state  $KV.state.SITE.site                 `SiteState`   the agent of the site
+    stream         subject                             content       written by
+    CMD            cmd.SITE.OPERATION                  `Command`     the hub
+    EV             ev.SITE.OPERATION                   `Command`     the hub
+    EV             ev.SITE.ended                       `PartState`   the hub
+    KV_jobs        $KV.jobs.JOB                        `Asked`       the hub
+    KV_state_SITE  $KV.state_SITE.job.JOB              `PartState`   the agent of the site
+    KV_state_SITE  $KV.state_SITE.node.JOB.POSITION    `NodeState`   the agent of the site
+    KV_state_SITE  $KV.state_SITE.site                 `SiteState`   the agent of the site
 
 JOB is the id of a job at the hub. The part of such a job at one site is a job of the daemon there,
-with an id of its own. KV_jobs and KV_state are buckets: a subject keeps its last message only.
+with an id of its own. KV_jobs and KV_state_SITE are buckets: a subject keeps its last message only.
+Each site has a bucket of its own, because NATS puts the messages of a stream on the disk one after
+the other: otherwise one site could hold up the states of all, and fill the disk.
 
-CMD is a work queue. Each site has a durable consumer with its name, which the hub creates. Commands
-of a site come in the order in which they were given, except one that could not be carried out yet:
-it comes again later. EV says for 90 days who has asked what, and how it ended.
+CMD is a work queue. Each site has a durable consumer with its name, which the hub creates. A
+command can come twice, and can overtake another. EV says for 90 days who has asked what, and how it
+ended.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from cucmd.protocol.knowledge import Cluster
 from cucmd.protocol.requests import CancelRequest
 from cucmd.store import StartKey
 
-COMMANDS, EVENTS, JOBS, STATES = "CMD", "EV", "KV_jobs", "KV_state"
+COMMANDS, EVENTS, JOBS = "CMD", "EV", "KV_jobs"
 # The label, at the site, of the daemon's job. Its value is the id of the job at the hub.
 LABEL = "hub"
 # The label, at the site, with the target to which the job is uploaded. Labels that begin with this
@@ -47,30 +49,38 @@ CUT_OFF = 30.0
 # How long a job stays at the hub after it was asked for, if it has ended.
 KEEP = timedelta(days=90)
 UNFINISHED = ("queued", "running")
+# A hostile site could send nodes without end; a job of the daemon has at most so many.
+_MOST_NODES = 1000
 
 _DAY = 24 * 3600 * 10**9
-
-
-def streams(replicas: int) -> dict[str, dict[str, Any]]:
-    """Returns the configuration of each stream. replicas: 3 with three NATS servers, else 1."""
-    common = {"storage": "file", "num_replicas": replicas, "discard": "new"}
-    # A key that was not written for so long is of a job that the hub does not have any more.
-    bucket = common | {"max_msgs_per_subject": 1, "allow_direct": True, "max_age": 120 * _DAY}
-    commands = {
+# A key that was not written for so long is of a job that the hub does not have any more.
+_BUCKET = {"max_msgs_per_subject": 1, "max_age": 120 * _DAY}
+# The configuration of the streams of the hub.
+STREAMS: dict[str, dict[str, Any]] = {
+    COMMANDS: {
         "subjects": ["cmd.*.*"],
         "retention": "workqueue",
         # A site that is cut off for long gets no more than this of one kind of command.
         "max_msgs_per_subject": 1000,
+        "discard": "new",
         "discard_new_per_subject": True,
         "duplicate_window": _DAY,
-    }
-    events = {"discard": "old", "max_age": 90 * _DAY, "duplicate_window": _DAY}
-    return {
-        COMMANDS: common | commands | {"name": COMMANDS},
-        EVENTS: common | events | {"name": EVENTS, "subjects": ["ev.*.*"]},
-        JOBS: bucket | {"name": JOBS, "subjects": ["$KV.jobs.>"]},
-        STATES: bucket | {"name": STATES, "subjects": ["$KV.state.>"], "max_msg_size": 2**18},
-    }
+    },
+    EVENTS: {
+        "subjects": ["ev.*.*"],
+        "max_msgs_per_subject": 30_000,
+        "max_age": 90 * _DAY,
+        "duplicate_window": _DAY,
+    },
+    JOBS: _BUCKET | {"subjects": ["$KV.jobs.>"]},
+}
+
+
+def states_of(site: str) -> tuple[str, dict[str, Any]]:
+    """Returns the name and the configuration of the stream with the states of a site."""
+    # Enough for 20,000 jobs of one node; then the oldest states go. NATS sets the space aside.
+    limits = {"max_msg_size": 2**18, "max_bytes": 2**26}
+    return f"KV_state_{site}", _BUCKET | limits | {"subjects": [f"$KV.state_{site}.>"]}
 
 
 def consumer(site: str) -> dict[str, Any]:
@@ -114,8 +124,6 @@ class Command(Struct, frozen=True, omit_defaults=True):
 class PartState(Struct, frozen=True, omit_defaults=True, tag="part"):
     """Holds the state of a job at one site.
 
-    site, job_id  as in the subject. A state in which they differ from the subject is ignored: a
-                  hostile site can get the server to write one under the subject of another site
     done          the number of the last command that was carried out or refused
     job           the job of the daemon, without its nodes; None if it was not started
     nodes         the number of its nodes
@@ -132,7 +140,7 @@ class PartState(Struct, frozen=True, omit_defaults=True, tag="part"):
 
     @property
     def subject(self) -> str:
-        return f"$KV.state.{self.site}.job.{self.job_id}"
+        return f"$KV.state_{self.site}.job.{self.job_id}"
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -147,16 +155,35 @@ class PartState(Struct, frozen=True, omit_defaults=True, tag="part"):
         return None if self.job.status in UNFINISHED else (self.job.status, self.job.retries)
 
 
-class Part(Struct, frozen=True):
-    """Holds what the hub keeps of a job at one site.
+class NodeState(Struct, frozen=True, tag="node"):
+    """Holds the state of a node. Its revision is that of the job which follows."""
+
+    site: str
+    job_id: str
+    position: Annotated[int, Meta(ge=0, lt=_MOST_NODES)]
+    revision: int
+    node: Node
+
+    @property
+    def subject(self) -> str:
+        return f"$KV.state_{self.site}.node.{self.job_id}.{self.position}"
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        return (self.revision,)
+
+
+class Part(Struct):
+    """Holds what the hub knows of a job at one site.
 
     commands  those that the site has not carried out yet
-    state     the last one that the site has sent. It is written into the file of the job when
-              commands were carried out, and when the job has ended there
+    state     the last one that the site has sent
+    nodes     the last state of each node, by its position
     """
 
-    commands: tuple[Command, ...] = ()
+    commands: list[Command] = []
     state: PartState | None = None
+    nodes: dict[int, Node] = {}
 
     @property
     def end(self) -> tuple[JobStatus, int] | None:
@@ -164,9 +191,12 @@ class Part(Struct, frozen=True):
         goes_on = self.state is None or any(one.cancel is None for one in self.commands)
         return None if goes_on or self.state is None else self.state.end
 
-    def after(self, state: PartState) -> Part:
-        """Returns what is kept after a state has come from the site."""
-        return Part(tuple(one for one in self.commands if one.number > state.done), state)
+    def take(self, state: PartState | NodeState) -> None:
+        if isinstance(state, NodeState):
+            self.nodes[state.position] = state.node
+        else:
+            self.state = state
+            self.commands[:] = [one for one in self.commands if one.number > state.done]
 
 
 class Asked(Struct):
@@ -195,24 +225,6 @@ class Asked(Struct):
         return self.created_at < datetime.now(UTC) - KEEP
 
 
-class NodeState(Struct, frozen=True, tag="node"):
-    """Holds the state of a node. Its revision is that of the job which follows."""
-
-    site: str
-    job_id: str
-    position: int
-    revision: int
-    node: Node
-
-    @property
-    def subject(self) -> str:
-        return f"$KV.state.{self.site}.node.{self.job_id}.{self.position}"
-
-    @property
-    def order(self) -> tuple[int, ...]:
-        return (self.revision,)
-
-
 class SiteState(Struct, frozen=True, tag="site"):
     """Says that an agent runs at a site, and which clusters its daemon knows, with their nodes."""
 
@@ -221,7 +233,7 @@ class SiteState(Struct, frozen=True, tag="site"):
 
     @property
     def subject(self) -> str:
-        return f"$KV.state.{self.site}.site"
+        return f"$KV.state_{self.site}.site"
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -233,7 +245,11 @@ _decoder = msgspec.json.Decoder[State](State)
 
 
 def decode_state(subject: str, data: bytes) -> State | None:
-    """Returns the state in a message, or None if this is not one, or if it belongs elsewhere."""
+    """Returns the state in a message, or None if this is none, or one of another subject.
+
+    A hostile site can get the server to send its answers to the subjects of other sites. None of
+    these answers is a state.
+    """
     try:
         state = _decoder.decode(data)
     except (msgspec.DecodeError, RecursionError):

@@ -7,7 +7,7 @@ last state.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -24,16 +24,14 @@ _NO_JOB: dict[str, Any] = dict.fromkeys(Job.__struct_fields__)
 _NO_NODE: dict[str, Any] = dict.fromkeys(Node.__struct_fields__)
 
 
-def job_of(asked: Asked, nodes: Mapping[str, Iterable[Node]], silence: Mapping[str, str]) -> Job:
+def job_of(asked: Asked, silence: Mapping[str, str]) -> Job:
     """Returns a job with all fields, as the socket sends it.
 
-    nodes    those that a site has sent, by the name of the site
     silence  the text about each site that is not heard
     """
     ended = asked.has_ended
     jobs = {
-        site: _at_site(asked, site, part, nodes.get(site, ()), silence.get(site))
-        for site, part in asked.parts.items()
+        site: _at_site(asked, site, part, silence.get(site)) for site, part in asked.parts.items()
     }
     all_jobs = jobs.values()
     begun = {site: job for site, job in jobs.items() if job.directory}
@@ -66,9 +64,7 @@ def job_of(asked: Asked, nodes: Mapping[str, Iterable[Node]], silence: Mapping[s
     )
 
 
-def _at_site(
-    asked: Asked, site: str, part: Part, nodes: Iterable[Node], silence: str | None
-) -> Job:
+def _at_site(asked: Asked, site: str, part: Part, silence: str | None) -> Job:
     """Returns the part of a job at a site: the daemon's job, or, before the daemon has started one,
     what was asked. A job that was not started has no directory.
     """
@@ -76,7 +72,7 @@ def _at_site(
     job = (state and state.job) or _not_started(asked, part.end[0] if part.end else "queued")
     failure = state.failure if state else None
     # Positions behind the number of nodes can only be from a hostile site.
-    shown = [*nodes][: state.nodes if state else 0]
+    shown = [node for _, node in sorted(part.nodes.items())][: state.nodes if state else 0]
     if not shown:
         status = "cancelled" if job.cancelled else "failed" if failure else "pending"
         fields = {"status": status, "failure": failure, "error": failure and failure.message}

@@ -13,16 +13,17 @@ import msgspec
 import nats
 import pytest
 import trio
-from msgspec.structs import replace
 
 from cucmctl import Client
-from cucmfleet.messages import COMMANDS, JOBS, STATES, PartState
+from cucmfleet.messages import COMMANDS, JOBS, PartState, states_of
 from rig.fleet import Fleet, collect, ended, run, running_fleet
 from rig.jobs import in_phase, statuses, until
 from rig.lab import Lab
 from rig.quiet import wait_until
 
 pytestmark = [pytest.mark.exhaustive, pytest.mark.usefixtures("same_jobs")]
+
+STATES = tuple(states_of(site)[0] for site in ("berlin", "munich"))
 
 
 def test_start_waits_for_agent(client: Client, fleet: Fleet, lab: Lab) -> None:
@@ -116,7 +117,7 @@ def test_hub_shows_jobs_after_kill(client: Client, fleet: Fleet, lab: Lab) -> No
     assert ended(client, runs).status == "cancelled"
 
 
-@pytest.mark.parametrize("lost", [(COMMANDS,), (STATES,), (COMMANDS, STATES, JOBS)])
+@pytest.mark.parametrize("lost", [(COMMANDS,), STATES, (COMMANDS, *STATES, JOBS)])
 def test_lost_streams_are_filled(
     client: Client, fleet: Fleet, lab: Lab, lost: tuple[str, ...]
 ) -> None:
@@ -201,23 +202,22 @@ async def attack(port: str, seed: str, job_id: str) -> None:
         error_cb=keep,
     )
     forged = PartState("berlin", job_id, done=2**53)
-    subjects = ["$KV.state.berlin.site", "cmd.berlin.start", "$KV.jobs.x", "$JS.ACK.CMD.berlin.1"]
+    subjects = ["$KV.state_berlin.site", "cmd.berlin.start", "$KV.jobs.x", "$JS.ACK.CMD.berlin.1"]
     subjects += [f"$JS.API.{name}" for name in ("STREAM.INFO.CMD", "CONSUMER.MSG.NEXT.CMD.berlin")]
-    subjects += ["$JS.API.STREAM.DELETE.CMD", "$JS.API.DIRECT.GET.KV_state.$KV.state.berlin.site"]
+    subjects += ["$JS.API.STREAM.DELETE.CMD", "$JS.API.STREAM.MSG.GET.KV_state_berlin"]
     for subject in subjects:
         await client.publish(subject, b"{}", reply=client.new_inbox())
     await client.publish(forged.subject, msgspec.json.encode(forged))
     for subject in ("$KV.>", "cmd.>", "_INBOX_berlin.>", "_INBOX_hub.>"):
         await client.subscribe(subject)
     await asyncio.wait_for(all_refused.wait(), 30)
-    # The server itself sends answers with all rights: this would write a state of berlin.
-    state = msgspec.json.encode(replace(forged, site="munich"))
-    await client.publish(f"$KV.state.munich.job.{job_id}", state)
-    await client.publish(
-        f"$JS.API.DIRECT.GET.KV_state.$KV.state.munich.job.{job_id}",
-        reply=f"$KV.state.berlin.job.{job_id}",
-    )
-    await client.publish(f"$KV.state.munich.job.{job_id}", b"no JSON")
-    await client.publish("$KV.state.munich.site", b"[" * 100_000)
+    # The server itself sends answers with all rights, but none of its answers is a state.
+    await client.publish(f"$KV.state_munich.job.{job_id}", msgspec.json.encode(forged))
+    for request in ("STREAM.MSG.GET.KV_state_munich", "DIRECT.GET.KV_state_munich"):
+        wanted = f'{{"last_by_subj": "$KV.state_munich.job.{job_id}"}}'
+        answer_to = f"$KV.state_berlin.job.{job_id}"
+        await client.publish(f"$JS.API.{request}", wanted.encode(), reply=answer_to)
+    await client.publish(f"$KV.state_munich.job.{job_id}", b"no JSON")
+    await client.publish("$KV.state_munich.site", b"[" * 100_000)
     await client.flush()
     await client.close()

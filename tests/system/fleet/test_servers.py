@@ -28,7 +28,7 @@ def test_full_disk_of_nats(tmp_path: Path, lab: Lab, server: str) -> None:
     if not Path(server).exists():
         pytest.skip("no such nats-server here")
     with (
-        small_disk(tmp_path / "hub" / "nats", 32) as disk,
+        small_disk(tmp_path / "hub" / "nats", 128) as disk,
         running_fleet(tmp_path, lab, "berlin", server=server) as fleet,
         fleet.client() as client,
     ):
