@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Collection, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -44,7 +44,7 @@ _log = logging.getLogger("cucmfleet")
 _INFO = ServiceInfo(vendor="cucmd", product="cucmhub", version=__version__, url="")
 _SOCKET_MODE = 0o660
 # Seconds until something is tried again, and until a command is sent again.
-_PAUSE, _AGAIN = 0.5, 10.0
+_PAUSE, _AGAIN = 0.5, 20.0
 # Messages of a site that may be on their way to the hub.
 _BATCH = 100
 # The server forgets the consumer of a hub that is gone after this time.
@@ -157,7 +157,8 @@ class _Hub:
             await self._jetstream.ask(f"CONSUMER.DURABLE.CREATE.{COMMANDS}.{site}", body)
         for site in there - sites:
             await self._jetstream.ask(f"STREAM.PURGE.{COMMANDS}", {"filter": f"cmd.{site}.>"})
-            await self._jetstream.ask(f"STREAM.DELETE.{states_of(site)[0]}")
+            with suppress(Refused):  # it is gone already
+                await self._jetstream.ask(f"STREAM.DELETE.{states_of(site)[0]}")
             await self._jetstream.ask(f"CONSUMER.DELETE.{COMMANDS}.{site}")
 
     # Commands
@@ -178,16 +179,15 @@ class _Hub:
             self._nursery.start_soon(self._send_command, command, waiting)
 
     async def _send_command(self, command: Command, waiting: Collection[Command]) -> None:
-        """Says in EV who has asked for a command, and sends the command, again and again until the
+        """Says in EV who has asked for a command. Then sends the command, again and again until the
         site has carried it out: NATS drops what it has already, unless it has lost the stream.
         """
         name, data = f"{command.site}.{command.operation}", msgspec.json.encode(command)
+        await self._put(f"ev.{name}", data, command.message_id)
         while command in waiting:
             pause = _AGAIN
             try:
-                for stream in ("ev", "cmd"):
-                    subject, message_id = f"{stream}.{name}", command.message_id
-                    await self._jetstream.publish(subject, data, message_id=message_id)
+                await self._jetstream.publish(f"cmd.{name}", data, message_id=command.message_id)
             except NoAnswer:
                 pause = _PAUSE
             except Refused as error:  # such as a site that has too many
