@@ -125,7 +125,7 @@ class _Agent:
         """Returns once the effect of a command is durable, or its refusal. Raises an error after
         which it is to come again.
         """
-        job, failure = None, None
+        job, failure, lost = None, None, {}
         try:
             job = await self._job_after(command, part)
         except AWAY:  # the same command can succeed later
@@ -135,9 +135,11 @@ class _Agent:
             if isinstance(error, errors.NotPermitted):
                 text = "the daemon does not permit the user of cucmagent to do that"
             failure = Failure("refused_at_site", f"site {self._site}: {text}", retryable=False)
+            if isinstance(error, errors.JobNotFound):  # the daemon has lost its database
+                lost = {"job": None, "nodes": 0}
         except TimeoutError as late:
             failure = Failure("too_late", f"site {self._site}: {late}", retryable=True)
-        await self._report(command.job_id, job, done=command.number, failure=failure)
+        await self._report(command.job_id, job, done=command.number, failure=failure, **lost)
 
     async def _job_after(self, command: Command, part: PartState) -> Job | None:
         """Carries out a command. Returns the daemon's job, or None if no job was started."""
@@ -237,7 +239,7 @@ class _Agent:
         if there is None or there.order < (job.revision,):
             await self._report(hub_id, await self._client.status(job.job_id))
 
-    async def _report(self, hub_id: str, job: Job | None, **came: Any) -> None:
+    async def _report(self, hub_id: str, job: Job | None, /, **came: Any) -> None:
         """Writes the state of a job, unless a newer one is known. The nodes come before the job, so
         that nobody sees an ended job with a running node.
 

@@ -57,6 +57,24 @@ def test_two_agents_with_one_name(client: Client, fleet: Fleet, lab: Lab) -> Non
     assert twin.stop() == 0
 
 
+def test_lost_database_of_daemon(tmp_path: Path, lab: Lab) -> None:
+    with running_fleet(tmp_path, lab, "berlin") as fleet, fleet.client() as client:
+        job = collect(client, f"berlin/{lab.nodes[2]}")
+        until(client, job.job_id, in_phase("command"))
+        fleet.kill("berlin.cucmd")
+        for file in fleet.daemons["berlin"].state.glob("cucmd.db*"):
+            file.unlink()
+        fleet.start_again("berlin.cucmd")
+        client.cancel(job.job_id)
+        (node,) = ended(client, job).nodes
+        assert (node.status, node.failure.code) == ("failed", "refused_at_site")
+        client.retry(job.job_id)  # starts the job again
+        until(client, job.job_id, in_phase("command"))
+        client.cancel(job.job_id)
+        assert ended(client, job).status == "cancelled"
+        fleet.assert_same_jobs()
+
+
 @pytest.mark.parametrize("hours", [-5, 5])
 def test_clock_of_site_is_off(tmp_path: Path, lab: Lab, hours: int) -> None:
     environ = off_by(tmp_path, timedelta(hours=hours))
