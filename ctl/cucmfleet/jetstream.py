@@ -3,9 +3,10 @@
 nats-py runs in the asyncio loop that `open_bridge` of the daemon's SSH client runs inside trio. Its
 callbacks run between two steps of trio's tasks, so they put messages into a trio channel.
 
-Messages are pulled here and not with `fetch` of nats-py. A `fetch` that is cancelled, or that is
-under way when the connection breaks, leaves a request at the server, and the next message goes to
-nobody. `JetStream.pull` has an inbox of its own, asks with a heartbeat, and is left when in doubt.
+Messages are pulled here and not with `fetch` of nats-py. A `fetch` that is cancelled loses
+messages, and without messages it does not tell whether the server has answered. If the connection
+breaks, what was on its way is lost, and `fetch` goes on with the next connection. `JetStream.pull`
+has an inbox of its own. It ends with the connection, or if the server does not answer in time.
 Whoever gets `NoAnswer` pulls anew, behind the last message that was handled.
 """
 
@@ -18,7 +19,7 @@ import ssl
 from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeAlias, TypeVar
 
 import nats.errors
@@ -34,15 +35,9 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 
 _log = logging.getLogger("cucmfleet")
 
-# Seconds between two heartbeats of a pull request, until a pull without any is given up, and until
-# a request ends by itself. The server forgets an inbox that is gone by then.
-_HEARTBEAT, _SILENCE, _EXPIRES = 2.0, 6.0, 30.0
-# Seconds that one request to JetStream may take.
-_ANSWER = 5.0
-# A link that was cut silently is noticed after two pings without an answer.
-_PING = 2
-# Seconds between two looks whether there is a connection again.
-_PAUSE = 0.5
+# Seconds that a request may take, and until a pull without any answer ends. The server answers a
+# pull after `_ANSWER` seconds without a message, so no heartbeat is needed.
+_ANSWER, _SILENCE = 5.0, 12.0
 
 # JetStream's numbers of errors that somebody looks at.
 NO_STREAM, WRONG_SEQUENCE, _NO_MESSAGE = 10059, 10071, 10037
@@ -65,15 +60,17 @@ class JetStream:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        # Each pull ends when its channel is closed.
+        self.pulls: set[trio.MemorySendChannel[Message]] = set()
 
     async def until_connected(self) -> None:
         while not self._client.is_connected:  # noqa: ASYNC110  # nobody says when
-            await trio.sleep(_PAUSE)
+            await trio.sleep(0.5)
 
     async def ask(self, subject: str, body: object = None) -> dict[str, Any]:
         """Makes a request to the API of JetStream, such as "STREAM.INFO.CMD"."""
         data = b"" if body is None else json.dumps(body).encode()
-        return _answer(await self._request(f"$JS.API.{subject}", data))
+        return await self._ask(f"$JS.API.{subject}", data)
 
     async def publish(
         self, subject: str, data: bytes, *, message_id: str = "", after: int | None = None
@@ -87,7 +84,7 @@ class JetStream:
         headers = {"Nats-Msg-Id": message_id} if message_id else {}
         if after is not None:
             headers["Nats-Expected-Last-Subject-Sequence"] = str(after)
-        return int(_answer(await self._request(subject, data, headers=headers or None))["seq"])
+        return int((await self._ask(subject, data, headers=headers or None))["seq"])
 
     async def last(self, stream: str, subject: str) -> tuple[int, bytes]:
         """Returns the number and the data of the last message of a subject; (0, b"") without."""
@@ -118,8 +115,8 @@ class JetStream:
         """
         come_in, come_out = trio.open_memory_channel[Message](math.inf)
         inbox = self._client.new_inbox()
-        times = {"expires": int(_EXPIRES * 1e9), "idle_heartbeat": int(_HEARTBEAT * 1e9)}
-        request = json.dumps({"batch": batch, **times}).encode()
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        request = json.dumps({"batch": batch, "expires": int(_ANSWER * 1e9)}).encode()
         left = 0  # messages that may still come for the last request
 
         async def put(message: Message) -> None:
@@ -129,58 +126,49 @@ class JetStream:
         async def receive() -> Message:
             nonlocal left
             while True:
-                if left <= 0:
-                    subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+                if left == 0:
                     await self._do(self._client.publish, subject, request, inbox)
                     left = batch
                 try:
                     with trio.fail_after(_SILENCE):
                         message = await come_out.receive()
-                except trio.TooSlowError:
-                    raise NoAnswer("neither a message nor a heartbeat came") from None
-                headers = message.headers or {}
-                status = headers.get("Status") if not message.data else None
-                if status is None:
+                except (trio.TooSlowError, trio.EndOfChannel):
+                    raise NoAnswer("messages may have been missed") from None
+                if message.reply:  # the subject of its acknowledgement; answers have none
                     left -= 1
                     return message
-                if status == "408":  # the time of the request is over
-                    left = 0
-                elif status != "100":  # a heartbeat
-                    raise Refused(int(status), headers.get("Description", ""))
+                headers = message.headers or {}
+                if (status := int(headers.get("Status", 0))) != 408:  # no message came in time
+                    raise Refused(status, headers.get("Description", ""))
+                left = 0
 
         subscription = await self._do(self._client.subscribe, inbox, cb=put)
+        self.pulls.add(come_in)
         try:
             yield receive
         finally:
-            come_in.close()
-            with trio.CancelScope(shield=True), suppress(NoAnswer):
-                await self._do(subscription.unsubscribe)
+            self.pulls.discard(come_in)
+            with trio.CancelScope(shield=True), suppress(nats.errors.Error, OSError):
+                # Also without a connection, or nats-py would subscribe again on the next one.
+                await on_asyncio(subscription.unsubscribe)
 
-    async def _request(
-        self, subject: str, data: bytes, headers: dict[str, str] | None = None
-    ) -> Message:
-        request = self._client.request
-        return await self._do(request, subject, data, timeout=_ANSWER, headers=headers)
+    async def _ask(self, subject: str, data: bytes, **options: Any) -> dict[str, Any]:
+        reply = await self._do(self._client.request, subject, data, timeout=_ANSWER, **options)
+        answer: dict[str, Any] = json.loads(reply.data)
+        if (error := answer.get("error")) is not None:
+            raise Refused(error.get("err_code", error.get("code", 0)), error.get("description", ""))
+        return answer
 
     async def _do(self, function: Callable[..., Awaitable[T]], *args: Any, **options: Any) -> T:
         if not self._client.is_connected:
             # Otherwise nats-py would keep the message, and send it after the caller has given up.
-            await trio.lowlevel.checkpoint()
             raise NoAnswer("NATS is not reached")
         try:
             return await on_asyncio(partial(function, *args, **options))
         except nats.errors.MaxPayloadError:
             raise Refused(0, "the message is too large") from None
-        except (nats.errors.Error, OSError, TimeoutError) as error:
-            raise NoAnswer(str(error) or "no answer in time") from None
-
-
-def _answer(reply: Message) -> dict[str, Any]:
-    """Decodes a reply of JetStream. Raises `Refused`."""
-    answer: dict[str, Any] = json.loads(reply.data)
-    if (error := answer.get("error")) is not None:
-        raise Refused(error.get("err_code", error.get("code", 0)), error.get("description", ""))
-    return answer
+        except (nats.errors.Error, OSError) as error:
+            raise NoAnswer(str(error)) from None
 
 
 @asynccontextmanager
@@ -196,27 +184,24 @@ async def connected(
     ca       the file of the authority that has signed the server's certificate; "": the system's
     """
     client = Client()
-    context = None
-    if servers[0].startswith("tls://"):
-        try:
-            context = ssl.create_default_context(cafile=ca or None)
-        except OSError as error:  # which does not name the file
-            raise OSError(error.errno, error.strerror or str(error), ca) from error
+    jetstream = JetStream(client)
+    try:
+        context = ssl.create_default_context(cafile=ca) if ca else None
+    except OSError as error:  # which does not name the file
+        raise OSError(error.errno, error.strerror, ca) from error
 
-    told = set[str]()  # why there is no connection, each reason once
+    say_once = lru_cache(partial(_log.info, "NATS: %s"))
 
     async def said(error: Exception) -> None:
-        text = str(error) or type(error).__name__
-        if text not in told:
-            _log.info("NATS: %s", text)
-        if not client.is_connected:
-            told.add(text)
+        say_once(str(error) or type(error).__name__)
 
     async def came() -> None:
-        told.clear()
+        say_once.cache_clear()
         _log.info("connected to NATS at %s", client.connected_url and client.connected_url.netloc)
 
     async def left() -> None:
+        for pull in jetstream.pulls:
+            pull.close()
         _log.warning("the connection to NATS is broken")
 
     async def connect() -> None:
@@ -229,19 +214,17 @@ async def connected(
             error_cb=said,
             reconnected_cb=came,
             disconnected_cb=left,
-            ping_interval=_PING,
-            max_outstanding_pings=2,
+            ping_interval=2,  # a silent cut is noticed after two pings without an answer
             max_reconnect_attempts=-1,
             reconnect_time_wait=1,
-            connect_timeout=2,
         )
         await came()
 
     async with open_bridge(), trio.open_nursery() as nursery:
         nursery.start_soon(on_asyncio, connect)
         try:
-            yield JetStream(client)
+            yield jetstream
         finally:
             nursery.cancel_scope.cancel()
-            with trio.CancelScope(shield=True), trio.move_on_after(1), suppress(Exception):
+            with trio.move_on_after(1, shield=True), suppress(Exception):
                 await on_asyncio(client.close)
