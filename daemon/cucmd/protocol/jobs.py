@@ -10,8 +10,9 @@ daemon refuses unknown fields of a request (`varlink/request_decoding.py`).
 """
 
 from datetime import datetime
+from typing import Annotated, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from cucmd.job.attempt import EarlierAttempt, PhaseBegun
 from cucmd.job.capture import CaptureSettings
@@ -20,6 +21,9 @@ from cucmd.job.request import Request
 from cucmd.job.status import JobStatus, NodeStatus
 from cucmd.job.work import NodeResults
 from cucmd.job.work_request import Collection, Login, Timeouts
+
+# Times without an offset from UTC are refused: they could not be compared with others.
+Time: TypeAlias = Annotated[datetime, Meta(tz=True)]
 
 
 class Node(NodeResults, frozen=True):
@@ -30,8 +34,8 @@ class Node(NodeResults, frozen=True):
     error: str | None
     failure: Failure | None
     notes: tuple[str, ...]
-    started_at: datetime | None
-    completed_at: datetime | None
+    started_at: Time | None
+    completed_at: Time | None
     files_announced: int | None
     bytes_announced: int | None
     files_received: int
@@ -45,11 +49,11 @@ class Node(NodeResults, frozen=True):
     # still to come are known. Bytes are counted before compression.
     all_announced: bool | None = None
     # While it runs: when the last byte of its dialogue or of a file arrived, or its attempt began.
-    heard_at: datetime | None = None
+    heard_at: Time | None = None
     # While it is pending because the same login is being tried on other nodes: the names of those
     # nodes, and since when it waits.
     waits_for: tuple[str, ...] | None = None
-    waits_since: datetime | None = None
+    waits_since: Time | None = None
     # The name of its time zone, once it is known.
     zone: str | None = None
     # How each earlier attempt ended before the node was retried, the oldest first. Attempts that
@@ -93,9 +97,9 @@ class Job(Struct, frozen=True):
     # The kind of its work: one of {kinds}; later versions have more. For kinds other than "collect"
     # and "dry_run", collection is empty.
     kind: str
-    created_at: datetime
-    started_at: datetime | None
-    completed_at: datetime | None
+    created_at: Time
+    started_at: Time | None
+    completed_at: Time | None
     directory: str
     collection: Collection
     timeouts: Timeouts
@@ -145,8 +149,8 @@ class JobSummary(Struct, frozen=True):
     # As in Job.
     revision: int
     kind: str
-    created_at: datetime
-    completed_at: datetime | None
+    created_at: Time
+    completed_at: Time | None
     nodes_total: int
     nodes_done: int
     nodes_succeeded: int
@@ -154,7 +158,7 @@ class JobSummary(Struct, frozen=True):
     bytes_received: int
     first_node: str
     collection: Collection
-    started_at: datetime | None = None
+    started_at: Time | None = None
     owner: int | None = None
     targets: tuple[str, ...] | None = None
     labels: dict[str, str] | None = None
@@ -174,8 +178,8 @@ class JobChange(Struct, frozen=True):
     job_id: str
     status: JobStatus
     cancelled: bool
-    started_at: datetime | None
-    completed_at: datetime | None
+    started_at: Time | None
+    completed_at: Time | None
     nodes: tuple[Node, ...]
     revision: int
     closed: bool

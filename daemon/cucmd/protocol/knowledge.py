@@ -9,6 +9,7 @@ from msgspec import Struct
 from cucmd.job.cluster import ClusterNode
 from cucmd.job.request import Request
 from cucmd.job.work_request import Login
+from cucmd.protocol.jobs import Time
 
 
 class Cluster(Struct, frozen=True):
@@ -24,7 +25,7 @@ class Cluster(Struct, frozen=True):
     publisher: str | None = None
     nodes: tuple[ClusterNode, ...] | None = None
     asked: str | None = None
-    discovered_at: datetime | None = None
+    discovered_at: Time | None = None
     job_id: str | None = None
     version: str | None = None
     publisher_name: str | None = None

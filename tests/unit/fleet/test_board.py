@@ -183,6 +183,12 @@ def test_site_cannot_send_nodes_without_end() -> None:
     assert decode_state(state.subject, msgspec.json.encode(state)) is None
 
 
+def test_time_without_offset_is_refused() -> None:
+    job = replace(THERE, started_at=NOW.replace(tzinfo=None))
+    state = PartState("munich", JOB, 1, job, 1)
+    assert decode_state(state.subject, msgspec.json.encode(state)) is None
+
+
 @pytest.mark.parametrize(
     "state",
     [
