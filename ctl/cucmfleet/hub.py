@@ -142,7 +142,11 @@ class _Hub:
         there = {subject.rpartition(".")[2]: subject for subject in subjects}
         for job_id in there.keys() - self._board.jobs.keys():
             _, data = await self._jetstream.last(JOBS, there[job_id])
-            asked = msgspec.json.decode(data, type=Asked)
+            try:
+                asked = msgspec.json.decode(data, type=Asked)
+            except msgspec.DecodeError:  # a hostile site has let the server answer to this subject
+                _log.warning("a job that cannot be read, at %s", there[job_id])
+                continue
             if not asked.is_old:
                 await self._board.keep(asked)
         for job_id in self._board.jobs.keys() - there.keys():

@@ -185,6 +185,23 @@ def test_hostile_site_is_refused(client: Client, fleet: Fleet, lab: Lab) -> None
     assert ended(client, job).status == "succeeded"
 
 
+def test_hub_ignores_forged_job(client: Client, fleet: Fleet, lab: Lab) -> None:
+    asyncio.run(forge_job(fleet.port, fleet.seed("munich")))
+    fleet.kill("hub")
+    fleet.start_hub()
+    job = run(client, f"berlin/{lab.nodes[0]}")
+    assert ended(client, job).status == "succeeded"
+
+
+async def forge_job(port: str, seed: str) -> None:
+    """Lets the server answer to the subject of a job, with the key of munich."""
+    client = await nats.connect(f"nats://127.0.0.1:{port}", nkeys_seed_str=seed)
+    subject, answer_to = "$JS.API.STREAM.MSG.GET.KV_state_munich", "$KV.jobs.aaaaaaaaaaaa"
+    await client.publish(subject, b'{"seq": 1}', reply=answer_to)
+    await client.flush()
+    await client.close()
+
+
 async def attack(port: str, seed: str, job_id: str) -> None:
     """Tries with the key of munich whatever a hostile site could try against berlin."""
     refused: list[str] = []
