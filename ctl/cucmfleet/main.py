@@ -110,7 +110,17 @@ def _site(args: argparse.Namespace) -> None:
     with checked_stdout():
         for line in lines:
             print(line)
-    if args.verb != "list":
-        command = settings.reload_server
-        if not command or subprocess.run(command, stdout=sys.stderr, check=False).returncode != 0:
-            note("nats-server has to read its users again, on SIGHUP or a restart", "cucmhub")
+    if args.verb != "list" and not _reloaded(settings.reload_server):
+        note("nats-server has to read its users again, on SIGHUP or a restart", "cucmhub")
+
+
+def _reloaded(command: Sequence[str]) -> bool:
+    """Returns whether nats-server was told to read its users again."""
+    try:
+        return (
+            bool(command)
+            and subprocess.run(command, stdout=sys.stderr, check=False).returncode == 0
+        )
+    except OSError as error:
+        note(f"reload_server: {error}", "cucmhub")
+        return False

@@ -6,6 +6,7 @@ import pytest
 
 from cucmd.toml_file import ConfigError
 from cucmfleet.config import load_agent, load_hub
+from cucmfleet.main import hub
 
 AGENT = f'site = "berlin"\nservers = ["tls://hub:4222"]\nsecret_key = "SU{"A" * 56}"\n'
 
@@ -42,3 +43,12 @@ def test_wrong_server_is_refused(tmp_path: Path, servers: str) -> None:
     file.write_text(f"servers = {servers}\n")
     with pytest.raises(ConfigError, match=r"servers.*: expected (at least one )?tls://"):
         load_hub(file)
+
+
+def test_missing_reload_command_is_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "cucmhub.toml"
+    file.write_text(f'state_directory = "{tmp_path}/hub"\nreload_server = ["/no/such"]\n')
+    assert hub(["site", "add", "berlin", "--config", str(file)]) == 0
+    assert "has to read its users again" in capsys.readouterr().err
