@@ -214,6 +214,8 @@ async def connected(
             error_cb=said,
             reconnected_cb=came,
             disconnected_cb=left,
+            # Otherwise a stranger on the way could say that the server has no TLS.
+            tls_handshake_first=servers[0].startswith("tls://"),
             ping_interval=2,  # a silent cut is noticed after two pings without an answer
             max_reconnect_attempts=-1,
             reconnect_time_wait=1,

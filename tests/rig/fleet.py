@@ -195,7 +195,7 @@ class Fleet:
         more = ""
         if self.ca is not None:
             key = self.ca.with_name("server.key")
-            more = f'tls {{ cert_file: "{self.ca}", key_file: "{key}" }}'
+            more = f'tls {{ cert_file: "{self.ca}", key_file: "{key}", handshake_first: true }}'
         config = self.state / "nats.conf"
         config.write_text(
             NATS.format(listen=self.listen, port=self.port, folder=self.state, more=more)

@@ -1,7 +1,9 @@
 """Keys of sites, over TLS. No daemon runs at the sites."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,19 @@ def test_added_site_is_heard(fleet: Fleet) -> None:
     assert fleet.run("site", "add", "paris", "--config", str(fleet.config)).returncode == 2
     assert fleet.seed("paris") not in fleet.log("paris") + fleet.log("hub")
     assert file.read_text().count("secret_key") == 1
+
+
+def test_agent_says_nothing_without_tls(fleet: Fleet) -> None:
+    fleet.kill("nats")
+    with socket.create_server(("127.0.0.1", int(fleet.port))) as stranger:
+        fleet.start_agent("berlin")
+        connection = stranger.accept()[0]
+        with connection:
+            connection.settimeout(20)
+            connection.sendall(b'INFO {"nonce":"x","tls_required":false}\r\n')
+            said = b"".join(iter(partial(connection.recv, 65536), b""))
+    assert said.startswith(b"\x16\x03")  # a TLS handshake
+    assert b"CONNECT" not in said
 
 
 def test_stranger_is_not_let_in(fleet: Fleet) -> None:
