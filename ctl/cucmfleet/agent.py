@@ -64,7 +64,9 @@ _PAGE = 1000
 async def run(config: AgentConfig, task_status: trio.TaskStatus[None]) -> None:
     """Works until cancelled. Raises `OSError`."""
     async with (
-        connected(config.servers, config.secret_key, config.site, config.ca) as jetstream,
+        connected(
+            config.servers, config.secret_key, config.site, config.ca, messages.SITE_API
+        ) as jetstream,
         open_client(config.socket) as client,
         trio.open_nursery() as nursery,
     ):

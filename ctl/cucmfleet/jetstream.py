@@ -58,8 +58,9 @@ class Refused(Exception):
 class JetStream:
     """Makes requests to JetStream. Every method raises `NoAnswer` and `Refused`."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, api: str) -> None:
         self._client = client
+        self._api = api
         # Each pull ends when its channel is closed.
         self.pulls: set[trio.MemorySendChannel[Message]] = set()
 
@@ -70,7 +71,7 @@ class JetStream:
     async def ask(self, subject: str, body: object = None) -> dict[str, Any]:
         """Makes a request to the API of JetStream, such as "STREAM.INFO.CMD"."""
         data = b"" if body is None else json.dumps(body).encode()
-        return await self._ask(f"$JS.API.{subject}", data)
+        return await self._ask(f"{self._api}.{subject}", data)
 
     async def publish(
         self, subject: str, data: bytes, *, message_id: str = "", after: int | None = None
@@ -115,7 +116,7 @@ class JetStream:
         """
         come_in, come_out = trio.open_memory_channel[Message](math.inf)
         inbox = self._client.new_inbox()
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        subject = f"{self._api}.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         request = json.dumps({"batch": batch, "expires": int(_ANSWER * 1e9)}).encode()
         left = 0  # messages that may still come for the last request
 
@@ -138,7 +139,10 @@ class JetStream:
                     left -= 1
                     return message
                 headers = message.headers or {}
-                if (status := int(headers.get("Status", 0))) != 408:  # no message came in time
+                status = int(headers.get("Status", 0))
+                if status == 503:
+                    raise Refused(status, "nobody answers; is this the key of this site?")
+                if status != 408:  # no message came in time
                     raise Refused(status, headers.get("Description", ""))
                 left = 0
 
@@ -173,18 +177,19 @@ class JetStream:
 
 @asynccontextmanager
 async def connected(
-    servers: tuple[str, ...], seed: str, name: str, ca: str = ""
+    servers: tuple[str, ...], seed: str, name: str, ca: str = "", api: str = "$JS.API"
 ) -> AsyncIterator[JetStream]:
     """Yields the connection to NATS, which may still have to be made. It is made again whenever it
     breaks, and each address is tried for ever.
 
     servers  addresses such as tls://hub.example:4222; any of them will do
     seed     the secret part of the nkey
-    name     the name of this client, which also begins its inbox
+    name     the name of this client
     ca       the file of the authority that has signed the server's certificate; "": the system's
+    api      how the subjects of JetStream's API begin for this client
     """
     client = Client()
-    jetstream = JetStream(client)
+    jetstream = JetStream(client, api)
     try:
         context = ssl.create_default_context(cafile=ca) if ca else None
     except OSError as error:  # which does not name the file
@@ -209,7 +214,6 @@ async def connected(
             servers=list(servers),
             name=name,
             nkeys_seed_str=seed,
-            inbox_prefix=f"_INBOX_{name}",
             tls=context,
             error_cb=said,
             reconnected_cb=came,

@@ -20,7 +20,16 @@ import nkeys
 
 from cucmctl.cli.options import UsageError
 from cucmd.durable import replace_file
-from cucmfleet.messages import COMMANDS, states_of
+from cucmfleet.messages import COMMANDS, SITE_API, states_of
+
+# What the accounts of sites can import, each of them its own subjects.
+_EXPORTS = (
+    f"$JS.API.CONSUMER.MSG.NEXT.{COMMANDS}.*",
+    f"$JS.API.CONSUMER.INFO.{COMMANDS}.*",
+    f"$JS.ACK.{COMMANDS}.*.>",
+    "$JS.API.STREAM.MSG.GET.*",
+    "$KV.*.>",
+)
 
 
 def hub_seed(state: Path) -> str:
@@ -69,26 +78,37 @@ def _public(seed: bytes) -> str:
 
 
 def _write_sites(state: Path, sites: dict[str, str]) -> None:
-    users: list[dict[str, object]] = [{"nkey": _public((state / "hub.key").read_bytes())}]
-    users += [{"nkey": key, "permissions": _permissions(name)} for name, key in sites.items()]
-    text = f"# Made by cucmhub.\nauthorization {json.dumps({'users': users}, indent=1)}\n"
+    hub = {"nkey": _public((state / "hub.key").read_bytes())}
+    exports = [{"service": subject} for subject in _EXPORTS]
+    accounts: dict[str, object] = {"hub": {"jetstream": True, "users": [hub], "exports": exports}}
+    accounts |= {f"site_{name}": _account(name, key) for name, key in sites.items()}
+    text = f"# Made by cucmhub.\naccounts {json.dumps(accounts, indent=1)}\n"
     # Other users read both, whatever the umask of the administrator is.
     everybody = 0o644, os.getegid()
     replace_file(state / "sites.json", [json.dumps(sites, indent=1).encode()], *everybody)
     replace_file(state / "users.conf", [text.encode()], *everybody)
 
 
-def _permissions(site: str) -> dict[str, list[str]]:
-    """Returns what the agent of a site may do: take and acknowledge its own commands, write and
-    read its own states, and receive answers in its own inbox.
+def _account(site: str, key: str) -> dict[str, object]:
+    """Returns the account of a site, in which there is nothing but what is imported here: the agent
+    may take and acknowledge its own commands, and write and read its own states.
+
+    Permissions in one account for all would not be enough. nats-server sends its answers with all
+    rights to any subject that a request names. So a site could let it answer to
+    `$JS.API.STREAM.DELETE.EV`, which deletes that stream, or to a subject of another site.
     """
-    return {
-        "publish": [
-            f"$JS.API.CONSUMER.MSG.NEXT.{COMMANDS}.{site}",
-            f"$JS.ACK.{COMMANDS}.{site}.>",
-            f"$JS.API.CONSUMER.INFO.{COMMANDS}.{site}",
-            f"$KV.state_{site}.>",
-            f"$JS.API.STREAM.MSG.GET.{states_of(site)[0]}",
-        ],
-        "subscribe": [f"_INBOX_{site}.>"],
-    }
+    subjects = (
+        f"$JS.API.CONSUMER.MSG.NEXT.{COMMANDS}.{site}",
+        f"$JS.API.CONSUMER.INFO.{COMMANDS}.{site}",
+        f"$JS.ACK.{COMMANDS}.{site}.>",
+        f"$JS.API.STREAM.MSG.GET.{states_of(site)[0]}",
+        f"$KV.state_{site}.>",
+    )
+    imports = [
+        {
+            "service": {"account": "hub", "subject": subject},
+            "to": subject.replace("$JS.API", SITE_API),
+        }
+        for subject in subjects
+    ]
+    return {"users": [{"nkey": key}], "imports": imports}

@@ -10,6 +10,7 @@ import logging
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
@@ -110,17 +111,21 @@ def _site(args: argparse.Namespace) -> None:
     with checked_stdout():
         for line in lines:
             print(line)
-    if args.verb != "list" and not _reloaded(settings.reload_server):
-        note("nats-server has to read its users again, on SIGHUP or a restart", "cucmhub")
+    if args.verb != "list" and not _reloaded(settings.reload_server, args.verb):
+        note("nats-server has to read its users again: twice on SIGHUP, or a restart", "cucmhub")
 
 
-def _reloaded(command: Sequence[str]) -> bool:
+def _reloaded(command: Sequence[str], verb: str) -> bool:
     """Returns whether nats-server was told to read its users again."""
     try:
-        return (
-            bool(command)
-            and subprocess.run(command, stdout=sys.stderr, check=False).returncode == 0
-        )
+        # nats-server 2.10 to 2.15 let a new account import something only from the second reload on
+        # (`configureAccounts` of server/server.go).
+        for again in range(2 if verb == "add" else 1):
+            time.sleep(again)
+            done = subprocess.run(command, stdout=sys.stderr, check=False) if command else None
+            if done is None or done.returncode != 0:
+                return False
     except OSError as error:
         note(f"reload_server: {error}", "cucmhub")
         return False
+    return True

@@ -37,6 +37,9 @@ from cucmd.protocol.requests import CancelRequest
 from cucmd.store import StartKey
 
 COMMANDS, EVENTS, JOBS = "CMD", "EV", "KV_jobs"
+# Where a site finds the API of JetStream. nats-server itself answers under $JS.API to each account
+# without JetStream.
+SITE_API = "JS.API"
 # The label, at the site, of the daemon's job. Its value is the id of the job at the hub.
 LABEL = "hub"
 # The label, at the site, with the target to which the job is uploaded. Labels that begin with this
@@ -99,8 +102,7 @@ class Command(Struct, frozen=True, omit_defaults=True):
     """Holds one command for a site. One of start, retry and cancel is set.
 
     number   grows with each command for the same job and site
-    site     the site that must carry it out. A hostile site can get the server to send one of its
-             own commands to another site, which then finds a wrong name here
+    site     the site that must carry it out
     speaker  who has asked for it, as the site is told
     """
 
@@ -245,11 +247,7 @@ _decoder = msgspec.json.Decoder[State](State)
 
 
 def decode_state(subject: str, data: bytes) -> State | None:
-    """Returns the state in a message, or None if this is none, or one of another subject.
-
-    A hostile site can get the server to send its answers to the subjects of other sites. None of
-    these answers is a state.
-    """
+    """Returns the state in a message, or None if this is none, or one of another subject."""
     try:
         state = _decoder.decode(data)
     except (msgspec.DecodeError, RecursionError):
