@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cucmctl.client.errors import DaemonUnavailable, JobBusy, ShuttingDown
@@ -29,6 +30,7 @@ class Export:
     """
 
     SILENCE = 60.0
+    LONGEST_END = 2.0  # seconds after the last byte
 
     def __init__(self, connection: Wire, reply: ExportReply) -> None:
         self.reply = reply
@@ -60,6 +62,11 @@ class Export:
             )
             raise DaemonUnavailable(text) from error
         self.left -= len(data)
+        if not self.left:
+            # The daemon closes the connection once it does not read the job any more. Until then it
+            # would refuse a retry that comes directly after this export.
+            with suppress(DaemonUnavailable, TimeoutError):
+                self._connection.receive_bytes(1, time.monotonic() + self.LONGEST_END)
         return data
 
 
