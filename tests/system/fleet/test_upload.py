@@ -92,13 +92,19 @@ def test_missing_target_is_said(client: Client, fleet: Fleet, lab: Lab) -> None:
     assert upload_of(client, job) == "failed: the site has no such target any more"
 
 
-def test_end_is_said_once_daemon_is_back(
-    client: Client, fleet: Fleet, lab: Lab, servers: Path, odd: OddServer
-) -> None:
+def held_upload(client: Client, fleet: Fleet, lab: Lab, servers: Path, odd: OddServer) -> Job:
+    """Starts a job. Returns once its upload has come to the server, which does not answer yet."""
     odd.hold.clear()
     start_with_targets(fleet, servers, odd.host)
     job = run(client, f"berlin/{lab.nodes[0]}", upload="archive")
     assert odd.came.wait(60)
+    return job
+
+
+def test_end_is_said_once_daemon_is_back(
+    client: Client, fleet: Fleet, lab: Lab, servers: Path, odd: OddServer
+) -> None:
+    job = held_upload(client, fleet, lab, servers, odd)
     fleet.kill("berlin.cucmd")
     odd.hold.set()
     wait_until(lambda: f"done: https://{odd.host}" in fleet.log("berlin"), 60)
@@ -110,10 +116,7 @@ def test_end_is_said_once_daemon_is_back(
 def test_interrupted_upload_is_not_repeated(
     client: Client, fleet: Fleet, lab: Lab, servers: Path, odd: OddServer
 ) -> None:
-    odd.hold.clear()
-    start_with_targets(fleet, servers, odd.host)
-    job = run(client, f"berlin/{lab.nodes[0]}", upload="archive")
-    assert odd.came.wait(60)
+    job = held_upload(client, fleet, lab, servers, odd)
     start_with_targets(fleet, servers, odd.host)
     assert upload_of(client, job).startswith("interrupted")
     assert len(odd.requests) == 1
