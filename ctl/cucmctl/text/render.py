@@ -259,7 +259,9 @@ def where_files_are(job: Job, *, may_operate: bool = True) -> Iterator[str]:
 
 
 def on_disk(job: Job) -> Iterator[str]:
-    """Yields where a job's files are, or that they are gone; nothing if their folder is closed."""
+    """Yields where a job's files are, or that they are gone; nothing if their folder is closed, or
+    if there is none: a hub of several sites shows jobs that no site has started.
+    """
     if job.files_deleted:
         yield f"files were deleted, or removed from {visible(job.directory)}"
         return
@@ -271,7 +273,7 @@ def on_disk(job: Job) -> Iterator[str]:
         readable = False
     except (OSError, ValueError):  # the folder does not exist, as if the daemon is on another host
         pass
-    if readable:
+    if readable and job.directory:
         yield f"files in {visible(job.directory)}"
 
 
