@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +13,12 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from cucmctl.upload.target import TargetSettings, read_targets
-from cucmd.config.model import AccessSettings
+from cucmd.config.load import check_groups_and_users
+from cucmd.config.model import AccessSettings, Socket
 from cucmd.paths import SYSTEM_SOCKET
-from cucmd.toml_file import read, text, whole
+from cucmd.toml_file import ConfigError, TomlFile, read, text, whole
+
+_log = logging.getLogger("cucmfleet")
 
 HUB_FILE, AGENT_FILE = Path("/etc/cucmhub/cucmhub.toml"), Path("/etc/cucmagent/cucmagent.toml")
 
@@ -39,11 +44,20 @@ check_site = _check(
 )
 _check_seed = _check(r"SU[A-Z2-7]{56}", "the line that cucmhub site add has made")
 
+
+def _check_authority(path: Path) -> None:
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise ValueError(f"expected a file of certificates: {error.strerror}") from None
+
+
 _Servers = Annotated[
     tuple[str, ...],
     text(check_server),
     Meta(min_length=1, description="at least one tls://HOST:PORT"),
 ]
+_Authority = Annotated[Path, text(_check_authority)] | None
 
 
 class HubConfig(Struct, frozen=True):
@@ -55,10 +69,10 @@ class HubConfig(Struct, frozen=True):
     """
 
     servers: _Servers = ("nats://127.0.0.1:4222",)
-    ca: str = ""
+    ca: _Authority = None
     replicas: Annotated[int, whole(1, 5)] = 1
-    socket: str = "/run/cucmhub/cucmhub.sock"
-    state_directory: str = "/var/lib/cucmhub"
+    socket: Socket = Path("/run/cucmhub/cucmhub.sock")
+    state_directory: Path = Path("/var/lib/cucmhub")
     reload_server: tuple[str, ...] = ()
     access: AccessSettings = AccessSettings()
 
@@ -74,24 +88,38 @@ class AgentConfig(Struct, frozen=True):
     site: Annotated[str, text(check_site)]
     servers: _Servers
     secret_key: Annotated[str, text(_check_seed)]
-    ca: str = ""
-    socket: str = SYSTEM_SOCKET
+    ca: _Authority = None
+    socket: Socket = Path(SYSTEM_SOCKET)
     targets: dict[str, TargetSettings] = {}
 
     def __repr__(self) -> str:
         return f"AgentConfig({self.site!r})"
 
 
+def _read(path: Path) -> TomlFile:
+    try:
+        return read(path)
+    except (FileNotFoundError, NotADirectoryError):
+        reason = "there is no such file; cucmhub(8) and cucmagent(8) show one"
+        raise ConfigError(str(path), reason) from None
+
+
 def load_hub(path: Path) -> HubConfig:
-    """Returns the settings of a hub. Raises `ConfigError` and `OSError`."""
-    file = read(path)
-    access = file.convert(("access",), file.document.get("access", {}), AccessSettings)
+    """Returns the settings of a hub, and logs what they name that does not exist. Raises
+    `ConfigError`.
+    """
+    file = _read(path)
+    given = file.document.get("access", {})
+    access = file.convert(("access",), given, AccessSettings)
+    check_groups_and_users(file, given)
+    for notice in file.notices:
+        _log.warning("%s", notice)
     return replace(file.convert((), file.document, HubConfig), access=access)
 
 
 def load_agent(path: Path) -> AgentConfig:
-    """Returns the settings of an agent. Raises `ConfigError` and `OSError`."""
-    file = read(path)
+    """Returns the settings of an agent. Raises `ConfigError`."""
+    file = _read(path)
     targets = read_targets(file, file.document.pop("targets", {}))
     for name, target in targets.items():
         if target.encrypt_with_password or (target.has_login and not target.token_file):

@@ -20,7 +20,6 @@ from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -53,10 +52,10 @@ _FORGET = 60 * 10**9
 
 async def run(config: HubConfig, task_status: trio.TaskStatus[None]) -> None:
     """Serves until cancelled. Raises `OSError`."""
-    seed = keys.hub_seed(Path(config.state_directory))
+    seed = keys.hub_seed(config.state_directory)
     access = Access.from_settings(config.access)
     opened = open_unix_listener(
-        Path(config.socket),
+        config.socket,
         _SOCKET_MODE,
         systemd.inherited_sockets(),
         group=config.access.operate_group or None,
@@ -81,7 +80,7 @@ async def run(config: HubConfig, task_status: trio.TaskStatus[None]) -> None:
 class _Hub:
     def __init__(self, config: HubConfig, jetstream: JetStream, nursery: trio.Nursery) -> None:
         self._config = config
-        self._state = Path(config.state_directory)
+        self._state = config.state_directory
         self._board = Board(self._state / "jobs")
         self._jetstream = jetstream
         self._nursery = nursery

@@ -20,6 +20,7 @@ from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import nats.errors
@@ -177,7 +178,7 @@ class JetStream:
 
 @asynccontextmanager
 async def connected(
-    servers: tuple[str, ...], seed: str, name: str, ca: str = "", api: str = "$JS.API"
+    servers: tuple[str, ...], seed: str, name: str, ca: Path | None = None, api: str = "$JS.API"
 ) -> AsyncIterator[JetStream]:
     """Yields the connection to NATS, which may still have to be made. It is made again whenever it
     breaks, and each address is tried for ever.
@@ -185,16 +186,12 @@ async def connected(
     servers  addresses such as tls://hub.example:4222; any of them will do
     seed     the secret part of the nkey
     name     the name of this client
-    ca       the file of the authority that has signed the server's certificate; "": the system's
+    ca       the file of the authority that has signed the server's certificate; None: the system's
     api      how the subjects of JetStream's API begin for this client
     """
     client = Client()
     jetstream = JetStream(client, api)
-    try:
-        context = ssl.create_default_context(cafile=ca) if ca else None
-    except OSError as error:  # which does not name the file
-        raise OSError(error.errno, error.strerror, ca) from error
-
+    context = ssl.create_default_context(cafile=ca) if ca else None
     say_once = lru_cache(partial(_log.info, "NATS: %s"))
 
     async def said(error: Exception) -> None:

@@ -76,9 +76,9 @@ def _demo(_args: argparse.Namespace) -> int:
 
 def _serve(name: str, load: Callable[[Path], Any], args: argparse.Namespace) -> None:
     """Runs the program in a module of this package."""
+    set_up_logging(logging.INFO)
     settings = load(args.config)
     program = import_module(f"cucmfleet.{name}")  # not before, because it needs nats-py
-    set_up_logging(logging.INFO)
     trio.run(_until_signal, partial(program.run, settings))
 
 
@@ -98,7 +98,7 @@ def _site(args: argparse.Namespace) -> None:
     from cucmfleet import keys  # noqa: PLC0415  # it needs nkeys
 
     settings, lines = config.load_hub(args.config), []
-    state = Path(settings.state_directory)
+    state = settings.state_directory
     if args.verb == "list":
         lines = [f"{name} {key}" for name, key in keys.read_sites(state).items()]
     elif args.verb == "remove":

@@ -318,8 +318,7 @@ class Fleet:
     @asynccontextmanager
     async def as_hub(self) -> AsyncIterator[JetStream]:
         """Yields a connection to NATS with the key of the hub."""
-        seed, ca = hub_seed(self.state), str(self.ca or "")
-        async with connected((self.url,), seed, "test", ca) as jetstream:
+        async with connected((self.url,), hub_seed(self.state), "test", self.ca) as jetstream:
             with trio.fail_after(30):
                 await jetstream.until_connected()
             yield jetstream

@@ -101,7 +101,7 @@ def load(
     if retry.cap < retry.base:
         reason = f"cap ({retry.cap:g} s) is less than base ({retry.base:g} s)"
         raise file.error(("retry",), reason)
-    _check_groups_and_users(file, document.get("access", {}))
+    check_groups_and_users(file, document.get("access", {}))
 
     clusters: dict[str, ClusterSettings] = {}
     cluster_of: dict[tuple[str, int], str] = {}  # by the nodes
@@ -203,7 +203,7 @@ def _daemon_paths(
     return Daemon(**chosen)
 
 
-def _check_groups_and_users(file: TomlFile, given: Mapping[str, Any]) -> None:
+def check_groups_and_users(file: TomlFile, given: Mapping[str, Any]) -> None:
     """Adds notices for groups and users of the file that do not exist. They may be misspelled, or
     created later.
 

@@ -33,10 +33,11 @@ _Duration = Annotated[
 _Percent = Annotated[float, Meta(ge=0, le=99, description="a number from 0 to 99")]
 _Group = Annotated[str, text(rules.check_group_name, may_be_empty=True)]
 _Nodes = tuple[Annotated[str, text(parse_node)], ...]
+Socket = Annotated[Path, text(rules.check_socket_path)]
 
 
 class Daemon(Struct, frozen=True):
-    socket: Annotated[Path, text(rules.check_socket_path)] = Path("/run/cucmd/cucmd.sock")
+    socket: Socket = Path("/run/cucmd/cucmd.sock")
     state_directory: Path = Path("/var/lib/cucmd")
 
 

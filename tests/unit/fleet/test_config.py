@@ -6,7 +6,7 @@ import pytest
 
 from cucmd.toml_file import ConfigError
 from cucmfleet.config import load_agent, load_hub
-from cucmfleet.main import hub
+from cucmfleet.main import agent, hub
 
 AGENT = f'site = "berlin"\nservers = ["tls://hub:4222"]\nsecret_key = "SU{"A" * 56}"\n'
 
@@ -52,3 +52,31 @@ def test_missing_reload_command_is_noted(
     file.write_text(f'state_directory = "{tmp_path}/hub"\nreload_server = ["/no/such"]\n')
     assert hub(["site", "add", "berlin", "--config", str(file)]) == 0
     assert "has to read its users again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", ["ca", "socket", "state_directory"])
+@pytest.mark.parametrize("path", ["", "relative", "/no\\u0000byte"])
+def test_wrong_path_is_refused(tmp_path: Path, key: str, path: str) -> None:
+    file = tmp_path / "cucmhub.toml"
+    file.write_text(f'{key} = "{path}"\n')
+    with pytest.raises(ConfigError) as refused:
+        load_hub(file)
+    assert refused.value.key == key
+
+
+def test_missing_authority_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_agent(write(tmp_path, f'ca = "{tmp_path}/ca.pem"\n'))
+    assert (refused.value.key, refused.value.line) == ("ca", 4)
+
+
+def test_missing_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert agent(["--config", str(tmp_path / "none")]) == 78
+    assert str(tmp_path / "none") in capsys.readouterr().err
+
+
+def test_missing_group_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "cucmhub.toml"
+    file.write_text('[access]\noperate_group = "no-such-group"\n')
+    load_hub(file)
+    assert "access.operate_group" in caplog.text
