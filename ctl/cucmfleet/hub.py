@@ -30,6 +30,7 @@ from cucmd.api.interface import make_interface
 from cucmd.service import systemd
 from cucmd.service.access import Access
 from cucmd.store import StoreFailed
+from cucmd.store.database import hold_state_directory
 from cucmd.varlink import ServiceInfo, SocketLimits, Users, open_unix_listener, serve
 from cucmfleet import keys, messages
 from cucmfleet.board import Board, Site
@@ -51,7 +52,7 @@ _FORGET = 60 * 10**9
 
 
 async def run(config: HubConfig, task_status: trio.TaskStatus[None]) -> None:
-    """Serves until cancelled. Raises `OSError`."""
+    """Serves until cancelled. Raises `OSError`, `StateInUse` and `StoreFailed`."""
     seed = keys.hub_seed(config.state_directory)
     access = Access.from_settings(config.access)
     opened = open_unix_listener(
@@ -60,21 +61,22 @@ async def run(config: HubConfig, task_status: trio.TaskStatus[None]) -> None:
         systemd.inherited_sockets(),
         group=config.access.operate_group or None,
     )
-    async with (
-        connected(config.servers, seed, "hub", config.ca) as jetstream,
-        opened as listener,
-        trio.open_nursery() as nursery,
-    ):
-        hub = _Hub(config, jetstream, nursery)
-        await hub.look_at_sites()
-        interface = make_interface(hub.handlers, effective_caller=access.effective_caller)
-        serving = partial(serve, listener, interface, _INFO, Users(SocketLimits()))
-        rights = {"authorize": access.authorize, "may_operate": access.may_operate}
-        await nursery.start(partial(serving, **rights))
-        hub.send_all()
-        nursery.start_soon(hub.keep_streams)
-        _log.info("listening at %s", config.socket)
-        task_status.started()
+    with hold_state_directory(config.state_directory):
+        async with (
+            connected(config.servers, seed, "hub", config.ca) as jetstream,
+            opened as listener,
+            trio.open_nursery() as nursery,
+        ):
+            hub = _Hub(config, jetstream, nursery)
+            await hub.look_at_sites()
+            interface = make_interface(hub.handlers, effective_caller=access.effective_caller)
+            serving = partial(serve, listener, interface, _INFO, Users(SocketLimits()))
+            rights = {"authorize": access.authorize, "may_operate": access.may_operate}
+            await nursery.start(partial(serving, **rights))
+            hub.send_all()
+            nursery.start_soon(hub.keep_streams)
+            _log.info("listening at %s", config.socket)
+            task_status.started()
 
 
 class _Hub:

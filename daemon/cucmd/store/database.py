@@ -2,6 +2,7 @@
 
 An existing database is never overwritten or deleted. Only one daemon works in a state directory:
 before it reads anything there, it takes a lock, which the kernel releases when the process ends.
+The hub of many sites does the same in its own state directory.
 """
 
 from __future__ import annotations

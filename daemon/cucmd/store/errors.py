@@ -8,6 +8,8 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from cucmd.failure import CannotStart
+
 
 class StoreError(Exception):
     """The base class of the exceptions of the store."""
@@ -23,14 +25,14 @@ class StoreFailed(StoreError):
         return code & 0xFF == sqlite3.SQLITE_FULL
 
 
-class StateInUse(StoreError):
-    """Another daemon uses this state directory."""
+class StateInUse(StoreError, CannotStart):
+    """Another daemon, or another hub, uses this state directory."""
 
     def __init__(self, directory: Path, owner: str) -> None:
         by = f"process {owner}" if owner else "another process"
         super().__init__(
             f"the state directory {directory} is in use by {by}; "
-            "stop that daemon, or choose another directory with --state-dir"
+            "stop that process, or choose another state_directory"
         )
 
 

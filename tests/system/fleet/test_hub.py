@@ -4,6 +4,7 @@ import json
 import socket
 from base64 import b64decode
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 import trio
@@ -123,6 +124,14 @@ def test_other_methods_name_the_site(client: Client, fleet: Fleet, lab: Lab) -> 
     with pytest.raises(NotAtHub) as elsewhere:
         client.profiles()
     assert elsewhere.value.parameters.sites == ("berlin", "munich")
+
+
+def test_second_hub_is_refused(fleet: Fleet, tmp_path: Path) -> None:
+    file, text = tmp_path / "cucmhub.toml", fleet.config.read_text()
+    file.write_text(text.replace(str(fleet.socket), str(fleet.socket.with_name("other.sock"))))
+    done = fleet.run("serve", "--config", str(file))
+    assert done.returncode == 69
+    assert f"process {fleet.processes['hub'].process.pid}" in done.stderr
 
 
 def test_list_filters(client: Client, lab: Lab) -> None:
