@@ -95,6 +95,7 @@ class _Agent:
     async def obey(self) -> None:
         """Carries out the commands of the hub, one after the other. Never returns."""
         while True:
+            await self._jetstream.until_connected()
             try:
                 async with self._jetstream.pull(COMMANDS, self._site) as receive:
                     while True:
@@ -102,7 +103,6 @@ class _Agent:
             except* (NoAnswer, Refused) as group:
                 _log.info("asking for commands again: %s", group.exceptions[0])
                 await trio.sleep(_PAUSE)
-                await self._jetstream.until_connected()
 
     async def _obey(self, message: Message) -> None:
         """Carries out a command and acknowledges it, or lets it come again."""

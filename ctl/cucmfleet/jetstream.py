@@ -195,7 +195,11 @@ async def connected(
     say_once = lru_cache(partial(_log.info, "NATS: %s"))
 
     async def said(error: Exception) -> None:
-        say_once(str(error) or type(error).__name__)
+        text = str(error) or type(error).__name__
+        if "Authorization Violation" in text:
+            text += "; nats-server does not know this key. At the hub, make a new one with"
+            text += " cucmhub site add, or let nats-server read its users again"
+        say_once(text)
 
     async def came() -> None:
         say_once.cache_clear()
@@ -204,7 +208,8 @@ async def connected(
     async def left() -> None:
         for pull in jetstream.pulls:
             pull.close()
-        _log.warning("the connection to NATS is broken")
+        if not client.is_closed:  # else this program ends
+            _log.warning("the connection to NATS is broken")
 
     async def connect() -> None:
         await client.connect(

@@ -77,6 +77,8 @@ def _demo(_args: argparse.Namespace) -> int:
 def _serve(name: str, load: Callable[[Path], Any], args: argparse.Namespace) -> None:
     """Runs the program in a module of this package."""
     set_up_logging(logging.INFO)
+    # It warns whenever a connection with TLS ends, because nats-py gives it a protocol without TLS.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     settings = load(args.config)
     program = import_module(f"cucmfleet.{name}")  # not before, because it needs nats-py
     trio.run(_until_signal, partial(program.run, settings))

@@ -37,10 +37,19 @@ def test_removed_site_is_cut_off(fleet: Fleet) -> None:
     wait_until(lambda: "the connection to NATS is broken" in fleet.log("berlin"))
     wait_until(lambda: fleet.log("nats").count("authentication error") > 2)
     assert fleet.log("berlin").count("connected to NATS") == before
+    assert "cucmhub site add" in fleet.log("berlin")
     assert "the connection to NATS is broken" not in fleet.log("munich")
     with fleet.client() as client:
         wait_until(lambda: refuses(client, "berlin/a"))
         assert not refuses(client, "munich/a")
+
+
+def test_good_start_and_stop_are_quiet(fleet: Fleet) -> None:
+    fleet.start_agent("berlin")
+    wait_until(lambda: "site berlin is heard" in fleet.log("hub"))
+    fleet.processes["berlin"].stop()
+    assert "WARNING" not in fleet.log("berlin")
+    assert "NATS is not reached" not in fleet.log("berlin")
 
 
 def test_removed_site_ends_its_jobs(fleet: Fleet) -> None:
