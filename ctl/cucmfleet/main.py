@@ -19,6 +19,7 @@ from typing import Any
 
 import trio
 
+from cucmctl.cli import exits
 from cucmctl.cli.options import VerbParser, checked_by
 from cucmctl.cli.printer import note
 from cucmctl.cli.program import run_program
@@ -96,7 +97,7 @@ async def _until_signal(program: Callable[..., Any]) -> None:
 
 
 def _site(args: argparse.Namespace) -> None:
-    """Adds, lists or removes sites."""
+    """Adds, lists or removes sites. Raises `Failed` if the key of a removed site still works."""
     from cucmfleet import keys  # noqa: PLC0415  # it needs nkeys
 
     settings, lines = config.load_hub(args.config), []
@@ -114,7 +115,10 @@ def _site(args: argparse.Namespace) -> None:
         for line in lines:
             print(line)
     if args.verb != "list" and not _reloaded(settings.reload_server, args.verb):
-        note("nats-server has to read its users again: twice on SIGHUP, or a restart", "cucmhub")
+        text = "nats-server has to read its users again: twice on SIGHUP, or a restart"
+        if args.verb == "remove":
+            raise exits.Failed(f"{text}; until then the key still works", exits.FAILED)
+        note(text, "cucmhub")
 
 
 def _reloaded(command: Sequence[str], verb: str) -> bool:

@@ -52,6 +52,7 @@ def test_missing_reload_command_is_noted(
     file.write_text(f'state_directory = "{tmp_path}/hub"\nreload_server = ["/no/such"]\n')
     assert hub(["site", "add", "berlin", "--config", str(file)]) == 0
     assert "has to read its users again" in capsys.readouterr().err
+    assert hub(["site", "remove", "berlin", "--config", str(file)]) == 1  # the key still works
 
 
 @pytest.mark.parametrize("key", ["ca", "socket", "state_directory"])
