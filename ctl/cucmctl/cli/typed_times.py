@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -101,14 +102,16 @@ def duration(text: str) -> float:
 def not_after(text: str, now: datetime | None = None) -> str:
     """Converts a duration from now, or a time in the future, to RFC 3339."""
     now = now or datetime.now(UTC)
-    try:
+    with suppress(argparse.ArgumentTypeError):
         return rfc3339(now + timedelta(seconds=duration(text)))
-    except argparse.ArgumentTypeError:
+    with suppress(argparse.ArgumentTypeError):
         at = moment(text, now)
-    at = next_day(at) if at.clock and at.latest < now else at
-    if at.latest < now:
-        raise argparse.ArgumentTypeError(f"{text!r} has passed; expected such as 2h, or a time")
-    return rfc3339(at.latest)
+        at = next_day(at) if at.clock and at.latest < now else at
+        if at.latest >= now:
+            return rfc3339(at.latest)
+    raise argparse.ArgumentTypeError(
+        f"{text!r}: expected 2h, or a time in the future, such as '18:00' or 'YYYY-MM-DD HH:MM'"
+    )
 
 
 def last(text: str) -> str:
