@@ -8,6 +8,7 @@ from cucmctl.cli import exits, printer
 from cucmctl.cli.options import UsageError, Verb, VerbParser
 from cucmctl.cli.typed_times import duration
 from cucmctl.client.client import Client
+from cucmctl.client.errors import NotAtHub
 from cucmctl.commands import lookup
 from cucmctl.commands.begin import add_login_options, check_user, login_of
 from cucmctl.text import render
@@ -37,7 +38,11 @@ def _login(arguments: argparse.Namespace) -> int:
     if arguments.user is None:
         raise UsageError("--user: is missing; expected the platform administrator's name")
     with Client(arguments.socket) as client:
-        lookup.check_operator(client)
+        try:
+            client.all_logins()  # refuses users who may not start jobs, before they are asked
+        except NotAtHub:
+            text = "a hub keeps no login; start jobs with --credential, and one of the site"
+            raise UsageError(text) from None
         targets = lookup.find_nodes(client, arguments.nodes)
         lookup.check_names(client, targets)
         lookup.check_exist(client, targets)

@@ -32,6 +32,7 @@ def logins(canned, *methods):
 
 
 def test_login_sends_the_password_once(canned, terminal):
+    canned.on("Credentials", canned.reply({"credentials": []}))
     canned.on("KeepLogin", canned.reply({"logins": [LOGIN]}))
     screen = terminal("login", "bob@10.0.0.1", "--for", "2h", "--accept-nodes")
     screen.until(ASKED)
@@ -107,7 +108,16 @@ def test_password_is_asked_without_a_user(canned, terminal, keeps):
     assert logins(canned, "Start") == [{}, {"username": "bob", "password": "secret-of-bob"}]
 
 
+def test_hub_keeps_no_login(canned, terminal):
+    canned.on("Credentials", canned.error("NotAtHub", method="Credentials", sites=["berlin"]))
+    screen = terminal("login", "bob@berlin/cucm-pub")
+    assert screen.ended() == 2
+    assert "Password" not in screen.screen
+    assert "--credential" in screen.screen
+
+
 def test_login_without_terminal(canned, process):
+    canned.on("Credentials", canned.reply({"credentials": []}))
     with process("login", "10.0.0.1", "--user", "bob") as done:
         assert done.wait(30) == 2
         said = done.stderr.read()
