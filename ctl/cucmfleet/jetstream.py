@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import ssl
 from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -27,6 +28,7 @@ import nats.errors
 import trio
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.protocol import parser
 
 from cucmd.ssh.bridge import on_asyncio, open_bridge
 
@@ -42,6 +44,22 @@ _ANSWER, _SILENCE = 5.0, 12.0
 
 # JetStream's numbers of errors that somebody looks at.
 NO_STREAM, WRONG_SEQUENCE, _NO_MESSAGE = 10059, 10071, 10037
+
+
+# A hostile site chooses the subjects and headers of its states. nats-py would take a vertical tab
+# for the end of a subject, and break the connection.
+parser.MSG_RE, parser.HMSG_RE = (
+    re.compile(line.pattern.replace(rb"[^\s]", rb"[^ \t\r\n]"))
+    for line in (parser.MSG_RE, parser.HMSG_RE)
+)
+
+
+class _Client(Client):
+    """Drops messages that nats-py cannot decode, after which it would read nothing any more."""
+
+    async def _process_msg(self, *message: Any) -> None:
+        with suppress(ValueError, LookupError):
+            await super()._process_msg(*message)
 
 
 class NoAnswer(Exception):
@@ -189,7 +207,7 @@ async def connected(
     ca       the file of the authority that has signed the server's certificate; None: the system's
     api      how the subjects of JetStream's API begin for this client
     """
-    client = Client()
+    client = _Client()
     jetstream = JetStream(client, api)
     context = ssl.create_default_context(cafile=ca) if ca else None
     say_once = lru_cache(partial(_log.info, "NATS: %s"))
