@@ -16,8 +16,8 @@ runs.
 
 Four things can end a call or the connection from outside:
 
-    the peer hangs up        The server notices it within a second and calls `hang_up`. The running
-                             call is cancelled, unless its method has an effect or the call was sent
+    the peer hangs up        The server notices it and calls `hang_up`. The running call is
+                             cancelled, unless its method has an effect or the call was sent
                              `oneway`. Frames that an operator sent before the hang-up are still
                              read, and calls with an effect among them are carried out.
     the server stops         It calls `stop`. The running call is answered, then `run` returns. What

@@ -3,8 +3,8 @@
 Nothing that a peer does ends the server. The kernel says who a peer is, and whether it has hung up.
 
 A user at the limit of connections is sent an error, and nothing that it sends is read. Its sockets
-stay open for a moment: if one were closed at once with bytes unread, the kernel would reset the
-connection, and the client would not read the error.
+stay open until it hangs up, or until there are many of them: if one were closed at once with bytes
+unread, the kernel would reset the connection, and the client would not read the error.
 """
 
 from __future__ import annotations
@@ -37,8 +37,6 @@ _MOST_ACCEPTED = 64
 # had no file descriptor left. Peers wait in the kernel's queue meanwhile, 0.2 s if it is full.
 _PAUSE = 0.05
 _MOST_REFUSED_KEPT = 16
-# Seconds between two checks for peers that have hung up.
-_HANG_UP_INTERVAL = 0.5
 
 _CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
 _GID = struct.Struct("I")
@@ -64,24 +62,27 @@ async def serve(
     may_operate  returns whether a user may send long frames and open many short connections
     """
     parts = ServerParts(MethodTable(interface, info), users, authorize, may_operate)
-    server = _VarlinkServer(parts)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(server.look_for_hang_ups)
-        connections = await nursery.start(server.hold_connections)
-        task_status.started()
-        try:
-            await server.accept(listener, connections)
-        finally:
-            server.ending.set()
-            server.close_refused()
+    with select.epoll() as hang_ups:
+        server = _VarlinkServer(parts, hang_ups)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.wait_for_hang_ups)
+            connections = await nursery.start(server.hold_connections)
+            task_status.started()
+            try:
+                await server.accept(listener, connections)
+            finally:
+                server.ending.set()
+                server.close_refused()
 
 
 class _VarlinkServer:
-    def __init__(self, parts: ServerParts) -> None:
+    def __init__(self, parts: ServerParts, hang_ups: select.epoll) -> None:
         self.ending = trio.Event()
         self._parts = parts
+        self._hang_ups = hang_ups  # has each peer once
         self._connections: dict[int, ServerConnection] = {}  # by descriptor
-        self._refused: list[socket.socket] = []  # kept open until the client has read the error
+        # Also by descriptor, the oldest first. Kept open until the client has read the error.
+        self._refused: dict[int, socket.socket] = {}
 
     async def hold_connections(
         self, task_status: trio.TaskStatus[trio.Nursery] = trio.TASK_STATUS_IGNORED
@@ -135,10 +136,11 @@ class _VarlinkServer:
                 with suppress(OSError):  # the peer may have left already
                     peer.send(encode_reply(error.parameters, error=error.name))
                     peer.shutdown(socket.SHUT_WR)
-                self._refused.append(peer)
+                self._refused[peer.fileno()] = peer
+                self._hang_ups.register(peer, select.EPOLLONESHOT)
                 # Each costs a descriptor, which a user over the limit must not get any number of.
                 if len(self._refused) > _MOST_REFUSED_KEPT:
-                    self._refused.pop(0).close()
+                    self._refused.pop(next(iter(self._refused))).close()
             else:
                 stream = trio.SocketStream(trio.socket.from_stdlib_socket(peer))
                 nursery.start_soon(self._handle, stream, caller, place)
@@ -146,8 +148,8 @@ class _VarlinkServer:
 
     def close_refused(self) -> None:
         """Closes the sockets of refused connections."""
-        while self._refused:
-            self._refused.pop().close()
+        for peer in self._refused.values():
+            peer.close()
 
     async def _handle(self, stream: trio.SocketStream, caller: Caller, place: ExitStack) -> None:
         opened_at = trio.current_time()
@@ -156,32 +158,34 @@ class _VarlinkServer:
         with place:
             async with stream:
                 self._connections[descriptor] = connection
+                self._hang_ups.register(descriptor, select.EPOLLONESHOT)
                 try:
                     await connection.run()
                 except Exception:
                     log.exception("a defect in a connection")
                 finally:
+                    # Another process may have the socket too, so closing would not do this.
+                    self._hang_ups.unregister(descriptor)
                     del self._connections[descriptor]
             # The connection is closed, and its place stays taken for a moment: see limits.py.
             if not self._parts.may_operate(caller):
                 await trio.sleep_until(opened_at + COUNTED_SECONDS)
 
-    async def look_for_hang_ups(self) -> None:
-        """Ends streams and calls whose peer has closed its socket.
+    async def wait_for_hang_ups(self) -> None:
+        """Ends streams and calls whose peer has closed its socket. Never returns.
 
         A read from the socket does not show that the peer has closed it: earlier bytes of the peer
         come first, and the end of the stream looks the same if the peer has only shut down its
-        sending side and waits for replies. POLLHUP is set only after the peer has closed its
-        socket.
+        sending side and waits for replies. EPOLLHUP is set only after the peer has closed its
+        socket, and need not be asked for.
         """
         while True:
-            await trio.sleep(_HANG_UP_INTERVAL)
-            self.close_refused()
-            poll = select.poll()
-            for descriptor in self._connections:
-                poll.register(descriptor, 0)  # POLLHUP and POLLERR need not be asked for
-            for descriptor, _ in poll.poll(0):
-                self._connections[descriptor].hang_up()
+            await trio.lowlevel.wait_readable(self._hang_ups)
+            for descriptor, _ in self._hang_ups.poll(0):
+                if descriptor in self._refused:
+                    self._refused.pop(descriptor).close()
+                else:
+                    self._connections[descriptor].hang_up()
 
 
 def peer_credentials(peer: socket.socket) -> Caller:
