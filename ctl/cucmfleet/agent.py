@@ -1,6 +1,6 @@
 """Runs the agent of a site: carries out the hub's commands at the daemon, and reports its jobs.
 
-    CMD --> `obey` --> the daemon --> `_watch` --> `_report` --> KV_state_SITE
+    CMD_SITE --> `obey` --> the daemon --> `_watch` --> `_report` --> KV_state_SITE
 
 The agent has no file. The daemon's database has the jobs: each has the label `hub`, and its
 start_key is the hub's id of the job. What the daemon does not keep is in the bucket of the site:
@@ -46,7 +46,7 @@ from cucmd.protocol.requests import CancelReply
 from cucmfleet import messages
 from cucmfleet.config import AgentConfig
 from cucmfleet.jetstream import WRONG_SEQUENCE, JetStream, Message, NoAnswer, Refused, connected
-from cucmfleet.messages import COMMANDS, Command, NodeState, PartState, SiteState, State
+from cucmfleet.messages import AGENT, Command, NodeState, PartState, SiteState, State
 from cucmfleet.uploads import Uploads
 from cucmtrio import Client, events, open_client
 from cucmtrio.events import AWAY
@@ -81,6 +81,7 @@ class _Agent:
     def __init__(self, site: str, jetstream: JetStream, client: Client, uploads: Uploads) -> None:
         self._site = site
         self._bucket, _ = messages.states_of(site)
+        self._commands, _ = messages.commands_of(site)
         self._jetstream = jetstream
         self._client = client
         self._uploads = uploads
@@ -97,7 +98,7 @@ class _Agent:
         while True:
             await self._jetstream.until_connected()
             try:
-                async with self._jetstream.pull(COMMANDS, self._site) as receive:
+                async with self._jetstream.pull(self._commands, AGENT) as receive:
                     while True:
                         await self._obey(await receive())
             except* (NoAnswer, Refused) as group:
@@ -168,7 +169,7 @@ class _Agent:
         limit = parse_instant("not_after", start.not_after)
         if limit is not None:
             # The clock of a site may be hours off, so that of the NATS server counts.
-            found = await self._jetstream.ask(f"CONSUMER.INFO.{COMMANDS}.{self._site}")
+            found = await self._jetstream.ask(f"CONSUMER.INFO.{self._commands}.{AGENT}")
             if msgspec.convert(found["ts"], datetime) > limit:
                 raise TimeoutError(f"the start came after {limit:%Y-%m-%d %H:%M:%SZ}, its limit")
         labels = {**(start.labels or {}), messages.LABEL: hub_id}

@@ -1,6 +1,6 @@
 """Runs the hub: serves the socket, sends commands to NATS, and follows the states of the sites.
 
-    a call --> board.py --> `send` --> CMD --> an agent
+    a call --> board.py --> `send` --> CMD_SITE --> an agent
     a watcher <-- board.py <-- `_follow` <-- KV_state_SITE <-- an agent
 
 The states of a site are followed by the sequence of its stream, with a consumer that is made again
@@ -37,7 +37,16 @@ from cucmfleet.board import Board, Site
 from cucmfleet.config import HubConfig
 from cucmfleet.hub_methods import HubMethods
 from cucmfleet.jetstream import NO_STREAM, JetStream, NoAnswer, Receive, Refused, connected
-from cucmfleet.messages import COMMANDS, HEARTBEAT, JOBS, Asked, Command, states_of
+from cucmfleet.messages import (
+    AGENT,
+    CONSUMER,
+    HEARTBEAT,
+    JOBS,
+    Asked,
+    Command,
+    commands_of,
+    states_of,
+)
 
 _log = logging.getLogger("cucmfleet")
 
@@ -105,11 +114,11 @@ class _Hub:
             try:
                 await self.look_at_sites()
                 for name, wanted in messages.STREAMS.items():
-                    created = await self._keep_stream(name, wanted)
+                    created = (await self._keep_stream(name, wanted))["created"]
                     if name == JOBS and created != exchanged:
                         await self._exchange_jobs()
                         exchanged = created
-                await self._keep_consumers()
+                await self._keep_commands()
                 # Not before: states of jobs that are not known are dropped.
                 for name, site in self._board.sites.items():
                     if followed.get(name) is not site:
@@ -121,8 +130,8 @@ class _Hub:
                 _log.error("cannot keep the streams: %s", error)
             await trio.sleep(pause)
 
-    async def _keep_stream(self, name: str, wanted: dict[str, Any]) -> str:
-        """Creates a stream if it is not there. Returns when it was created."""
+    async def _keep_stream(self, name: str, wanted: dict[str, Any]) -> dict[str, Any]:
+        """Creates a stream if it is not there. Returns what NATS says of the stream."""
         try:
             found = await self._jetstream.ask(f"STREAM.INFO.{name}")
         except Refused as error:
@@ -134,7 +143,7 @@ class _Hub:
         if self._created.setdefault(name, created) != created:
             _log.warning("NATS had lost the stream %s; it was created again", name)
             self._created[name] = created
-        return created
+        return found
 
     async def _exchange_jobs(self) -> None:
         """Takes the jobs that are only in KV_jobs, and writes those that are missing there."""
@@ -153,18 +162,21 @@ class _Hub:
         for job_id in self._board.jobs.keys() - there.keys():
             await self._put_asked(self._board.jobs[job_id])
 
-    async def _keep_consumers(self) -> None:
-        """Creates the consumers of the commands. Ends what sites that were removed still have."""
-        found = await self._jetstream.ask(f"CONSUMER.NAMES.{COMMANDS}")
-        there, sites = set(found["consumers"] or ()), self._board.sites.keys()
-        for site in sites - there:
-            body = {"stream_name": COMMANDS, "config": messages.consumer(site)}
-            await self._jetstream.ask(f"CONSUMER.DURABLE.CREATE.{COMMANDS}.{site}", body)
+    async def _keep_commands(self) -> None:
+        """Creates the streams of commands. Ends what sites that were removed still have."""
+        sites = self._board.sites.keys()
+        for site in sites:
+            stream, wanted = commands_of(site)
+            found = await self._keep_stream(stream, wanted)
+            if not found["state"]["consumer_count"]:
+                body = {"stream_name": stream, "config": CONSUMER}
+                await self._jetstream.ask(f"CONSUMER.DURABLE.CREATE.{stream}.{AGENT}", body)
+        found = await self._jetstream.ask("STREAM.NAMES", {"subject": "cmd.>"})
+        there = {stream.removeprefix("CMD_") for stream in found["streams"] or ()}
         for site in there - sites:
-            await self._jetstream.ask(f"STREAM.PURGE.{COMMANDS}", {"filter": f"cmd.{site}.>"})
-            with suppress(Refused):  # it is gone already
-                await self._jetstream.ask(f"STREAM.DELETE.{states_of(site)[0]}")
-            await self._jetstream.ask(f"CONSUMER.DELETE.{COMMANDS}.{site}")
+            for stream, _ in (states_of(site), commands_of(site)):
+                with suppress(Refused):  # it is gone already
+                    await self._jetstream.ask(f"STREAM.DELETE.{stream}")
 
     # Commands
 
@@ -238,8 +250,8 @@ class _Hub:
         (stream, wanted), created, last = states_of(name), "", 0
         while self._board.sites.get(name) is site:
             try:
-                if created != (found := await self._keep_stream(stream, wanted)):
-                    created, last = found, 0
+                if created != (now := (await self._keep_stream(stream, wanted))["created"]):
+                    created, last = now, 0
                 async with self._messages(stream, last + 1) as receive:
                     while True:
                         message = await receive()

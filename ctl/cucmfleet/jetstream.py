@@ -88,7 +88,7 @@ class JetStream:
             await trio.sleep(0.5)
 
     async def ask(self, subject: str, body: object = None) -> dict[str, Any]:
-        """Makes a request to the API of JetStream, such as "STREAM.INFO.CMD"."""
+        """Makes a request to the API of JetStream, such as "STREAM.INFO.EV"."""
         data = b"" if body is None else json.dumps(body).encode()
         return await self._ask(f"{self._api}.{subject}", data)
 

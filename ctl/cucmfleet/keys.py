@@ -20,13 +20,13 @@ import nkeys
 
 from cucmctl.cli.options import UsageError
 from cucmd.durable import replace_file
-from cucmfleet.messages import COMMANDS, SITE_API, states_of
+from cucmfleet.messages import AGENT, SITE_API, commands_of, states_of
 
 # What the accounts of sites can import, each of them its own subjects.
 _EXPORTS = (
-    f"$JS.API.CONSUMER.MSG.NEXT.{COMMANDS}.*",
-    f"$JS.API.CONSUMER.INFO.{COMMANDS}.*",
-    f"$JS.ACK.{COMMANDS}.*.>",
+    f"$JS.API.CONSUMER.MSG.NEXT.*.{AGENT}",
+    f"$JS.API.CONSUMER.INFO.*.{AGENT}",
+    f"$JS.ACK.*.{AGENT}.>",
     "$JS.API.STREAM.MSG.GET.*",
     "$KV.*.>",
 )
@@ -97,11 +97,12 @@ def _account(site: str, key: str) -> dict[str, object]:
     rights to any subject that a request names. So a site could let it answer to
     `$JS.API.STREAM.DELETE.EV`, which deletes that stream, or to a subject of another site.
     """
+    commands, states = commands_of(site)[0], states_of(site)[0]
     subjects = (
-        f"$JS.API.CONSUMER.MSG.NEXT.{COMMANDS}.{site}",
-        f"$JS.API.CONSUMER.INFO.{COMMANDS}.{site}",
-        f"$JS.ACK.{COMMANDS}.{site}.>",
-        f"$JS.API.STREAM.MSG.GET.{states_of(site)[0]}",
+        f"$JS.API.CONSUMER.MSG.NEXT.{commands}.{AGENT}",
+        f"$JS.API.CONSUMER.INFO.{commands}.{AGENT}",
+        f"$JS.ACK.{commands}.{AGENT}.>",
+        f"$JS.API.STREAM.MSG.GET.{states}",
         f"$KV.state_{site}.>",
     )
     imports = [

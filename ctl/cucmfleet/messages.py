@@ -1,7 +1,7 @@
 """PURE. Declares what hub and agents write into NATS, and under which subjects.
 
     stream         subject                             content       written by
-    CMD            cmd.SITE.OPERATION                  `Command`     the hub
+    CMD_SITE       cmd.SITE.OPERATION                  `Command`     the hub
     EV             ev.SITE.OPERATION                   `Command`     the hub
     EV             ev.SITE.ended                       `PartState`   the hub
     KV_jobs        $KV.jobs.JOB                        `Asked`       the hub
@@ -14,9 +14,10 @@ with an id of its own. KV_jobs and KV_state_SITE are buckets: a subject keeps it
 Each site has a bucket of its own, because NATS puts the messages of a stream on the disk one after
 the other: otherwise one site could hold up the states of all, and fill the disk.
 
-CMD is a work queue. Each site has a durable consumer with its name, which the hub creates. A
-command can come twice, and can overtake another. EV says for 90 days who has asked what, and how it
-ended.
+CMD_SITE is a work queue with a durable consumer, which the hub creates. A command can come twice,
+and can overtake another. With one queue for all, a site could acknowledge the commands of others:
+NATS 2.10 deletes any message of the stream that a consumer acknowledges. EV says for 90 days who
+has asked what, and how it ended.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from cucmd.protocol.knowledge import Cluster
 from cucmd.protocol.requests import CancelRequest
 from cucmd.store import StartKey
 
-COMMANDS, EVENTS, JOBS = "CMD", "EV", "KV_jobs"
+EVENTS, JOBS = "EV", "KV_jobs"
 # Where a site finds the API of JetStream. nats-server itself answers under $JS.API to each account
 # without JetStream.
 SITE_API = "JS.API"
@@ -60,15 +61,6 @@ _DAY = 24 * 3600 * 10**9
 _BUCKET = {"max_msgs_per_subject": 1, "max_age": 120 * _DAY}
 # The configuration of the streams of the hub.
 STREAMS: dict[str, dict[str, Any]] = {
-    COMMANDS: {
-        "subjects": ["cmd.*.*"],
-        "retention": "workqueue",
-        # A site that is cut off for long gets no more than this of one kind of command.
-        "max_msgs_per_subject": 1000,
-        "discard": "new",
-        "discard_new_per_subject": True,
-        "duplicate_window": _DAY,
-    },
     EVENTS: {
         "subjects": ["ev.*.*"],
         "max_msgs_per_subject": 30_000,
@@ -86,16 +78,27 @@ def states_of(site: str) -> tuple[str, dict[str, Any]]:
     return f"KV_state_{site}", _BUCKET | limits | {"subjects": [f"$KV.state_{site}.>"]}
 
 
-def consumer(site: str) -> dict[str, Any]:
-    """Returns the configuration of the consumer of a site's commands."""
-    return {
-        "durable_name": site,
-        "filter_subject": f"cmd.{site}.>",
-        "ack_policy": "explicit",
-        "ack_wait": 30 * 10**9,
-        # Commands that cannot be carried out yet do not hold up those behind them.
-        "max_ack_pending": 3000,
+def commands_of(site: str) -> tuple[str, dict[str, Any]]:
+    """Returns the name and the configuration of the stream with the commands of a site."""
+    limits = {
+        # A site that is cut off for long gets no more than this of one kind of command.
+        "max_msgs_per_subject": 1000,
+        "discard": "new",
+        "discard_new_per_subject": True,
+        "duplicate_window": _DAY,
     }
+    return f"CMD_{site}", limits | {"subjects": [f"cmd.{site}.*"], "retention": "workqueue"}
+
+
+# The name and the configuration of the consumer of these commands.
+AGENT = "agent"
+CONSUMER = {
+    "durable_name": AGENT,
+    "ack_policy": "explicit",
+    "ack_wait": 30 * 10**9,
+    # Commands that cannot be carried out yet do not hold up those behind them.
+    "max_ack_pending": 3000,
+}
 
 
 class Command(Struct, frozen=True, omit_defaults=True):

@@ -21,7 +21,7 @@ from cucmd.job.work_request import How
 from cucmd.protocol.jobs import Job, JobSummary
 from cucmfleet.jetstream import JetStream, Refused, connected
 from cucmfleet.keys import hub_seed
-from cucmfleet.messages import COMMANDS
+from cucmfleet.messages import commands_of
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import SDL
@@ -307,8 +307,9 @@ class Fleet:
 
         async def ask() -> int:
             async with self.as_hub() as hub:
+                stream, _ = commands_of(subject.split(".")[1])
                 try:
-                    found = await hub.ask(f"STREAM.INFO.{COMMANDS}", {"subjects_filter": subject})
+                    found = await hub.ask(f"STREAM.INFO.{stream}", {"subjects_filter": subject})
                 except Refused:  # the hub has not made the stream yet
                     return 0
                 return found["state"].get("subjects", {}).get(subject, 0)

@@ -18,7 +18,7 @@ from nats.aio.msg import Msg
 
 from cucmctl import Client
 from cucmfleet.keys import hub_seed
-from cucmfleet.messages import COMMANDS, JOBS, PartState, states_of
+from cucmfleet.messages import AGENT, JOBS, PartState, commands_of, states_of
 from rig.fleet import Fleet, collect, ended, run, running_fleet
 from rig.jobs import in_phase, statuses, until
 from rig.lab import Lab
@@ -26,6 +26,7 @@ from rig.quiet import wait_until
 
 pytestmark = [pytest.mark.exhaustive, pytest.mark.usefixtures("same_jobs")]
 
+COMMANDS = tuple(commands_of(site)[0] for site in ("berlin", "munich"))
 STATES = tuple(states_of(site)[0] for site in ("berlin", "munich"))
 
 
@@ -73,8 +74,8 @@ def test_cancel_overtakes_its_start(client: Client, fleet: Fleet, lab: Lab) -> N
         """Puts the start behind the cancel."""
         async with fleet.as_hub() as hub:
             wanted = {"last_by_subj": subject}
-            found = await hub.ask(f"STREAM.MSG.GET.{COMMANDS}", wanted)
-            await hub.ask(f"STREAM.PURGE.{COMMANDS}", {"filter": subject})
+            found = await hub.ask("STREAM.MSG.GET.CMD_berlin", wanted)
+            await hub.ask("STREAM.PURGE.CMD_berlin", {"filter": subject})
             await hub.publish(subject, b64decode(found["message"]["data"]))
 
     wait_until(lambda: fleet.count(subject) == 1)
@@ -120,7 +121,7 @@ def test_hub_shows_jobs_after_kill(client: Client, fleet: Fleet, lab: Lab) -> No
     assert ended(client, runs).status == "cancelled"
 
 
-@pytest.mark.parametrize("lost", [(COMMANDS,), STATES, (COMMANDS, *STATES, JOBS)])
+@pytest.mark.parametrize("lost", [COMMANDS, STATES, (*COMMANDS, *STATES, JOBS)])
 def test_lost_streams_are_filled(
     client: Client, fleet: Fleet, lab: Lab, lost: tuple[str, ...]
 ) -> None:
@@ -236,9 +237,11 @@ async def attack(port: str, hub_seed: str, seed: str, job_id: str) -> None:
 
     forged = PartState("berlin", job_id, done=2**53)
     data = msgspec.json.encode(forged)
-    requests = ["STREAM.INFO.CMD", "STREAM.DELETE.CMD", "CONSUMER.MSG.NEXT.CMD.berlin"]
-    requests += ["STREAM.MSG.GET.KV_state_berlin", "CONSUMER.DELETE.CMD.berlin"]
-    subjects = ["$KV.state_berlin.site", "cmd.berlin.start", "$KV.jobs.x", "$JS.ACK.CMD.berlin.1"]
+    requests = [f"CONSUMER.{what}.CMD_berlin.{AGENT}" for what in ("INFO", "MSG.NEXT", "DELETE")]
+    requests += [f"STREAM.{what}.CMD_berlin" for what in ("INFO", "DELETE", "MSG.GET")]
+    requests += ["STREAM.MSG.GET.KV_state_berlin"]
+    subjects = ["$KV.state_berlin.site", "cmd.berlin.start", "$KV.jobs.x"]
+    subjects += [f"$JS.ACK.CMD_berlin.{AGENT}.1.{number}.1.1.0" for number in range(1, 99)]
     subjects += [f"{api}.{request}" for api in ("$JS.API", "JS.API") for request in requests]
     for subject in (*subjects, forged.subject):
         for content in (b"", b"{}", data):
@@ -252,8 +255,8 @@ async def attack(port: str, hub_seed: str, seed: str, job_id: str) -> None:
         last = json.dumps({"last_by_subj": state}).encode()
         for api in ("JS.API", "$JS.API"):
             await client.publish(f"{api}.STREAM.MSG.GET.KV_state_munich", last, reply=answer_to)
-            nothing = b'{"no_wait": true}'
-            await client.publish(f"{api}.CONSUMER.MSG.NEXT.CMD.munich", nothing, reply=answer_to)
+            pull, nothing = f"{api}.CONSUMER.MSG.NEXT.CMD_munich.{AGENT}", b'{"no_wait": true}'
+            await client.publish(pull, nothing, reply=answer_to)
         await client.publish(state, data, reply=answer_to)
     await client.publish(state, b"no JSON")
     await client.publish("$KV.state_munich.site", b"[" * 100_000)

@@ -2,13 +2,16 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
+import trio
 
 from cucmctl import InvalidRequest
+from cucmfleet.jetstream import NoAnswer, connected
+from cucmfleet.messages import AGENT, SITE_API, commands_of
 from rig.fleet import CURRENT, DEBIANS, Fleet, ended, run
 from rig.quiet import wait_until
 
@@ -98,3 +101,27 @@ def test_stranger_is_not_let_in(fleet: Fleet) -> None:
     fleet.start_agent("berlin")
     wait_until(lambda: "is this the key of this site" in fleet.log("berlin"))
     assert "site berlin is heard" not in fleet.log("hub")
+
+
+def test_site_cannot_acknowledge_for_others(fleet: Fleet) -> None:
+    """nats-server 2.10 deletes any message of the stream that a site acknowledges."""
+    with fleet.client() as client:
+        for site in ("munich", "berlin"):
+            run(client, f"{site}/a")
+            wait_until(lambda subject=f"cmd.{site}.start": fleet.count(subject) == 1)
+    trio.run(acknowledge_first, fleet, "berlin")
+    wait_until(lambda: fleet.count("cmd.berlin.start") == 0)
+    assert fleet.count("cmd.munich.start") == 1
+
+
+async def acknowledge_first(fleet: Fleet, site: str) -> None:
+    """Takes a command of a site. Then acknowledges the first message of the stream."""
+    stream, _ = commands_of(site)
+    key = fleet.seed(site), site, str(fleet.ca), SITE_API
+    async with connected((fleet.url,), *key) as jetstream:
+        await jetstream.until_connected()
+        async with jetstream.pull(stream, AGENT) as receive:
+            message = await receive()
+        message.reply = f"$JS.ACK.{stream}.{AGENT}.1.1.1.1.0"
+        with suppress(NoAnswer):
+            await jetstream.acknowledge(message)
