@@ -2,7 +2,8 @@
 
     jobs_interface.py     says which function answers which method of `io.cucmd.Jobs`
     interface.py          makes the interface from such functions, also for the hub
-    job_methods.py        methods about jobs, and the streams of Watch
+    job_methods.py        methods about jobs
+    watching.py           the streams of Watch, also for the hub
     case_methods.py       methods about what a job has collected
     export_methods.py     methods that read all of a job
     figure_methods.py     Figures, for monitoring

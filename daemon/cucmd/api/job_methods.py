@@ -1,24 +1,18 @@
-"""Answers the calls of `io.cucmd.Jobs` about jobs, with one function for each.
-
-`Watch` subscribes to changes first and then sends the state, so that no change is lost in between.
-A watcher that missed changes is sent the state again. A job of 1,000 nodes changes thousands of
-times, so a watcher that asks for `changes` gets only the nodes that have changed since the last
-reply.
-"""
+"""Answers the calls of `io.cucmd.Jobs` about jobs, with one function for each."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeAlias
 
 from msgspec.structs import replace
 
 from cucmd.api.refusals import refusals, traced
 from cucmd.api.request_checks import check_named, list_filter, start_key
+from cucmd.api.watching import UNFINISHED, StreamReplies, Watching
 from cucmd.api.wire import changed_to_wire, job_to_wire, summary_to_wire
 from cucmd.cases.files import is_directory_gone
 from cucmd.config import InvalidValue
@@ -38,14 +32,11 @@ from cucmd.protocol import requests
 from cucmd.protocol.requests import DEFAULT_LIMIT
 from cucmd.store import JobFilter, StoredDiscovery, StoreFailed
 from cucmd.toml_file import wrong_value
-from cucmd.varlink import Caller, StreamReply
-
-StreamReplies: TypeAlias = AsyncGenerator[StreamReply, None]
+from cucmd.varlink import Caller
 
 # The limit of running jobs, and of queued jobs, that a watch of changes of all jobs sends at its
 # beginning. More jobs can exist only if the configuration raises the limits.
 _MOST_UNFINISHED = 1000
-_UNFINISHED = ("running", "queued")
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +57,7 @@ class JobMethods:
     def __init__(
         self,
         supervisor: Supervisor,
-        feed: JobFeed,
+        feed: JobFeed[Job],
         planner: Callable[[], Planner],
         on_status: Callable[[Job], None] = lambda job: None,
         discoveries: Callable[[], Awaitable[Sequence[StoredDiscovery]]] = no_discoveries,
@@ -78,8 +69,15 @@ class JobMethods:
         self._thread = ConfigThread()
         self._supervisor = supervisor
         self._planner = planner
-        self._feed = feed
         self._on_status = on_status
+        self._watching = Watching(
+            feed,
+            find=self._find,
+            newest=self._newest,
+            unfinished=self._unfinished,
+            to_wire=self._wire,
+            changed=self._changed,
+        )
 
     async def start(self, caller: Caller, request: StartRequest) -> wire.StartReply:
         """Plans and starts a job. Returns it, or the job of an earlier call with the same key."""
@@ -194,48 +192,7 @@ class JobMethods:
             return requests.CancelReply(job.job_id, job.status, cancelled, message, request_id)
 
     def watch(self, caller: Caller, request: requests.WatchRequest) -> StreamReplies:
-        """Returns a stream. This method is not a generator itself, because to close an outer
-        generator would not end the subscription of the inner one at once.
-        """
-        changes = bool(request.changes)
-        if request.job_id is None:
-            return self._watch_all(changes=changes)
-        return self._watch_job(request.job_id, changes=changes)
-
-    async def _watch_job(self, prefix: str, *, changes: bool) -> StreamReplies:
-        job_id = (await self._find(prefix)).job_id
-        with self._feed.subscribe(job_id) as feed:
-            job = await self._find(job_id)
-            reply = wire.WatchReply(0, 0, job=self._wire(job))
-            yield StreamReply(reply, continues=not job.ended)
-            while not job.ended:
-                change = await feed.next()
-                before, job = job, change.job or await self._find(job_id)
-                reply = wire.WatchReply(change.sequence, change.missed)
-                if changes and change.job is not None:
-                    reply = replace(reply, change=self._changed(before, job))
-                else:  # also for a watcher that missed changes
-                    reply = replace(reply, job=self._wire(job))
-                yield StreamReply(reply, continues=not job.ended)
-
-    async def _watch_all(self, *, changes: bool) -> StreamReplies:
-        state = self._unfinished if changes else self._newest
-        sent: dict[str, Job] = {}  # the state that was sent last of each job that is not closed
-        with self._feed.subscribe(None) as feed:
-            yield StreamReply(wire.WatchReply(0, 0, jobs=await state()))
-            while True:
-                change = await feed.next()
-                job, reply = change.job, wire.WatchReply(change.sequence, change.missed)
-                if job is None:  # the watcher missed changes
-                    sent = {}
-                    reply = replace(reply, jobs=await state())
-                elif not changes:
-                    reply = replace(reply, job=self._wire(job))
-                else:
-                    reply = replace(reply, change=self._changed(sent.pop(job.job_id, None), job))
-                    if not job.closed:
-                        sent[job.job_id] = job
-                yield StreamReply(reply)
+        return self._watching.watch(request)
 
     def _changed(self, before: Job | None, job: Job) -> wire.JobChange:
         return changed_to_wire(before, job, self._supervisor.save_error(job.job_id))
@@ -253,7 +210,7 @@ class JobMethods:
         with refusals():
             found = [
                 job
-                for status in _UNFINISHED
+                for status in UNFINISHED
                 for job in await self._supervisor.newest(_MOST_UNFINISHED, JobFilter(status=status))
             ]
         return tuple({job.job_id: summary_to_wire(job) for job in found}.values())

@@ -9,18 +9,33 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 import trio
 
-from cucmd.job.job import Job
+from cucmd.job.status import JobStatus
 
 # The most changes that wait for one subscriber. These are enough for all nodes of a large cluster
 # that begin at the same time. An entry costs one pointer, because a job is shared and not copied.
 CAPACITY = 128
 
 
-class Change(msgspec.Struct, frozen=True):
+class AnyJob(Protocol):
+    """A job of the daemon, or a job of several sites as their hub shows it."""
+
+    @property
+    def job_id(self) -> str: ...
+    @property
+    def status(self) -> JobStatus: ...
+    @property
+    def closed(self) -> bool: ...
+
+
+J = TypeVar("J", bound=AnyJob)
+
+
+class Change(msgspec.Struct, Generic[J], frozen=True):
     """Describes a change of a job, or says that changes were missed.
 
     sequence  how many changes there were since the subscription, including this one. The state that
@@ -32,28 +47,28 @@ class Change(msgspec.Struct, frozen=True):
 
     sequence: int
     missed: int
-    job: Job | None
+    job: J | None
 
 
-class JobFeed:
+class JobFeed(Generic[J]):
     """Publishes changes of jobs. Used in the trio thread only."""
 
     def __init__(self) -> None:
         # By job id. Under None are the subscriptions to all jobs. A publish looks at two sets only.
-        self._subscriptions: dict[str | None, set[Subscription]] = {}
+        self._subscriptions: dict[str | None, set[Subscription[J]]] = {}
 
-    def publish(self, job: Job) -> None:
+    def publish(self, job: J) -> None:
         for watched in (job.job_id, None):
             for subscription in self._subscriptions.get(watched, ()):
                 subscription.offer(job)
 
     @contextmanager
-    def subscribe(self, job_id: str | None = None) -> Iterator[Subscription]:
+    def subscribe(self, job_id: str | None = None) -> Iterator[Subscription[J]]:
         """Yields a subscription to one job, or to all jobs, for the time of the body.
 
         Subscribe before reading the first state. Otherwise a change between the two is lost.
         """
-        subscription = Subscription()
+        subscription = Subscription[J]()
         group = self._subscriptions.setdefault(job_id, set())
         group.add(subscription)
         try:
@@ -64,16 +79,16 @@ class JobFeed:
                 del self._subscriptions[job_id]
 
 
-class Subscription:
+class Subscription(Generic[J]):
     """Gives the changes of jobs to one task. `JobFeed.subscribe` makes it."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Job] = deque()
+        self._waiting: deque[J] = deque()
         self._missed = 0
         self._sequence = 0
         self._news = trio.Event()
 
-    def offer(self, job: Job) -> None:
+    def offer(self, job: J) -> None:
         """Takes a change from the feed.
 
         After the first missed change all further changes count as missed too, until `next` is
@@ -89,7 +104,7 @@ class Subscription:
             self._waiting.clear()
         self._news.set()
 
-    async def next(self) -> Change:
+    async def next(self) -> Change[J]:
         """Waits for the next change and returns it. A cancelled wait loses no change."""
         await self._news.wait()
         if self._missed:

@@ -58,7 +58,7 @@ class Recorder:
     """
 
     def __init__(
-        self, job: Job, store: Store, feed: JobFeed, counts: JobCounts | None = None
+        self, job: Job, store: Store, feed: JobFeed[Job], counts: JobCounts | None = None
     ) -> None:
         self._counts = counts or JobCounts()
         self._store = store

@@ -10,6 +10,7 @@ import msgspec
 import trio
 
 from cucmd.config import Limits
+from cucmd.job.job import Job
 from cucmd.jobs.job_counts import JobCounts
 from cucmd.jobs.job_feed import JobFeed
 from cucmd.jobs.login_trials import WorkingLogins
@@ -70,7 +71,7 @@ class JobServices(msgspec.Struct, frozen=True):
     """Holds the parts of the daemon that every job uses. They are the same for all jobs."""
 
     store: Store
-    feed: JobFeed
+    feed: JobFeed[Job]
     slots: Slots
     work_on_node: WorkOnNode
     locate: Locate
