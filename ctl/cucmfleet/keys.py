@@ -30,6 +30,11 @@ _EXPORTS = (
     "$JS.API.STREAM.MSG.GET.*",
     "$KV.*.>",
 )
+# How long nats-server knows where an answer goes that it has not sent yet. A pull takes 5 seconds.
+_KEPT = "10s"
+# What a site may have, and each of its connections: those from before a cut stay for minutes.
+# Without limits, one site could take all connections and the memory of nats-server.
+_LIMITS = {"max_connections": 100, "max_subscriptions": 100}
 
 
 def hub_seed(state: Path) -> str:
@@ -79,7 +84,7 @@ def _public(seed: bytes) -> str:
 
 def _write_sites(state: Path, sites: dict[str, str]) -> None:
     hub = {"nkey": _public((state / "hub.key").read_bytes())}
-    exports = [{"service": subject} for subject in _EXPORTS]
+    exports = [{"service": subject, "threshold": _KEPT} for subject in _EXPORTS]
     accounts: dict[str, object] = {"hub": {"jetstream": True, "users": [hub], "exports": exports}}
     accounts |= {f"site_{name}": _account(name, key) for name, key in sites.items()}
     text = f"# Made by cucmhub.\naccounts {json.dumps(accounts, indent=1)}\n"
@@ -112,4 +117,4 @@ def _account(site: str, key: str) -> dict[str, object]:
         }
         for subject in subjects
     ]
-    return {"users": [{"nkey": key}], "imports": imports}
+    return {"users": [{"nkey": key}], "imports": imports, "limits": _LIMITS}

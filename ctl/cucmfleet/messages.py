@@ -73,8 +73,13 @@ STREAMS: dict[str, dict[str, Any]] = {
 
 def states_of(site: str) -> tuple[str, dict[str, Any]]:
     """Returns the name and the configuration of the stream with the states of a site."""
-    # Enough for 20,000 jobs of one node; then the oldest states go. NATS sets the space aside.
-    limits = {"max_msg_size": 2**18, "max_bytes": 2**26}
+    limits = {
+        # Enough for 20,000 jobs of one node; then the oldest states go. NATS sets the space aside.
+        "max_bytes": 2**26,
+        "max_msg_size": 2**18,
+        # Otherwise NATS would keep for two minutes each id that a hostile site gives a message.
+        "duplicate_window": 10**8,
+    }
     return f"KV_state_{site}", _BUCKET | limits | {"subjects": [f"$KV.state_{site}.>"]}
 
 
