@@ -15,13 +15,14 @@ from hashlib import sha256
 from itertools import count
 from typing import Any, TypeAlias
 
+import trio
 from msgspec import convert
 from msgspec.structs import replace
 
 from cucmctl.text.render import summary, user
 from cucmd.api.interface import AnyHandler
 from cucmd.api.refusals import error, invalid, refusals, traced
-from cucmd.api.request_checks import list_filter, start_key
+from cucmd.api.request_checks import check_named, list_filter, start_key
 from cucmd.job.work import StartRequest
 from cucmd.job.work_request import Login
 from cucmd.plan.resolve import parse_instant
@@ -30,7 +31,7 @@ from cucmd.protocol import knowledge, requests
 from cucmd.protocol.errors import JobBusy, JobNotFound, NodeNotFound, NotAtHub
 from cucmd.protocol.methods import METHODS
 from cucmd.store import JobFilter, StartKey, StoreFailed
-from cucmd.varlink import Caller, StreamReply
+from cucmd.varlink import Caller, StreamReply, VarlinkError
 from cucmfleet.board import Board
 from cucmfleet.messages import UNFINISHED, Asked, Command, Part, by_site
 from cucmfleet.view import cluster_at
@@ -43,6 +44,8 @@ Given: TypeAlias = dict[str, dict[str, Any]]
 
 _SHORTEST_PREFIX = 4
 _NAME_LENGTH = 64
+# Bytes of what is asked. NATS takes a megabyte, in which a state of each site has to fit too.
+_LARGEST = 600_000
 _NO_PASSWORD = "no password travels over the hub; expected a credential of the site"  # noqa: S105
 
 
@@ -52,6 +55,8 @@ class HubMethods:
     def __init__(self, board: Board, on_commands: Callable[[Asked, list[Command]], None]) -> None:
         self._board = board
         self._on_commands = on_commands
+        # One call after the other: a repeated call finds what the first one has asked.
+        self._turn = trio.Lock()
 
     def handlers(self) -> dict[str, AnyHandler]:
         """Returns the function for each method."""
@@ -66,15 +71,16 @@ class HubMethods:
                 job_id = secrets.token_hex(6)
                 if key is not None:  # a repeated call gets the same job
                     job_id = sha256(f"{key.owner} {key.name}".encode()).hexdigest()[:12]
-                asked = self._board.jobs.get(job_id)
-                if asked is None:
-                    self._check(request)
-                    plain = replace(request, request_id=request_id, on_behalf_of=None)
-                    asked = _asked(job_id, caller, plain, key)
-                    starts = {site: {"start": _at_site(plain, site)} for site in asked.parts}
-                    await self._give(caller, asked, starts)
-                elif key not in asked.keys:
-                    raise invalid("start_key", "belongs to another request; expected a new key")
+                async with self._turn:
+                    asked = self._board.jobs.get(job_id)
+                    if asked is None:
+                        self._check(request)
+                        plain = replace(request, request_id=request_id, on_behalf_of=None)
+                        asked = _asked(job_id, caller, plain)
+                        starts = {site: {"start": _at_site(plain, site)} for site in asked.parts}
+                        await self._give(caller, asked, starts, key)
+                    elif key not in asked.keys:
+                        raise invalid("start_key", "belongs to another request; expected a new key")
             return wire.StartReply(self._board.job(job_id), request_id)
 
     def _check(self, request: StartRequest) -> None:
@@ -94,9 +100,15 @@ class HubMethods:
                 known = ", ".join(self._board.sites) or "none yet: cucmhub site add"
                 raise invalid("nodes", f"{name[:80]!a}: expected SITE/NODE; sites are {known}")
 
-    async def _give(self, caller: Caller, asked: Asked, what: Given) -> None:
-        """Gives each site a command, which is a start, a retry or a cancel."""
-        commands, speaker = [], caller.asked_by or user(caller.uid)[:_NAME_LENGTH]
+    async def _give(
+        self, caller: Caller, asked: Asked, what: Given, key: StartKey | None = None
+    ) -> None:
+        """Gives each site a command, which is a start, a retry or a cancel. Raises `StoreFailed`.
+
+        key  that of the call
+        """
+        commands, keys = [], asked.keys
+        speaker = caller.asked_by or user(caller.uid)[:_NAME_LENGTH]
         for site, request in what.items():
             part = asked.parts[site]
             # Larger than those before it, also if the clock was set back.
@@ -104,9 +116,13 @@ class HubMethods:
             number = max(time.time_ns() // 1000, *(one + 1 for one in before))
             commands.append(Command(number, site, asked.job_id, speaker, **request))
             part.commands.append(commands[-1])
+        asked.keys = (*keys, key) if key else keys
         try:
+            if len(asked.for_nats()) > _LARGEST:
+                raise invalid("nodes", "the job is too large for NATS; expected fewer in each job")
             await self._board.keep(asked)
-        except StoreFailed:
+        except (StoreFailed, VarlinkError):
+            asked.keys = keys
             for command in commands:
                 asked.parts[command.site].commands.remove(command)
             self._board.changed(asked.job_id)
@@ -115,15 +131,17 @@ class HubMethods:
 
     async def cancel(self, caller: Caller, request: requests.CancelRequest) -> requests.CancelReply:
         with traced("Cancel", caller, request.request_id) as request_id, refusals():
+            check_named(request.nodes, "all")
             asked = self._find(request.job_id)
             sites = self._sites_of(asked, request.nodes)
             plain = replace(request, request_id=request_id, on_behalf_of=None)
-            cancels: Given = {
-                site: {"cancel": replace(plain, nodes=nodes)}
-                for site, nodes in sites.items()
-                if not asked.parts[site].end
-            }
-            await self._give(caller, asked, cancels)
+            async with self._turn:
+                cancels: Given = {
+                    site: {"cancel": replace(plain, nodes=nodes)}
+                    for site, nodes in sites.items()
+                    if not asked.parts[site].end
+                }
+                await self._give(caller, asked, cancels)
             job = self._board.job(asked.job_id)
             message = f"job {job.job_id} is {job.status}"
             if cancels:
@@ -132,27 +150,34 @@ class HubMethods:
 
     async def retry(self, caller: Caller, request: wire.RetryRequest) -> wire.StartReply:
         with traced("Retry", caller, request.request_id) as request_id, refusals(caller):
+            check_named(request.nodes, "all that did not succeed")
             _check_login(request.login)
             asked = self._find(request.job_id)
             key = start_key(caller.uid, request, caller.asked_by)
-            if key is None or key not in asked.keys:
-                retries: Given = {}
-                for site, nodes in self._sites_of(asked, request.nodes).items():
-                    part = asked.parts[site]
-                    job = part.state.job if part.state else None
-                    if not part.end or (job and not job.closed):
-                        raise error(JobBusy(asked.job_id, f"it goes on at {site}"))
-                    if job:
-                        if nodes or part.end[0] != "succeeded":
-                            plain = replace(request, request_id=request_id, on_behalf_of=None)
-                            retries[site] = {"retry": replace(plain, nodes=nodes)}
-                    else:  # it was refused, or cancelled before its start
-                        start = replace(_at_site(asked.request, site), not_after=None)
-                        login = request.login or start.login
-                        retries[site] = {"start": replace(start, login=login)}
-                asked.keys = (*asked.keys, *([key] if key else []))
-                await self._give(caller, asked, retries)
+            plain = replace(request, request_id=request_id, on_behalf_of=None)
+            async with self._turn:
+                if key is None or key not in asked.keys:
+                    await self._give(caller, asked, self._retries(asked, plain), key)
             return wire.StartReply(self._board.job(asked.job_id), request_id)
+
+    def _retries(self, asked: Asked, request: wire.RetryRequest) -> Given:
+        """Returns what each site is to do for a retry. Raises `JobBusy` and `InvalidRequest`."""
+        retries: Given = {}
+        for site, nodes in self._sites_of(asked, request.nodes).items():
+            part = asked.parts[site]
+            job = part.state.job if part.state else None
+            if not part.end or (job and not job.closed):
+                raise error(JobBusy(asked.job_id, f"it goes on at {site}"))
+            if nodes is None and part.end[0] == "succeeded":
+                continue
+            if site not in self._board.sites:
+                raise invalid("nodes", f"site {site} was removed; expected nodes of other sites")
+            if job:
+                retries[site] = {"retry": replace(request, nodes=nodes)}
+            else:  # it was refused, or cancelled before its start
+                start = replace(_at_site(asked.request, site), not_after=None)
+                retries[site] = {"start": replace(start, login=request.login or start.login)}
+        return retries
 
     def _sites_of(self, asked: Asked, names: tuple[str, ...] | None) -> Sites:
         """Returns the sites of a job, with those of its nodes that are named, or None for all.
@@ -253,10 +278,9 @@ class HubMethods:
         return refuse
 
 
-def _asked(job_id: str, caller: Caller, request: StartRequest, key: StartKey | None) -> Asked:
+def _asked(job_id: str, caller: Caller, request: StartRequest) -> Asked:
     parts = {site: Part() for site in by_site(request.nodes)}
-    keys = () if key is None else (key,)
-    return Asked(job_id, datetime.now(UTC), request, caller.uid, caller.asked_by, parts, keys)
+    return Asked(job_id, datetime.now(UTC), request, caller.uid, caller.asked_by, parts)
 
 
 def _at_site(request: StartRequest, site: str) -> StartRequest:

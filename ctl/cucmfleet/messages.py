@@ -28,6 +28,7 @@ from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from cucmd.job.failure import Failure
 from cucmd.job.status import JobStatus
@@ -58,7 +59,7 @@ _MOST_NODES = 1000
 
 _DAY = 24 * 3600 * 10**9
 # A key that was not written for so long is of a job that the hub does not have any more.
-_BUCKET = {"max_msgs_per_subject": 1, "max_age": 120 * _DAY}
+_BUCKET = {"max_msgs_per_subject": 1, "max_age": KEEP.days * _DAY}
 # The configuration of the streams of the hub.
 STREAMS: dict[str, dict[str, Any]] = {
     EVENTS: {
@@ -229,6 +230,15 @@ class Asked(Struct):
     @property
     def has_ended(self) -> bool:
         return all(part.end for part in self.parts.values())
+
+    @property
+    def waiting(self) -> list[Command]:
+        return [command for part in self.parts.values() for command in part.commands]
+
+    def for_nats(self) -> bytes:
+        """Returns what KV_jobs has. The nodes are in other buckets, and would be too large."""
+        parts = {site: Part(part.commands, part.state) for site, part in self.parts.items()}
+        return msgspec.json.encode(replace(self, parts=parts))
 
     @property
     def is_old(self) -> bool:
