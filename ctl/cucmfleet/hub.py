@@ -16,7 +16,7 @@ themselves. Jobs whose files were lost at the hub come from KV_jobs.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -159,6 +159,7 @@ class _Hub:
                 continue
             if not asked.is_old:
                 await self._board.keep(asked)
+                self._send_soon(asked, asked.waiting)
         for job_id in self._board.jobs.keys() - there.keys():
             await self._put_asked(self._board.jobs[job_id])
 
@@ -182,27 +183,32 @@ class _Hub:
 
     def send_all(self) -> None:
         for asked in self._board.jobs.values():
-            if commands := [one for part in asked.parts.values() for one in part.commands]:
-                self._send_soon(asked, commands)
+            self._send_soon(asked, asked.waiting)
 
-    def _send_soon(self, asked: Asked, commands: Iterable[Command]) -> None:
-        self._nursery.start_soon(self._send, asked, commands)
+    def _send_soon(self, asked: Asked, commands: Sequence[Command]) -> None:
+        if commands:
+            self._nursery.start_soon(self._send, asked, commands)
 
-    async def _send(self, asked: Asked, commands: Iterable[Command]) -> None:
+    async def _send(self, asked: Asked, commands: Sequence[Command]) -> None:
         """Sends commands of a job, after KV_jobs has what was asked."""
         await self._put_asked(asked)
         for command in commands:
             waiting = asked.parts[command.site].commands
             self._nursery.start_soon(self._send_command, command, waiting)
 
-    async def _send_command(self, command: Command, waiting: Collection[Command]) -> None:
+    async def _send_command(self, command: Command, waiting: Sequence[Command]) -> None:
         """Says in EV who has asked for a command. Then sends the command, again and again until the
         site has carried it out: NATS drops what it has already, unless it has lost the stream.
         """
         name, data = f"{command.site}.{command.operation}", msgspec.json.encode(command)
-        await self._put(f"ev.{name}", data, command.message_id)
+        await self._put(f"ev.{name}", lambda: data, command.message_id)
+        # The site could carry that out before the start or the retry that it is about.
+        cancels_nodes = command.cancel is not None and command.cancel.nodes is not None
         while command in waiting:
             pause = _AGAIN
+            if cancels_nodes and command != waiting[0]:
+                await trio.sleep(_PAUSE)
+                continue
             try:
                 await self._jetstream.publish(f"cmd.{name}", data, message_id=command.message_id)
             except NoAnswer:
@@ -213,13 +219,16 @@ class _Hub:
             await self._jetstream.until_connected()
 
     async def _put_asked(self, asked: Asked) -> None:
-        await self._put(f"$KV.jobs.{asked.job_id}", msgspec.json.encode(asked))
+        await self._put(f"$KV.jobs.{asked.job_id}", asked.for_nats)
 
-    async def _put(self, subject: str, data: bytes, message_id: str = "") -> None:
-        """Writes a message. Returns once NATS has the message."""
+    async def _put(self, subject: str, data: Callable[[], bytes], message_id: str = "") -> None:
+        """Writes a message. Returns once NATS has the message.
+
+        data  is called each time, so that what waits here never replaces something newer
+        """
         while True:
             try:
-                await self._jetstream.publish(subject, data, message_id=message_id)
+                await self._jetstream.publish(subject, data(), message_id=message_id)
             except (NoAnswer, Refused) as error:
                 _log.info("%s waits: %s", subject, error)
                 await trio.sleep(_PAUSE)
@@ -270,7 +279,9 @@ class _Hub:
         elif isinstance(state, messages.SiteState):
             self._board.take_site(state, at)
         elif (asked := self._board.take(state)) is not None:
-            if end := asked.parts[state.site].end:
-                message_id = f"{state.job_id}.{state.site}.{end}"
-                await self._put(f"ev.{state.site}.ended", data, message_id)
+            part = asked.parts[state.site]
+            if part.state is not None and part.end:
+                # A retry that is refused leaves the end as it was, and is another one in EV.
+                message_id = f"{state.job_id}.{state.site}.{part.state.done}.{part.end}"
+                await self._put(f"ev.{state.site}.ended", lambda: data, message_id)
             await self._board.keep(asked)

@@ -16,10 +16,10 @@ import pytest
 import trio
 from nats.aio.msg import Msg
 
-from cucmctl import Client
+from cucmctl import Client, Login
 from cucmfleet.keys import hub_seed
 from cucmfleet.messages import AGENT, JOBS, PartState, commands_of, states_of
-from rig.fleet import Fleet, collect, ended, run, running_fleet
+from rig.fleet import LAB, Fleet, collect, ended, run, running_fleet
 from rig.jobs import in_phase, statuses, until
 from rig.lab import Lab
 from rig.quiet import wait_until
@@ -128,13 +128,7 @@ def test_lost_streams_are_filled(
     fleet.kill("berlin")
     waits = run(client, f"berlin/{lab.nodes[0]}")
     done = ended(client, run(client, f"munich/{lab.nodes[0]}"))
-
-    async def delete() -> None:
-        async with fleet.as_hub() as hub:
-            for name in lost:
-                await hub.ask(f"STREAM.DELETE.{name}")
-
-    trio.run(delete)
+    trio.run(delete_streams, fleet, lost)
     fleet.start_agent("berlin")
     assert ended(client, waits).status == "succeeded"
     fleet.kill("hub")  # so that it has to read all states again
@@ -145,11 +139,35 @@ def test_lost_streams_are_filled(
 
 def test_lost_files_of_hub_come_back(client: Client, fleet: Fleet, lab: Lab) -> None:
     done = ended(client, run(client, f"berlin/{lab.nodes[0]}"))
+    fleet.kill("berlin")
+    waits = run(client, f"berlin/{lab.nodes[0]}")
+    wait_until(lambda: fleet.count("cmd.berlin.start") == 1)
     fleet.kill("hub")
     for file in (fleet.state / "jobs").iterdir():
         file.unlink()
+    trio.run(delete_streams, fleet, COMMANDS)
     fleet.start_hub()
+    fleet.start_agent("berlin")
     wait_until(lambda: done.job_id in {job.job_id for job in client.list(status="succeeded")})
+    assert ended(client, waits).status == "succeeded"
+
+
+def test_cancel_of_node_waits_for_its_start(tmp_path: Path, lab: Lab) -> None:
+    limits = "jobs = 1\nqueued = 0\n"
+    with (
+        running_fleet(tmp_path, lab, "berlin", limits=limits) as fleet,
+        fleet.client() as client,
+    ):
+        nodes = [f"berlin/{name}" for name in lab.nodes[:2]]
+        refused = client.run(nodes, ["show status"], login=Login(credential="none"))
+        assert ended(client, refused).status == "failed"
+        runs = collect(client, f"berlin/{lab.nodes[2]}")
+        until(client, runs.job_id, in_phase("command"))
+        client.retry(refused.job_id, login=LAB)
+        wait_until(lambda: f"start of job {refused.job_id} waits" in fleet.log("berlin"))
+        client.cancel(refused.job_id, nodes[:1])
+        client.cancel(runs.job_id)
+        assert ended(client, refused).nodes[1].status == "succeeded"
 
 
 def test_waiting_start_holds_up_nothing(tmp_path: Path, lab: Lab) -> None:
@@ -203,6 +221,12 @@ def test_hub_ignores_what_is_no_job(client: Client, fleet: Fleet, lab: Lab) -> N
     fleet.start_hub()
     job = run(client, f"berlin/{lab.nodes[0]}")
     assert ended(client, job).status == "succeeded"
+
+
+async def delete_streams(fleet: Fleet, names: tuple[str, ...]) -> None:
+    async with fleet.as_hub() as hub:
+        for name in names:
+            await hub.ask(f"STREAM.DELETE.{name}")
 
 
 async def streams_of_others(fleet: Fleet) -> dict[str, tuple[str, int]]:
