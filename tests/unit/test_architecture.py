@@ -225,6 +225,7 @@ HUB = (
     "cucmd.api.interface",
     "cucmd.api.refusals",
     "cucmd.api.request_checks",
+    "cucmd.config.load",
     "cucmd.config.model",
     "cucmd.plan.resolve",
     "cucmd.service.access",

@@ -8,7 +8,6 @@ from cucmctl.cli import exits
 from cucmctl.cli.options import UsageError, VerbParser
 from cucmctl.cli.printer import abandon_stdout, note
 from cucmd import __version__
-from cucmd.failure import CannotStart
 from cucmd.stdout import Unwritable
 from cucmd.toml_file import ConfigError
 
@@ -46,7 +45,7 @@ def run_program(parser: VerbParser, argv: Sequence[str] | None, extra: str) -> i
                 code = exits.CANNOT_WRITE
             case ModuleNotFoundError():
                 text, code = f"{error}: pip install 'cucmd[{extra}]'", exits.UNAVAILABLE
-            case OSError() | CannotStart():
+            case OSError():
                 code = exits.UNAVAILABLE
             case _:
                 raise

@@ -8,8 +8,6 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from cucmd.failure import CannotStart
-
 
 class StoreError(Exception):
     """The base class of the exceptions of the store."""
@@ -25,7 +23,7 @@ class StoreFailed(StoreError):
         return code & 0xFF == sqlite3.SQLITE_FULL
 
 
-class StateInUse(StoreError, CannotStart):
+class StateInUse(StoreError, OSError):
     """Another daemon, or another hub, uses this state directory."""
 
     def __init__(self, directory: Path, owner: str) -> None:
