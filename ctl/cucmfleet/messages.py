@@ -190,11 +190,19 @@ class Part(Struct):
     commands  those that the site has not carried out yet
     state     the last one that the site has sent
     nodes     the last state of each node, by its position
+    lost      what is added to the revision, so that the revision grows also if the daemon has lost
+              the job
     """
 
     commands: list[Command] = []
     state: PartState | None = None
     nodes: dict[int, Node] = {}
+    lost: int = 0
+
+    @property
+    def revision(self) -> int:
+        # A job that was not started has the order -1, which is a change too.
+        return self.lost + self.state.order[0] + 2 if self.state else 0
 
     @property
     def end(self) -> tuple[JobStatus, int] | None:
@@ -206,7 +214,9 @@ class Part(Struct):
         if isinstance(state, NodeState):
             self.nodes[state.position] = state.node
         else:
-            self.state = state
+            before, self.state = self.revision, state
+            if self.revision < before:
+                self.lost += before + 1 - self.revision
             self.commands[:] = [one for one in self.commands if one.number > state.done]
 
 

@@ -92,7 +92,7 @@ def _at_site(asked: Asked, site: str, part: Part, silence: str | None) -> Job:
                 notes=(*node.notes, *(f"{site}: {note}" for note in (*notes, *cut_off))),
             )
         )
-    return replace(job, revision=state.order[0] + 1 if state else 0, nodes=tuple(named))
+    return replace(job, revision=part.revision, nodes=tuple(named))
 
 
 def _not_started(asked: Asked, status: JobStatus) -> Job:

@@ -139,6 +139,22 @@ async def test_cut_off_site_is_noted(board: Board) -> None:
     assert board.job(JOB).nodes[0].notes == ()
 
 
+async def test_revision_grows_although_daemon_lost_job(board: Board) -> None:
+    """A client would drop later changes as older ones."""
+    put(board, "berlin", "running", revision=10)
+    before = board.job(JOB).revision
+    take(board, PartState("berlin", JOB, 2, failure=Failure("refused_at_site", "", False)))
+    lost = board.job(JOB).revision
+    put(board, "berlin", "running", revision=1, done=3)
+    assert before < lost < board.job(JOB).revision
+
+
+async def test_refused_start_is_a_new_revision(board: Board) -> None:
+    before = board.job(JOB).revision
+    refuse(board, "berlin")
+    assert board.job(JOB).revision > before
+
+
 async def test_watchers_hear_of_a_cut(board: Board) -> None:
     heard(board, "berlin", "munich", at=NOW)
     with board.subscribe() as changed:
