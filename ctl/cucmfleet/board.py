@@ -7,10 +7,9 @@ in memory only, and comes again from NATS after a restart of the hub.
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 
 import msgspec
@@ -20,6 +19,7 @@ from msgspec.structs import replace
 
 from cucmd.durable import replace_file
 from cucmd.job.failure import Failure
+from cucmd.jobs.job_feed import JobFeed
 from cucmd.protocol.jobs import Job
 from cucmd.store import StoreFailed
 from cucmfleet.messages import CUT_OFF, Asked, NodeState, PartState, SiteState
@@ -49,16 +49,17 @@ class Board:
 
     def __init__(self, folder: Path) -> None:
         """Reads the jobs. Raises `OSError`, and `ValueError` for a file that is damaged."""
+        self.feed: JobFeed[Job] = JobFeed()
         self.sites: dict[str, Site] = {}
         self._shown: dict[str, Job] = {}  # jobs that have not changed since they were shown
         self._folder = folder
         self._writing = trio.Lock()
-        self._feeds: set[trio.MemorySendChannel[str]] = set()
         folder.mkdir(mode=0o700, exist_ok=True)
         files = [file.read_bytes() for file in folder.glob("*.json")]
         found = [msgspec.json.decode(file, type=Asked) for file in files]
         found.sort(key=lambda each: each.created_at)
         self.jobs = {asked.job_id: asked for asked in found}
+        self.unfinished = {one.job_id: one for one in found if not one.has_ended}
 
     # What was asked
 
@@ -75,17 +76,19 @@ class Board:
 
     def forget_old(self) -> None:
         """Drops the jobs that have ended and are too old. Raises `OSError`."""
-        for asked in [one for one in self.jobs.values() if one.is_old and one.has_ended]:
+        # The oldest jobs are the first ones, so this does not look at all jobs.
+        old = [*takewhile(lambda one: one.is_old, self.jobs.values())]
+        for asked in [one for one in old if one.has_ended]:
             (self._folder / f"{asked.job_id}.json").unlink(missing_ok=True)
-            del self.jobs[asked.job_id]
-            self._shown.pop(asked.job_id, None)
+            for known in (self.jobs, self.unfinished, self._shown):
+                known.pop(asked.job_id, None)
 
     # Sites
 
     async def set_sites(self, names: Iterable[str]) -> None:
         """Sets which sites there are. What goes on at a site that is gone ends as failed."""
         self.sites = {name: self.sites.get(name) or Site() for name in names}
-        for asked in [*self.jobs.values()]:
+        for asked in [*self.unfinished.values()]:
             for site, part in asked.parts.items():
                 if site not in self.sites and not part.end:
                     gone = Failure("refused_at_site", f"site {site} was removed", retryable=False)
@@ -97,6 +100,7 @@ class Board:
 
     def look_at_sites(self, now: datetime) -> None:
         """Marks the sites that are not heard, or heard again."""
+        differ = set()
         for name, site in self.sites.items():
             at = site.heard_at
             heard = at is not None and (now - at).total_seconds() <= CUT_OFF
@@ -104,15 +108,14 @@ class Board:
                 site.is_heard = heard
                 level = logging.INFO if heard else logging.WARNING
                 _log.log(level, "site %s is %s", name, "heard" if heard else "not heard")
-                for asked in self.jobs.values():
-                    if name in asked.parts and not asked.parts[name].end:
-                        self.changed(asked.job_id)
+                differ.add(name)
+        for asked in [*self.unfinished.values()] if differ else ():
+            if any(name in differ and not part.end for name, part in asked.parts.items()):
+                self.changed(asked.job_id)
 
     def take_site(self, state: SiteState, at: datetime) -> None:
         if (site := self.sites.get(state.site)) is not None:
             site.state, site.heard_at = state, at
-            if not site.is_heard:
-                self.look_at_sites(datetime.now(UTC))
 
     # Jobs
 
@@ -132,27 +135,18 @@ class Board:
         """Returns a job as the hub shows it."""
         # A list looks at all jobs, and most of them have ended long ago.
         if (shown := self._shown.get(job_id)) is None:
-            silence = {name: site.silence for name, site in self.sites.items()}
-            shown = self._shown[job_id] = job_of(self.jobs[job_id], silence)
+            asked = self.jobs[job_id]
+            silence = {name: self.sites[name].silence for name in asked.parts if name in self.sites}
+            shown = self._shown[job_id] = job_of(asked, silence)
         return shown
-
-    def all_jobs(self) -> Iterator[Job]:
-        """Yields all jobs, the newest first."""
-        return map(self.job, reversed(self.jobs))
-
-    @contextmanager
-    def subscribe(self) -> Iterator[trio.MemoryReceiveChannel[str]]:
-        """Yields a channel of the ids of jobs that have changed. The server of the socket drops a
-        watcher that does not read, so the channel does not grow for long.
-        """
-        feed, changes = trio.open_memory_channel[str](math.inf)
-        self._feeds.add(feed)
-        try:
-            yield changes
-        finally:
-            self._feeds.discard(feed)
 
     def changed(self, job_id: str) -> None:
         self._shown.pop(job_id, None)
-        for feed in self._feeds:
-            feed.send_nowait(job_id)
+        if (asked := self.jobs.get(job_id)) is None:  # its start could not be stored
+            return
+        if asked.has_ended:
+            self.unfinished.pop(job_id, None)
+        else:
+            self.unfinished[job_id] = asked
+        if self.feed.is_watched(job_id):
+            self.feed.publish(self.job(job_id))

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
-from itertools import count
+from itertools import islice, zip_longest
 from typing import Any, TypeAlias
 
 import trio
@@ -23,6 +23,7 @@ from cucmctl.text.render import summary, user
 from cucmd.api.interface import AnyHandler
 from cucmd.api.refusals import error, invalid, refusals, traced
 from cucmd.api.request_checks import check_named, list_filter, start_key
+from cucmd.api.watching import StreamReplies, Watching
 from cucmd.job.work import StartRequest
 from cucmd.job.work_request import Login
 from cucmd.plan.resolve import parse_instant
@@ -30,13 +31,12 @@ from cucmd.protocol import jobs as wire
 from cucmd.protocol import knowledge, requests
 from cucmd.protocol.errors import JobBusy, JobNotFound, NodeNotFound, NotAtHub
 from cucmd.protocol.methods import METHODS
-from cucmd.store import JobFilter, StartKey, StoreFailed
-from cucmd.varlink import Caller, StreamReply, VarlinkError
+from cucmd.store import EVERY_JOB, JobFilter, StartKey, StoreFailed
+from cucmd.varlink import Caller, VarlinkError
 from cucmfleet.board import Board
 from cucmfleet.messages import UNFINISHED, Asked, Command, Part, by_site
 from cucmfleet.view import cluster_at
 
-StreamReplies: TypeAlias = AsyncGenerator[StreamReply, None]
 # Sites, each with those of its nodes that are meant, or None for all.
 Sites: TypeAlias = dict[str, tuple[str, ...] | None]
 # Sites, each with the one field of its command that is set.
@@ -57,6 +57,13 @@ class HubMethods:
         self._on_commands = on_commands
         # One call after the other: a repeated call finds what the first one has asked.
         self._turn = trio.Lock()
+        self._watching = Watching(
+            board.feed,
+            find=self._found,
+            listed=self._listed,
+            to_wire=lambda job: job,
+            changed=_change,
+        )
 
     def handlers(self) -> dict[str, AnyHandler]:
         """Returns the function for each method."""
@@ -198,40 +205,28 @@ class HubMethods:
     async def list(self, caller: Caller, request: requests.ListRequest) -> wire.ListReply:
         with refusals():
             limit, which = list_filter(request)
-        found = [*self._board.all_jobs()]
+        found = [*reversed(self._board.jobs)]
         if which.before is not None:
-            before = self._find(which.before).job_id
-            found = found[[job.job_id for job in found].index(before) + 1 :]
-        found = [job for job in found if _fits(job, which)]
-        listed = tuple(map(summary, found[:limit]))
+            found = found[found.index(self._find(which.before).job_id) + 1 :]
+        if which.status in UNFINISHED:  # most jobs have ended, and need not be looked at
+            found = [job_id for job_id in found if job_id in self._board.unfinished]
+        if replace(which, before=None) != EVERY_JOB:
+            found = [job_id for job_id in found if _fits(self._board.job(job_id), which)]
+        listed = self._summaries(found[:limit])
         return wire.ListReply(listed, len(found) - len(listed))
 
-    async def watch(self, caller: Caller, request: requests.WatchRequest) -> StreamReplies:
-        only = None if request.job_id is None else self._find(request.job_id).job_id
-        with self._board.subscribe() as changed:
-            if only is None:
-                jobs = [*self._board.all_jobs()]
-                if request.changes:
-                    jobs = [job for job in jobs if job.status in UNFINISHED]
-                else:
-                    jobs = jobs[: requests.DEFAULT_LIMIT]
-                reply = wire.WatchReply(0, 0, jobs=tuple(map(summary, jobs)))
-            else:
-                reply = wire.WatchReply(0, 0, job=self._board.job(only))
-            for sequence in count(1):
-                if only is not None and self._board.job(only).status not in UNFINISHED:
-                    break
-                yield StreamReply(reply)
-                job_id = await changed.receive()
-                while only not in (None, job_id):
-                    job_id = await changed.receive()
-                job = self._board.job(job_id)
-                if request.changes:
-                    change = convert(job, wire.JobChange, from_attributes=True)
-                    reply = wire.WatchReply(sequence, 0, change=change)
-                else:
-                    reply = wire.WatchReply(sequence, 0, job=job)
-            yield StreamReply(reply, continues=False)
+    def watch(self, caller: Caller, request: requests.WatchRequest) -> StreamReplies:
+        return self._watching.watch(request)
+
+    async def _listed(self, unfinished: bool) -> tuple[wire.JobSummary, ...]:
+        newest = islice(reversed(self._board.jobs), requests.DEFAULT_LIMIT)
+        return self._summaries(reversed(self._board.unfinished) if unfinished else newest)
+
+    def _summaries(self, ids: Iterable[str]) -> tuple[wire.JobSummary, ...]:
+        return tuple(summary(self._board.job(job_id)) for job_id in ids)
+
+    async def _found(self, prefix: str) -> wire.Job:
+        return self._board.job(self._find(prefix).job_id)
 
     async def clusters(
         self, caller: Caller, request: knowledge.ClustersRequest
@@ -256,6 +251,8 @@ class HubMethods:
         """Returns the job whose id begins with `prefix`. Raises `JobNotFound` and
         `InvalidRequest`.
         """
+        if prefix in self._board.jobs:
+            return self._board.jobs[prefix]
         found = [job_id for job_id in self._board.jobs if job_id.startswith(prefix)]
         if not found or len(prefix) < _SHORTEST_PREFIX:
             raise error(JobNotFound(prefix[:_NAME_LENGTH]))
@@ -296,6 +293,13 @@ def _check_login(login: Login | None) -> None:
         raise invalid("login.password", _NO_PASSWORD)
     if login.kept:
         raise invalid("login.kept", "no login is kept at the hub; expected a credential")
+
+
+def _change(before: wire.Job | None, job: wire.Job) -> wire.JobChange:
+    """Returns a change with the nodes that differ from `before`, or all nodes if it is None."""
+    known = () if before is None else before.nodes
+    nodes = [node for node, was in zip_longest(job.nodes, known) if node and node != was]
+    return convert(replace(job, nodes=tuple(nodes)), wire.JobChange, from_attributes=True)
 
 
 def _fits(job: wire.Job, which: JobFilter) -> bool:

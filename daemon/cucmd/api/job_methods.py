@@ -73,8 +73,7 @@ class JobMethods:
         self._watching = Watching(
             feed,
             find=self._find,
-            newest=self._newest,
-            unfinished=self._unfinished,
+            listed=self._listed,
             to_wire=self._wire,
             changed=self._changed,
         )
@@ -201,19 +200,16 @@ class JobMethods:
         with refusals():
             return await self._supervisor.find(prefix)
 
-    async def _newest(self) -> tuple[wire.JobSummary, ...]:
+    async def _listed(self, unfinished: bool) -> tuple[wire.JobSummary, ...]:
+        """Lists the jobs that run or wait, or the newest jobs."""
+        newest = self._supervisor.newest
         with refusals():
-            found = await self._supervisor.newest(DEFAULT_LIMIT)
-        return tuple(summary_to_wire(job) for job in found)
-
-    async def _unfinished(self) -> tuple[wire.JobSummary, ...]:
-        with refusals():
-            found = [
-                job
-                for status in UNFINISHED
-                for job in await self._supervisor.newest(_MOST_UNFINISHED, JobFilter(status=status))
-            ]
-        return tuple({job.job_id: summary_to_wire(job) for job in found}.values())
+            if unfinished:
+                each = [await newest(_MOST_UNFINISHED, JobFilter(status=one)) for one in UNFINISHED]
+            else:
+                each = [await newest(DEFAULT_LIMIT)]
+        # A job can begin to run between the two lists. Each job is listed once.
+        return tuple({job.job_id: summary_to_wire(job) for jobs in each for job in jobs}.values())
 
     def _wire(self, job: Job, *, gone: bool = False) -> wire.Job:
         supervisor, job_id = self._supervisor, job.job_id

@@ -27,12 +27,11 @@ UNFINISHED: tuple[JobStatus, ...] = ("running", "queued")
 class Watching(Generic[J]):
     """Makes the stream of each watcher.
 
-    feed        publishes the jobs
-    find        returns the job whose id begins with a prefix
-    newest      lists the newest jobs
-    unfinished  lists the jobs that run or wait
-    to_wire     returns a job as the socket sends it
-    changed     returns the change from a job as it was before, or from None, to the job as it is
+    feed     publishes the jobs
+    find     returns the job whose id begins with a prefix
+    listed   lists the jobs that run or wait if it is called with True, otherwise the newest jobs
+    to_wire  returns a job as the socket sends it
+    changed  returns the change from a job as it was before, or from None, to the job as it is
     """
 
     def __init__(
@@ -40,15 +39,13 @@ class Watching(Generic[J]):
         feed: JobFeed[J],
         *,
         find: Callable[[str], Awaitable[J]],
-        newest: Callable[[], Awaitable[tuple[wire.JobSummary, ...]]],
-        unfinished: Callable[[], Awaitable[tuple[wire.JobSummary, ...]]],
+        listed: Callable[[bool], Awaitable[tuple[wire.JobSummary, ...]]],
         to_wire: Callable[[J], wire.Job],
         changed: Callable[[J | None, J], wire.JobChange],
     ) -> None:
         self._feed = feed
         self._find = find
-        self._newest = newest
-        self._unfinished = unfinished
+        self._listed = listed
         self._to_wire = to_wire
         self._changed = changed
 
@@ -78,16 +75,15 @@ class Watching(Generic[J]):
                 yield StreamReply(reply, continues=job.status in UNFINISHED)
 
     async def _watch_all(self, *, changes: bool) -> StreamReplies:
-        state = self._unfinished if changes else self._newest
         sent: dict[str, J] = {}  # the state that was sent last of each job that is not closed
         with self._feed.subscribe(None) as feed:
-            yield StreamReply(wire.WatchReply(0, 0, jobs=await state()))
+            yield StreamReply(wire.WatchReply(0, 0, jobs=await self._listed(changes)))
             while True:
                 change = await feed.next()
                 job, reply = change.job, wire.WatchReply(change.sequence, change.missed)
                 if job is None:  # the watcher missed changes
                     sent = {}
-                    reply = replace(reply, jobs=await state())
+                    reply = replace(reply, jobs=await self._listed(changes))
                 elif not changes:
                     reply = replace(reply, job=self._to_wire(job))
                 else:

@@ -62,6 +62,10 @@ class JobFeed(Generic[J]):
             for subscription in self._subscriptions.get(watched, ()):
                 subscription.offer(job)
 
+    def is_watched(self, job_id: str) -> bool:
+        """Returns whether a change of this job would be delivered to anyone."""
+        return None in self._subscriptions or job_id in self._subscriptions
+
     @contextmanager
     def subscribe(self, job_id: str | None = None) -> Iterator[Subscription[J]]:
         """Yields a subscription to one job, or to all jobs, for the time of the body.

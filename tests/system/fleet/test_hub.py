@@ -150,11 +150,13 @@ def test_watch_of_all_jobs(client: Client, fleet: Fleet, lab: Lab) -> None:
         job = run(client, f"berlin/{lab.nodes[0]}")
         own = (each.change for each in changes if each.change.job_id == job.job_id)
         change = next(own)
+        nodes = {node.node: node for node in change.nodes}
         while not change.closed:
             after = next(own)
             assert after.revision >= change.revision
             change = after
-    assert [node.status for node in change.nodes] == ["succeeded"]
+            nodes |= {node.node: node for node in change.nodes}
+    assert [node.status for node in nodes.values()] == ["succeeded"]
 
 
 def test_cucmctl_works_unchanged(fleet: Fleet, lab: Lab) -> None:

@@ -1,5 +1,6 @@
 """What the hub shows of a job, from what the sites have sent, and what it keeps."""
 
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,9 +11,13 @@ from msgspec.structs import replace
 from cucmd.job.failure import Failure
 from cucmd.job.work import StartRequest
 from cucmd.job.work_request import Collection, Commands, Login, Timeouts
+from cucmd.jobs.job_feed import CAPACITY
 from cucmd.protocol.jobs import Job, Node, RetryRequest
+from cucmd.protocol.requests import ListRequest, WatchRequest
 from cucmd.store import StartKey
+from cucmd.varlink import Caller
 from cucmfleet.board import Board
+from cucmfleet.hub_methods import HubMethods
 from cucmfleet.messages import (
     KEEP,
     Asked,
@@ -25,6 +30,7 @@ from cucmfleet.messages import (
 )
 
 NOW = datetime.now(UTC)
+CALLER = Caller(uid=0, gid=0, groups=frozenset(), pid=1)
 REQUEST = StartRequest(("berlin/a", "munich/b"), Login(), commands=Commands(("show status",)))
 JOB = "0123456789ab"
 NODE = Node("a", "running", None, 1, None, None, (), NOW, None, None, None, 0, 0)
@@ -70,6 +76,12 @@ def put(board: Board, site: str, status: str, revision: int = 3, done: int = 1) 
         NodeState(site, JOB, 0, revision, node),
         PartState(site, JOB, done, job, 1),
     )
+
+
+def watch(board: Board, job_id: str | None) -> aclosing:
+    """Returns the stream of a watcher of changes."""
+    methods = HubMethods(board, lambda *_: None)
+    return aclosing(methods.watch(CALLER, WatchRequest(job_id, changes=True)))
 
 
 def refuse(board: Board, site: str) -> None:
@@ -155,11 +167,52 @@ async def test_refused_start_is_a_new_revision(board: Board) -> None:
     assert board.job(JOB).revision > before
 
 
+async def test_watcher_gets_nodes_that_differ(board: Board) -> None:
+    put(board, "berlin", "running")
+    put(board, "munich", "running")
+    async with watch(board, JOB) as replies:
+        assert len((await anext(replies)).parameters.job.nodes) == 2
+        put(board, "munich", "succeeded", revision=4)
+        changes = [(await anext(replies)).parameters.change for _ in range(2)]
+    assert [[node.node for node in change.nodes] for change in changes] == [["munich/a"], []]
+
+
+async def test_slow_watcher_is_told_what_it_missed(board: Board) -> None:
+    async with watch(board, None) as replies:
+        await anext(replies)
+        for _ in range(CAPACITY + 1):
+            board.changed(JOB)
+        reply = (await anext(replies)).parameters
+    assert (reply.missed, [job.job_id for job in reply.jobs]) == (CAPACITY + 1, [JOB])
+
+
+async def test_start_that_fails_is_not_watched(board: Board) -> None:
+    async with watch(board, None) as replies:
+        await anext(replies)
+        board.changed("1" * 12)
+        board.changed(JOB)
+        assert (await anext(replies)).parameters.change.job_id == JOB
+
+
+async def test_watch_ends_with_removed_site(board: Board, tmp_path: Path) -> None:
+    old = asked("1" * 12, NOW - KEEP - timedelta(days=1))
+    await board.keep(old)
+    board = Board(tmp_path / "jobs")
+    async with watch(board, old.job_id) as one, watch(board, None) as every:
+        assert (await anext(one)).parameters.job.status == "queued"
+        await anext(every)
+        await board.set_sites([])
+        board.forget_old()
+        assert old.job_id not in board.jobs
+        assert [reply.parameters.change.status async for reply in one][-1] == "failed"
+        assert (await anext(every)).parameters.change.job_id == old.job_id
+
+
 async def test_watchers_hear_of_a_cut(board: Board) -> None:
     heard(board, "berlin", "munich", at=NOW)
-    with board.subscribe() as changed:
+    with board.feed.subscribe() as changes:
         board.look_at_sites(NOW + timedelta(seconds=31))
-        assert await changed.receive() == JOB
+        assert (await changes.next()).job == board.job(JOB)
 
 
 async def test_removed_site_ends_its_part(board: Board, tmp_path: Path) -> None:
@@ -167,6 +220,18 @@ async def test_removed_site_ends_its_part(board: Board, tmp_path: Path) -> None:
     await board.set_sites(["munich"])
     assert board.job(JOB).status == "partial"
     assert Board(tmp_path / "jobs").jobs[JOB].parts["berlin"].commands == []
+
+
+@pytest.mark.parametrize("status", ["queued", "running", "failed"])
+async def test_list_of_a_status(board: Board, status: str) -> None:
+    methods = HubMethods(board, lambda *_: None)
+    if status == "running":
+        put(board, "berlin", "running")
+    if status == "failed":
+        await board.set_sites([])
+    for each in ("queued", "running", "failed"):
+        reply = await methods.list(CALLER, ListRequest(status=each))
+        assert len(reply.jobs) == (each == status)
 
 
 async def test_board_reads_its_jobs_again(board: Board, tmp_path: Path) -> None:
@@ -183,6 +248,7 @@ async def test_only_old_ended_jobs_are_forgotten(board: Board, tmp_path: Path) -
     ended.parts = {site: Part(state=PartState(site, ended.job_id)) for site in SITES}
     await board.keep(ended)
     await board.keep(waits)
+    board = Board(tmp_path / "jobs")
     board.forget_old()
     assert board.jobs.keys() == {JOB, waits.job_id}
     assert Board(tmp_path / "jobs").jobs.keys() == {JOB, waits.job_id}
