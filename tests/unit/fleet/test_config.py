@@ -6,7 +6,7 @@ import pytest
 
 from cucmd.toml_file import ConfigError
 from cucmfleet.config import load_agent, load_hub
-from cucmfleet.main import agent, hub
+from cucmfleet.main import hub
 
 AGENT = f'site = "berlin"\nservers = ["tls://hub:4222"]\nsecret_key = "SU{"A" * 56}"\n'
 
@@ -71,9 +71,9 @@ def test_missing_authority_is_refused(tmp_path: Path) -> None:
     assert (refused.value.key, refused.value.line) == ("ca", 4)
 
 
-def test_missing_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert agent(["--config", str(tmp_path / "none")]) == 78
-    assert str(tmp_path / "none") in capsys.readouterr().err
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=str(tmp_path / "none")):
+        load_agent(tmp_path / "none")
 
 
 def test_missing_group_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
