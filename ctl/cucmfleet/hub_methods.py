@@ -34,7 +34,7 @@ from cucmd.protocol.methods import METHODS
 from cucmd.store import EVERY_JOB, JobFilter, StartKey, StoreFailed
 from cucmd.varlink import Caller, VarlinkError
 from cucmfleet.board import Board
-from cucmfleet.messages import UNFINISHED, Asked, Command, Part, by_site
+from cucmfleet.messages import LARGEST, UNFINISHED, Asked, Command, Part, by_site
 from cucmfleet.view import cluster_at
 
 # Sites, each with those of its nodes that are meant, or None for all.
@@ -44,8 +44,8 @@ Given: TypeAlias = dict[str, dict[str, Any]]
 
 _SHORTEST_PREFIX = 4
 _NAME_LENGTH = 64
-# Bytes of what is asked. NATS takes a megabyte, in which a state of each site has to fit too.
-_LARGEST = 600_000
+# Bytes of `LARGEST` that are left for cancels, so that whatever was started can be cancelled.
+_FOR_CANCELS = 250_000
 _NO_PASSWORD = "no password travels over the hub; expected a credential of the site"  # noqa: S105
 
 
@@ -110,7 +110,8 @@ class HubMethods:
     async def _give(
         self, caller: Caller, asked: Asked, what: Given, key: StartKey | None = None
     ) -> None:
-        """Gives each site a command, which is a start, a retry or a cancel. Raises `StoreFailed`.
+        """Gives each site a command, which is a start, a retry or a cancel. Raises `StoreFailed`,
+        and `VarlinkError` for a job that is too large.
 
         key  that of the call
         """
@@ -125,7 +126,8 @@ class HubMethods:
             part.commands.append(commands[-1])
         asked.keys = (*keys, key) if key else keys
         try:
-            if len(asked.for_nats()) > _LARGEST:
+            room = 0 if all(one.cancel for one in commands) else _FOR_CANCELS
+            if len(asked.without_states()) + room > LARGEST:
                 raise invalid("nodes", "the job is too large for NATS; expected fewer in each job")
             await self._board.keep(asked)
         except (StoreFailed, VarlinkError):

@@ -53,6 +53,8 @@ HEARTBEAT = 10.0
 CUT_OFF = 30.0
 # How long a job stays at the hub after it was asked for, if it has ended.
 KEEP = timedelta(days=90)
+# Bytes of a message. NATS takes a megabyte, with headers.
+LARGEST = 1_000_000
 UNFINISHED = ("queued", "running")
 # A hostile site could send nodes without end; a job of the daemon has at most so many.
 _MOST_NODES = 1000
@@ -246,8 +248,15 @@ class Asked(Struct):
         return [command for part in self.parts.values() for command in part.commands]
 
     def for_nats(self) -> bytes:
-        """Returns what KV_jobs has. The nodes are in other buckets, and would be too large."""
+        """Returns what KV_jobs has. The nodes are in other buckets, and would be too large; so are
+        the states, which are left out if they do not fit.
+        """
         parts = {site: Part(part.commands, part.state) for site, part in self.parts.items()}
+        data = msgspec.json.encode(replace(self, parts=parts))
+        return data if len(data) <= LARGEST else self.without_states()
+
+    def without_states(self) -> bytes:
+        parts = {site: Part(part.commands) for site, part in self.parts.items()}
         return msgspec.json.encode(replace(self, parts=parts))
 
     @property

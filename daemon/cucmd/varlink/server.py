@@ -140,7 +140,7 @@ class _VarlinkServer:
                 self._hang_ups.register(peer, select.EPOLLONESHOT)
                 # Each costs a descriptor, which a user over the limit must not get any number of.
                 if len(self._refused) > _MOST_REFUSED_KEPT:
-                    self._refused.pop(next(iter(self._refused))).close()
+                    self._close_refused(next(iter(self._refused)))
             else:
                 stream = trio.SocketStream(trio.socket.from_stdlib_socket(peer))
                 nursery.start_soon(self._handle, stream, caller, place)
@@ -148,8 +148,14 @@ class _VarlinkServer:
 
     def close_refused(self) -> None:
         """Closes the sockets of refused connections."""
-        for peer in self._refused.values():
-            peer.close()
+        for descriptor in [*self._refused]:
+            self._close_refused(descriptor)
+
+    def _close_refused(self, descriptor: int) -> None:
+        # Another process may have the socket too, so closing would not do this. A later hang-up
+        # would then be taken for that of whoever has this descriptor next.
+        self._hang_ups.unregister(descriptor)
+        self._refused.pop(descriptor).close()
 
     async def _handle(self, stream: trio.SocketStream, caller: Caller, place: ExitStack) -> None:
         opened_at = trio.current_time()
@@ -164,8 +170,7 @@ class _VarlinkServer:
                 except Exception:
                     log.exception("a defect in a connection")
                 finally:
-                    # Another process may have the socket too, so closing would not do this.
-                    self._hang_ups.unregister(descriptor)
+                    self._hang_ups.unregister(descriptor)  # as in `_close_refused`
                     del self._connections[descriptor]
             # The connection is closed, and its place stays taken for a moment: see limits.py.
             if not self._parts.may_operate(caller):
@@ -183,7 +188,7 @@ class _VarlinkServer:
             await trio.lowlevel.wait_readable(self._hang_ups)
             for descriptor, _ in self._hang_ups.poll(0):
                 if descriptor in self._refused:
-                    self._refused.pop(descriptor).close()
+                    self._close_refused(descriptor)
                 else:
                     self._connections[descriptor].hang_up()
 

@@ -15,7 +15,7 @@ from cucmd.protocol.requests import CancelRequest
 from cucmd.varlink import Caller, VarlinkError
 from cucmfleet.board import Board
 from cucmfleet.hub_methods import HubMethods
-from cucmfleet.messages import Asked, Command, NodeState, PartState
+from cucmfleet.messages import LARGEST, Asked, Command, NodeState, PartState
 
 CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
 START = StartRequest(
@@ -121,3 +121,15 @@ async def test_nodes_are_not_sent_with_what_was_asked(hub: Hub) -> None:
     node = hub.board.job(job_id).nodes[0]
     hub.board.take(NodeState("berlin", job_id, 0, 1, node))
     assert hub.board.jobs[job_id].for_nats() == before
+
+
+async def test_large_states_do_not_hinder_a_cancel(hub: Hub) -> None:
+    sites = [f"s{number}" for number in range(300)]
+    await hub.board.set_sites(sites)
+    job_id = await hub.start(replace(START, nodes=tuple(f"{site}/a" for site in sites)))
+    job = replace(hub.board.job(job_id), nodes=(), labels={"a": "x" * 10_000})
+    for site in sites:
+        hub.board.take(PartState(site, job_id, 0, job, 1))
+    await hub.methods.cancel(CALLER, CancelRequest(job_id))
+    assert [one.site for one in hub.commands if one.cancel] == sites
+    assert len(hub.board.jobs[job_id].for_nats()) <= LARGEST
