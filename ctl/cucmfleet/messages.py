@@ -44,9 +44,9 @@ EVENTS, JOBS = "EV", "KV_jobs"
 SITE_API = "JS.API"
 # The label, at the site, of the daemon's job. Its value is the id of the job at the hub.
 LABEL = "hub"
-# The label, at the site, with the target to which the job is uploaded. Labels that begin with this
-# word say how far the upload is; the hub shows them.
-UPLOAD = "upload"
+# The labels, at the site, with the target to which the job is uploaded, and with how far the upload
+# is. The hub shows them.
+UPLOAD, UPLOAD_STATE, UPLOAD_SHA256 = "upload", "upload-state", "upload-sha256"
 JOB_ID = re.compile(r"[0-9a-f]{12}")
 # Seconds between two states of a site, and after how many seconds it counts as cut off.
 HEARTBEAT = 10.0
@@ -287,7 +287,9 @@ def decode_state(subject: str, data: bytes) -> State | None:
     """Returns the state in a message, or None if this is none, or one of another subject."""
     try:
         state = _decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+        # Integers beyond 64 bits, and times before the year 1, would break the clients of the hub.
+        msgspec.msgpack.encode(state)
+    except (msgspec.DecodeError, RecursionError, OverflowError):
         return None
     return state if state.subject == subject else None
 

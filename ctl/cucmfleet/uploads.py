@@ -24,14 +24,14 @@ from cucmctl.client.errors import Refused
 from cucmctl.upload.target import TargetSettings, uploaded
 from cucmd.job.request import OnBehalfOf
 from cucmd.protocol.jobs import Job, JobChange, JobSummary
-from cucmfleet.messages import UNFINISHED, UPLOAD
+from cucmfleet.messages import UNFINISHED, UPLOAD, UPLOAD_SHA256, UPLOAD_STATE
 from cucmtrio import Client
 from cucmtrio.cucmctl_process import upload_job
 from cucmtrio.events import AWAY
 
 _log = logging.getLogger("cucmfleet")
 
-_STATE, _SHA256, _RUNNING = "upload-state", "upload-sha256", "running"
+_RUNNING = "running"
 _LONGEST = 200  # characters of a label
 _PAUSE = 2.0  # seconds until the daemon is asked again
 
@@ -57,18 +57,18 @@ class Uploads:
                 if job.closed and _is_left(job):  # else it changes later, or has changed meanwhile
                     end, sha256 = await self._upload(job, job.labels or {})
                     _log.info("upload of job %s: %s", job_id, end)
-                    labels = {_STATE: visible(end)[:_LONGEST], _SHA256: sha256}
+                    labels = {UPLOAD_STATE: visible(end)[:_LONGEST], UPLOAD_SHA256: sha256}
                     await _answer(self._client.label, job_id, labels)
             except Refused as error:
                 _log.warning("job %s is not uploaded: %s", job_id, error)
 
     async def _upload(self, job: Job, labels: Mapping[str, str]) -> tuple[str, str]:
         """Returns how the upload has ended, and the checksum if the target has confirmed it."""
-        if _STATE in labels:
+        if UPLOAD_STATE in labels:
             return "interrupted: look for the file at the target before you upload it again", ""
         if (target := self.targets.get(labels[UPLOAD])) is None:
             return "failed: the site has no such target any more", ""
-        await _answer(self._client.label, job.job_id, {_STATE: _RUNNING})
+        await _answer(self._client.label, job.job_id, {UPLOAD_STATE: _RUNNING})
         caller = OnBehalfOf(job.asked_by, "operate") if job.asked_by else None
         client = self._client.on_behalf_of(caller)
         options = target.options(masked=target.mask != "no")
@@ -85,7 +85,7 @@ class Uploads:
 def _is_left(job: Job | JobSummary | JobChange) -> bool:
     """Returns whether a job has ended and is to be uploaded, or its upload was interrupted."""
     labels, has_ended = job.labels or {}, job.status not in (*UNFINISHED, "cancelled")
-    return has_ended and UPLOAD in labels and labels.get(_STATE, _RUNNING) == _RUNNING
+    return has_ended and UPLOAD in labels and labels.get(UPLOAD_STATE, _RUNNING) == _RUNNING
 
 
 async def _answer(call: Callable[..., Awaitable[Job]], *given: object) -> Job:

@@ -16,7 +16,7 @@ from cucmd.job.status import JobStatus
 from cucmd.job.work_request import Collection, Timeouts
 from cucmd.protocol.jobs import Job, Node
 from cucmd.protocol.knowledge import Cluster
-from cucmfleet.messages import UNFINISHED, UPLOAD, Asked, Part, by_site
+from cucmfleet.messages import UNFINISHED, UPLOAD, UPLOAD_SHA256, UPLOAD_STATE, Asked, Part, by_site
 
 _KINDS = {"collection": "collect", "commands": "run", "discovery": "discover"}
 # What a job or a node has before anything is known of it: null, where that is possible.
@@ -37,8 +37,9 @@ def job_of(asked: Asked, silence: Mapping[str, str]) -> Job:
     begun = {site: job for site, job in jobs.items() if job.directory}
     labels = asked.request.labels or {}
     for site, job in begun.items():
-        uploads = {key: text for key, text in (job.labels or {}).items() if key.startswith(UPLOAD)}
-        labels = labels | {f"{site}/{key}": text for key, text in uploads.items()}
+        there = job.labels or {}
+        uploads = [key for key in (UPLOAD, UPLOAD_STATE, UPLOAD_SHA256) if key in there]
+        labels = labels | {f"{site}/{key}": there[key] for key in uploads}
     ends = [job.completed_at for job in all_jobs if job.completed_at]
     return replace(
         next(iter((begun or jobs).values())),

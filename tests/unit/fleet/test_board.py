@@ -284,3 +284,15 @@ def test_state_counts_at_its_own_subject(state: PartState | NodeState | SiteStat
     assert decode_state(state.subject, data) == state
     assert decode_state(state.subject.replace("berlin", "munich"), data) is None
     assert decode_state(state.subject, data[:-1]) is None
+
+
+@pytest.mark.parametrize("number", [10**30, 10**4299])
+@pytest.mark.parametrize("field", ["revision", "retries", "concurrency"])
+def test_numbers_that_break_clients_are_refused(field: str, number: int) -> None:
+    state = PartState("berlin", JOB, 1, THERE)
+    data = msgspec.json.decode(msgspec.json.encode(state))
+    data["job"][field] = 7
+    assert decode_state(state.subject, msgspec.json.encode(data)) is not None
+    honest = f'"{field}":7'.encode()
+    forged = msgspec.json.encode(data).replace(honest, honest[:-1] + str(number).encode())
+    assert decode_state(state.subject, forged) is None
