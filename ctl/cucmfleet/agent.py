@@ -1,6 +1,6 @@
 """Runs the agent of a site: carries out the hub's commands at the daemon, and reports its jobs.
 
-    CMD_SITE --> `obey` --> the daemon --> `_watch` --> `_report` --> KV_state_SITE
+    CMD_SITE --> `obey` --> the daemon --> `report_jobs` --> KV_state_SITE
 
 The agent has no file. The daemon's database has the jobs: each has the label `hub`, and its
 start_key is the hub's id of the job. What the daemon does not keep is in the bucket of the site:
@@ -16,7 +16,8 @@ come twice:
 
 The server accepts a state only if the last one of its key is the one that this agent knows. So a
 state that was delayed, or that comes from another agent with the same name, never replaces a newer
-one. If the number of a key has become smaller, NATS has lost the bucket, and all is reported again.
+one. If the number of the site's own key has become smaller, NATS has lost the bucket, and all is
+reported again. Other keys do not show that: of a full bucket, NATS drops the oldest ones.
 
 The agent has the rights of its own user at the daemon, who must be in `[access] may_speak_for`,
 because a start names who asked at the hub.
@@ -26,10 +27,11 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import defaultdict
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 import trio
@@ -52,13 +54,13 @@ from cucmtrio import Client, events, open_client
 from cucmtrio.events import AWAY
 
 _log = logging.getLogger("cucmfleet")
+_say_once = lru_cache(_log.warning)
 
 # Seconds until a command comes again that could not be carried out yet, and until something else is
 # tried again.
 _COMES_AGAIN, _PAUSE = 2.0, 0.5
-# Requests to NATS that are on their way at a time.
+# Requests to NATS that are on their way at a time, and jobs that are compared at a time.
 _MOST = 16
-_PAGE = 1000
 
 
 async def run(config: AgentConfig, task_status: trio.TaskStatus[None]) -> None:
@@ -71,13 +73,13 @@ async def run(config: AgentConfig, task_status: trio.TaskStatus[None]) -> None:
         trio.open_nursery() as nursery,
     ):
         uploads = Uploads(client, config.targets)
-        agent = _Agent(config.site, jetstream, client, uploads)
+        agent = Agent(config.site, jetstream, client, uploads)
         for task in (agent.obey, agent.report_site, agent.report_jobs, uploads.run):
             nursery.start_soon(task)
         task_status.started()
 
 
-class _Agent:
+class Agent:
     def __init__(self, site: str, jetstream: JetStream, client: Client, uploads: Uploads) -> None:
         self._site = site
         self._bucket, _ = messages.states_of(site)
@@ -85,9 +87,9 @@ class _Agent:
         self._jetstream = jetstream
         self._client = client
         self._uploads = uploads
-        self._states: dict[str, State] = {}  # subject -> what this agent knows to be there
-        self._numbers: dict[str, int] = {}  # subject -> the number of its last message
-        self._locks: dict[str, trio.Lock] = defaultdict(trio.Lock)  # one report of a job at a time
+        # For jobs that go on: subject -> the number and the state of its last message
+        self._known: dict[str, tuple[int, State | None]] = {}
+        self._locks = WeakValueDictionary[str, trio.Lock]()  # one report of a job at a time
         self._limiter = trio.CapacityLimiter(_MOST)
         self._reporting = trio.CancelScope()
 
@@ -109,19 +111,17 @@ class _Agent:
         """Carries out a command and acknowledges it, or lets it come again."""
         try:
             command = msgspec.json.decode(message.data, type=Command)
+            # NATS may have lost what this agent knows to be there.
+            self._known.pop(PartState(self._site, command.job_id).subject, None)
+            part = await self._part(command.job_id)
+            if command.number > part.done:
+                await self._carry_out(command, part)
         except msgspec.DecodeError:
-            command = None
-        if command is None or command.site != self._site:
-            _log.error("a command that is not for this site was dropped")
-        else:
-            try:
-                part = await self._part(command.job_id)
-                if command.number > part.done:
-                    await self._carry_out(command, part)
-            except ClientError as error:
-                _log.warning("%s of job %s waits: %s", command.operation, command.job_id, error)
-                await self._jetstream.delay(message, _COMES_AGAIN)
-                return
+            _log.error("a command that cannot be read was dropped")
+        except ClientError as error:
+            _log.warning("%s of job %s waits: %s", command.operation, command.job_id, error)
+            await self._jetstream.delay(message, _COMES_AGAIN)
+            return
         await self._jetstream.acknowledge(message)
 
     async def _carry_out(self, command: Command, part: PartState) -> None:
@@ -153,8 +153,6 @@ class _Agent:
             local_id = found[0].job_id  # this agent was killed before it could report the job
         elif command.start is not None:
             return await self._start(client, command.job_id, command.start)
-        elif command.cancel is not None and command.cancel.nodes and not part.done:
-            raise ClientError("its start has to come first: only some nodes are cancelled")
         else:
             return None
         if command.cancel is not None:
@@ -190,6 +188,7 @@ class _Agent:
         """Reports the site itself every HEARTBEAT seconds. Never returns."""
         site = SiteState(self._site)
         while True:
+            await self._jetstream.until_connected()
             with suppress(ClientError):
                 names = [one.name or one.asked for one in await self._client.clusters()]
                 known = [await self._client.clusters(name) for name in names if name]
@@ -199,48 +198,63 @@ class _Agent:
                 await trio.sleep(messages.HEARTBEAT)
             except (NoAnswer, Refused) as error:
                 _log.debug("the site is reported later: %s", error)
-                await trio.sleep(_PAUSE)
+                await trio.sleep(_COMES_AGAIN)
 
     async def report_jobs(self) -> None:
-        """Reports the jobs, and begins anew after an error. Never returns."""
+        """Reports the jobs that run or wait, each job that changes, and once all others. Begins
+        anew if NATS has lost the bucket. Never returns.
+        """
         while True:
-            await self._jetstream.until_connected()
             try:
                 with trio.CancelScope() as self._reporting:
-                    async with trio.open_nursery() as nursery:
-                        nursery.start_soon(self._watch)
+                    async with (
+                        trio.open_nursery() as nursery,
+                        events(self._client, reconnect=math.inf) as job_events,
+                    ):
+                        await anext(job_events)  # all changes behind it are events
                         nursery.start_soon(self._catch_up)
-            except* (ClientError, NoAnswer, Refused) as group:
+                        async for event in job_events:
+                            if (job := event.job) is not None:
+                                await self._report_job(job)
+            except* ClientError as group:
                 _log.info("the jobs are reported again: %s", group.exceptions[0])
             await trio.sleep(_COMES_AGAIN)
-
-    async def _watch(self) -> None:
-        """Reports the jobs that run or wait, and each job that changes."""
-        async with events(self._client, reconnect=math.inf) as job_events:
-            async for event in job_events:
-                if (job := event.job) is None or (hub_id := _hub_id(job)) is None:
-                    continue
-                if not (isinstance(job, JobChange) and job.deleted):  # the hub keeps its last state
-                    self._uploads.look_at(job)
-                    await self._report(hub_id, await self._client.status(job.job_id))
 
     async def _catch_up(self) -> None:
         """Reports what has changed while this agent did not watch, or what the bucket has lost."""
         before, oldest = None, datetime.now(UTC) - messages.KEEP
-        while page := await self._client.list(limit=_PAGE, before=before):
+        while page := await self._client.list(limit=_MOST, before=before):
             async with trio.open_nursery() as nursery:
                 for job in page:
-                    if job.created_at > oldest and (hub_id := _hub_id(job)) is not None:
-                        self._uploads.look_at(job)
-                        nursery.start_soon(self._compare, hub_id, job)
+                    nursery.start_soon(self._report_job, job)
             before = page[-1].job_id
             if page[-1].created_at < oldest:
                 break
 
-    async def _compare(self, hub_id: str, job: JobSummary) -> None:
-        there = await self._last(PartState(self._site, hub_id).subject)
-        if there is None or there.order < (job.revision,):
-            await self._report(hub_id, await self._client.status(job.job_id))
+    async def _report_job(self, job: Job | JobSummary | JobChange) -> None:
+        """Reports a job as it is now, unless the bucket has this revision of a list. Repeats that
+        until it succeeds. Of a job that was deleted, the hub keeps the last state.
+        """
+        hub_id = (job.labels or {}).get(messages.LABEL, "")
+        if not messages.JOB_ID.fullmatch(hub_id):
+            return  # it is not of the hub
+        self._uploads.look_at(job)
+        done = False
+        while not done:
+            try:
+                if not isinstance(job, JobSummary) or await self._is_news(hub_id, job.revision):
+                    await self._report(hub_id, await self._client.status(job.job_id))
+                done = True
+            except* errors.JobNotFound:
+                done = True
+            except* (ClientError, NoAnswer, Refused) as group:
+                _say_once("a job is reported later: %s", str(group.exceptions[0]))
+                await trio.sleep(_COMES_AGAIN)
+                await self._jetstream.until_connected()
+
+    async def _is_news(self, hub_id: str, revision: int) -> bool:
+        _, there = await self._last(PartState(self._site, hub_id).subject)
+        return there is None or there.order < (revision,)
 
     async def _report(self, hub_id: str, job: Job | None, /, **came: Any) -> None:
         """Writes the state of a job, unless a newer one is known. The nodes come before the job, so
@@ -248,51 +262,40 @@ class _Agent:
 
         came  fields of the state: what came of a command
         """
-        async with self._locks[hub_id]:
+        async with self._locks.setdefault(hub_id, trio.Lock()):
             part = await self._part(hub_id)
             if job is not None and (job.revision, part.done) >= part.order:
-                nodes = [
-                    NodeState(self._site, hub_id, position, job.revision, node)
-                    for position, node in enumerate(job.nodes)
-                ]
                 async with trio.open_nursery() as nursery:
-                    for new in nodes:
-                        known = self._states.get(new.subject)
-                        if not isinstance(known, NodeState) or known.node != new.node:
+                    for position, node in enumerate(job.nodes):
+                        new = NodeState(self._site, hub_id, position, job.revision, node)
+                        _, known = self._known.get(new.subject, (0, None))
+                        if not isinstance(known, NodeState) or known.node != node:
                             nursery.start_soon(self._write, new)
-                if job.closed:  # if it changes again, all its nodes are written
-                    for new in nodes:
-                        self._states.pop(new.subject, None)
-                part = replace(part, job=replace(job, nodes=()), nodes=len(nodes))
-            await self._write(replace(part, **came))
+                part = replace(part, job=replace(job, nodes=()), nodes=len(job.nodes))
+            part = replace(part, **came)
+            await self._write(part)
+            if part.job is None or (part.job.closed and not part.job.coverage_pending):
+                self._known = {key: one for key, one in self._known.items() if hub_id not in key}
 
     async def _part(self, hub_id: str) -> PartState:
         """Returns the state of a job. The bucket has that from before a restart of the agent."""
         new = PartState(self._site, hub_id)
-        known = self._states.get(new.subject) or await self._last(new.subject)
+        if new.subject not in self._known:
+            self._known[new.subject] = await self._last(new.subject)
+        _, known = self._known[new.subject]
         return known if isinstance(known, PartState) else new
 
-    async def _last(self, subject: str) -> State | None:
-        """Returns what a subject has. If its number has become smaller, NATS has lost the bucket:
-        then all jobs are reported again.
-        """
+    async def _last(self, subject: str) -> tuple[int, State | None]:
+        """Returns number and state of the last message of a subject; 0 and None without."""
         async with self._limiter:
             number, data = await self._jetstream.last(self._bucket, subject)
-        if number < self._numbers.get(subject, 0):
-            _log.warning("the hub has lost the states of this site; they are sent again")
-            self._numbers.clear()
-            # What came of a command is nowhere else any more.
-            parts = {key: one for key, one in self._states.items() if isinstance(one, PartState)}
-            self._states = dict(parts)
-            self._reporting.cancel()
-        self._numbers[subject] = number
-        return messages.decode_state(subject, data)
+        return number, messages.decode_state(subject, data)
 
     async def _write(self, state: State) -> None:
         """Returns once the bucket has this state, or a newer one."""
         subject, data = state.subject, msgspec.json.encode(state)
         for _ in range(3):
-            after = self._numbers.get(subject, 0)
+            after, _known = self._known.get(subject, (0, None))
             try:
                 async with self._limiter:
                     number = await self._jetstream.publish(subject, data, after=after)
@@ -300,16 +303,13 @@ class _Agent:
                 if error.code != WRONG_SEQUENCE:
                     raise
             else:
-                self._numbers[subject], self._states[subject] = number, state
+                self._known[subject] = number, state
                 return
-            there = await self._last(subject)
+            number, there = self._known[subject] = await self._last(subject)
+            if number < after and isinstance(state, SiteState):
+                _log.warning("the hub has lost the states of this site; they are sent again")
+                self._known.clear()
+                self._reporting.cancel()
             if there is not None and there.order > state.order:
-                self._states[subject] = there
                 return
         raise NoAnswer("another agent writes the same states")
-
-
-def _hub_id(job: Job | JobSummary | JobChange) -> str | None:
-    """Returns the id at the hub of a job of the daemon, or None if it is not one of the hub."""
-    found = (job.labels or {}).get(messages.LABEL, "")
-    return found if messages.JOB_ID.fullmatch(found) else None

@@ -201,16 +201,20 @@ class _Hub:
         site has carried it out: NATS drops what it has already, unless it has lost the stream.
         """
         name, data = f"{command.site}.{command.operation}", msgspec.json.encode(command)
+        states, _ = states_of(command.site)
         await self._put(f"ev.{name}", lambda: data, command.message_id)
         # The site could carry that out before the start or the retry that it is about.
         cancels_nodes = command.cancel is not None and command.cancel.nodes is not None
         while command in waiting:
             pause = _AGAIN
-            if cancels_nodes and command != waiting[0]:
+            created = self._created.get(states)
+            if created is None or (cancels_nodes and command != waiting[0]):
                 await trio.sleep(_PAUSE)
                 continue
+            # If what came of the command is lost with the bucket, the site has to say it again.
+            message_id = f"{command.message_id}.{created}"
             try:
-                await self._jetstream.publish(f"cmd.{name}", data, message_id=command.message_id)
+                await self._jetstream.publish(f"cmd.{name}", data, message_id=message_id)
             except NoAnswer:
                 pause = _PAUSE
             except Refused as error:  # such as a site that has too many

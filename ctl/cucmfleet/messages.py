@@ -79,7 +79,6 @@ def states_of(site: str) -> tuple[str, dict[str, Any]]:
     limits = {
         # Enough for 20,000 jobs of one node; then the oldest states go. NATS sets the space aside.
         "max_bytes": 2**26,
-        "max_msg_size": 2**18,
         # Otherwise NATS would keep for two minutes each id that a hostile site gives a message.
         "duplicate_window": 10**8,
     }
