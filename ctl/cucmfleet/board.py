@@ -7,8 +7,10 @@ in memory only, and comes again from NATS after a restart of the hub.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path
 
@@ -26,6 +28,10 @@ from cucmfleet.messages import CUT_OFF, Asked, NodeState, PartState, SiteState
 from cucmfleet.view import job_of
 
 _log = logging.getLogger("cucmfleet")
+_say_once = lru_cache(_log.error)
+
+# Bytes of the states of a site, which are in memory: enough for the results of 300,000 nodes.
+MOST_BYTES = 2**29
 
 
 class Site(Struct):
@@ -59,6 +65,9 @@ class Board:
         found = [msgspec.json.decode(file, type=Asked) for file in files]
         found.sort(key=lambda each: each.created_at)
         self.jobs = {asked.job_id: asked for asked in found}
+        self._bytes: Counter[str] = Counter()  # of the states of each site
+        for asked in found:
+            self._count(asked, 1)
         self.unfinished = {one.job_id: one for one in found if not one.has_ended}
 
     # What was asked
@@ -80,23 +89,25 @@ class Board:
         old = [*takewhile(lambda one: one.is_old, self.jobs.values())]
         for asked in [one for one in old if one.has_ended]:
             (self._folder / f"{asked.job_id}.json").unlink(missing_ok=True)
+            self._count(asked, -1)
             for known in (self.jobs, self.unfinished, self._shown):
                 known.pop(asked.job_id, None)
 
     # Sites
 
-    async def set_sites(self, names: Iterable[str]) -> None:
-        """Sets which sites there are. What goes on at a site that is gone ends as failed."""
+    def set_sites(self, names: Iterable[str]) -> list[PartState]:
+        """Sets which sites there are. Returns states with which fails what goes on at others."""
         self.sites = {name: self.sites.get(name) or Site() for name in names}
-        for asked in [*self.unfinished.values()]:
+        states = []
+        for asked in self.unfinished.values():
             for site, part in asked.parts.items():
                 if site not in self.sites and not part.end:
                     gone = Failure("refused_at_site", f"site {site} was removed", retryable=False)
                     state = part.state or PartState(site, asked.job_id)
                     job = state.job and replace(state.job, status="failed", closed=True)
-                    part.commands.clear()
-                    part.state = replace(state, job=job, failure=gone)
-                    await self.keep(asked)
+                    done = max((one.number for one in part.commands), default=state.done)
+                    states.append(replace(state, job=job, done=done, failure=gone))
+        return states
 
     def look_at_sites(self, now: datetime) -> None:
         """Marks the sites that are not heard, or heard again."""
@@ -127,6 +138,14 @@ class Board:
         if asked is None or (part := asked.parts.get(state.site)) is None:
             return None
         before = len(part.commands), part.end
+        if isinstance(state, NodeState):
+            grows = _size(state.node) - _size(part.nodes.get(state.position))
+        else:
+            grows = _size(state) - _size(part.state)
+        if state.site in self.sites and self._bytes[state.site] + grows > MOST_BYTES:
+            _say_once("site %s sends too much; its states are dropped", state.site)
+            return None
+        self._bytes[state.site] += grows
         part.take(state)
         self.changed(state.job_id)
         return None if (len(part.commands), part.end) == before else asked
@@ -150,3 +169,11 @@ class Board:
             self.unfinished[job_id] = asked
         if self.feed.is_watched(job_id):
             self.feed.publish(self.job(job_id))
+
+    def _count(self, asked: Asked, factor: int) -> None:
+        for site, part in asked.parts.items():
+            self._bytes[site] += factor * sum(map(_size, (part.state, *part.nodes.values())))
+
+
+def _size(state: object) -> int:
+    return len(msgspec.json.encode(state))

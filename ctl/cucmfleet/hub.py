@@ -19,7 +19,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -44,11 +44,15 @@ from cucmfleet.messages import (
     JOBS,
     Asked,
     Command,
+    Ended,
+    NodeState,
+    PartState,
     commands_of,
     states_of,
 )
 
 _log = logging.getLogger("cucmfleet")
+_say_once = lru_cache(_log.warning)
 
 _INFO = ServiceInfo(vendor="cucmd", product="cucmhub", version=__version__, url="")
 _SOCKET_MODE = 0o660
@@ -77,7 +81,7 @@ async def run(config: HubConfig, task_status: trio.TaskStatus[None]) -> None:
             trio.open_nursery() as nursery,
         ):
             hub = _Hub(config, jetstream, nursery)
-            await hub.look_at_sites()
+            hub.look_at_sites()
             interface = make_interface(hub.handlers, effective_caller=access.effective_caller)
             serving = partial(serve, listener, interface, _INFO, Users(SocketLimits()))
             rights = {"authorize": access.authorize, "may_operate": access.may_operate}
@@ -100,11 +104,13 @@ class _Hub:
 
     # Sites and streams
 
-    async def look_at_sites(self) -> None:
-        """Looks which sites there are, and are heard. Forgets old jobs."""
+    def look_at_sites(self) -> Sequence[PartState]:
+        """Looks which sites there are, and are heard. Forgets old jobs. Returns states with which
+        fails what goes on at sites that are gone.
+        """
         self._board.look_at_sites(datetime.now(UTC))
-        await self._board.set_sites(keys.read_sites(self._state))
         self._board.forget_old()
+        return self._board.set_sites(keys.read_sites(self._state))
 
     async def keep_streams(self) -> None:
         """Creates streams and consumers, and looks again and again whether they are there."""
@@ -112,13 +118,15 @@ class _Hub:
         while True:
             pause = HEARTBEAT / 2
             try:
-                await self.look_at_sites()
+                gone = self.look_at_sites()
                 for name, wanted in messages.STREAMS.items():
                     created = (await self._keep_stream(name, wanted))["created"]
                     if name == JOBS and created != exchanged:
                         await self._exchange_jobs()
                         exchanged = created
                 await self._keep_commands()
+                for state in gone:
+                    await self._take_state(state)
                 # Not before: states of jobs that are not known are dropped.
                 for name, site in self._board.sites.items():
                     if followed.get(name) is not site:
@@ -269,23 +277,28 @@ class _Hub:
                     while True:
                         message = await receive()
                         where = message.metadata
-                        await self._take(message.subject, message.data, where.timestamp)
+                        await self._take(name, message.subject, message.data, where.timestamp)
                         last = where.sequence.stream
             except (NoAnswer, Refused, StoreFailed) as error:
                 _log.info("following the states of site %s again: %s", name, error)
                 await trio.sleep(_PAUSE)
                 await self._jetstream.until_connected()
 
-    async def _take(self, subject: str, data: bytes, at: datetime) -> None:
+    async def _take(self, site: str, subject: str, data: bytes, at: datetime) -> None:
         state = messages.decode_state(subject, data)
-        if state is None:  # of a site that is not what it should be
-            _log.warning("a state that cannot be read, at %s", subject)
+        if state is None:
+            _say_once("site %s sends states that cannot be read; they are dropped", site)
         elif isinstance(state, messages.SiteState):
             self._board.take_site(state, at)
-        elif (asked := self._board.take(state)) is not None:
+        else:
+            await self._take_state(state)
+
+    async def _take_state(self, state: PartState | NodeState) -> None:
+        if (asked := self._board.take(state)) is not None:
             part = asked.parts[state.site]
-            if part.state is not None and part.end:
+            if part.state is not None and (end := part.end):
+                ended = msgspec.json.encode(Ended.of(part.state, end[0]))
                 # A retry that is refused leaves the end as it was, and is another one in EV.
-                message_id = f"{state.job_id}.{state.site}.{part.state.done}.{part.end}"
-                await self._put(f"ev.{state.site}.ended", lambda: data, message_id)
+                message_id = f"{state.job_id}.{state.site}.{part.state.done}.{end}"
+                await self._put(f"ev.{state.site}.ended", lambda: ended, message_id)
             await self._board.keep(asked)

@@ -3,7 +3,7 @@
     stream         subject                             content       written by
     CMD_SITE       cmd.SITE.OPERATION                  `Command`     the hub
     EV             ev.SITE.OPERATION                   `Command`     the hub
-    EV             ev.SITE.ended                       `PartState`   the hub
+    EV             ev.SITE.ended                       `Ended`       the hub
     KV_jobs        $KV.jobs.JOB                        `Asked`       the hub
     KV_state_SITE  $KV.state_SITE.job.JOB              `PartState`   the agent of the site
     KV_state_SITE  $KV.state_SITE.node.JOB.POSITION    `NodeState`   the agent of the site
@@ -58,6 +58,7 @@ LARGEST = 1_000_000
 UNFINISHED = ("queued", "running")
 # A hostile site could send nodes without end; a job of the daemon has at most so many.
 _MOST_NODES = 1000
+_TEXT = 200  # characters of a text in EV
 
 _DAY = 24 * 3600 * 10**9
 # A key that was not written for so long is of a job that the hub does not have any more.
@@ -165,6 +166,22 @@ class PartState(Struct, frozen=True, omit_defaults=True, tag="part"):
         if self.job is None:
             return "failed" if self.failure else "cancelled", self.done
         return None if self.job.status in UNFINISHED else (self.job.status, self.job.retries)
+
+
+class Ended(Struct, frozen=True):
+    """Says how a job has ended at a site, whose daemon knows it as `local_id`."""
+
+    site: str
+    job_id: str
+    local_id: str | None
+    status: JobStatus
+    why: str | None
+
+    @classmethod
+    def of(cls, state: PartState, status: JobStatus) -> Ended:
+        local_id = state.job.job_id[:_TEXT] if state.job else None
+        why = state.failure.message[:_TEXT] if state.failure else None
+        return cls(state.site, state.job_id, local_id, status, why)
 
 
 class NodeState(Struct, frozen=True, tag="node"):

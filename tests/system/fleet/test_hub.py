@@ -47,8 +47,8 @@ def test_events_say_who_and_how(client: Client, fleet: Fleet, lab: Lab) -> None:
     assert (asked["job_id"], asked["speaker"]) == (job.job_id, "root")
     assert asked["start"]["nodes"] == [lab.nodes[1]]
     wait_until(lambda: trio.run(last, "ended")["job_id"] == job.job_id)
-    end = trio.run(last, "ended")["job"]
-    assert ([end["job_id"]], end["status"]) == (fleet.jobs_at("berlin", job.job_id), "succeeded")
+    end = trio.run(last, "ended")
+    assert ([end["local_id"]], end["status"]) == (fleet.jobs_at("berlin", job.job_id), "succeeded")
 
 
 def test_same_start_key_is_one_job(client: Client, fleet: Fleet, lab: Lab) -> None:

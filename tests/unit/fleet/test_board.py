@@ -50,7 +50,7 @@ def asked(job_id: str = JOB, at: datetime = NOW) -> Asked:
 async def board(tmp_path: Path) -> Board:
     board = Board(tmp_path / "jobs")
     await board.keep(asked())
-    await board.set_sites(SITES)
+    board.set_sites(SITES)
     return board
 
 
@@ -76,6 +76,11 @@ def put(board: Board, site: str, status: str, revision: int = 3, done: int = 1) 
         NodeState(site, JOB, 0, revision, node),
         PartState(site, JOB, done, job, 1),
     )
+
+
+async def end_removed(board: Board, *left: str) -> None:
+    for state in board.set_sites(left):
+        await board.keep(board.take(state))
 
 
 def watch(board: Board, job_id: str | None) -> aclosing:
@@ -201,7 +206,7 @@ async def test_watch_ends_with_removed_site(board: Board, tmp_path: Path) -> Non
     async with watch(board, old.job_id) as one, watch(board, None) as every:
         assert (await anext(one)).parameters.job.status == "queued"
         await anext(every)
-        await board.set_sites([])
+        await end_removed(board)
         board.forget_old()
         assert old.job_id not in board.jobs
         assert [reply.parameters.change.status async for reply in one][-1] == "failed"
@@ -217,7 +222,7 @@ async def test_watchers_hear_of_a_cut(board: Board) -> None:
 
 async def test_removed_site_ends_its_part(board: Board, tmp_path: Path) -> None:
     put(board, "munich", "succeeded")
-    await board.set_sites(["munich"])
+    await end_removed(board, "munich")
     assert board.job(JOB).status == "partial"
     assert Board(tmp_path / "jobs").jobs[JOB].parts["berlin"].commands == []
 
@@ -228,7 +233,7 @@ async def test_list_of_a_status(board: Board, status: str) -> None:
     if status == "running":
         put(board, "berlin", "running")
     if status == "failed":
-        await board.set_sites([])
+        await end_removed(board)
     for each in ("queued", "running", "failed"):
         reply = await methods.list(CALLER, ListRequest(status=each))
         assert len(reply.jobs) == (each == status)
@@ -258,6 +263,17 @@ async def test_node_of_no_job_changes_nothing(board: Board) -> None:
     before = board.job(JOB)
     take(board, NodeState("munich", JOB, 7, 1, NODE))
     assert board.job(JOB) == before
+
+
+async def test_site_cannot_fill_memory(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cucmfleet.board.MOST_BYTES", 10_000)
+    large = replace(NODE, notes=("x" * 1000,))
+    for position in range(20):
+        take(board, *(NodeState("berlin", JOB, position, 1, large) for _ in range(100)))
+    assert 5 < len(board.jobs[JOB].parts["berlin"].nodes) < 10
+    put(board, "munich", "succeeded")
+    await end_removed(board, "munich")
+    assert board.job(JOB).status == "partial"
 
 
 def test_site_cannot_send_nodes_without_end() -> None:
