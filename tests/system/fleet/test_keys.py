@@ -62,6 +62,7 @@ def test_removed_site_ends_its_jobs(fleet: Fleet) -> None:
         assert fleet.run("site", "remove", "berlin", "--config", str(fleet.config)).returncode == 0
         assert ended(client, job).status == "failed"
         wait_until(lambda: fleet.count("cmd.berlin.start") == 0)
+        assert fleet.count("ev.berlin.ended") == 1
 
 
 def refuses(client, node: str) -> bool:
