@@ -21,7 +21,7 @@ from cucmd.job.work_request import How
 from cucmd.protocol.jobs import Job, JobSummary
 from cucmfleet.jetstream import JetStream, Refused, connected
 from cucmfleet.keys import hub_seed
-from cucmfleet.messages import commands_of
+from cucmfleet.messages import EVENTS, commands_of
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import SDL
@@ -303,11 +303,13 @@ class Fleet:
             return [job.job_id for job in client.list(labels={"hub": hub_id})]
 
     def count(self, subject: str) -> int:
-        """Returns how many commands wait in NATS."""
+        """Returns how many messages of a subject NATS has, such as `cmd.berlin.start`."""
 
         async def ask() -> int:
             async with self.as_hub() as hub:
-                stream, _ = commands_of(subject.split(".")[1])
+                stream = EVENTS
+                if subject.startswith("cmd."):
+                    stream, _ = commands_of(subject.split(".")[1])
                 try:
                     found = await hub.ask(f"STREAM.INFO.{stream}", {"subjects_filter": subject})
                 except Refused:  # the hub has not made the stream yet
