@@ -239,10 +239,12 @@ class Agent:
         if not messages.JOB_ID.fullmatch(hub_id):
             return  # it is not of the hub
         self._uploads.look_at(job)
-        done = False
+        there, done = None, False
         while not done:
             try:
-                if not isinstance(job, JobSummary) or await self._is_news(hub_id, job.revision):
+                if isinstance(job, JobSummary):
+                    _, there = await self._last(PartState(self._site, hub_id).subject)
+                if there is None or there.order < (job.revision,):
                     await self._report(hub_id, await self._client.status(job.job_id))
                 done = True
             except* errors.JobNotFound:
@@ -251,10 +253,6 @@ class Agent:
                 _say_once("a job is reported later: %s", str(group.exceptions[0]))
                 await trio.sleep(_COMES_AGAIN)
                 await self._jetstream.until_connected()
-
-    async def _is_news(self, hub_id: str, revision: int) -> bool:
-        _, there = await self._last(PartState(self._site, hub_id).subject)
-        return there is None or there.order < (revision,)
 
     async def _report(self, hub_id: str, job: Job | None, /, **came: Any) -> None:
         """Writes the state of a job, unless a newer one is known. The nodes come before the job, so

@@ -83,7 +83,9 @@ class HubMethods:
                     if asked is None:
                         self._check(request)
                         plain = replace(request, request_id=request_id, on_behalf_of=None)
-                        asked = _asked(job_id, caller, plain)
+                        parts = {site: Part() for site in by_site(plain.nodes)}
+                        who = caller.uid, caller.asked_by
+                        asked = Asked(job_id, datetime.now(UTC), plain, *who, parts)
                         starts = {site: {"start": _at_site(plain, site)} for site in asked.parts}
                         await self._give(caller, asked, starts, key)
                     elif key not in asked.keys:
@@ -275,11 +277,6 @@ class HubMethods:
             raise error(NotAtHub(name, tuple(sites)))
 
         return refuse
-
-
-def _asked(job_id: str, caller: Caller, request: StartRequest) -> Asked:
-    parts = {site: Part() for site in by_site(request.nodes)}
-    return Asked(job_id, datetime.now(UTC), request, caller.uid, caller.asked_by, parts)
 
 
 def _at_site(request: StartRequest, site: str) -> StartRequest:
