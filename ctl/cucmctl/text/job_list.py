@@ -144,6 +144,7 @@ def _cut_between_words(text: str, width: int, mark: str) -> str:
     """Cuts to `show status; …`. In a path, a name counts as a word: `cm/trace/…`."""
     if width_of(text) <= width:
         return text
-    heads = [text[: found.start()] for found in re.finditer(_END_OF_WORD, text)]
+    ends = re.finditer(_END_OF_WORD, text[: max(0, width)])  # later ones do not fit
+    heads = [text[: found.start()] for found in ends]
     fit = [head for head in heads if head and width_of(head) <= width - len(mark)]
     return fit[-1] + mark if fit else cut(text, width, mark)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 
 from cucmctl.cli.printer import visible
@@ -167,8 +168,9 @@ def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
         texts.append(f"nothing came of {join_names(nothing, all_names=all_names)}")
     hint = ""
     if options := [gap.written_for for gap in gaps if gap.written_for is not None]:
-        option = f"start --written-for {longest_written_for(options)}"
-        hint = f"files that are written to for longer come with {option}"
+        with suppress(ValueError, OverflowError):  # a later daemon may have other words
+            option = f"start --written-for {longest_written_for(options)}"
+            hint = f"files that are written to for longer come with {option}"
     for at, text in enumerate(texts, 1):
         yield GAP + visible(text), hint if at == len(texts) else ""
 

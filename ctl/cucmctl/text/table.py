@@ -94,7 +94,7 @@ def cut(text: str, width: int, mark: str) -> str:
     """Cuts the end of a text that takes more than `width` cells, and adds the mark."""
     if width_of(text) <= width:
         return text
-    kept = text
+    kept = text[: max(0, width)]  # a text of a hostile site may be much longer
     while kept and width_of(kept) > width - len(mark):
         kept = kept[:-1]
     return kept + mark

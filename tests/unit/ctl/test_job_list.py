@@ -1,6 +1,7 @@
 """The table of jobs in any width."""
 
 import os
+import time
 
 import msgspec
 import pytest
@@ -102,3 +103,13 @@ def test_labels_outlive_owners(summary, began, owners):
     seen = [next(job_list.jobs(both, began, columns=columns)) for columns in range(80, 200)]
     assert all("LABELS" in headings for headings in seen if "OWNER" in headings)
     assert any("OWNER" not in headings for headings in seen if "LABELS" in headings)
+
+
+def test_long_texts_are_cut_soon(summary, began):
+    """A hostile site of a hub could hold up the list of all jobs for minutes."""
+    text = "é " * 20_000
+    one = msgspec.structs.replace(summary, first_node=text, collection=Collection(profile=text))
+    begun = time.thread_time()
+    *_, row = job_list.jobs([one], began, columns=100)
+    assert time.thread_time() - begun < 1
+    assert width_of(row) <= 100

@@ -130,3 +130,9 @@ def test_remarks_name_hosts(node):
 def test_messages_name_other_hosts(said, shown):
     names = {"10.0.0.1": "pub", "10.0.0.1:2022": "sub", "[fe80::1]:22": "six", "::1": "one"}
     assert with_names(said, names) == (shown or said)
+
+
+def test_gap_with_unknown_duration_is_shown(node):
+    one = Gap("cm/trace", "end", "until noon", 1929, datetime.now(UTC))
+    (line,) = remarks_of(node("a", "succeeded", gaps=(one,)))
+    assert "cm/trace" in line
