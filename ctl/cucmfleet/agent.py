@@ -269,7 +269,8 @@ class Agent:
                         _, known = self._known.get(new.subject, (0, None))
                         if not isinstance(known, NodeState) or known.node != node:
                             nursery.start_soon(self._write, new)
-                part = replace(part, job=replace(job, nodes=()), nodes=len(job.nodes))
+                # The hub knows the targets.
+                part = replace(part, job=replace(job, nodes=(), targets=None), nodes=len(job.nodes))
             part = replace(part, **came)
             await self._write(part)
             if part.job is None or (part.job.closed and not part.job.coverage_pending):

@@ -58,6 +58,8 @@ LARGEST = 1_000_000
 UNFINISHED = ("queued", "running")
 # A hostile site could send nodes without end; a job of the daemon has at most so many.
 _MOST_NODES = 1000
+# Bytes of the state of a job or a node. A thousand of them fit into a reply, which may have 64 MB.
+_LARGEST_STATE = 60_000
 _TEXT = 200  # characters of a text in EV
 
 _DAY = 24 * 3600 * 10**9
@@ -146,7 +148,7 @@ class PartState(Struct, frozen=True, omit_defaults=True, tag="part"):
 
     site: str
     job_id: str
-    done: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    done: Annotated[int, Meta(ge=0)] = 0
     job: Job | None = None
     nodes: int = 0
     failure: Failure | None = None
@@ -293,14 +295,28 @@ _decoder = msgspec.json.Decoder[State](State)
 
 
 def decode_state(subject: str, data: bytes) -> State | None:
-    """Returns the state in a message, or None if this is none, or one of another subject."""
+    """Returns the state in a message, or None if this is none, or one of another subject, or one
+    that would break the clients of the hub.
+    """
     try:
         state = _decoder.decode(data)
-        # Integers beyond 64 bits, and times before the year 1, would break the clients of the hub.
-        msgspec.msgpack.encode(state)
-    except (msgspec.DecodeError, RecursionError, OverflowError):
+        job = state.job if isinstance(state, PartState) else None
+        window = (job.collection.since, job.collection.until) if job else ()
+        times = [datetime.fromisoformat(text) for text in window if text is not None]
+        fits = isinstance(state, SiteState) or len(data) <= _LARGEST_STATE
+        plain = _is_plain([times, msgspec.to_builtins(state, builtin_types=(datetime,))])
+    except (msgspec.DecodeError, RecursionError, ValueError):
         return None
-    return state if state.subject == subject else None
+    return state if fits and plain and state.subject == subject else None
+
+
+def _is_plain(value: Any) -> bool:
+    """Returns whether clients can calculate with all numbers and times in a value."""
+    if isinstance(value, datetime):  # not every time zone has the whole of the years 1 and 9999
+        return value.tzinfo is not None and 1 < value.year < 9999
+    if isinstance(value, dict | list | tuple):
+        return all(map(_is_plain, value.values() if isinstance(value, dict) else value))
+    return not isinstance(value, int | float) or abs(value) <= 2**53
 
 
 def by_site(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

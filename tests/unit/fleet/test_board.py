@@ -8,11 +8,13 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from cucmd.job.attempt import PhaseBegun
 from cucmd.job.failure import Failure
 from cucmd.job.work import StartRequest
 from cucmd.job.work_request import Collection, Commands, Login, Timeouts
 from cucmd.jobs.job_feed import CAPACITY
 from cucmd.protocol.jobs import Job, Node, RetryRequest
+from cucmd.protocol.knowledge import Cluster
 from cucmd.protocol.requests import ListRequest, WatchRequest
 from cucmd.store import StartKey
 from cucmd.varlink import Caller
@@ -281,9 +283,32 @@ def test_site_cannot_send_nodes_without_end() -> None:
     assert decode_state(state.subject, msgspec.json.encode(state)) is None
 
 
-def test_time_without_offset_is_refused() -> None:
-    job = replace(THERE, started_at=NOW.replace(tzinfo=None))
-    state = PartState("munich", JOB, 1, job, 1)
+ODD_TIMES = [
+    datetime.min.replace(tzinfo=UTC),
+    datetime.max.replace(tzinfo=UTC),
+    datetime(2026, 1, 1),
+]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        *(PartState("munich", JOB, 1, replace(THERE, started_at=at)) for at in ODD_TIMES),
+        *(
+            PartState("munich", JOB, 1, replace(THERE, collection=Collection(since=text)))
+            for text in ("", "yesterday", "2026-01-01", "0001-01-01T00:00:00Z")
+        ),
+        *(
+            NodeState("munich", JOB, 0, 1, replace(NODE, phases=(PhaseBegun("login", at),)))
+            for at in ODD_TIMES
+        ),
+        *(SiteState("munich", (Cluster(1, 1, discovered_at=at),)) for at in ODD_TIMES),
+        # A thousand of these do not fit into a reply.
+        PartState("munich", JOB, 1, replace(THERE, commands=("x" * 65_000,))),
+        NodeState("munich", JOB, 0, 1, replace(NODE, error="x" * 65_000)),
+    ],
+)
+def test_state_that_breaks_clients_is_refused(state: PartState | NodeState | SiteState) -> None:
     assert decode_state(state.subject, msgspec.json.encode(state)) is None
 
 
