@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from cucmd.job.status import JobStatus
 from cucmd.job.work_request import Collection, Timeouts
@@ -41,8 +41,15 @@ def job_of(asked: Asked, silence: Mapping[str, str]) -> Job:
         uploads = [key for key in (UPLOAD, UPLOAD_STATE, UPLOAD_SHA256) if key in there]
         labels = labels | {f"{site}/{key}": there[key] for key in uploads}
     ends = [job.completed_at for job in all_jobs if job.completed_at]
+    # Sites only fill in what was not asked, such as the beginning of the last two hours: what a
+    # hostile site says that it does is not what the others do.
+    first, plain = next(iter((begun or jobs).values())), _not_started(asked, "queued")
+    wanted = {name: value for name, value in asdict(plain.collection).items() if value is not None}
     return replace(
-        next(iter((begun or jobs).values())),
+        first,
+        kind=plain.kind,
+        collection=replace(first.collection, **wanted),
+        commands=plain.commands or first.commands,
         job_id=asked.job_id,
         status=_status({job.status for job in all_jobs}, ended=ended),
         cancelled=all(job.cancelled for job in all_jobs),
@@ -97,15 +104,15 @@ def _at_site(asked: Asked, site: str, part: Part, silence: str | None) -> Job:
 
 
 def _not_started(asked: Asked, status: JobStatus) -> Job:
-    request = asked.request
+    request, (name, work) = asked.request, asked.request.work()
     fields = {
         "job_id": asked.job_id,
         "status": status,
         "cancelled": status == "cancelled",
         "closed": status not in UNFINISHED,
-        "kind": _KINDS.get(request.work()[0], request.work()[0]),
+        "kind": _KINDS.get(name, name),
         "directory": "",
-        "collection": request.collection or Collection(),
+        "collection": getattr(work, "collection", Collection()),
         "timeouts": request.timeouts or Timeouts(),
         "concurrency": request.concurrency or 1,
         "resumable": True,

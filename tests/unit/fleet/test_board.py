@@ -312,6 +312,18 @@ def test_state_that_breaks_clients_is_refused(state: PartState | NodeState | Sit
     assert decode_state(state.subject, msgspec.json.encode(state)) is None
 
 
+async def test_site_cannot_change_what_was_asked(board: Board) -> None:
+    asked = Collection("callmanager", last="2h")
+    board.jobs[JOB].request = replace(REQUEST, commands=None, collection=asked)
+    since = "2026-12-02T10:00:00Z"
+    there = Collection("sdl", last="9w", since=since)
+    job = replace(THERE, kind="check", collection=there)
+    take(board, PartState("berlin", JOB, 1, job))
+    shown = board.job(JOB)
+    # The site has calculated when the two hours begin.
+    assert (shown.kind, shown.collection) == ("collect", replace(asked, since=since))
+
+
 @pytest.mark.parametrize(
     "state",
     [
