@@ -94,9 +94,12 @@ class HubMethods:
 
     def _check(self, request: StartRequest) -> None:
         try:
-            request.work()
+            _, work = request.work()
         except ValueError as wrong:
             raise invalid(*wrong.args) from None
+        for field in ("since", "until"):  # no list could be shown with a text that is no time
+            wanted = getattr(work, "collection", None)
+            parse_instant(f"collection.{field}", getattr(wanted, field, None))
         _check_login(request.login)
         limit = parse_instant("not_after", request.not_after)
         if limit is not None and limit < datetime.now(UTC):

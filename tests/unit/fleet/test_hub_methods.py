@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from cucmd.job.failure import Failure
 from cucmd.job.work import StartRequest
-from cucmd.job.work_request import Commands, Login
+from cucmd.job.work_request import Collection, Commands, Estimate, Login
 from cucmd.protocol.jobs import RetryRequest
 from cucmd.protocol.requests import CancelRequest
 from cucmd.varlink import Caller, VarlinkError
@@ -133,3 +133,13 @@ async def test_large_states_do_not_hinder_a_cancel(hub: Hub) -> None:
     await hub.methods.cancel(CALLER, CancelRequest(job_id))
     assert [one.site for one in hub.commands if one.cancel] == sites
     assert len(hub.board.jobs[job_id].for_nats()) <= LARGEST
+
+
+@pytest.mark.parametrize("kind", ["collection", "dry_run"])
+async def test_window_must_be_times(hub: Hub, kind: str) -> None:
+    """No list could be shown with such a job."""
+    wanted = Collection("callmanager", since="yesterday")
+    work = {kind: wanted if kind == "collection" else Estimate(wanted)}
+    with pytest.raises(VarlinkError) as refused:
+        await hub.start(replace(START, commands=None, **work))
+    assert refused.value.parameters.parameter == "collection.since"
