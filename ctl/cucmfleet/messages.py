@@ -312,11 +312,16 @@ def decode_state(subject: str, data: bytes) -> State | None:
 
 def _is_plain(value: Any) -> bool:
     """Returns whether clients can calculate with all numbers and times in a value."""
-    if isinstance(value, datetime):  # not every time zone has the whole of the years 1 and 9999
-        return value.tzinfo is not None and 1 < value.year < 9999
-    if isinstance(value, dict | list | tuple):
-        return all(map(_is_plain, value.values() if isinstance(value, dict) else value))
-    return not isinstance(value, int | float) or abs(value) <= 2**53
+    match value:
+        case None | str():
+            return True
+        case dict():
+            return all(map(_is_plain, value.values()))
+        case list() | tuple():
+            return all(map(_is_plain, value))
+        case datetime():  # not every time zone has the whole of the years 1 and 9999
+            return value.tzinfo is not None and 1 < value.year < 9999
+    return bool(abs(value) <= 2**53)
 
 
 def by_site(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
