@@ -132,7 +132,7 @@ class HubMethods:
         asked.keys = (*keys, key) if key else keys
         try:
             room = 0 if all(one.cancel for one in commands) else _FOR_CANCELS
-            if len(asked.for_nats()) + room > LARGEST:
+            if len(asked.without_states()) + room > LARGEST:
                 raise invalid("nodes", "the job is too large for NATS; expected fewer in each job")
             await self._board.keep(asked)
         except (StoreFailed, VarlinkError):

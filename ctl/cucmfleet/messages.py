@@ -266,7 +266,14 @@ class Asked(Struct):
         return [command for part in self.parts.values() for command in part.commands]
 
     def for_nats(self) -> bytes:
-        """Returns what KV_jobs has. States are in other buckets, and would make it too large."""
+        """Returns what KV_jobs has. The nodes are in other buckets, and would be too large; so are
+        the states, which are left out if they do not fit.
+        """
+        parts = {site: Part(part.commands, part.state) for site, part in self.parts.items()}
+        data = msgspec.json.encode(replace(self, parts=parts))
+        return data if len(data) <= LARGEST else self.without_states()
+
+    def without_states(self) -> bytes:
         parts = {site: Part(part.commands) for site, part in self.parts.items()}
         return msgspec.json.encode(replace(self, parts=parts))
 
