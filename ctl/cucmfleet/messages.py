@@ -58,8 +58,8 @@ LARGEST = 1_000_000
 UNFINISHED = ("queued", "running")
 # A hostile site could send nodes without end; a job of the daemon has at most so many.
 _MOST_NODES = 1000
-# Bytes of the state of a job or a node. A thousand of them fit into a reply, which may have 64 MB.
-_LARGEST_STATE = 60_000
+# Bytes of a state. A thousand of them fit into a reply, which may have 64 MB.
+LARGEST_STATE = 60_000
 _TEXT = 200  # characters of a text in EV
 
 _DAY = 24 * 3600 * 10**9
@@ -82,6 +82,8 @@ def states_of(site: str) -> tuple[str, dict[str, Any]]:
     limits = {
         # Enough for 20,000 jobs of one node; then the oldest states go. NATS sets the space aside.
         "max_bytes": 2**26,
+        # With headers. NATS would fill its memory with what a site asks for again and again.
+        "max_msg_size": 2**16,
         # Otherwise NATS would keep for two minutes each id that a hostile site gives a message.
         "duplicate_window": 10**8,
     }
@@ -310,11 +312,11 @@ def decode_state(subject: str, data: bytes) -> State | None:
         job = state.job if isinstance(state, PartState) else None
         window = (job.collection.since, job.collection.until) if job else ()
         times = [datetime.fromisoformat(text) for text in window if text is not None]
-        fits = isinstance(state, SiteState) or len(data) <= _LARGEST_STATE
-        plain = _is_plain([times, msgspec.to_builtins(state, builtin_types=(datetime,))])
+        values = [times, msgspec.to_builtins(state, builtin_types=(datetime,))]
     except (msgspec.DecodeError, RecursionError, ValueError):
         return None
-    return state if fits and plain and state.subject == subject else None
+    plain = len(data) <= LARGEST_STATE and _is_plain(values)
+    return state if plain and state.subject == subject else None
 
 
 def _is_plain(value: Any) -> bool:

@@ -19,13 +19,14 @@ from msgspec.structs import replace
 
 from cucmctl.client import errors
 from cucmctl.text.render import summary
+from cucmd.job.coverage import LogCoverage
 from cucmd.job.work import StartRequest
 from cucmd.job.work_request import Collection, Commands, Login, Timeouts
 from cucmd.protocol.jobs import Job, ListReply, Node, WatchReply
 from cucmd.protocol.knowledge import Cluster
 from cucmfleet.agent import Agent
 from cucmfleet.jetstream import WRONG_SEQUENCE, NoAnswer, Refused
-from cucmfleet.messages import HEARTBEAT, Command, PartState, SiteState, decode_state
+from cucmfleet.messages import HEARTBEAT, LARGEST_STATE, Command, PartState, SiteState, decode_state
 
 NOW = datetime.now(UTC)
 NODE = Node("a", "running", None, 1, None, None, (), NOW, None, None, None, 0, 0)
@@ -85,6 +86,8 @@ class Bucket:
             raise NoAnswer("cut off")
         if self.kept.get(subject, (0, b""))[0] != after:
             raise Refused(WRONG_SEQUENCE, "wrong last sequence")
+        if len(data) > 2**16:
+            raise Refused(10054, "message size exceeds maximum allowed")
         self.number += 1
         self.kept.pop(subject, None)
         self.kept[subject] = self.number, data
@@ -252,6 +255,20 @@ async def test_deleted_job_is_asked_for_once(parts: Running, autojump_clock: obj
         with few_requests(site.bucket, 25):
             site.daemon.changes.send_nowait(job(1))
             await site.settle(100)
+
+
+async def test_large_state_holds_up_nothing(parts: Running, autojump_clock: object) -> None:
+    large = replace(NODE, logs=(LogCoverage("x" * LARGEST_STATE),))
+    async with running(parts) as site:
+        await site.run(job(1, node=large), job(2))
+        assert site.bucket.state(part(2)).job.closed
+
+
+async def test_site_with_many_clusters_is_heard(parts: Running, autojump_clock: object) -> None:
+    parts.daemon.known = (Cluster(1, 1, "x" * LARGEST_STATE),)
+    async with running(parts) as site:
+        await site.settle()
+        assert site.bucket.state(SITE) == SiteState("berlin")
 
 
 async def test_lost_refusal_is_written_again(parts: Running, autojump_clock: object) -> None:
