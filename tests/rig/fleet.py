@@ -37,6 +37,7 @@ NATS = """\
 listen: {listen}:{port}
 pid_file: "{folder}/nats.pid"
 jetstream {{ store_dir: "{folder}/nats", sync_interval: always }}
+max_pending: 16MB
 include users.conf
 {more}
 """
