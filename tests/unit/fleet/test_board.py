@@ -267,6 +267,14 @@ async def test_node_of_no_job_changes_nothing(board: Board) -> None:
     assert board.job(JOB) == before
 
 
+@pytest.mark.parametrize("days", [0, 2])
+def test_site_cannot_use_up_numbers(days: int) -> None:
+    done = NOW + timedelta(days=days)
+    state = PartState("berlin", JOB, int(done.timestamp() * 1e6))
+    taken = decode_state(state.subject, msgspec.json.encode(state))
+    assert taken == (None if days else state)
+
+
 async def test_site_cannot_fill_memory(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cucmfleet.board.MOST_BYTES", 10_000)
     large = replace(NODE, notes=("x" * 1000,))
