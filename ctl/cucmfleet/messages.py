@@ -23,7 +23,6 @@ has asked what, and how it ended.
 from __future__ import annotations
 
 import re
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeAlias
 
@@ -316,7 +315,10 @@ def decode_state(subject: str, data: bytes) -> State | None:
         values = [times, msgspec.to_builtins(state, builtin_types=(datetime,))]
     except (msgspec.DecodeError, RecursionError, ValueError):
         return None
-    if isinstance(state, PartState) and state.done > (time.time() + 24 * 3600) * 1e6:
+    if (
+        isinstance(state, PartState)
+        and state.done > (datetime.now(UTC).timestamp() + 24 * 3600) * 1e6
+    ):
         return None  # no hub has given this number; the next ones would have to be larger
     plain = len(data) <= LARGEST_STATE and _is_plain(values)
     return state if plain and state.subject == subject else None
