@@ -315,10 +315,8 @@ def decode_state(subject: str, data: bytes) -> State | None:
         values = [times, msgspec.to_builtins(state, builtin_types=(datetime,))]
     except (msgspec.DecodeError, RecursionError, ValueError):
         return None
-    if (
-        isinstance(state, PartState)
-        and state.done > (datetime.now(UTC).timestamp() + 24 * 3600) * 1e6
-    ):
+    tomorrow = datetime.now(UTC).timestamp() + 24 * 3600
+    if isinstance(state, PartState) and state.done > tomorrow * 1e6:
         return None  # no hub has given this number; the next ones would have to be larger
     plain = len(data) <= LARGEST_STATE and _is_plain(values)
     return state if plain and state.subject == subject else None
