@@ -96,7 +96,9 @@ class Board:
     # Sites
 
     def set_sites(self, names: Iterable[str]) -> list[PartState]:
-        """Sets which sites there are. Returns states with which fails what goes on at others."""
+        """Sets which sites there are. Returns a state that has failed for each part of a job that
+        was to run at a site that was removed.
+        """
         self.sites = {name: self.sites.get(name) or Site() for name in names}
         states = []
         for asked in self.unfinished.values():

@@ -105,8 +105,8 @@ class _Hub:
     # Sites and streams
 
     def look_at_sites(self) -> Sequence[PartState]:
-        """Looks which sites there are, and are heard. Forgets old jobs. Returns states with which
-        fails what goes on at sites that are gone.
+        """Looks which sites there are, and are heard. Forgets old jobs. Returns what
+        `Board.set_sites` returns.
         """
         self._board.look_at_sites(datetime.now(UTC))
         self._board.forget_old()

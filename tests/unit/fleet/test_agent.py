@@ -51,7 +51,7 @@ def part(number: int) -> str:
 
 
 class Bucket:
-    """Does what JetStream does for an agent.
+    """Stands for JetStream: keeps the last message of each subject, and hands out commands.
 
     most       keys that it can hold; then it drops the oldest ones
     requests   how many there were
@@ -111,7 +111,7 @@ class Bucket:
 
 
 class Daemon:
-    """Does what a client of the daemon does for an agent. It refuses every start."""
+    """Stands for the client of the daemon: lists jobs, sends changes, and refuses every start."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
