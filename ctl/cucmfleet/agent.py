@@ -82,6 +82,7 @@ async def run(config: AgentConfig, task_status: trio.TaskStatus[None]) -> None:
 class Agent:
     def __init__(self, site: str, jetstream: JetStream, client: Client, uploads: Uploads) -> None:
         self._site = site
+        self._state = SiteState(site)  # what was reported last of the site itself
         self._bucket, _ = messages.states_of(site)
         self._commands, _ = messages.commands_of(site)
         self._jetstream = jetstream
@@ -167,8 +168,12 @@ class Agent:
         limit = parse_instant("not_after", start.not_after)
         if limit is not None:
             # The clock of a site may be hours off, so that of the NATS server counts.
-            found = await self._jetstream.ask(f"CONSUMER.INFO.{self._commands}.{AGENT}")
-            if msgspec.convert(found["ts"], datetime) > limit:
+            await self._write(self._state)
+            written, _ = self._known[self._state.subject]
+            last = await self._jetstream.last(self._bucket, self._state.subject)
+            if last.number < written:
+                raise NoAnswer("the server that has answered does not have the last state yet")
+            if last.at > limit:
                 raise TimeoutError(f"the start came after {limit:%Y-%m-%d %H:%M:%SZ}, its limit")
         labels = {**(start.labels or {}), messages.LABEL: hub_id}
         if start.upload is not None:
@@ -186,15 +191,15 @@ class Agent:
 
     async def report_site(self) -> None:
         """Reports the site itself every HEARTBEAT seconds. Never returns."""
-        site = SiteState(self._site)
         while True:
             await self._jetstream.until_connected()
             with suppress(ClientError):
                 names = [one.name or one.asked for one in await self._client.clusters()]
                 known = [await self._client.clusters(name) for name in names if name]
-                site = SiteState(self._site, tuple(one for found in known for one in found))
+                clusters = tuple(one for found in known for one in found)
+                self._state = SiteState(self._site, clusters)
             try:
-                await self._write(site)
+                await self._write(self._state)
                 await trio.sleep(messages.HEARTBEAT)
             except (NoAnswer, Refused) as error:
                 _log.debug("the site is reported later: %s", error)
@@ -287,8 +292,8 @@ class Agent:
     async def _last(self, subject: str) -> tuple[int, State | None]:
         """Returns number and state of the last message of a subject; 0 and None without."""
         async with self._limiter:
-            number, data = await self._jetstream.last(self._bucket, subject)
-        return number, messages.decode_state(subject, data)
+            last = await self._jetstream.last(self._bucket, subject)
+        return last.number, messages.decode_state(subject, last.data)
 
     async def _write(self, state: State) -> None:
         """Returns once the bucket has this state, or a newer one."""

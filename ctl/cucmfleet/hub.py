@@ -155,13 +155,13 @@ class _Hub:
 
     async def _exchange_jobs(self) -> None:
         """Takes the jobs that are only in KV_jobs, and writes those that are missing there."""
-        found = await self._jetstream.ask(f"STREAM.INFO.{JOBS}", {"subjects_filter": ">"})
-        subjects = found["state"].get("subjects", ())
+        info = await self._jetstream.ask(f"STREAM.INFO.{JOBS}", {"subjects_filter": ">"})
+        subjects = info["state"].get("subjects", ())
         there = {subject.rpartition(".")[2]: subject for subject in subjects}
         for job_id in there.keys() - self._board.jobs.keys():
-            _, data = await self._jetstream.last(JOBS, there[job_id])
+            found = await self._jetstream.last(JOBS, there[job_id])
             try:
-                asked = msgspec.json.decode(data, type=Asked)
+                asked = msgspec.json.decode(found.data, type=Asked)
             except msgspec.DecodeError:  # a hostile site has let the server answer to this subject
                 _log.warning("a job that cannot be read, at %s", there[job_id])
                 continue

@@ -17,12 +17,12 @@ import logging
 import math
 import re
 import ssl
-from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import nats.errors
 import trio
@@ -43,7 +43,7 @@ _log = logging.getLogger("cucmfleet")
 _ANSWER, _SILENCE = 5.0, 12.0
 
 # JetStream's numbers of errors that somebody looks at.
-NO_STREAM, WRONG_SEQUENCE, _NO_MESSAGE = 10059, 10071, 10037
+NO_STREAM, WRONG_SEQUENCE = 10059, 10071
 
 
 # A hostile site chooses the subjects and headers of its states. nats-py would take a vertical tab
@@ -72,6 +72,14 @@ class Refused(Exception):
     def __init__(self, code: int, description: str) -> None:
         super().__init__(f"JetStream refused that: {description} ({code})")
         self.code = code
+
+
+class Last(NamedTuple):
+    """Holds the last message of a subject, and when NATS has stored it."""
+
+    number: int
+    data: bytes
+    at: datetime
 
 
 class JetStream:
@@ -106,16 +114,18 @@ class JetStream:
             headers["Nats-Expected-Last-Subject-Sequence"] = str(after)
         return int((await self._ask(subject, data, headers=headers or None))["seq"])
 
-    async def last(self, stream: str, subject: str) -> tuple[int, bytes]:
-        """Returns the number and the data of the last message of a subject; (0, b"") without."""
-        try:
-            found = await self.ask(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})
-        except Refused as error:
-            if error.code != _NO_MESSAGE:
-                raise
-            return 0, b""
-        message = found["message"]
-        return message["seq"], b64decode(message.get("data", ""))
+    async def last(self, stream: str, subject: str) -> Last:
+        """Returns the last message of a subject, or one with the number 0 if there is none. With
+        several servers, the one that answers may be behind the others for a moment.
+        """
+        # Not STREAM.MSG.GET: requests for that wait in a queue that all sites share.
+        subject = f"{self._api}.DIRECT.GET.{stream}.{subject}"
+        reply = await self._do(self._client.request, subject, timeout=_ANSWER)
+        headers = reply.headers or {}
+        if "Nats-Sequence" not in headers:
+            return Last(0, b"", datetime.min.replace(tzinfo=UTC))
+        at = datetime.fromisoformat(headers["Nats-Time-Stamp"])
+        return Last(int(headers["Nats-Sequence"]), reply.data, at)
 
     async def acknowledge(self, message: Message) -> None:
         """Acknowledges a message of a work queue, and waits until the server has noted that."""

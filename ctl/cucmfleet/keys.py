@@ -25,9 +25,8 @@ from cucmfleet.messages import AGENT, SITE_API, commands_of, states_of
 # What the accounts of sites can import, each of them its own subjects.
 _EXPORTS = (
     f"$JS.API.CONSUMER.MSG.NEXT.*.{AGENT}",
-    f"$JS.API.CONSUMER.INFO.*.{AGENT}",
     f"$JS.ACK.*.{AGENT}.>",
-    "$JS.API.STREAM.MSG.GET.*",
+    "$JS.API.DIRECT.GET.>",
     "$KV.*.>",
 )
 # How long nats-server knows where an answer goes that it has not sent yet. A pull takes 5 seconds.
@@ -105,9 +104,8 @@ def _account(site: str, key: str) -> dict[str, object]:
     commands, states = commands_of(site)[0], states_of(site)[0]
     subjects = (
         f"$JS.API.CONSUMER.MSG.NEXT.{commands}.{AGENT}",
-        f"$JS.API.CONSUMER.INFO.{commands}.{AGENT}",
         f"$JS.ACK.{commands}.{AGENT}.>",
-        f"$JS.API.STREAM.MSG.GET.{states}",
+        f"$JS.API.DIRECT.GET.{states}.>",
         f"$KV.state_{site}.>",
     )
     imports = [

@@ -64,7 +64,7 @@ _TEXT = 200  # characters of a text in EV
 
 _DAY = 24 * 3600 * 10**9
 # A key that was not written for so long is of a job that the hub does not have any more.
-_BUCKET = {"max_msgs_per_subject": 1, "max_age": KEEP.days * _DAY}
+_BUCKET = {"max_msgs_per_subject": 1, "max_age": KEEP.days * _DAY, "allow_direct": True}
 # The configuration of the streams of the hub.
 STREAMS: dict[str, dict[str, Any]] = {
     EVENTS: {

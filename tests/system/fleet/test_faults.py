@@ -4,7 +4,6 @@ The fixture `same_jobs` checks this after each test.
 """
 
 import asyncio
-import json
 import socket
 from base64 import b64decode
 from datetime import UTC, datetime, timedelta
@@ -263,7 +262,7 @@ async def attack(port: str, hub_seed: str, seed: str, job_id: str) -> None:
     data = msgspec.json.encode(forged)
     requests = [f"CONSUMER.{what}.CMD_berlin.{AGENT}" for what in ("INFO", "MSG.NEXT", "DELETE")]
     requests += [f"STREAM.{what}.CMD_berlin" for what in ("INFO", "DELETE", "MSG.GET")]
-    requests += ["STREAM.MSG.GET.KV_state_berlin"]
+    requests += ["STREAM.MSG.GET.KV_state_berlin", "DIRECT.GET.KV_state_berlin.>"]
     subjects = ["$KV.state_berlin.site", "cmd.berlin.start", "$KV.jobs.x"]
     subjects += [f"$JS.ACK.CMD_berlin.{AGENT}.1.{number}.1.1.0" for number in range(1, 99)]
     subjects += [f"{api}.{request}" for api in ("$JS.API", "JS.API") for request in requests]
@@ -276,9 +275,9 @@ async def attack(port: str, hub_seed: str, seed: str, job_id: str) -> None:
     await client.publish(state, data)
     answers_to = [*subjects, forged.subject, "ev.berlin.ended", "$JS.API.STREAM.DELETE.EV"]
     for answer_to in answers_to:
-        last = json.dumps({"last_by_subj": state}).encode()
         for api in ("JS.API", "$JS.API"):
-            await client.publish(f"{api}.STREAM.MSG.GET.KV_state_munich", last, reply=answer_to)
+            last = f"{api}.DIRECT.GET.KV_state_munich.{state}"
+            await client.publish(last, b"", reply=answer_to)
             pull, nothing = f"{api}.CONSUMER.MSG.NEXT.CMD_munich.{AGENT}", b'{"no_wait": true}'
             await client.publish(pull, nothing, reply=answer_to)
         await client.publish(state, data, reply=answer_to)

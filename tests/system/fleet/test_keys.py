@@ -1,7 +1,7 @@
 """Keys of sites, over TLS. No daemon runs at the sites."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ import trio
 
 from cucmctl import InvalidRequest
 from cucmfleet.jetstream import NoAnswer, connected
-from cucmfleet.messages import AGENT, SITE_API, commands_of
+from cucmfleet.messages import AGENT, SITE_API, commands_of, states_of
 from rig.fleet import CURRENT, DEBIANS, Fleet, ended, run
 from rig.quiet import wait_until
 
@@ -113,6 +113,36 @@ def test_site_cannot_acknowledge_for_others(fleet: Fleet) -> None:
     trio.run(acknowledge_first, fleet, "berlin")
     wait_until(lambda: fleet.count("cmd.berlin.start") == 0)
     assert fleet.count("cmd.munich.start") == 1
+
+
+def test_site_cannot_ask_what_waits_with_others(fleet: Fleet) -> None:
+    """nats-server has one queue for all requests of these kinds."""
+    (commands, _), (states, _) = commands_of("berlin"), states_of("berlin")
+    wait_until(lambda: hub_has(fleet, states))
+    requests = f"CONSUMER.INFO.{commands}.{AGENT}", f"STREAM.MSG.GET.{states}"
+    assert trio.run(answered, fleet, requests) == []
+
+
+def hub_has(fleet: Fleet, stream: str) -> bool:
+    async def ask() -> bool:
+        async with fleet.as_hub() as hub:
+            names = (await hub.ask("STREAM.NAMES"))["streams"] or ()
+            return stream in names
+
+    return trio.run(ask)
+
+
+async def answered(fleet: Fleet, requests: Iterable[str]) -> list[str]:
+    """Makes requests with the key of berlin. Returns those that are answered."""
+    key = fleet.seed("berlin"), "berlin", str(fleet.ca), SITE_API
+    found = []
+    async with connected((fleet.url,), *key) as jetstream:
+        await jetstream.until_connected()
+        for request in requests:
+            with suppress(NoAnswer):
+                await jetstream.ask(request)
+                found.append(request)
+    return found
 
 
 async def acknowledge_first(fleet: Fleet, site: str) -> None:

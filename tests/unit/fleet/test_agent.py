@@ -25,7 +25,7 @@ from cucmd.job.work_request import Collection, Commands, Login, Timeouts
 from cucmd.protocol.jobs import Job, ListReply, Node, WatchReply
 from cucmd.protocol.knowledge import Cluster
 from cucmfleet.agent import Agent
-from cucmfleet.jetstream import WRONG_SEQUENCE, NoAnswer, Refused
+from cucmfleet.jetstream import WRONG_SEQUENCE, Last, NoAnswer, Refused
 from cucmfleet.messages import HEARTBEAT, LARGEST_STATE, Command, PartState, SiteState, decode_state
 
 NOW = datetime.now(UTC)
@@ -75,9 +75,9 @@ class Bucket:
     async def until_connected(self) -> None:
         await trio.lowlevel.checkpoint()
 
-    async def last(self, _stream: str, subject: str) -> tuple[int, bytes]:
+    async def last(self, _stream: str, subject: str) -> Last:
         await self._answer()
-        return self.kept.get(subject, (0, b""))
+        return Last(*self.kept.get(subject, (0, b"")), datetime.now(UTC))
 
     async def publish(self, subject: str, data: bytes, *, after: int) -> int:
         await self._answer()
