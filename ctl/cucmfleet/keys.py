@@ -31,9 +31,10 @@ _EXPORTS = (
 )
 # How long nats-server knows where an answer goes that it has not sent yet. A pull takes 5 seconds.
 _KEPT = "10s"
-# What a site may have, and each of its connections: those from before a cut stay for minutes.
-# Without limits, one site could take all connections and the memory of nats-server.
-_LIMITS = {"max_connections": 100, "max_subscriptions": 100}
+# How many connections a site may have, and subscriptions in each of them. Without limits, one site
+# could take all connections and the memory of nats-server. Connections from before a cut stay for
+# half a minute, with the `ping_interval` of cucmhub(8).
+_LIMITS = {"max_connections": 16, "max_subscriptions": 100}
 
 
 def hub_seed(state: Path) -> str:

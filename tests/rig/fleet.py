@@ -37,7 +37,8 @@ NATS = """\
 listen: {listen}:{port}
 pid_file: "{folder}/nats.pid"
 jetstream {{ store_dir: "{folder}/nats", sync_interval: always }}
-max_pending: 16MB
+max_pending: 8MB
+ping_interval: "10s"
 include users.conf
 {more}
 """
