@@ -113,10 +113,13 @@ class Agent:
         try:
             command = msgspec.json.decode(message.data, type=Command)
             # NATS may have lost what this agent knows to be there.
-            self._known.pop(PartState(self._site, command.job_id).subject, None)
+            subject = PartState(self._site, command.job_id).subject
+            self._known.pop(subject, None)
             part = await self._part(command.job_id)
             if command.number > part.done:
                 await self._carry_out(command, part)
+            else:  # the job may have ended long ago
+                self._known.pop(subject, None)
         except msgspec.DecodeError:
             _log.error("a command that cannot be read was dropped")
         except ClientError as error:
@@ -320,5 +323,7 @@ class Agent:
                 self._known.clear()
                 self._reporting.cancel()
             if there is not None and there.order > state.order:
+                if isinstance(there, PartState) and there.done < getattr(state, "done", 0):
+                    break  # a command was carried out, and the hub does not hear of that otherwise
                 return
         raise NoAnswer("another agent writes the same states")

@@ -284,6 +284,31 @@ async def test_lost_refusal_is_written_again(parts: Running, autojump_clock: obj
         assert site.bucket.acknowledged == 3
 
 
+async def test_command_that_comes_twice_leaves_nothing(
+    parts: Running, autojump_clock: object
+) -> None:
+    start = StartRequest(("a",), Login(credential="no"), commands=Commands(("show status",)))
+    command = msgspec.json.encode(Command(1, "berlin", f"{1:012x}", "root", start=start))
+    async with running(parts) as site:
+        for acknowledged in (1, 2):
+            await site.bucket.send.send(command)
+            await site.settle(1)
+            assert site.bucket.acknowledged == acknowledged
+            assert part(1) not in site.agent._known
+
+
+async def test_done_command_is_not_lost_to_another_agent(
+    parts: Running, autojump_clock: object
+) -> None:
+    """The other agent has reported a newer job, and not what came of the command."""
+    newer = replace(job(1, revision=9), nodes=())
+    old = PartState("berlin", f"{1:012x}", 1, replace(newer, revision=8))
+    there = msgspec.json.encode(replace(old, job=newer))
+    await parts.bucket.publish(part(1), there, after=0)
+    with pytest.raises(NoAnswer):
+        await parts.agent._write(replace(old, done=2))
+
+
 async def test_memory_stays_small(
     parts: Running, autojump_clock: object, caplog: pytest.LogCaptureFixture
 ) -> None:
