@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from itertools import takewhile
@@ -35,8 +35,11 @@ MOST_BYTES = 2**29
 
 
 class Site(Struct):
-    """Holds the last state of a site, and when it came, by the clock of the NATS server."""
+    """Holds the public key of a site, its last state, and when that came, by the clock of the NATS
+    server.
+    """
 
+    key: str
     state: SiteState | None = None
     heard_at: datetime | None = None
     is_heard: bool = False
@@ -95,11 +98,13 @@ class Board:
 
     # Sites
 
-    def set_sites(self, names: Iterable[str]) -> list[PartState]:
-        """Sets which sites there are. Returns a state that has failed for each part of a job that
-        was to run at a site that was removed.
+    def set_sites(self, sites: Mapping[str, str]) -> list[PartState]:
+        """Sets which sites there are, with their keys. Returns a state that has failed for each
+        part of a job that was to run at a site that was removed.
         """
-        self.sites = {name: self.sites.get(name) or Site() for name in names}
+        before = self.sites
+        self.sites = {name: Site(key) for name, key in sites.items()}
+        self.sites |= {n: one for n, one in before.items() if sites.get(n) == one.key}
         states = []
         for asked in self.unfinished.values():
             for site, part in asked.parts.items():
@@ -110,6 +115,15 @@ class Board:
                     done = max((one.number for one in part.commands), default=state.done)
                     states.append(replace(state, job=job, done=done, failure=gone))
         return states
+
+    def forget_nodes(self, site: str) -> list[Asked]:
+        """Forgets the nodes that a site has sent. Returns the jobs that are to be kept."""
+        jobs = [one for one in self.jobs.values() if site in one.parts and one.parts[site].nodes]
+        for asked in jobs:
+            nodes = asked.parts[site].nodes
+            self._bytes[site] -= sum(map(_size, nodes.values()))
+            nodes.clear()
+        return jobs
 
     def look_at_sites(self, now: datetime) -> None:
         """Marks the sites that are not heard, or heard again."""

@@ -172,20 +172,34 @@ class _Hub:
             await self._put_asked(self._board.jobs[job_id])
 
     async def _keep_commands(self) -> None:
-        """Creates the streams of commands. Ends what sites that were removed still have."""
-        sites = self._board.sites.keys()
-        for site in sites:
-            stream, wanted = commands_of(site)
+        """Creates the streams of commands. Deletes the streams of sites that were removed, and of
+        keys that were replaced.
+        """
+        sites = self._board.sites
+        for name, site in sites.items():
+            stream, wanted = commands_of(name)
+            wanted["metadata"] = {"key": site.key}
             found = await self._keep_stream(stream, wanted)
+            if (found["config"].get("metadata") or {}).get("key") != site.key:
+                # Whoever has the old key may have forged states, also of nodes that do not exist.
+                await self._delete_stream(states_of(name)[0])
+                for asked in self._board.forget_nodes(name):
+                    await self._board.keep(asked)
+                await self._delete_stream(stream)
+                found = await self._keep_stream(stream, wanted)
             if not found["state"]["consumer_count"]:
                 body = {"stream_name": stream, "config": CONSUMER}
                 await self._jetstream.ask(f"CONSUMER.DURABLE.CREATE.{stream}.{AGENT}", body)
         found = await self._jetstream.ask("STREAM.NAMES", {"subject": "cmd.>"})
         there = {stream.removeprefix("CMD_") for stream in found["streams"] or ()}
-        for site in there - sites:
-            for stream, _ in (states_of(site), commands_of(site)):
-                with suppress(Refused):  # it is gone already
-                    await self._jetstream.ask(f"STREAM.DELETE.{stream}")
+        for name in there - sites.keys():
+            for stream, _ in (states_of(name), commands_of(name)):
+                await self._delete_stream(stream)
+
+    async def _delete_stream(self, name: str) -> None:
+        self._created.pop(name, None)
+        with suppress(Refused):  # it is gone already
+            await self._jetstream.ask(f"STREAM.DELETE.{name}")
 
     # Commands
 

@@ -1,8 +1,8 @@
 """Keys of sites, over TLS. No daemon runs at the sites."""
 
 import socket
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from cucmctl import InvalidRequest
-from cucmfleet.jetstream import NoAnswer, connected
+from cucmfleet.jetstream import JetStream, Last, NoAnswer, connected
 from cucmfleet.messages import AGENT, SITE_API, commands_of, states_of
 from rig.fleet import CURRENT, DEBIANS, Fleet, ended, run
 from rig.quiet import wait_until
@@ -71,6 +71,40 @@ def refuses(client, node: str) -> bool:
     except InvalidRequest:
         return True
     return False
+
+
+def test_replaced_key_leaves_no_forged_state(fleet: Fleet) -> None:
+    """Also if the hub does not see that the site is gone for a moment."""
+    stream, _ = states_of("berlin")
+    wait_until(lambda: hub_has(fleet, stream))
+    subject = f"$KV.{stream.removeprefix('KV_')}.site"
+    trio.run(publish, fleet, "berlin", subject, b"forged")
+    assert trio.run(last_of, fleet, stream, subject).data == b"forged"
+    for what in ("remove", "add"):
+        assert fleet.run("site", what, "berlin", "--config", str(fleet.config)).returncode == 0
+    wait_until(lambda: trio.run(last_of, fleet, stream, subject).number == 0)
+
+
+async def publish(fleet: Fleet, site: str, subject: str, data: bytes) -> None:
+    async with as_site(fleet, site) as jetstream:
+        await jetstream.publish(subject, data)
+
+
+async def last_of(fleet: Fleet, stream: str, subject: str) -> Last:
+    async with fleet.as_hub() as hub:
+        while True:
+            with suppress(NoAnswer):  # the stream is made again just now
+                return await hub.last(stream, subject)
+            await trio.sleep(0.1)
+
+
+@asynccontextmanager
+async def as_site(fleet: Fleet, site: str) -> AsyncIterator[JetStream]:
+    """Yields a connection to NATS with the key of a site."""
+    key = fleet.seed(site), site, fleet.ca, SITE_API
+    async with connected((fleet.url,), *key) as jetstream:
+        await jetstream.until_connected()
+        yield jetstream
 
 
 def test_added_site_is_heard(fleet: Fleet) -> None:
@@ -134,10 +168,8 @@ def hub_has(fleet: Fleet, stream: str) -> bool:
 
 async def answered(fleet: Fleet, requests: Iterable[str]) -> list[str]:
     """Makes requests with the key of berlin. Returns those that are answered."""
-    key = fleet.seed("berlin"), "berlin", str(fleet.ca), SITE_API
     found = []
-    async with connected((fleet.url,), *key) as jetstream:
-        await jetstream.until_connected()
+    async with as_site(fleet, "berlin") as jetstream:
         for request in requests:
             with suppress(NoAnswer):
                 await jetstream.ask(request)
@@ -148,9 +180,7 @@ async def answered(fleet: Fleet, requests: Iterable[str]) -> list[str]:
 async def acknowledge_first(fleet: Fleet, site: str) -> None:
     """Takes a command of a site. Then acknowledges the first message of the stream."""
     stream, _ = commands_of(site)
-    key = fleet.seed(site), site, str(fleet.ca), SITE_API
-    async with connected((fleet.url,), *key) as jetstream:
-        await jetstream.until_connected()
+    async with as_site(fleet, site) as jetstream:
         async with jetstream.pull(stream, AGENT) as receive:
             message = await receive()
         message.reply = f"$JS.ACK.{stream}.{AGENT}.1.1.1.1.0"

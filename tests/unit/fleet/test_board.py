@@ -52,7 +52,7 @@ def asked(job_id: str = JOB, at: datetime = NOW) -> Asked:
 async def board(tmp_path: Path) -> Board:
     board = Board(tmp_path / "jobs")
     await board.keep(asked())
-    board.set_sites(SITES)
+    board.set_sites(dict.fromkeys(SITES, "key"))
     return board
 
 
@@ -81,7 +81,7 @@ def put(board: Board, site: str, status: str, revision: int = 3, done: int = 1) 
 
 
 async def end_removed(board: Board, *left: str) -> None:
-    for state in board.set_sites(left):
+    for state in board.set_sites(dict.fromkeys(left, "key")):
         await board.keep(board.take(state))
 
 
@@ -281,6 +281,9 @@ async def test_site_cannot_fill_memory(board: Board, monkeypatch: pytest.MonkeyP
     for position in range(20):
         take(board, *(NodeState("berlin", JOB, position, 1, large) for _ in range(100)))
     assert 5 < len(board.jobs[JOB].parts["berlin"].nodes) < 10
+    assert board.forget_nodes("berlin") == [board.jobs[JOB]]
+    take(board, *(NodeState("berlin", JOB, position, 1, large) for position in range(5)))
+    assert len(board.jobs[JOB].parts["berlin"].nodes) == 5
     put(board, "munich", "succeeded")
     await end_removed(board, "munich")
     assert board.job(JOB).status == "partial"

@@ -52,7 +52,7 @@ class Hub:
 @pytest.fixture
 async def hub(tmp_path: Path) -> Hub:
     hub = Hub(tmp_path / "jobs")
-    hub.board.set_sites(("berlin", "munich"))
+    hub.board.set_sites(dict.fromkeys(("berlin", "munich"), "key"))
     return hub
 
 
@@ -92,7 +92,7 @@ async def test_retry_can_be_repeated_after_full_disk(hub: Hub) -> None:
 async def test_no_retry_at_removed_site(hub: Hub) -> None:
     job_id = await hub.start()
     hub.refuse(job_id)
-    hub.board.set_sites(["munich"])
+    hub.board.set_sites({"munich": "key"})
     with pytest.raises(VarlinkError, match="InvalidRequest"):
         await hub.methods.retry(CALLER, RetryRequest(job_id))
     await hub.methods.retry(CALLER, RetryRequest(job_id, nodes=("munich/b",)))
@@ -125,7 +125,7 @@ async def test_nodes_are_not_sent_with_what_was_asked(hub: Hub) -> None:
 
 async def test_large_states_do_not_hinder_a_cancel(hub: Hub) -> None:
     sites = [f"s{number}" for number in range(300)]
-    hub.board.set_sites(sites)
+    hub.board.set_sites(dict.fromkeys(sites, "key"))
     job_id = await hub.start(replace(START, nodes=tuple(f"{site}/a" for site in sites)))
     job = replace(hub.board.job(job_id), nodes=(), labels={"a": "x" * 10_000})
     for site in sites:
