@@ -302,10 +302,10 @@ class Agent:
         """Returns once the bucket has this state, or a newer one."""
         subject, data = state.subject, msgspec.json.encode(state)
         if len(data) > messages.LARGEST_STATE:
-            _say_once("%s is too large for the hub", subject)
-            if not isinstance(state, SiteState):
+            _say_once("%s is too large for the hub, which gets less of it", subject)
+            data = msgspec.json.encode(messages.shortened(state))
+            if len(data) > messages.LARGEST_STATE:
                 return
-            data = msgspec.json.encode(SiteState(self._site))  # so that the site is heard
         for _ in range(3):
             after, _known = self._known.get(subject, (0, None))
             try:

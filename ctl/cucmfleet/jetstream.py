@@ -115,7 +115,7 @@ class JetStream:
         return int((await self._ask(subject, data, headers=headers or None))["seq"])
 
     async def last(self, stream: str, subject: str) -> Last:
-        """Returns the last message of a subject, or one with the number 0 if there is none. With
+        """Returns the last message of a subject, or one with the number 0 without data. With
         several servers, the one that answers may be behind the others for a moment.
         """
         # Not STREAM.MSG.GET: requests for that wait in a queue that all sites share.

@@ -32,7 +32,8 @@ from msgspec.structs import replace
 
 from cucmd.job.failure import Failure
 from cucmd.job.status import JobStatus
-from cucmd.job.work import StartRequest
+from cucmd.job.work import NodeResults, StartRequest
+from cucmd.job.work_request import Collection
 from cucmd.protocol.jobs import Job, Node, RetryRequest
 from cucmd.protocol.knowledge import Cluster
 from cucmd.protocol.requests import CancelRequest
@@ -302,6 +303,21 @@ class SiteState(Struct, frozen=True, tag="site"):
 
 
 State: TypeAlias = PartState | NodeState | SiteState
+
+
+def shortened(state: State) -> State:
+    """Returns a state without what may be large: the clusters of a site, the results of a node, and
+    what a job was asked to do, which the hub has itself.
+    """
+    if isinstance(state, SiteState):
+        return SiteState(state.site)
+    if isinstance(state, NodeState):
+        results = dict.fromkeys(NodeResults.__struct_fields__)
+        return replace(state, node=replace(state.node, **results))
+    job = state.job and replace(state.job, collection=Collection(), commands=None)
+    return replace(state, job=job)
+
+
 _decoder = msgspec.json.Decoder[State](State)
 
 

@@ -258,10 +258,20 @@ async def test_deleted_job_is_asked_for_once(parts: Running, autojump_clock: obj
 
 
 async def test_large_state_holds_up_nothing(parts: Running, autojump_clock: object) -> None:
-    large = replace(NODE, logs=(LogCoverage("x" * LARGEST_STATE),))
+    large = replace(NODE, product="x" * LARGEST_STATE)
     async with running(parts) as site:
         await site.run(job(1, node=large), job(2))
         assert site.bucket.state(part(2)).job.closed
+
+
+async def test_end_of_large_job_is_reported(parts: Running, autojump_clock: object) -> None:
+    node = replace(NODE, logs=(LogCoverage("x" * LARGEST_STATE),))
+    paths = tuple(f"cm/trace/{number:0600}" for number in range(100))
+    async with running(parts) as site:
+        await site.run(replace(job(1, node=node), collection=Collection(paths=paths)))
+        assert site.bucket.state(part(1)).job.closed
+        at = f"$KV.state_berlin.node.{1:012x}.0"
+        assert site.bucket.state(at).node == replace(node, logs=None, files_received=1)
 
 
 async def test_site_with_many_clusters_is_heard(parts: Running, autojump_clock: object) -> None:
