@@ -206,7 +206,8 @@ class Fleet:
         wait_until(lambda: _listens(int(self.port)))
 
     def start_server(self, name: str, config: Path) -> None:
-        self._start(name, self.server, "-c", str(config))
+        # As in cucmhub(8).
+        self._start(name, self.server, "-c", str(config), environ={"GOMEMLIMIT": "500MiB"})
 
     def start_hub(self) -> None:
         self._start("hub", _program("cucmhub"), "serve", "--config", str(self.config))
