@@ -162,7 +162,7 @@ class _Hub:
             found = await self._jetstream.last(JOBS, there[job_id])
             try:
                 asked = msgspec.json.decode(found.data, type=Asked)
-            except msgspec.DecodeError:  # a hostile site has let the server answer to this subject
+            except msgspec.DecodeError:
                 _log.warning("a job that cannot be read, at %s", there[job_id])
                 continue
             if not asked.is_old:

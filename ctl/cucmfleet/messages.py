@@ -16,8 +16,10 @@ the other: otherwise one site could hold up the states of all, and fill the disk
 
 CMD_SITE is a work queue with a durable consumer, which the hub creates. A command can come twice,
 and can overtake another. With one queue for all, a site could acknowledge the commands of others:
-NATS 2.10 deletes any message of the stream that a consumer acknowledges. EV says for 90 days who
-has asked what, and how it ended.
+NATS 2.10 deletes any message of the stream that a consumer acknowledges. The metadata of CMD_SITE
+have the key of the site, so that the hub leaves nothing of a key that was replaced.
+
+EV says for 90 days who has asked what, and how it ended.
 """
 
 from __future__ import annotations
