@@ -30,6 +30,7 @@ import math
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -59,6 +60,8 @@ _say_once = lru_cache(_log.warning)
 # Seconds until a command comes again that could not be carried out yet, and until something else is
 # tried again.
 _COMES_AGAIN, _PAUSE = 2.0, 0.5
+# Seconds that a server may be behind the others.
+_BEHIND = 0.1
 # Requests to NATS that are on their way at a time, and jobs that are compared at a time.
 _MOST = 16
 
@@ -116,13 +119,17 @@ class Agent:
             subject = PartState(self._site, command.job_id).subject
             self._known.pop(subject, None)
             part = await self._part(command.job_id)
+            if part.job is None and self._jetstream.has_several_servers:
+                # The one that has answered may be behind, and a cancel may have come before this.
+                await self._write(part)
+                part = await self._part(command.job_id)
             if command.number > part.done:
                 await self._carry_out(command, part)
             else:  # the job may have ended long ago
                 self._known.pop(subject, None)
         except msgspec.DecodeError:
             _log.error("a command that cannot be read was dropped")
-        except ClientError as error:
+        except (ClientError, NoAnswer) as error:
             _log.warning("%s of job %s waits: %s", command.operation, command.job_id, error)
             await self._jetstream.delay(message, _COMES_AGAIN)
             return
@@ -175,7 +182,7 @@ class Agent:
             written, _ = self._known[self._state.subject]
             last = await self._jetstream.last(self._bucket, self._state.subject)
             if last.number < written:
-                raise NoAnswer("the server that has answered does not have the last state yet")
+                raise NoAnswer("the server that has answered is behind the others")
             if last.at > limit:
                 raise TimeoutError(f"the start came after {limit:%Y-%m-%d %H:%M:%SZ}, its limit")
         labels = {**(start.labels or {}), messages.LABEL: hub_id}
@@ -303,7 +310,8 @@ class Agent:
         subject, data = state.subject, msgspec.json.encode(state)
         if len(data) > messages.LARGEST_STATE:
             _say_once("%s is too large for the hub, which gets less of it", subject)
-            data = msgspec.json.encode(messages.shortened(state))
+            state = messages.shortened(state)
+            data = msgspec.json.encode(state)
             if len(data) > messages.LARGEST_STATE:
                 return
         for _ in range(3):
@@ -322,8 +330,14 @@ class Agent:
                 _log.warning("the hub has lost the states of this site; they are sent again")
                 self._known.clear()
                 self._reporting.cancel()
-            if there is not None and there.order > state.order:
-                if isinstance(there, PartState) and there.done < getattr(state, "done", 0):
-                    break  # a command was carried out, and the hub does not hear of that otherwise
+            if isinstance(there, PartState) and isinstance(state, PartState):
+                newer = max(there, state, key=attrgetter("order"))
+                last = max(there, state, key=attrgetter("done"))
+                state = replace(newer, done=last.done, failure=last.failure)
+                data = msgspec.json.encode(state)
+                if state == there:
+                    return
+            elif there is not None and there.order > state.order:
                 return
+            await trio.sleep(_BEHIND)
         raise NoAnswer("another agent writes the same states")

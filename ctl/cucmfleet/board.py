@@ -100,15 +100,17 @@ class Board:
 
     def set_sites(self, sites: Mapping[str, str]) -> list[PartState]:
         """Sets which sites there are, with their keys. Returns a state that has failed for each
-        part of a job that was to run at a site that was removed.
+        part of a job that was to run at a site that was removed, or has a new key.
         """
-        before = self.sites
-        self.sites = {name: Site(key) for name, key in sites.items()}
-        self.sites |= {n: one for n, one in before.items() if sites.get(n) == one.key}
+        before, self.sites = self.sites, {}
+        for name, key in sites.items():
+            known = before.get(name) or Site(key)
+            self.sites[name] = known if known.key == key else Site(key, is_heard=known.is_heard)
+        replaced = {name for name, known in before.items() if self.sites.get(name) is not known}
         states = []
         for asked in self.unfinished.values():
             for site, part in asked.parts.items():
-                if site not in self.sites and not part.end:
+                if (site in replaced or site not in self.sites) and not part.end:
                     gone = Failure("refused_at_site", f"site {site} was removed", retryable=False)
                     state = part.state or PartState(site, asked.job_id)
                     job = state.job and replace(state.job, status="failed", closed=True)
@@ -116,14 +118,13 @@ class Board:
                     states.append(replace(state, job=job, done=done, failure=gone))
         return states
 
-    def forget_nodes(self, site: str) -> list[Asked]:
-        """Forgets the nodes that a site has sent. Returns the jobs that are to be kept."""
-        jobs = [one for one in self.jobs.values() if site in one.parts and one.parts[site].nodes]
-        for asked in jobs:
-            nodes = asked.parts[site].nodes
-            self._bytes[site] -= sum(map(_size, nodes.values()))
-            nodes.clear()
-        return jobs
+    async def forget_nodes(self, site: str) -> None:
+        """Forgets the nodes that a site has sent. Raises `StoreFailed`."""
+        for asked in [*self.jobs.values()]:
+            if site in asked.parts and (nodes := asked.parts[site].nodes):
+                self._bytes[site] -= sum(map(_size, nodes.values()))
+                nodes.clear()
+                await self.keep(asked)
 
     def look_at_sites(self, now: datetime) -> None:
         """Marks the sites that are not heard, or heard again."""

@@ -180,11 +180,12 @@ class _Hub:
             stream, wanted = commands_of(name)
             wanted["metadata"] = {"key": site.key}
             found = await self._keep_stream(stream, wanted)
-            if (found["config"].get("metadata") or {}).get("key") != site.key:
+            same_key = (found["config"].get("metadata") or {}).get("key") == site.key
+            if found.get("did_create") or not same_key:
                 # Whoever has the old key may have forged states, also of nodes that do not exist.
                 await self._delete_stream(states_of(name)[0])
-                for asked in self._board.forget_nodes(name):
-                    await self._board.keep(asked)
+                await self._board.forget_nodes(name)
+            if not same_key:
                 await self._delete_stream(stream)
                 found = await self._keep_stream(stream, wanted)
             if not found["state"]["consumer_count"]:
@@ -288,7 +289,7 @@ class _Hub:
                 if created != (now := (await self._keep_stream(stream, wanted))["created"]):
                     created, last = now, 0
                 async with self._messages(stream, last + 1) as receive:
-                    while True:
+                    while self._board.sites.get(name) is site:
                         message = await receive()
                         where = message.metadata
                         await self._take(name, message.subject, message.data, where.timestamp)

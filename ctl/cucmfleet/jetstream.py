@@ -91,6 +91,10 @@ class JetStream:
         # Each pull ends when its channel is closed.
         self.pulls: set[trio.MemorySendChannel[Message]] = set()
 
+    @property
+    def has_several_servers(self) -> bool:
+        return "cluster" in self._client._server_info
+
     async def until_connected(self) -> None:
         while not self._client.is_connected:  # noqa: ASYNC110  # nobody says when
             await trio.sleep(0.5)
