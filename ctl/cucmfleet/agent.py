@@ -60,7 +60,7 @@ _say_once = lru_cache(_log.warning)
 # Seconds until a command comes again that could not be carried out yet, and until something else is
 # tried again.
 _COMES_AGAIN, _PAUSE = 2.0, 0.5
-# Seconds that a server may be behind the others.
+# Seconds until a state is written again, because a server may be behind the others.
 _BEHIND = 0.1
 # Requests to NATS that are on their way at a time, and jobs that are compared at a time.
 _MOST = 16
@@ -306,7 +306,9 @@ class Agent:
         return last.number, messages.decode_state(subject, last.data)
 
     async def _write(self, state: State) -> None:
-        """Returns once the bucket has this state, or a newer one."""
+        """Returns once the bucket has this state, or a newer one. Of the part of a job, another
+        agent may have written what is newer, and less of what came of commands: both are kept.
+        """
         subject, data = state.subject, msgspec.json.encode(state)
         if len(data) > messages.LARGEST_STATE:
             _say_once("%s is too large for the hub, which gets less of it", subject)
@@ -331,8 +333,8 @@ class Agent:
                 self._known.clear()
                 self._reporting.cancel()
             if isinstance(there, PartState) and isinstance(state, PartState):
-                newer = max(there, state, key=attrgetter("order"))
-                last = max(there, state, key=attrgetter("done"))
+                newer = max(state, there, key=attrgetter("order"))
+                last = max(state, there, key=attrgetter("done"))
                 state = replace(newer, done=last.done, failure=last.failure)
                 data = msgspec.json.encode(state)
                 if state == there:

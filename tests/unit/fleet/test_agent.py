@@ -56,6 +56,7 @@ class Bucket:
     most       keys that it can hold; then it drops the oldest ones
     requests   how many there were
     no_answer  how many of the next requests to publish get no answer
+    behind     subjects of which the next answer comes from a server that has no message yet
     """
 
     def __init__(self) -> None:
@@ -65,6 +66,7 @@ class Bucket:
         self.send, self.commands = trio.open_memory_channel[bytes](10)
         self.acknowledged = 0
         self.has_several_servers = False
+        self.behind: set[str] = set()
 
     def lose(self) -> None:
         self.kept.clear()
@@ -78,7 +80,11 @@ class Bucket:
 
     async def last(self, _stream: str, subject: str) -> Last:
         await self._answer()
-        return Last(*self.kept.get(subject, (0, b"")), datetime.now(UTC))
+        nothing = 0, b""
+        if subject in self.behind:
+            self.behind.remove(subject)
+            return Last(*nothing, NOW)
+        return Last(*self.kept.get(subject, nothing), NOW)
 
     async def publish(self, subject: str, data: bytes, *, after: int) -> int:
         await self._answer()
@@ -117,6 +123,7 @@ class Daemon:
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
         self.known: tuple[Cluster, ...] = ()
+        self.refused: list[str] = []
         self.changes, self._events = trio.open_memory_channel[Job](10_000)
 
     def change(self, new: Job) -> None:
@@ -143,8 +150,9 @@ class Daemon:
     def on_behalf_of(self, _caller: object) -> "Daemon":
         return self
 
-    async def call(self, *_call: object) -> None:
+    async def call(self, method: str, *_call: object) -> None:
         await trio.lowlevel.checkpoint()
+        self.refused.append(method)
         raise errors.InvalidRequest.make("login", "no such credential")
 
     # What `events` needs.
@@ -293,6 +301,22 @@ async def test_lost_refusal_is_written_again(parts: Running, autojump_clock: obj
             site.bucket.lose()
             await site.settle(wait)
         assert site.bucket.acknowledged == 3
+
+
+async def test_server_that_is_behind_starts_nothing(parts: Running, autojump_clock: object) -> None:
+    """A cancel has overtaken the start, and one of three servers does not know that yet."""
+    cancelled = PartState("berlin", f"{1:012x}", done=2)
+    start = StartRequest(("a",), Login(credential="no"), commands=Commands(("show status",)))
+    command = Command(1, "berlin", f"{1:012x}", "root", start=start)
+    parts.bucket.has_several_servers = True
+    await parts.bucket.publish(part(1), msgspec.json.encode(cancelled), after=0)
+    parts.bucket.behind.add(part(1))
+    async with running(parts) as site:
+        await site.bucket.send.send(msgspec.json.encode(command))
+        await site.settle()
+        assert site.bucket.acknowledged == 1
+        assert site.bucket.state(part(1)) == cancelled
+        assert site.daemon.refused == []
 
 
 async def test_command_that_comes_twice_leaves_nothing(

@@ -229,6 +229,18 @@ async def test_removed_site_ends_its_part(board: Board, tmp_path: Path) -> None:
     assert Board(tmp_path / "jobs").jobs[JOB].parts["berlin"].commands == []
 
 
+async def test_replaced_key_ends_its_part(board: Board) -> None:
+    heard(board, *SITES, at=NOW)
+    board.look_at_sites(NOW)
+    (state,) = board.set_sites({"berlin": "new", "munich": "key"})
+    assert (state.site, state.failure.code) == ("berlin", "refused_at_site")
+    board.look_at_sites(NOW)
+    assert {name: site.is_heard for name, site in board.sites.items()} == {
+        "berlin": False,
+        "munich": True,
+    }
+
+
 @pytest.mark.parametrize("status", ["queued", "running", "failed"])
 async def test_list_of_a_status(board: Board, status: str) -> None:
     methods = HubMethods(board, lambda *_: None)
