@@ -27,7 +27,13 @@ from cucmctl.commands.lookup import keeps_files
 from cucmctl.commands.upload import Handover
 from cucmctl.export.received import Export, ResumedExport
 from cucmctl.export.save import Damaged, Format, checked_name, save
-from cucmctl.export.target import TargetExists, clean_up_at_signals, locked, refuse_existing, target
+from cucmctl.export.target import (
+    TargetExists,
+    clean_up_at_signals,
+    refuse_existing,
+    target,
+    temporary_folder,
+)
 from cucmctl.sites.places import SUMMARY
 from cucmctl.text import render
 from cucmctl.text.progress_line import ProgressLine
@@ -190,21 +196,18 @@ def export_sites(
     clean_up_at_signals()
     try:
         refuse_existing(path, force=arguments.force)
-        with (
-            tempfile.TemporaryDirectory(".part", ".cucmctl-", path.absolute().parent) as folder,
-            locked(Path(folder)),
-        ):
+        with temporary_folder(path.absolute().parent) as folder:
             own = copy(arguments)
-            own.output, own.format, own.force = folder, "dir", False
+            own.output, own.format, own.force = str(folder), "dir", False
             own.upload = own.case = own.token_file = None
             own.encrypt_to = own.password_of_zip = None
             code, codes = run(own)
             if not os.listdir(folder):
                 raise exits.Failed("nothing was exported", code or exits.FAILED)
             lines = (f"{name}: {_ENDINGS.get(codes[name], 'not exported')}\n" for name in codes)
-            Path(folder, SUMMARY).write_text("".join(lines))
+            (folder / SUMMARY).write_text("".join(lines))
             with target(path, form, force=arguments.force) as sink:
-                for file in sorted(filter(Path.is_file, Path(folder).rglob("*"))):
+                for file in sorted(filter(Path.is_file, folder.rglob("*"))):
                     member = tarfile.TarInfo(str(file.relative_to(folder)))
                     member.size, member.mtime = file.stat().st_size, int(file.stat().st_mtime)
                     with file.open("rb") as content:

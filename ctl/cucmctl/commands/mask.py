@@ -22,7 +22,7 @@ from cucmctl.cli.options import OnlyOnce, UsageError, Verb, VerbParser
 from cucmctl.client.client import Client
 from cucmctl.client.errors import ClientError
 from cucmctl.export.save import Format
-from cucmctl.export.target import TargetExists, clean_up_at_signals, locked, target
+from cucmctl.export.target import TargetExists, clean_up_at_signals, target, temporary_folder
 from cucmctl.mask.key import key_folder
 from cucmctl.text.progress_line import ProgressLine
 
@@ -86,12 +86,11 @@ def write_masked(
     try:
         with (
             _opened(source) as opened,
-            tempfile.TemporaryDirectory(".part", ".cucmctl-", to.parent) as work,
-            locked(Path(work)),
+            temporary_folder(to.parent) as work,
             target(to, form, force=arguments.force) as sink,
             ProgressLine("masking", 2 * sum(map(opened.size, opened.names()))) as progress,
         ):
-            bundle = Bundle(opened, masks, Path(work), own=words, hosts=hosts, tell=progress.tell)
+            bundle = Bundle(opened, masks, work, own=words, hosts=hosts, tell=progress.tell)
             bundle.collect()
             report = bundle.write(sink)
             if not report.files:

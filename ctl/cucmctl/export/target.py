@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -64,9 +65,9 @@ def target(
         return
     if form == "dir":
         refuse_existing(path, force=force)
-        temporary = Path(tempfile.mkdtemp(_END, _BEGIN, path.parent))
-        with locked(temporary), _renamed(temporary, path, force=force, when_whole=when_whole):
-            yield FolderSink(temporary)
+        with temporary_folder(path.parent) as folder:
+            yield FolderSink(folder)
+            _rename(folder, path, force=force, when_whole=when_whole)
         return
     with new_file(path, force=force, when_whole=when_whole) as file, _sink(file, form) as sink:
         yield sink
@@ -78,19 +79,43 @@ def new_file(
 ) -> Iterator[IO[bytes]]:
     """Yields a file that gets the name `path` at the end of the block, as `target` does it."""
     refuse_existing(path, force=force)
-    descriptor, name = tempfile.mkstemp(_END, _BEGIN, path.parent)
-    with (
-        locked(Path(name)),
-        _renamed(Path(name), path, force=force, when_whole=when_whole),
-        os.fdopen(descriptor, "w+b") as file,
-    ):
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
+    with _temporary(path.parent, partial(Path.touch, mode=0o600, exist_ok=False)) as temporary:
+        with temporary.open("r+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        _rename(temporary, path, force=force, when_whole=when_whole)
+
+
+def temporary_folder(parent: Path) -> AbstractContextManager[Path]:
+    """Yields a folder in `parent` for its owner alone, which is removed at the end of the block.
+
+    It is removed however often Ctrl-C is pressed.
+    """
+    return _temporary(parent, partial(Path.mkdir, mode=0o700))
 
 
 @contextmanager
-def locked(temporary: Path) -> Iterator[None]:
+def _temporary(parent: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+    """Makes a file or folder, and removes it at the end of the block if it is still there.
+
+    The name is chosen first. So there is no moment at which something exists that is not removed.
+    """
+    path = parent / f"{_BEGIN}{secrets.token_hex(8)}{_END}"
+    try:
+        make(path)
+        with _locked(path):
+            yield path
+    finally:
+        try:
+            _remove(path)
+        except (KeyboardInterrupt, SystemExit):
+            _remove(path)  # the second Ctrl-C came before `_remove` made it wait
+            raise
+
+
+@contextmanager
+def _locked(temporary: Path) -> Iterator[None]:
     """Locks a temporary file or folder, and removes those beside it whose processes were killed.
 
     The kernel releases the locks of a process that ends, so what can be locked is not in use.
@@ -113,22 +138,13 @@ def locked(temporary: Path) -> Iterator[None]:
         os.close(own)
 
 
-@contextmanager
-def _renamed(
-    temporary: Path, path: Path, *, force: bool, when_whole: Callable[[], None]
-) -> Iterator[None]:
-    """Renames a file or folder at the end of the block, or removes it after an exception."""
-    try:
-        yield
-        when_whole()
-        refuse_existing(path, force=force)
-        if os.path.lexists(path) and (path.is_dir() or temporary.is_dir()):
-            _replace(path, temporary)
-        else:
-            temporary.rename(path)
-    except BaseException:
-        _remove(temporary)
-        raise
+def _rename(temporary: Path, path: Path, *, force: bool, when_whole: Callable[[], None]) -> None:
+    when_whole()
+    refuse_existing(path, force=force)
+    if os.path.lexists(path) and (path.is_dir() or temporary.is_dir()):
+        _replace(path, temporary)
+    else:
+        temporary.rename(path)
 
 
 @contextmanager
@@ -165,24 +181,40 @@ def _replace(path: Path, new: Path) -> None:
     anything goes wrong.
     """
     old = new.with_suffix(".old")
-    try:
-        path.rename(old)
-        new.rename(path)
-    finally:
-        if os.path.lexists(path):
-            _remove(old)
-        else:
-            old.rename(path)
+    with _signals_wait():
+        try:
+            path.rename(old)
+            new.rename(path)
+        finally:
+            if os.path.lexists(path):
+                _remove(old)
+            else:
+                old.rename(path)
 
 
 def _remove(path: Path) -> None:
     """Removes a file or folder completely, even if somebody presses Ctrl-C meanwhile."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDING}
-    try:
+    with _signals_wait():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Signals that would end the program have their effect only at the end of the body.
+
+    They are not blocked, because the kernel could then deliver them to another thread.
+    """
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: came.append(number)) for number in _ENDING
+    }
+    try:
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        for late in came:
+            signal.raise_signal(late)

@@ -1,18 +1,26 @@
 """The target of an export: nothing incomplete is there, whatever ends the export."""
 
+import contextlib
+import itertools
 import os
 import shutil
 import signal
+import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 import pytest
 
+from cucmctl.export import target as target_module
 from cucmctl.export.save import Format
 from cucmctl.export.target import TargetExists, target
 
 FORMATS: tuple[Format, ...] = ("zip", "tar", "tgz", "dir")
+
+Handler = Callable[[int, FrameType | None], object] | int | None
 
 forms = pytest.mark.parametrize("form", FORMATS)
 forced = pytest.mark.parametrize("force", [False, True])
@@ -62,11 +70,28 @@ def test_ctrl_c_twice_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.Monke
     remove = shutil.rmtree
 
     def pressed(path: Path, **options: bool) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         remove(path, **options)
 
     monkeypatch.setattr(shutil, "rmtree", pressed)
-    with pytest.raises(ZeroDivisionError), target(tmp_path / "x", "dir", force=False):
+    with pytest.raises(KeyboardInterrupt), target(tmp_path / "x", "dir", force=False):
+        raise ZeroDivisionError
+    assert names(tmp_path) == set()
+
+
+@forms
+def test_ctrl_c_before_signals_have_to_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Format
+) -> None:
+    change, presses = signal.signal, iter([signal.SIGINT])
+
+    def pressed(number: int, handler: Handler) -> Handler:
+        for press in presses:
+            signal.raise_signal(press)
+        return change(number, handler)
+
+    monkeypatch.setattr(signal, "signal", pressed)
+    with pytest.raises(KeyboardInterrupt), target(tmp_path / "x", form, force=False):
         raise ZeroDivisionError
     assert names(tmp_path) == set()
 
@@ -131,3 +156,43 @@ def test_old_folder_is_never_half_removed(tmp_path: Path, monkeypatch: pytest.Mo
     with suppress(KeyboardInterrupt), target(tmp_path / "x", "dir", force=True):
         pass
     assert seen[0] == set() == names(tmp_path / "x")
+
+
+class Pressed:
+    """Presses Ctrl-C before one line of target.py, or of contextlib where it is used for that."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+        self.handler = signal.getsignal(signal.SIGINT)
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> "Pressed | None":
+        caller = frame.f_back if frame.f_code.co_filename == contextlib.__file__ else frame
+        if caller is None or caller.f_code.co_filename not in (target_module.__file__, __file__):
+            return None
+        if event != "line" or signal.getsignal(signal.SIGINT) is not self.handler:
+            return self
+        self.left -= 1
+        if self.left == 0:
+            self.left = -1
+            raise KeyboardInterrupt
+        return self
+
+
+@forms
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the garbage collector closes the file,
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # and then the zip
+def test_ctrl_c_at_any_line_leaves_nothing_incomplete(tmp_path: Path, form: Format) -> None:
+    for number in itertools.count(1):
+        pressed = Pressed(number)
+        sys.settrace(pressed)
+        try:
+            with target(tmp_path / "x", form, force=True):
+                pass
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(None)
+        assert names(tmp_path) <= {"x"}, number
+        if pressed.left > 0:
+            break
+    assert number > 50
