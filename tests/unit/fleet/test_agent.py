@@ -22,6 +22,7 @@ from cucmctl.text.render import summary
 from cucmd.job.coverage import LogCoverage
 from cucmd.job.work import StartRequest
 from cucmd.job.work_request import Collection, Commands, Login, Timeouts
+from cucmd.plan.labels import LONGEST_VALUE, MOST, check_labels
 from cucmd.protocol.jobs import Job, ListReply, Node, WatchReply
 from cucmd.protocol.knowledge import Cluster
 from cucmfleet.agent import Agent
@@ -276,9 +277,14 @@ async def test_large_state_holds_up_nothing(parts: Running, autojump_clock: obje
 async def test_end_of_large_job_is_reported(parts: Running, autojump_clock: object) -> None:
     node = replace(NODE, logs=(LogCoverage("x" * LARGEST_STATE),))
     paths = tuple(f"cm/trace/{number:0600}" for number in range(100))
+    longest = {f"{n:063}": "\N{GOTHIC LETTER AHSA}" * LONGEST_VALUE for n in range(MOST - 1)}
+    large = job(1, node=node)
+    labels = check_labels(longest | (large.labels or {}))
+    large = replace(large, collection=Collection(paths=paths), labels=labels)
     async with running(parts) as site:
-        await site.run(replace(job(1, node=node), collection=Collection(paths=paths)))
+        await site.run(large)
         assert site.bucket.state(part(1)).job.closed
+        assert site.bucket.state(part(1)).job.labels == labels
         at = f"$KV.state_berlin.node.{1:012x}.0"
         assert site.bucket.state(at).node == replace(node, logs=None, files_received=1)
 
