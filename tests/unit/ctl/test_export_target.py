@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -24,6 +24,14 @@ Handler = Callable[[int, FrameType | None], object] | int | None
 
 forms = pytest.mark.parametrize("form", FORMATS)
 forced = pytest.mark.parametrize("force", [False, True])
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """A shell starts what runs in its background so that it ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def names(folder: Path) -> set[str]:
@@ -66,7 +74,9 @@ def test_parts_of_killed_exports_are_removed(tmp_path: Path) -> None:
         assert names(tmp_path) == {*running, ".cucmctl-new.part", "y"}
 
 
-def test_ctrl_c_twice_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_twice_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ctrl_c: None
+) -> None:
     remove = shutil.rmtree
 
     def pressed(path: Path, **options: bool) -> None:
@@ -81,7 +91,7 @@ def test_ctrl_c_twice_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.Monke
 
 @forms
 def test_ctrl_c_before_signals_have_to_wait(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Format
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ctrl_c: None, form: Format
 ) -> None:
     change, presses = signal.signal, iter([signal.SIGINT])
 
