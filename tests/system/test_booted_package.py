@@ -335,7 +335,11 @@ def test_pages_make_hub_and_two_sites(release: Release, host: Host) -> None:
     host.debian.must("sh", "-e", "-c", f"cd {PACKAGES}\ninstall{use}")
     put(host, HUB, "/etc/nats-server.conf")
     put(host, HUB, "/etc/cucmhub/cucmhub.toml")
-    host.debian.must("sh", "-e", "-c", typed(HUB, "nats-server\n"))
+    commands = typed(HUB, "nats-server\n")
+    firewall = "ExecStartPre=+/usr/sbin/nft -f /etc/cucmhub/nats.nft"
+    assert firewall in commands
+    # Left out, because the container shares the network of this machine, and may not change it.
+    host.debian.must("sh", "-e", "-c", commands.replace(firewall, ""))
 
     put(host, AGENT, "/etc/cucmd/cucmd.toml", CONFIG)
     host.debian.must("cp", "/etc/cucmhub/ca.pem", "/")

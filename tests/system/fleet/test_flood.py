@@ -30,33 +30,6 @@ async def flood(port, seed, count, size):
     await client.close()
 asyncio.run(flood(*sys.argv[1:]))
 """
-# Asks for a large state again and again, and does not read the answers.
-REQUESTS = """
-import asyncio, nats, sys, time
-async def flood(port, seed, state):
-    first = await nats.connect(f"nats://127.0.0.1:{port}", nkeys_seed_str=seed)
-    await first.publish(state, b"x" * 60_000)
-    await first.close()
-    ends = time.monotonic() + 10
-    await asyncio.gather(*(ask(port, seed, state, ends) for _ in range(30)))
-async def ask(port, seed, state, ends):
-    request = f"PUB JS.API.DIRECT.GET.KV_state_munich.{state} in 0\\r\\n\\r\\n".encode()
-    address = f"nats://127.0.0.1:{port}"
-    while time.monotonic() < ends:
-        try:
-            options = {"nkeys_seed_str": seed, "allow_reconnect": False, "error_cb": ignore}
-            client = await nats.connect(address, **options)
-            client._reading_task.cancel()
-            client._transport.write(b"SUB in 1\\r\\n")
-            while time.monotonic() < ends:
-                client._transport.write(request * 200)
-                await asyncio.wait_for(client._transport.drain(), 1)
-        except (OSError, nats.errors.Error, asyncio.TimeoutError):
-            await asyncio.sleep(0.1)
-async def ignore(error):
-    pass
-asyncio.run(flood(*sys.argv[1:]))
-"""
 
 
 @pytest.mark.parametrize(
@@ -86,18 +59,6 @@ def test_flood_is_felt_at_its_own_site(
     assert hub.most_memory() - memory < 100_000_000
     used = sum(file.stat().st_blocks * 512 for file in fleet.state.glob("nats/**/*.blk"))
     assert used < 2 * states_of("munich")[1]["max_bytes"]
-
-
-def test_requests_are_felt_at_their_own_site(client: Client, fleet: Fleet, lab: Lab) -> None:
-    words = fleet.port, fleet.seed("munich"), "$KV.state_munich.large"
-    command = [sys.executable, "-c", REQUESTS, *map(str, words)]
-    with subprocess.Popen(command, preexec_fn=die_with_parent) as flood:
-        while flood.poll() is None:
-            in_time(client, run(client, f"berlin/{lab.nodes[0]}"))
-    assert flood.returncode == 0
-    assert fleet.log("nats").count("Slow Consumer") > 10
-    assert fleet.processes["nats"].most_memory() < 2_000_000_000
-    in_time(client, run(client, f"munich/{lab.nodes[0]}"))
 
 
 def in_time(client: Client, job: Job) -> None:
