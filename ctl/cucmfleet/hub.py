@@ -1,7 +1,7 @@
 """Runs the hub: serves the socket, sends commands to NATS, and follows the states of the sites.
 
     a call --> board.py --> `send` --> CMD_SITE --> an agent
-    a watcher <-- board.py <-- `_follow` <-- KV_state_SITE <-- an agent
+    a watcher <-- board.py <-- `follow` <-- KV_state_SITE <-- an agent
 
 The states of a site are followed by the sequence of its stream, with a consumer that is made again
 whenever it is in doubt, behind the last message that came. A watch of nats-py is not used: in
@@ -80,7 +80,7 @@ async def run(config: HubConfig, task_status: trio.TaskStatus[None]) -> None:
             opened as listener,
             trio.open_nursery() as nursery,
         ):
-            hub = _Hub(config, jetstream, nursery)
+            hub = Hub(config, jetstream, nursery)
             hub.look_at_sites()
             interface = make_interface(hub.handlers, effective_caller=access.effective_caller)
             serving = partial(serve, listener, interface, _INFO, Users(SocketLimits()))
@@ -92,15 +92,15 @@ async def run(config: HubConfig, task_status: trio.TaskStatus[None]) -> None:
             task_status.started()
 
 
-class _Hub:
+class Hub:
     def __init__(self, config: HubConfig, jetstream: JetStream, nursery: trio.Nursery) -> None:
         self._config = config
         self._state = config.state_directory
-        self._board = Board(self._state / "jobs")
+        self.board = Board(self._state / "jobs")
         self._jetstream = jetstream
         self._nursery = nursery
         self._created: dict[str, str] = {}  # stream -> when it was created
-        self.handlers = HubMethods(self._board, self._send_soon).handlers()
+        self.handlers = HubMethods(self.board, self._send_soon).handlers()
 
     # Sites and streams
 
@@ -108,9 +108,9 @@ class _Hub:
         """Looks which sites there are, and are heard. Forgets old jobs. Returns what
         `Board.set_sites` returns.
         """
-        self._board.look_at_sites(datetime.now(UTC))
-        self._board.forget_old()
-        return self._board.set_sites(keys.read_sites(self._state))
+        self.board.look_at_sites(datetime.now(UTC))
+        self.board.forget_old()
+        return self.board.set_sites(keys.read_sites(self._state))
 
     async def keep_streams(self) -> None:
         """Creates streams and consumers, and looks again and again whether they are there."""
@@ -128,9 +128,9 @@ class _Hub:
                 for state in gone:
                     await self._take_state(state)
                 # Not before: states of jobs that are not known are dropped.
-                for name, site in self._board.sites.items():
+                for name, site in self.board.sites.items():
                     if followed.get(name) is not site:
-                        self._nursery.start_soon(self._follow, name, site)
+                        self._nursery.start_soon(self.follow, name, site)
                         followed[name] = site
             except NoAnswer:
                 pause = _PAUSE
@@ -158,7 +158,7 @@ class _Hub:
         info = await self._jetstream.ask(f"STREAM.INFO.{JOBS}", {"subjects_filter": ">"})
         subjects = info["state"].get("subjects", ())
         there = {subject.rpartition(".")[2]: subject for subject in subjects}
-        for job_id in there.keys() - self._board.jobs.keys():
+        for job_id in there.keys() - self.board.jobs.keys():
             found = await self._jetstream.last(JOBS, there[job_id])
             try:
                 asked = msgspec.json.decode(found.data, type=Asked)
@@ -166,16 +166,16 @@ class _Hub:
                 _log.warning("a job that cannot be read, at %s", there[job_id])
                 continue
             if not asked.is_old:
-                await self._board.keep(asked)
+                await self.board.keep(asked)
                 self._send_soon(asked, asked.waiting)
-        for job_id in self._board.jobs.keys() - there.keys():
-            await self._put_asked(self._board.jobs[job_id])
+        for job_id in self.board.jobs.keys() - there.keys():
+            await self._put_asked(self.board.jobs[job_id])
 
     async def _keep_commands(self) -> None:
         """Creates the streams of commands. Deletes the streams of sites that were removed, and of
         keys that were replaced.
         """
-        sites = self._board.sites
+        sites = self.board.sites
         for name, site in sites.items():
             stream, wanted = commands_of(name)
             wanted["metadata"] = {"key": site.key}
@@ -184,7 +184,7 @@ class _Hub:
             if found.get("did_create") or not same_key:
                 # Whoever has the old key may have forged states, also of nodes that do not exist.
                 await self._delete_stream(states_of(name)[0])
-                await self._board.forget_nodes(name)
+                await self.board.forget_nodes(name)
             if not same_key:
                 await self._delete_stream(stream)
                 found = await self._keep_stream(stream, wanted)
@@ -205,7 +205,7 @@ class _Hub:
     # Commands
 
     def send_all(self) -> None:
-        for asked in self._board.jobs.values():
+        for asked in self.board.jobs.values():
             self._send_soon(asked, asked.waiting)
 
     def _send_soon(self, asked: Asked, commands: Sequence[Command]) -> None:
@@ -281,15 +281,15 @@ class _Hub:
         async with self._jetstream.pull(stream, made["name"], batch=_BATCH) as receive:
             yield receive
 
-    async def _follow(self, name: str, site: Site) -> None:
+    async def follow(self, name: str, site: Site) -> None:
         """Follows the states of a site, until the site is removed."""
         (stream, wanted), created, last = states_of(name), "", 0
-        while self._board.sites.get(name) is site:
+        while self.board.sites.get(name) is site:
             try:
                 if created != (now := (await self._keep_stream(stream, wanted))["created"]):
                     created, last = now, 0
                 async with self._messages(stream, last + 1) as receive:
-                    while self._board.sites.get(name) is site:
+                    while self.board.sites.get(name) is site:
                         message = await receive()
                         where = message.metadata
                         await self._take(name, message.subject, message.data, where.timestamp)
@@ -304,16 +304,16 @@ class _Hub:
         if state is None:
             _say_once("site %s sends states that cannot be read; they are dropped", site)
         elif isinstance(state, messages.SiteState):
-            self._board.take_site(state, at)
+            self.board.take_site(state, at)
         else:
             await self._take_state(state)
 
     async def _take_state(self, state: PartState | NodeState) -> None:
-        if (asked := self._board.take(state)) is not None:
+        if (asked := self.board.take(state)) is not None:
             part = asked.parts[state.site]
             if part.state is not None and (end := part.end):
                 ended = msgspec.json.encode(Ended.of(part.state, end[0]))
                 # A retry that is refused leaves the end as it was, and is another one in EV.
                 message_id = f"{state.job_id}.{state.site}.{part.state.done}.{end}"
                 await self._put(f"ev.{state.site}.ended", lambda: ended, message_id)
-            await self._board.keep(asked)
+            await self.board.keep(asked)
