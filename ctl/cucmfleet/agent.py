@@ -11,13 +11,14 @@ come twice:
     start    the daemon returns the same job for the same start_key
     retry    likewise, with a key of its own
     cancel   what has ended stays as it is
-    any      one whose number is not larger than that of the last one is only acknowledged. So a
-             start that comes after its cancel starts nothing
+    any      a command whose number is not larger than that of the last command is acknowledged, and
+             not carried out. So a start that comes after its cancel starts nothing
 
 The server accepts a state only if the last one of its key is the one that this agent knows. So a
 state that was delayed, or that comes from another agent with the same name, never replaces a newer
-one. If the number of the site's own key has become smaller, NATS has lost the bucket, and all is
-reported again. Other keys do not show that: of a full bucket, NATS drops the oldest ones.
+one. If the message number of the site's own state has become smaller, NATS has lost the bucket, and
+everything is reported again. Other states do not show that, because NATS drops the oldest ones of a
+full bucket.
 
 The agent has the rights of its own user at the daemon, who must be in `[access] may_speak_for`,
 because a start names who asked at the hub.
@@ -120,7 +121,8 @@ class Agent:
             self._known.pop(subject, None)
             part = await self._part(command.job_id)
             if part.job is None and self._jetstream.has_several_servers:
-                # The one that has answered may be behind, and a cancel may have come before this.
+                # The server that has answered may be behind the others, and lack a cancel that came
+                # before this start. Then the write is refused, and the part is read again.
                 await self._write(part)
                 part = await self._part(command.job_id)
             if command.number > part.done:
@@ -247,8 +249,8 @@ class Agent:
                 break
 
     async def _report_job(self, job: Job | JobSummary | JobChange) -> None:
-        """Reports a job as it is now, unless the bucket has this revision of a list. Repeats that
-        until it succeeds. Of a job that was deleted, the hub keeps the last state.
+        """Reports a job as it is now. A job from a list is skipped if the bucket has its revision.
+        Tries again until it succeeds. If the job was deleted, the hub keeps its last state.
         """
         hub_id = (job.labels or {}).get(messages.LABEL, "")
         if not messages.JOB_ID.fullmatch(hub_id):
@@ -306,8 +308,10 @@ class Agent:
         return last.number, messages.decode_state(subject, last.data)
 
     async def _write(self, state: State) -> None:
-        """Returns once the bucket has this state, or a newer one. Of the part of a job, another
-        agent may have written what is newer, and less of what came of commands: both are kept.
+        """Returns once the bucket has this state, or a newer one. Raises `NoAnswer` and `Refused`.
+
+        Another agent may have written a newer job with an older result of commands. Of both states,
+        the newer job and the newer result are kept.
         """
         subject, data = state.subject, msgspec.json.encode(state)
         if len(data) > messages.LARGEST_STATE:

@@ -65,7 +65,9 @@ _FORGET = 60 * 10**9
 
 
 async def run(config: HubConfig, task_status: trio.TaskStatus[None]) -> None:
-    """Serves until cancelled. Raises `OSError`, `StateInUse` and `StoreFailed`."""
+    """Serves until cancelled. Raises `OSError`, `StateInUse`, `StoreFailed`, and `ValueError` for a
+    damaged file.
+    """
     seed = keys.hub_seed(config.state_directory)
     access = Access.from_settings(config.access)
     opened = open_unix_listener(
@@ -127,7 +129,7 @@ class Hub:
                 await self._keep_commands()
                 for state in gone:
                     await self._take_state(state)
-                # Not before: states of jobs that are not known are dropped.
+                # Not earlier, because states of jobs that the hub does not know are dropped.
                 for name, site in self.board.sites.items():
                     if followed.get(name) is not site:
                         self._nursery.start_soon(self.follow, name, site)
@@ -226,7 +228,7 @@ class Hub:
         name, data = f"{command.site}.{command.operation}", msgspec.json.encode(command)
         states, _ = states_of(command.site)
         await self._put(f"ev.{name}", lambda: data, command.message_id)
-        # The site could carry that out before the start or the retry that it is about.
+        # The site could carry out a cancel of nodes before the start or retry that it cancels.
         cancels_nodes = command.cancel is not None and command.cancel.nodes is not None
         while command in waiting:
             pause = _AGAIN
@@ -234,7 +236,8 @@ class Hub:
             if created is None or (cancels_nodes and command != waiting[0]):
                 await trio.sleep(_PAUSE)
                 continue
-            # If what came of the command is lost with the bucket, the site has to say it again.
+            # If NATS loses the bucket, what came of the command is lost. Then the new id lets the
+            # command reach the site again, which says again what came of it.
             message_id = f"{command.message_id}.{created}"
             try:
                 await self._jetstream.publish(f"cmd.{name}", data, message_id=message_id)
@@ -251,7 +254,7 @@ class Hub:
     async def _put(self, subject: str, data: Callable[[], bytes], message_id: str = "") -> None:
         """Writes a message. Returns once NATS has the message.
 
-        data  is called each time, so that what waits here never replaces something newer
+        data  makes the message. It is called before each try, so that no old message is written
         """
         while True:
             try:

@@ -67,7 +67,11 @@ class NoAnswer(Exception):
 
 
 class Refused(Exception):
-    """JetStream answered with an error. `code` is its number, such as 10059 for no stream."""
+    """JetStream answered with an error, or the message is too large to be sent.
+
+    code  JetStream's number of the error, such as 10059 for no stream, or 503 if nobody answers a
+          pull; 0 if the message is too large
+    """
 
     def __init__(self, code: int, description: str) -> None:
         super().__init__(f"JetStream refused that: {description} ({code})")
@@ -83,7 +87,7 @@ class Last(NamedTuple):
 
 
 class JetStream:
-    """Makes requests to JetStream. Every method raises `NoAnswer` and `Refused`."""
+    """Makes requests to JetStream. Methods that do so raise `NoAnswer` and `Refused`."""
 
     def __init__(self, client: Client, api: str) -> None:
         self._client = client
@@ -175,7 +179,7 @@ class JetStream:
                 status = int(headers.get("Status", 0))
                 if status == 503:
                     raise Refused(status, "nobody answers; is this the key of this site?")
-                if status != 408:  # no message came in time
+                if status != 408:  # 408: no message came in time
                     raise Refused(status, headers.get("Description", ""))
                 left = 0
 
@@ -226,18 +230,18 @@ async def connected(
     context = ssl.create_default_context(cafile=ca) if ca else None
     say_once = lru_cache(partial(_log.info, "NATS: %s"))
 
-    async def said(error: Exception) -> None:
+    async def log_error(error: Exception) -> None:
         text = str(error) or type(error).__name__
         if "Authorization Violation" in text:
             text += "; nats-server does not know this key. At the hub, make a new one with"
             text += " cucmhub site add, or let nats-server read its users again"
         say_once(text)
 
-    async def came() -> None:
+    async def log_connected() -> None:
         say_once.cache_clear()
         _log.info("connected to NATS at %s", client.connected_url and client.connected_url.netloc)
 
-    async def left() -> None:
+    async def end_pulls() -> None:
         for pull in jetstream.pulls:
             pull.close()
         if not client.is_closed:  # else this program ends
@@ -249,16 +253,16 @@ async def connected(
             name=name,
             nkeys_seed_str=seed,
             tls=context,
-            error_cb=said,
-            reconnected_cb=came,
-            disconnected_cb=left,
+            error_cb=log_error,
+            reconnected_cb=log_connected,
+            disconnected_cb=end_pulls,
             # Otherwise a stranger on the way could say that the server has no TLS.
             tls_handshake_first=servers[0].startswith("tls://"),
             ping_interval=2,  # a silent cut is noticed after two pings without an answer
             max_reconnect_attempts=-1,
             reconnect_time_wait=1,
         )
-        await came()
+        await log_connected()
 
     async with open_bridge(), trio.open_nursery() as nursery:
         nursery.start_soon(on_asyncio, connect)

@@ -22,7 +22,7 @@ from cucmctl.cli.options import UsageError
 from cucmd.durable import replace_file
 from cucmfleet.messages import AGENT, SITE_API, commands_of, states_of
 
-# What the accounts of sites can import, each of them its own subjects.
+# The subjects that accounts of sites can import. Each site imports only its own.
 _EXPORTS = (
     f"$JS.API.CONSUMER.MSG.NEXT.*.{AGENT}",
     f"$JS.ACK.*.{AGENT}.>",
@@ -95,11 +95,11 @@ def _write_sites(state: Path, sites: dict[str, str]) -> None:
 
 
 def _account(site: str, key: str) -> dict[str, object]:
-    """Returns the account of a site, in which there is nothing but what is imported here: the agent
-    may take and acknowledge its own commands, and write and read its own states.
+    """Returns the account of a site. The account has only the subjects that are imported here: the
+    agent may take and acknowledge its own commands, and write and read its own states.
 
     Permissions in one account for all would not be enough. nats-server sends its answers with all
-    rights to any subject that a request names. So a site could let it answer to
+    rights to any subject that a request names. So a site could make it send an answer to
     `$JS.API.STREAM.DELETE.EV`, which deletes that stream, or to a subject of another site.
     """
     commands, states = commands_of(site)[0], states_of(site)[0]

@@ -66,7 +66,7 @@ LARGEST_STATE = 60_000
 _TEXT = 200  # characters of a text in EV
 
 _DAY = 24 * 3600 * 10**9
-# A key that was not written for so long is of a job that the hub does not have any more.
+# A subject that was not written for so long belongs to a job that the hub has forgotten.
 _BUCKET = {"max_msgs_per_subject": 1, "max_age": KEEP.days * _DAY, "allow_direct": True}
 # The configuration of the streams of the hub.
 STREAMS: dict[str, dict[str, Any]] = {
@@ -171,7 +171,9 @@ class PartState(Struct, frozen=True, omit_defaults=True, tag="part"):
 
     @property
     def end(self) -> tuple[JobStatus, int] | None:
-        """Returns how the job has ended, and the number of the retry; None if it goes on."""
+        """Returns how the job has ended, and a number that differs for each end: that of the retry,
+        or, if no job was started, that of the last command. Returns None if the job goes on.
+        """
         if self.job is None:
             return "failed" if self.failure else "cancelled", self.done
         return None if self.job.status in UNFINISHED else (self.job.status, self.job.retries)
@@ -194,7 +196,7 @@ class Ended(Struct, frozen=True):
 
 
 class NodeState(Struct, frozen=True, tag="node"):
-    """Holds the state of a node. Its revision is that of the job which follows."""
+    """Holds the state of a node. `revision` is that of the job, whose state is written after it."""
 
     site: str
     job_id: str
@@ -233,7 +235,7 @@ class Part(Struct):
 
     @property
     def end(self) -> tuple[JobStatus, int] | None:
-        """As in `PartState`. A start or a retry that is on its way is no end."""
+        """As in `PartState`, but None while a start or a retry is on its way to the site."""
         goes_on = self.state is None or any(one.cancel is None for one in self.commands)
         return None if goes_on or self.state is None else self.state.end
 
@@ -324,8 +326,8 @@ _decoder = msgspec.json.Decoder[State](State)
 
 
 def decode_state(subject: str, data: bytes) -> State | None:
-    """Returns the state in a message, or None if this is none, or one of another subject, or one
-    that would break the clients of the hub.
+    """Returns the state in a message. Returns None if the message holds no state, if the state
+    belongs to another subject, or if it would break the clients of the hub.
     """
     try:
         state = _decoder.decode(data)

@@ -41,8 +41,8 @@ def job_of(asked: Asked, silence: Mapping[str, str]) -> Job:
         uploads = [key for key in (UPLOAD, UPLOAD_STATE, UPLOAD_SHA256) if key in there]
         labels = labels | {f"{site}/{key}": there[key] for key in uploads}
     ends = [job.completed_at for job in all_jobs if job.completed_at]
-    # Sites only fill in what was not asked, such as the beginning of the last two hours: what a
-    # hostile site says that it does is not what the others do.
+    # A site's job only fills in what the request left open, such as the beginning of the last two
+    # hours. A hostile site could say that it does something else than the others.
     first, plain = next(iter((begun or jobs).values())), _not_started(asked, "queued")
     wanted = {name: value for name, value in asdict(plain.collection).items() if value is not None}
     return replace(

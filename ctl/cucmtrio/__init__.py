@@ -10,8 +10,8 @@
                 print(change.sequence, change.job.status)
 
 Errors and structs are those of `cucmctl` and `cucmd.protocol`. `cucmctl` has a blocking `Client`
-with the same methods; the code without I/O is in `cucmctl/client/`, for both. This package needs
-neither asyncio nor asyncssh.
+with the same methods and `start_cluster`; the code without I/O is in `cucmctl/client/`, for both.
+This package needs neither asyncio nor asyncssh.
 
     client.py    `Client`, with a method for each method of the daemon, and `open_client`
     events.py    `events`: what happens to jobs, over restarts of the daemon

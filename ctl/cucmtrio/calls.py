@@ -52,7 +52,7 @@ CONNECTIONS = 32
 class Calls:
     """Makes calls to the daemon. Any number of tasks may call at the same time.
 
-    socket       its path; by default `$CUCMD_SOCKET`, the system's socket or the user's own
+    socket       its path; without it $CUCMD_SOCKET, the user's own socket, or the system's
     timeout      seconds that one call may take; None for no limit
     connections  how many connections may be open at once, including those of streams
     caller       on whose behalf it calls, or None; `on_behalf_of` sets it
@@ -192,8 +192,8 @@ class Calls:
         """Cancels the block and raises `DaemonUnavailable` after `timeout`, or at `until` on trio's
         clock if that is earlier.
         """
-        # Looked at before the block: once the time is over, the call may have got a connection, and
-        # what had taken the time would not be known any more.
+        # Read before the block runs. When the time is over, the call may have a connection, and
+        # nobody could tell that it had waited for one.
         why = "; all connections of this client were in use" if self._pool.all_used else ""
         begun = trio.current_time()
         ends = begun + (math.inf if self.timeout is None else self.timeout)

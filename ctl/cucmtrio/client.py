@@ -1,4 +1,4 @@
-"""`Client`, with the methods of `cucmctl.Client`, on trio.
+"""`Client`, with the methods of `cucmctl.Client` except `start_cluster`, on trio.
 
 The requests and results of the methods of both clients are made in `cucmctl/client/methods.py`.
 """

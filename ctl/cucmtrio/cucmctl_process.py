@@ -39,8 +39,8 @@ async def upload_job(
 
     options  those of `TargetSettings.options` in cucmctl/upload/target.py
     tell     is called with each message, and with each update of the progress
-    printed  gets what `uploaded` there reads. Even after a cancel, this can say that the target has
-             confirmed the file
+    printed  gets the standard output of cucmctl, which `uploaded` there reads. Even after a cancel,
+             it can say that the target has confirmed the file
     typed    the token and the password, a line each, for options that read standard input
     folder   where the temporary folder is made; None for where the system has such folders
 

@@ -94,7 +94,7 @@ class Row(NamedTuple):
     says: str
 
 
-ENDED, LEFT = "as was asked for", "Ctrl-C"
+ENDED, LEFT = "as requested", "Ctrl-C"
 MATRIX = (
     Row("silent:tail", None, ENDED),  # a file that does not grow
     Row("hang:tail", None, LEFT),

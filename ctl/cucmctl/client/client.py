@@ -170,7 +170,8 @@ class Client(Calls):
         Only commands that have ended are included; others may still run on the same node. With
         `follow` the outputs are yielded as they come, until the nodes have ended. An output comes
         in pieces; the last piece has `ended`, and the fields that could be `parsed`.
-        Raises `JobNotFound` and `NodeNotFound`.
+        Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, and `InvalidRequest` for a job without
+        commands.
         """
         return self._stream(methods.output(job_id, nodes, follow=follow))
 
@@ -201,7 +202,7 @@ class Client(Calls):
                  leaves out those that are damaged; the summary names them
         found    only files with a line that this finds; they are searched before this returns
 
-        Raises `JobNotFound`, `NodeNotFound`, `JobBusy` and `StorageFailed`.
+        Raises `JobNotFound`, `NodeNotFound`, `InvalidRequest`, `JobBusy` and `StorageFailed`.
         """
         call = methods.export(
             job_id,
@@ -229,7 +230,7 @@ class Client(Calls):
 
         Yields the matches in the order of time, and how much was searched. The last reply says
         what is missing. Closing the iterator ends the search.
-        Raises `JobNotFound`, `NodeNotFound` and `InvalidRequest`.
+        Raises `JobNotFound`, `NodeNotFound`, `InvalidRequest` and `JobBusy`.
         """
         return self._stream(methods.find(job_id, search, nodes=nodes, context=context, files=files))
 

@@ -19,8 +19,8 @@ from cucmd.job.work_request import How, Login, Timeouts
 from cucmd.protocol.jobs import Job
 from cucmd.protocol.knowledge import Cluster
 
-# Failure codes of nodes that gave no answer at all. After these, the nodes of the last discovery
-# are used.
+# Failure codes of nodes that did not answer, or did not answer in time. After these, the nodes of
+# the last discovery are used.
 NO_ANSWER = frozenset(
     {"connect_timeout", "connection_refused", "connection_lost", "host_unreachable"}
     | {"login_timeout", "command_timeout", "node_timeout", "job_timeout"}
@@ -58,7 +58,7 @@ def discover_first(
 
     Raises `DiscoveryFailed`, and what `discover` and `wait` raise.
     """
-    # Read before the discovery, which replaces what is known, and is needed if it fails.
+    # Read this before the discovery, which replaces it. It is needed if the discovery fails.
     before, own = last_discovery(client, name), None
     if timeouts is not None:
         own = Timeouts(connect=timeouts.connect, login=timeouts.login, answer=timeouts.answer)

@@ -39,7 +39,7 @@ def start(
 
     If the connection breaks, the client asks again within its `timeout`. This never makes a second
     job. Raises `InvalidRequest`, `ProfileNotFound`, `CredentialNotFound`, `LimitReached`,
-    `ShuttingDown`, and `TypeError` for a single text where several are expected.
+    `StorageFailed`, `ShuttingDown`, and `TypeError` for a single text where several are expected.
     """
     what = work_request.Files(work) if isinstance(work, work_request.Collection) else work
     how = how or work_request.How()
@@ -128,7 +128,7 @@ def retry(
 def status(job_id: str) -> MethodCall[jobs.Job]:
     """Returns the job as it is now. `job_id` may be any unambiguous prefix of 4 characters or more.
 
-    Raises `JobNotFound`.
+    Raises `JobNotFound`, and `InvalidRequest` if several jobs begin with `job_id`.
     """
     return MethodCall("Status", requests.StatusRequest(job_id), jobs.JobReply, _job)
 
@@ -167,8 +167,8 @@ def cancel(
     """Cancels a job, or only `nodes` of it. Returns once the cancel has happened and is stored.
 
     The reply carries the `request_id`. Cancelling again does no harm: a job that has ended stays as
-    it is, and the reply's `message` says so. Raises `JobNotFound`, `NodeNotFound`, and `TypeError`
-    for a single text where several are expected.
+    it is, and the reply's `message` says so. Raises `JobNotFound`, `NodeNotFound`, `StorageFailed`,
+    `ShuttingDown`, and `TypeError` for a single text where several are expected.
     """
     request = requests.CancelRequest(job_id, texts_or_none("nodes", nodes), request_id)
     return MethodCall("Cancel", request, requests.CancelReply, whole_reply)
@@ -186,7 +186,7 @@ def stop(job_id: str, *, request_id: str | None = None) -> MethodCall[jobs.StopR
 def label(job_id: str, labels: Mapping[str, str]) -> MethodCall[jobs.Job]:
     """Adds or changes labels of a job; an empty value removes a label. Returns the job.
 
-    Raises `JobNotFound`, `InvalidRequest`.
+    Raises `JobNotFound`, `InvalidRequest`, and `JobBusy` while the job is deleted.
     """
     return MethodCall("Label", requests.LabelRequest(job_id, dict(labels)), jobs.JobReply, _job)
 
@@ -279,7 +279,7 @@ def prune(
     """Deletes closed jobs that match every given argument. Jobs with the label `keep` always stay.
 
     older_than   the job ended longer ago than this, such as "30d"
-    keep         the job is not among the newest jobs with these labels, as many as this
+    keep         how many of the newest jobs of each kind with these labels are not deleted
     larger_than  the files of the job have more bytes than this
     labels       the job has all of these
     dry_run      only list the jobs

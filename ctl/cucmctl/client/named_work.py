@@ -53,7 +53,7 @@ def named_work(kind: Kind, **values: Unpack[Values]) -> WorkRequest:
         return _KINDS[kind][1](**values)
     except TypeError:
         given = ", ".join(values) or "nothing"
-        raise UsageError(f"kind {kind}: {given} was given, which is not what it takes") from None
+        raise UsageError(f"a job of the kind {kind} cannot be made from {given}") from None
 
 
 def start_command(

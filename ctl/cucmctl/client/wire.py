@@ -19,7 +19,7 @@ _LONGEST_WAIT = 1.0
 
 
 class Remote(str):
-    """Names the place of a daemon to which no path leads, but a method that connects."""
+    """Stands for the path of a socket where a daemon is reached by `connect` instead."""
 
     __slots__ = ()
 

@@ -126,7 +126,8 @@ class Connection(Remote):
 
     def _start(self, way: list[str]) -> socket.socket:
         self._end(*(process for process in self._processes if process.poll() is not None))
-        # The kernel ends ssh with the thread that starts ssh, and those of cucmweb end early.
+        # The kernel ends ssh when the thread that has started ssh ends, and threads of cucmweb end
+        # early.
         ends = partial(end_with_parent, os.getpid(), SIGTERM)
         try:
             ours, theirs = socket.socketpair()

@@ -10,7 +10,7 @@
     find_methods.py       searches the files of a job
     knowledge_methods.py  methods about clusters, profiles and credentials, and Reload
     host_key_methods.py   methods about host keys
-    missing_logs.py       PURE  which files are missing of the time that was searched
+    missing_logs.py       PURE  which files are missing for the searched time
     request_checks.py     PURE  checks requests: a list, a prune, the key of a start
     wire.py               PURE  turns jobs into structs of the socket
     refusals.py           turns exceptions into errors of the socket, and gives each call an id

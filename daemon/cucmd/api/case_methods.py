@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 # The reason that is sent instead of parsed fields if an output is so long that only its beginning
 # could be parsed.
-_TOO_LONG = "its answer is too long to be read"
+_TOO_LONG = "the output is too long to be parsed"
 
 
 class CaseMethods:

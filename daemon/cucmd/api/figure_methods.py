@@ -84,8 +84,8 @@ def _of_jobs(counts: Mapping[tuple[str, str], int]) -> tuple[JobFigure, ...]:
 def _ends(
     counts: Mapping[tuple[str, str, str | None], int], *, named: bool
 ) -> Iterator[NodeFigure]:
-    """Yields the figures of each node if they are wanted, then for each end the number of nodes
-    that have no figure of their own.
+    """Yields a figure for each node if `named`. Then yields, for each kind of end, how many nodes
+    ended so, without the nodes that were yielded before.
     """
     others = Counter[tuple[str, str | None]]()
     for (node, status, code), number in counts.items():

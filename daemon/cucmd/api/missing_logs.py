@@ -1,4 +1,4 @@
-"""PURE. Says which files are missing of the time that was searched, by the coverage of a job."""
+"""PURE. Says which files the coverage of a job shows to be missing for the searched time."""
 
 from __future__ import annotations
 

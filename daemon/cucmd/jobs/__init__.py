@@ -4,7 +4,7 @@
     concurrent_calls.py  keeps concurrent calls for jobs from interfering with each other
     job_errors.py     why a call for a job is refused
     job_run.py        one job, from its acceptance to its last closed connection
-    services.py       the parts of the daemon that every job uses, and its slots
+    services.py       the parts of the daemon that every job uses, and limits for all jobs
     login_trials.py   a login is tried on at most two nodes of a cluster before it has worked there
     joint_run.py      nodes that begin at the same moment, and that one call ends
     node_work.py      the work on one node: what it reports to its job, and what its end means
@@ -28,5 +28,6 @@ What is durable when:
 If everything is in the store when the run is over, the supervisor writes the manifest and marks the
 job in the store as closed. The next start looks at each job that is not marked (`recovery.py`).
 
-The work on a node is the function `JobServices.work_on_node`. Nothing here depends on it.
+The work on a node is the function `JobServices.work_on_node`, which `service/` passes in. This
+package does not import that work.
 """

@@ -169,9 +169,10 @@ class JobHolds:
 
     @contextmanager
     def changing(self, job_id: str) -> Iterator[None]:
-        """Keeps all other calls from reading or changing the job while the body runs.
+        """Keeps other calls from beginning to read or change the job while the body runs.
 
-        Cancels guests. Raises `JobInUse` if another call reads or changes the job.
+        Cancels guests, and does not wait for them. Raises `JobInUse` if another call reads or
+        changes the job.
         """
         if job_id in self._changing:
             raise JobInUse(job_id, "it is being deleted, or tried again")

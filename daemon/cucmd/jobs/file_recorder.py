@@ -6,12 +6,12 @@ the daemon stops.
 
 A file goes through these steps. Each step is durable before the next one begins:
 
-    step                      done by                         the file is kept until the next step
-    closed, bytes on disk     receiver/upload.py              in the upload target
-    the node has ended        `record`                        in `_unsaved`, if a try has failed
-    in the store              a transaction for each node     -
-    the node's end is shown   job_run.py
-    all nodes have ended      manifest.py, for people and programs that read without the daemon
+    step                      done by                         who knows the file until the next step
+    closed, bytes on disk     receiver/upload.py              the upload target
+    the node has ended        `record`                        `_unsaved`, if a try has failed
+    in the store              a transaction for each node     the store
+    the node's end is shown   job_run.py                      the store
+    all nodes have ended      manifest.py writes the list     the store, and readers of the list
 
 A kill at any point loses nothing, because a restart looks for files on disk that the store does not
 have (`recovery.py`). If a node's files cannot be saved, in most cases because the disk is full, the

@@ -20,14 +20,14 @@ class UnknownJob(Exception):
 
 
 class AmbiguousJob(Exception):
-    """The ids of several jobs begin with this prefix. `candidates` are some of these ids."""
+    """The ids of several jobs begin with this prefix. The message names some of these ids."""
 
     def __init__(self, prefix: str, candidates: Sequence[str]) -> None:
         super().__init__(f"'{prefix}' fits several jobs: {', '.join(candidates)}")
 
 
 class UnknownNode(Exception):
-    """The job has no node of this name. `candidates` are the nodes, if there are several."""
+    """No node of the job has this name, or several have it. `candidates` are those nodes."""
 
     def __init__(self, job_id: str, node: str, candidates: Sequence[str] = ()) -> None:
         self.job_id, self.node, self.candidates = job_id, shortened(node), tuple(candidates)
@@ -38,7 +38,7 @@ def position_of(job: Job, name: str) -> int:
     """Returns the position of a node in its job.
 
     `name` is the first of these that fits: the node, its `Node.name`, its host without the port, or
-    its host name. Only one node of the job may have the last two. Raises `UnknownNode`.
+    its host name. Exactly one node of the job must have it. Raises `UnknownNode`.
     """
     names = [node.node for node in job.nodes]
     if name in names:
@@ -95,7 +95,9 @@ class TooManyJobs(Exception):
 
 
 class RunStopped(Exception):
-    """The daemon stops, and the last state of the job is saved. The next start resumes the job."""
+    """The daemon stops, and the run has ended before the job has. Nothing was changed. The next
+    start resumes the job as the store has it.
+    """
 
 
 class Draining(Exception):

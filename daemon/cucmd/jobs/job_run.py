@@ -393,11 +393,11 @@ class JobRun:
         return self.recorder.visible_state(self.refresh())
 
     async def relabel(self, change: Callable[[Job], Job]) -> bool:
-        """Changes the labels or the names of nodes. Returns True once the change is durable.
+        """Changes the labels of the job, or the names of its nodes. Returns True once the change is
+        durable. Returns False if the run has ended, so that the change has to be made in the store.
 
-        Returns False if the run has ended, so that the change has to be made in the store. Takes
-        labels back and raises `StoreFailed` if the change cannot be saved. So that a change can be
-        taken back, changes are made one after the other.
+        Raises `StoreFailed` if the change cannot be saved; the labels are then set back. Changes
+        are made one after the other, so that setting back undoes no other change.
         """
         async with self._relabelling:
             if self.recorder.has_ended:

@@ -5,7 +5,7 @@ Captures begin at the same moment. Nodes whose files are followed need not, so t
 
 How nodes begin
 ---------------
-    expected    the nodes that have not left, and have not begun
+    expected    the nodes that have not left; this matters only until the nodes begin
     ready       those of them that wait in `wait_for_start`
 The nodes begin when all expected nodes are ready, or `READY_WITHIN` seconds after the first node
 was ready, whichever comes first. A node that becomes ready after that is too late, and is told so.

@@ -56,7 +56,8 @@ class LateNames:
             try:
                 await self._name_all()
             except StoreFailed as error:
-                log.warning("jobs from before a discovery keep addresses for now: %s", error)
+                text = "older jobs get names of nodes with the next discovery only: %s"
+                log.warning(text, error)
             except Exception:
                 log.exception("naming the nodes of jobs: a defect")  # and the daemon goes on
             await self._discovered.wait()

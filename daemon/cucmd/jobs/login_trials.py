@@ -183,11 +183,11 @@ class _LoginTrial:
 
     @property
     def is_decided(self) -> bool:
-        """Says that no node has to wait: the login has worked, or must not be tried any more."""
+        """Says whether no node has to wait: the login has worked, or must not be tried again."""
         return self.has_worked or self.is_decided_without("")
 
     def is_decided_without(self, node: str) -> bool:
-        """Says that the login must not be tried any more, whatever the attempt on `node` gives."""
+        """Says whether the login must not be tried again, whatever the attempt on `node` gives."""
         others = self.contacted.keys() - {node}
         return len(self.sent) >= _MOST_NODES and not others.intersection(self.sent)
 

@@ -66,6 +66,8 @@ async def recover_jobs(store: Store, jobs: Path, replan: Replan, resume: Resume)
 
     A job has ended but is not closed if the daemon stopped before the connections were closed and
     the files recorded. `jobs` is the folder with the directories of all jobs.
+
+    Raises `StoreFailed` if the list of jobs cannot be read.
     """
     thread = ConfigThread()
     # Read before the unfinished jobs are resumed, so that jobs that end meanwhile are not in it.
@@ -186,7 +188,10 @@ async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFil
     except OSError as error:
         failed = error
     if found:
-        log.warning("job %s: %d files were cut off by the stop", job.job_id, found)
+        text = (
+            "job %s: %d files were not on record when the daemon stopped, and count as incomplete"
+        )
+        log.warning(text, job.job_id, found)
     if failed is not None:
         log.error("job %s: its files are not on record: %s", job.job_id, failed)
     return RecoveredFiles(received, complete, recorded=failed is None)

@@ -52,7 +52,8 @@ class Supervisor:
     """Accepts and runs jobs. `open_supervisor` makes it.
 
     ended        how many jobs have closed their last connection since the start of the daemon
-    on_closed    is called with the id of each such job
+    on_closed    is called with the id of a job once the store has it as closed, and again after a
+                 retry that failed, so that the tasks that `on_changing` has ended start again
     on_changing  is called with the id of a closed job before the job is changed, so that tasks that
                  read its files without a hold end
     """
@@ -377,7 +378,10 @@ class Supervisor:
     # Restart and stop
 
     async def recover(self, replan: Replan) -> None:
-        """Resumes the jobs that a stop left unfinished, or ends them as `interrupted`."""
+        """Resumes the jobs that a stop left unfinished, or ends them as `interrupted`.
+
+        Raises `StoreFailed` if the list of jobs cannot be read.
+        """
         await recover_jobs(self._services.store, self._directory, replan, self._resume)
 
     def _resume(

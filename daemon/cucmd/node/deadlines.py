@@ -94,7 +94,7 @@ def answer_clock(timeouts: Timeouts, text: str) -> LineClock:
 
 def form_clock(line: str, seconds: float) -> LineClock:
     """Starts the clock of a command of `vos/forms.py`."""
-    hint = "the transcript shows what the node said; cucmctl run has --command-timeout"
+    hint = "the transcript shows what the node said; --command-timeout gives the command more time"
     return LineClock(seconds, f"in '{line}' (time limit of the command)", hint)
 
 

@@ -46,13 +46,13 @@ class AppendedFile(Protocol):
 class _QueuedPiece(msgspec.Struct):
     """Holds one entry of the queue.
 
-    answered  set when the entry is written, or when writing has failed with `error`
-    last      close the file after this entry
+    done  set when the entry is written, or when writing has failed with `error`
+    last  close the file after this entry
     """
 
     file: AppendedFile
     data: bytes
-    answered: trio.Event | None = None
+    done: trio.Event | None = None
     last: bool = False
     error: Exception | None = None
 
@@ -83,23 +83,26 @@ class FileWriter:
 
         If cancelled, the bytes are still written. Raises the exception of `AppendedFile.append`.
         """
-        await self._answer(_QueuedPiece(file, b"", trio.Event()))
+        await self._put_and_wait(_QueuedPiece(file, b"", trio.Event()))
 
     async def close(self, file: AppendedFile) -> None:
-        """Closes the file when everything is written. Cannot be cancelled; has no time limit."""
+        """Closes the file when everything is written. Cannot be cancelled; has no time limit.
+
+        Raises the exception of `AppendedFile`.
+        """
         with trio.CancelScope(shield=True):
-            await self._answer(_QueuedPiece(file, b"", trio.Event(), last=True))
+            await self._put_and_wait(_QueuedPiece(file, b"", trio.Event(), last=True))
 
     def stop(self) -> None:
         """Ends the thread when everything is written. The writer must not be used any more."""
         self._queue.put(None)
         self._hurry.set()
 
-    async def _answer(self, piece: _QueuedPiece) -> None:
-        assert piece.answered is not None
+    async def _put_and_wait(self, piece: _QueuedPiece) -> None:
+        assert piece.done is not None
         self._put(piece)
         self._hurry.set()
-        await piece.answered.wait()
+        await piece.done.wait()
         if piece.error is not None:
             raise piece.error
 
@@ -129,9 +132,9 @@ class FileWriter:
             _write(file, pieces_of_file)
         self._written += sum(_PIECE + len(piece.data) for piece in pieces)
         for piece in pieces:
-            if piece.answered is not None:
+            if piece.done is not None:
                 with suppress(trio.RunFinishedError):  # trio has ended, so no task waits
-                    self._token.run_sync_soon(piece.answered.set)
+                    self._token.run_sync_soon(piece.done.set)
         return not last
 
     def _take(self) -> tuple[list[_QueuedPiece], bool]:

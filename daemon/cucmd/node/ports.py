@@ -250,7 +250,7 @@ class NodeTask(msgspec.Struct, frozen=True):
 
     work: the kind of work, with its fields.
     folder: the folder with `files/` and `transcript.log`.
-    advertise: the receiver's address for the node, or "" for ours on the SSH connection.
+    advertise: the receiver's address for the node, or "" for the daemon's on the SSH connection.
     sessions: the most sessions on this node at the same time, over all jobs.
     quota: the limits for received files.
     asked_at: when the job was requested.

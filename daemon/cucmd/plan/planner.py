@@ -233,7 +233,7 @@ class Planner:
             except (InvalidValue, UnknownCredential, CredentialRefused) as error:
                 if not resuming:
                     raise
-                text = "job %s cannot go on on %s: %s"
+                text = "job %s: the work on node %s cannot go on: %s"
                 log.error(text, job.job_id, node.node, error)  # noqa: TRY400  no defect
                 tasks.append(None)
                 continue

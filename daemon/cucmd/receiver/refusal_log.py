@@ -1,7 +1,7 @@
 """Counts connections that the receiver refuses or cuts, and logs them once a minute.
 
-So a client cannot fill the log. The first refusal of a minute is logged at once, and the others of
-that minute are summed up in one more line.
+So a client cannot fill the log. The first refusal after a quiet minute is logged at once. While
+refusals go on, one line a minute sums up the others.
 """
 
 from __future__ import annotations

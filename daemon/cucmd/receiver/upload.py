@@ -117,6 +117,7 @@ class Upload:
         if self._failed:
             raise RequestRefused(Status.FAILURE, "an earlier write of this file has failed")
         if count and offset != expected:
+            # Of this process, the daemon takes only the codes disk_full and quota_exceeded.
             message = f"a file came out of order: a block at {offset} after {expected} bytes"
             raise self._daemon.stop_uploads(Code.QUOTA_EXCEEDED, message, _IN_ORDER)
         self._daemon.reserve_bytes(count)

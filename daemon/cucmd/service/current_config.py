@@ -180,7 +180,7 @@ def lost_file(before: Config, now: Config) -> str | None:
     """
     if not before.origin.startswith(FROM_FILE) or now.origin == before.origin:
         return None
-    return f"{now.origin}; the daemon has its {before.origin}, and only a restart forgets it"
+    return f"{now.origin}; the daemon keeps its {before.origin}, until it is restarted"
 
 
 def not_until_restart(

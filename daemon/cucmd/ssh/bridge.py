@@ -112,7 +112,7 @@ async def on_asyncio(proc: Callable[..., Awaitable[T]], *args: Any) -> T:
     """
     loop = trio_asyncio.current_loop.get()
     if loop is None:
-        raise RuntimeError("not below open_bridge()")
+        raise RuntimeError("called outside of open_bridge()")
 
     async def awaited() -> T:
         return await proc(*args)
@@ -155,6 +155,6 @@ async def run_callbacks() -> None:
     """
     loop = trio_asyncio.current_loop.get()
     if loop is None:
-        raise RuntimeError("not below open_bridge()")
+        raise RuntimeError("called outside of open_bridge()")
     if not loop.is_closed():
         await loop.synchronize()

@@ -209,7 +209,10 @@ class KnownHosts:
         return tuple((node_name(name), line) for line in hosts for name in line.hosts.split(","))
 
     async def flush(self) -> None:
-        """Writes the keys that `accept` has remembered, in a thread. Callers may share a write."""
+        """Writes the keys that `accept` has remembered, in a thread. Callers may share a write.
+
+        Raises OSError.
+        """
         if self._unsaved:
             await trio.to_thread.run_sync(self.save)
 

@@ -52,7 +52,7 @@ def hold_state_directory(directory: Path) -> Iterator[None]:
         descriptor = os.open(directory / "cucmd.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         message = f"cannot use the state directory {directory}: {error.strerror}"
-        raise StoreFailed(f"{message}; choose another one with --state-dir") from error
+        raise StoreFailed(f"{message}; choose another state_directory") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

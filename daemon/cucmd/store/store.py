@@ -38,7 +38,8 @@ class Store:
     """Writes and reads jobs and files. Use `open_store` to make a store.
 
     Writes are applied in the order of the calls. A write is on the disk when its call returns. If
-    the call raises an exception, nothing was changed.
+    the call raises an exception, nothing was changed. Only `end_deletion` can then have deleted a
+    part; the next call continues.
 
     Every method raises `StoreFailed`, and works again when the cause is gone. A row that cannot be
     decoded is logged, and left out of every result.

@@ -152,8 +152,8 @@ class _VarlinkServer:
             self._close_refused(descriptor)
 
     def _close_refused(self, descriptor: int) -> None:
-        # Another process may have the socket too, so closing would not do this. A later hang-up
-        # would then be taken for that of whoever has this descriptor next.
+        # Closing does not unregister the socket if another process has the socket too. A later
+        # hang-up would then be taken for one of the connection that has this descriptor next.
         self._hang_ups.unregister(descriptor)
         self._refused.pop(descriptor).close()
 

@@ -49,6 +49,7 @@ STOP_WITHIN, _STOP_AND_GRACE, _SHORTEST_STOP = 45.0, 50.0, 5.0
 _SHORTEST_CAPTURE, _ECHO_WITHIN = 1.0, 5.0
 
 PARTITION = "logging"
+# (V) marks what documents of the vendor show, and (I) what is only inferred; see vos/NODES.md.
 # Percent. A node refuses a capture from 5 % below its low water mark (V). The mark is a setting,
 # and a node assumes 90 if it cannot read it (V). A node with a lower mark refuses by itself
 # (vos/NODES.md, sections 6.3 and 6.5).
@@ -109,7 +110,7 @@ def failure_if_no_room(machine: vos.Machine, request: Capture) -> Failure | None
     """
     disks = [disk for disk in machine.disks if disk.name == PARTITION]
     if not disks:
-        message = f"its answer to 'show status' does not say how full {PARTITION} is"
+        message = f"the answer to 'show status' does not say how full the partition {PARTITION} is"
         return failure(Code.COMMAND_REFUSED, message)
     disk = disks[0]
     size = largest_size(request)
@@ -209,7 +210,7 @@ class _NodeCapture:
                 case vos.Prompted():
                     return "node"
                 case vos.StoppedAtQuestion(question=question):
-                    message = f"the node asked {question!r}; it was ended with Ctrl-C"
+                    message = f"the node asked {question!r}; the command was ended with Ctrl-C"
                     raise fail(Code.COMMAND_REFUSED, message)
                 case vos.Broken(failure=broken):
                     raise NodeFailed(broken)

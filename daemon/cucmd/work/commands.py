@@ -79,7 +79,7 @@ class CommandRuns:
                 case vos.StoppedAtQuestion(lines=lines, question=question):
                     await self._keep(number, lines, complete=False)
                     problem = f"'{command.line}': the node asked {question!r}"
-                    problem += "; it was ended with Ctrl-C"
+                    problem += "; the command was ended with Ctrl-C"
                     if (late := await return_to_prompt(self._session)) is not None:
                         raise fail(Code.COMMAND_REFUSED, f"{problem}, and {late}")
                     return failure(Code.COMMAND_REFUSED, problem)

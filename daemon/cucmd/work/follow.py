@@ -14,7 +14,8 @@ How it ends, and what follows
     no prompt after Ctrl-C,     a note: the command ends with its session, and all wanted lines have
     or the connection is lost   come
     a cancel, a deadline        the lines that came are kept, and count as incomplete; the end of
-    the connection is lost      the session sends Ctrl-C
+                                the session sends Ctrl-C
+    the connection is lost      the same without Ctrl-C, and the node fails
 
 Each attempt in the same job has a file of its own, so a retry overwrites nothing. A silent node is
 no stall, because its file may not grow.
@@ -63,7 +64,7 @@ _CONFIRMED_WITHIN = 5.0
 # which a node refuses an account that lacks the right are not known (vos/NODES.md, section 6.18).
 _LINES_OF_REFUSAL = 5
 
-_NOT_BEGUN_NOTE = "it was ended before it began on this node"
+_NOT_BEGUN_NOTE = "the command was ended before it began on this node"
 _REFUSED_HINT = (
     "file tail needs an account of privilege level 1; if this is one, try the command in the "
     "node's own shell"
@@ -109,12 +110,12 @@ async def _follow_file(
             ended = await _until_it_ends(session, task, request, output)
     if ended:
         _check_not_refused(output)
-        return ("the node ended it by itself",)
+        return ("the node ended the command by itself",)
     notes: tuple[str, ...] = ()
     if output.is_full:
-        notes = (f"it was ended, since {MOST_BYTES // 1024**2} MiB had come: no more is kept",)
+        notes = (f"the command was ended, since no more than {MOST_BYTES // 1024**2} MiB are kept",)
     elif not joint_run.stopped:
-        notes = (f"it was ended after {request.duration:g} s, as was asked for",)
+        notes = (f"the command was ended after {request.duration:g} s, as requested",)
     lines: Sequence[str] = ()
     try:
         with trio.move_on_after(ENDED_WITHIN) as ending:

@@ -57,12 +57,12 @@ _PACKED_HINT = (
     "takes it as it is"
 )
 _CUT_HINT = (
-    "collect again; what is cut again is so on the node, or is still written there: --match can "
-    "leave it out, and cucmctl export --incomplete takes it as it is"
+    "collect again; a file that is cut again is cut on the node, or the node still writes it: "
+    "--match can leave it out, and cucmctl export --incomplete takes it as it is"
 )
 _CUT_ON_THE_NODE = (
-    "as many bytes came as were announced, so it is cut on the node too, or is still written "
-    "there: --match can leave it out, and cucmctl export --incomplete takes it as it is"
+    "as many bytes came as were announced, so the file is cut on the node too, or the node still "
+    "writes it: --match can leave it out, and cucmctl export --incomplete takes it as it is"
 )
 
 

@@ -171,7 +171,7 @@ async def test_long_output_is_not_parsed(opened: Opened) -> None:
     job_id = (await opened.harness.ended(await opened.harness.start("a", work=work))).job_id
     first, second = await opened.output(job_id)
     assert (first.parsed is None, first.unparsed) == (False, None)
-    assert (second.parsed, second.unparsed) == (None, "its answer is too long to be read")
+    assert (second.parsed, second.unparsed) == (None, "the output is too long to be parsed")
 
 
 async def test_output_is_readable_during_next_command(opened: Opened) -> None:

@@ -196,5 +196,5 @@ async def test_read_only_directory_is_explained(
         with pytest.raises(StoreFailed) as caught:
             async with open_store(tmp_path / "cucmd.db"):
                 pass
-    for named in (str(tmp_path), os.strerror(errno.EROFS), "--state-dir"):
+    for named in (str(tmp_path), os.strerror(errno.EROFS), "state_directory"):
         assert named in str(caught.value)

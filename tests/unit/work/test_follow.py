@@ -151,7 +151,7 @@ def test_secrets_and_escapes_are_removed(follow):
 def test_the_node_may_end_it(follow):
     done = follow(says(*LINES))
     (note,) = done.notes
-    assert "ended it by itself" in note
+    assert "ended the command by itself" in note
     assert "^C" not in done.node.lines
     assert (kept(done), done.kept) == (LINES, [(OUTPUT, True)])
 
