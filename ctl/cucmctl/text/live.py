@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from cucmctl.text import job_list, render
 from cucmctl.text.frame import Frame
 from cucmctl.text.pace import Rates
 from cucmctl.text.remarks import remarks
+from cucmctl.text.table import wrapped
 from cucmctl.text.views import EndedJobs, View
 from cucmd.protocol.jobs import Job, JobSummary, WatchReply
 
@@ -182,14 +184,23 @@ class Live(View):
     def conclude(self, job: Job) -> None:
         """Prints what has become known since `__exit__`, such as gaps, and the next commands."""
         shown = () if self._job is None else self._remarks(self._job)
-        new = [text for text in self._remarks(job) if text not in shown]
-        for text in (*new, *(render.next_commands(job) if self.may_operate else ())):
+        new = [line for remark in self._remarks(job) if remark not in shown for line in remark]
+        for text in new:
+            for line in wrapped(text, self._console.size.width):
+                printer.line(line, self._stream)
+        for text in render.next_commands(job) if self.may_operate else ():
             printer.line(text, self._stream)
 
-    def _remarks(self, job: Job) -> list[str]:
-        columns, may = self._console.size.width, self.may_operate
-        shown = remarks(job, columns=columns, ascii_only=self._ascii_only, may_operate=may)
-        return list(shown)
+    def _remarks(self, job: Job) -> list[tuple[str, ...]]:
+        """Returns each remark, which may be followed by a hint, as lines that are not wrapped."""
+        found: list[tuple[str, ...]] = []
+        ascii_only, may = self._ascii_only, self.may_operate
+        for line in remarks(job, columns=sys.maxsize, ascii_only=ascii_only, may_operate=may):
+            if line.startswith(" "):
+                found[-1] += (line,)
+            else:
+                found.append((line,))
+        return found
 
     def _list(self, jobs: dict[str, JobSummary]) -> None:
         """Replaces the list. It is never changed in place, because another thread may draw it.
