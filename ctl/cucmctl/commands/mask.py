@@ -74,7 +74,7 @@ def write_masked(
     Raises `Failed` if originals are left, if no file could be masked, if a process died or if the
     key is damaged; also `UsageError`, `TargetExists` and `OSError`.
     """
-    from cucmctl.mask.bundle import Bundle  # noqa: PLC0415  # for these verbs only
+    from cucmctl.mask.bundle import REPORT, Bundle  # noqa: PLC0415  # for these verbs only
     from cucmctl.mask.processes import WorkerDied  # noqa: PLC0415  # for these verbs only
     from cucmmask.masks import Masks  # noqa: PLC0415  # for these verbs only
 
@@ -90,6 +90,8 @@ def write_masked(
             target(to, form, force=arguments.force) as sink,
             ProgressLine("masking", 2 * sum(map(opened.size, opened.names()))) as progress,
         ):
+            if REPORT in opened.names():
+                raise UsageError(f"{source} is masked already; expected the files without masks")
             bundle = Bundle(opened, masks, work, own=words, hosts=hosts, tell=progress.tell)
             bundle.collect()
             report = bundle.write(sink)
@@ -246,6 +248,8 @@ def _unmask(arguments: argparse.Namespace) -> int:
             data = Path(arguments.file).read_bytes()
     except OSError as error:
         raise UsageError(f"{arguments.file} cannot be read: {error.strerror}") from None
+    if b"\0" in data:
+        raise UsageError(f"{arguments.file} is no text; expected a text, such as an answer by mail")
     made = key_folder(os.environ).masks()
     if not made:
         raise exits.Failed("nothing was masked here yet, so there is nothing to reverse")

@@ -441,6 +441,29 @@ def test_unmask_of_a_letter(
     assert capsys.readouterr().out == "2000 at 10.20.30.5 is wrong.\n"
 
 
+def test_unmask_of_an_archive_is_refused(
+    mask: Callable[..., dict[str, bytes]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    mask({"a.txt": TRACE.encode()})
+    with zipfile.ZipFile(tmp_path / "reply.zip", "w") as archive:
+        archive.writestr("reply.txt", "x")
+    capsys.readouterr()
+    assert main(["unmask", str(tmp_path / "reply.zip")]) == exits.USAGE
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("to", ["again.zip", "again"])
+def test_masked_files_are_not_masked_again(
+    mask: Callable[..., dict[str, bytes]], tmp_path: Path, to: str
+) -> None:
+    (tmp_path / "masked").mkdir()
+    for name, content in mask({"a.txt": TRACE.encode()}).items():
+        (tmp_path / "masked" / name).write_bytes(content)
+    again = tmp_path / to
+    assert main(["mask", str(tmp_path / "masked"), "-o", str(again)]) == exits.USAGE
+    assert not again.exists()
+
+
 def test_unmask_before_any_mask(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "reply.txt").write_text("x")
     assert main(["unmask", str(tmp_path / "reply.txt")]) == exits.FAILED
