@@ -224,7 +224,10 @@ def daemon(
 
 @contextmanager
 def ready_process(command: list[str], notify: Path, **more: Any) -> Iterator[subprocess.Popen[str]]:
-    """Runs a program that tells a service manager when it is ready, and waits for that."""
+    """Runs a program that tells a service manager when it is ready, and waits for that.
+
+    more  as for `subprocess.Popen`. If the program does not start, the file `stderr` is printed
+    """
     notify.unlink(missing_ok=True)  # of a process that was killed
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
         ready.bind(str(notify))
@@ -232,7 +235,10 @@ def ready_process(command: list[str], notify: Path, **more: Any) -> Iterator[sub
         process = start_process(command, env=_environment(notify), **more)
         with running_process(process):
             with interruptible():
-                _wait_until_ready(ready, process)
+                if not _is_ready(ready, process):
+                    if (log := more.get("stderr")) is not None:
+                        print(Path(log.name).read_text(), end="", file=sys.stderr)
+                    raise SystemExit("the demo: a program did not start; its message is above")
             yield process
 
 
@@ -253,14 +259,15 @@ def _environment(notify: Path) -> dict[str, str]:
     return {**kept, "NOTIFY_SOCKET": str(notify)}
 
 
-def _wait_until_ready(notifications: socket.socket, process: subprocess.Popen[str]) -> None:
+def _is_ready(notifications: socket.socket, process: subprocess.Popen[str]) -> bool:
+    """Waits until a program is ready, and returns True; or False if the program has ended."""
     while process.poll() is None:
         try:
             if b"READY=1" in notifications.recv(4096).split(b"\n"):
-                return
+                return True
         except TimeoutError:
             continue  # and look whether the process still runs
-    raise SystemExit("cucmd demo: a program did not start; its message is above")
+    return False
 
 
 def _collect(folder: Path, sockets: Path, lab: dict[str, Any]) -> int:

@@ -46,3 +46,14 @@ def test_demo_serves_until_a_signal(temporary: Path, port: str, number: signal.S
         assert "removed" in demo.stdout.read()
     assert demo.returncode == 0
     assert list(temporary.iterdir()) == []
+
+
+def test_demo_says_why_it_does_not_start(temporary: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "cucmweb", "demo", "--port", port]
+        environ = {**os.environ, "TMPDIR": str(temporary)}
+        done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
+    assert done.returncode == 1
+    assert "Address already in use" in done.stderr
+    assert list(temporary.iterdir()) == []
