@@ -14,7 +14,7 @@ from cucmctl.client.client import Client
 from cucmctl.client.errors import ProfileNotFound
 from cucmctl.commands.lookup import find_nodes, hint, offer
 from cucmctl.text import render
-from cucmctl.text.table import cut, cut_mark, table
+from cucmctl.text.table import cut, cut_mark, table, width_of
 from cucmd.job.cluster import ClusterNode
 from cucmd.protocol.knowledge import Cluster, HostKey, Profile
 
@@ -104,10 +104,13 @@ def _profiles(arguments: argparse.Namespace) -> int:
             (profile.name, profile.last or "no window", profile.description, _products(profile))
             for profile in found
         ]
-        lines = list(table(("PROFILE", "LAST", "FOR", "PRODUCTS"), rows, right=""))
-        if (columns := printer.columns(sys.stdout)) is not None:
+        headings = ("PROFILE", "LAST", "FOR", "PRODUCTS")
+        lines = list(table(headings, rows, right=""))
+        columns = printer.columns(sys.stdout)
+        if columns is not None and max(map(width_of, lines)) > columns:
             end = cut_mark(ascii_only=printer.ascii_only(sys.stdout))
-            lines = [cut(line, columns, end) for line in lines]
+            short = table(headings[:-1], (row[:-1] for row in rows), right="")
+            lines = [cut(line, columns, end) for line in short]
     return printer.show(found, lines, as_json=arguments.json)
 
 
@@ -182,12 +185,19 @@ def _hostkeys_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def host_keys(keys: Iterable[HostKey], **layout: Unpack[printer.Layout]) -> Iterator[str]:
-    """Returns a table of host keys."""
-    rows = (
+    """Returns a table of host keys. If that is too wide, the algorithm of the key is left out. No
+    name is cut, because `hostkeys forget` needs the names.
+    """
+    headings = ("NODE", "KEY", "FINGERPRINT")
+    rows = [
         (f"{key.name} ({key.node})" if key.name else key.node, key.algorithm, key.fingerprint)
         for key in keys
-    )
-    return table(("NODE", "KEY", "FINGERPRINT"), rows, right="", **layout)
+    ]
+    columns, layout["columns"] = layout.get("columns"), None
+    if columns is not None and max(map(width_of, table(headings, rows, right=""))) > columns:
+        short = [(name, fingerprint) for name, _, fingerprint in rows]
+        return table(("NODE", "FINGERPRINT"), short, right="", **layout)
+    return table(headings, rows, right="", **layout)
 
 
 def _hostkeys(arguments: argparse.Namespace) -> int:

@@ -152,6 +152,17 @@ def test_all_text_is_escaped(text):
     assert all(line.isprintable() for line in lines)
 
 
+def test_names_of_host_keys_are_not_cut():
+    """`hostkeys forget` needs them."""
+    keys = [
+        HostKey(f"{20 * chr(96 + n)}:2022", "ssh-rsa", 40 * "f", "line", f"pub{n}") for n in (1, 2)
+    ]
+    lines = list(host_keys(keys, columns=80))
+    for key, line in zip(keys, lines[1:], strict=True):
+        assert line.split("  ") == [f"{key.name} ({key.node})", key.fingerprint]
+    assert "ssh-rsa" in list(host_keys(keys, columns=200))[1]
+
+
 def test_unknown_kinds_are_shown(job, node, began):
     one = job(node("a", "succeeded", files_received=2), kind="sweep", status="succeeded")
     assert any(line.startswith("a ") for line in render.show_job(one, began))
