@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Unpack
 
+from msgspec.structs import replace
+
 from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import render
 from cucmctl.text.kind_text import KindText, Part, Table, lines_of
@@ -52,6 +54,8 @@ def _whole(job: Job) -> Table:
     rows = []
     for node in job.nodes:
         seen = node.checked or Checked()
+        if seen.reachable and seen.host_key is None and node.failure is not None:
+            seen = replace(seen, host_key="failed")  # no SSH came to be
         cells = (node.short_name, *_steps(seen))[: len(steps)]
         rows.append((*cells, seen.product or "", seen.version or ""))
     return Table((*steps, *MACHINE), rows, _RIGHT)

@@ -6,6 +6,7 @@ import pytest
 
 from cucmctl.text import check_text
 from cucmd.job.check import Checked
+from cucmd.job.failure import Failure
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 WHOLE = Checked(
@@ -21,6 +22,7 @@ WHOLE = Checked(
     logging_free=5_442_908_160,
     receiver="ok",
 )
+FAILURE = Failure("connection_lost", "no SSH", retryable=True)
 REFUSED = Checked(reachable=True, host_key="new", login=False, receiver="not_asked")
 
 
@@ -52,6 +54,13 @@ def test_steps_not_reached_are_empty(lines):
     assert refused.split() == ["cucm-sub1", "ok", "new", "failed"]
     assert unseen.split() == ["cucm-sub2"]
     assert gone.split() == ["cucm-sub3", "failed"]
+
+
+def test_step_between_port_and_key_is_shown(job, node):
+    """The connection is there, and no SSH comes to be."""
+    failed = node("a", "failed", checked=Checked(reachable=True), failure=FAILURE)
+    _, line = check_text.table(job(failed, status="failed"))
+    assert line.split() == ["a", "ok", "failed"]
 
 
 def test_narrow_table_lists_machines_below(lines):
