@@ -71,7 +71,9 @@ def refusals(caller: Caller | None = None) -> Iterator[None]:
     except job_errors.Draining:
         raise error(wire_errors.ShuttingDown()) from None
     except (StoreFailed, ReadTimeout) as e:
-        raise error(wire_errors.StorageFailed(str(e))) from None
+        full = isinstance(e, StoreFailed) and e.disk_full
+        more = "; cucmctl delete and cucmctl prune still work, and make room" if full else ""
+        raise error(wire_errors.StorageFailed(f"{e}{more}")) from None
 
 
 @contextmanager

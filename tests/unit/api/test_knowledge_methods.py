@@ -1,5 +1,6 @@
 """What callers can ask about clusters, profiles, credentials and kept logins."""
 
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -72,6 +73,15 @@ async def test_unreadable_store_is_refused(tmp_path: Path) -> None:
     with pytest.raises(VarlinkError) as caught:
         await ask(CALLER, ClustersRequest())
     assert caught.value.name.endswith(".StorageFailed")
+
+
+async def test_full_disk_says_what_makes_room(tmp_path: Path) -> None:
+    full = StoreFailed("no")
+    full.__cause__ = sqlite3.OperationalError("database or disk is full")
+    full.__cause__.sqlite_errorcode = sqlite3.SQLITE_FULL
+    with pytest.raises(VarlinkError) as caught:
+        await knowledge(config(tmp_path), error=full).clusters(CALLER, ClustersRequest())
+    assert "cucmctl prune" in caught.value.parameters.reason
 
 
 async def test_profiles(tmp_path: Path) -> None:
