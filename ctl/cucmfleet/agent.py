@@ -190,8 +190,9 @@ class Agent:
         labels = {**(start.labels or {}), messages.LABEL: hub_id}
         if start.upload is not None:
             if start.upload not in self._uploads.targets:
-                known = ", ".join(self._uploads.targets) or "none is configured"
-                reason = f"there is no target {start.upload[:80]!a}; known are: {known}"
+                names = ", ".join(self._uploads.targets)
+                known = f"known are: {names}" if names else "none is configured"
+                reason = f"there is no target {start.upload[:80]!a}; {known}"
                 raise errors.InvalidRequest.make("upload", reason)
             labels[messages.UPLOAD] = start.upload
         start = replace(start, labels=labels, start_key=hub_id, not_after=None, upload=None)

@@ -117,8 +117,9 @@ class Handovers:
         """Starts a handover, and returns it. Raises `HttpProblem`."""
         _check_role(caller)
         if (target := self.targets.get(asked.target)) is None:
-            known = ", ".join(self.targets) or "none is configured"
-            raise HttpProblem(404, "NoSuchTarget", f"there is no such target; known are: {known}")
+            names = ", ".join(self.targets)
+            known = f"known are: {names}" if names else "none is configured"
+            raise HttpProblem(404, "NoSuchTarget", f"there is no such target; {known}")
         if not job.closed:
             raise HttpProblem(409, "JobBusy", "the job is not closed yet; wait for its end")
         now = datetime.now(UTC)

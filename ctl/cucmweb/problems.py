@@ -60,7 +60,7 @@ _HINTS = {
 
 _NAME_THE_USER = (
     "name the user that cucmweb runs as in [access] may_speak_for of the daemon's configuration,"
-    " then systemctl reload cucmd"
+    " then cucmctl reload"
 )
 
 

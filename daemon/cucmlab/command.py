@@ -147,6 +147,7 @@ def _options(args: argparse.Namespace) -> LabOptions:
         options = msgspec.convert(values, LabOptions, strict=False)
     except msgspec.ValidationError as error:
         expected, _, name = str(error).strip("`").partition(" - at `$.")
+        expected = expected.partition(", got")[0].replace("Expected `int`", "expected a number")
         raise ValueError(f"--{name.replace('_', '-')}: {expected}") from None
     for fault in options.faults:
         if (fault.node or 1) > options.nodes:

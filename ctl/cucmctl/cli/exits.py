@@ -96,7 +96,8 @@ _ARGUMENT_OF_FIELD = {
 # part of the request that can be missing as a whole -> the options that supply it
 _OPTIONS_FOR_PART = {
     "collection": "give --profile or --path",
-    "login": "give --password-file or --credential, or only --user to be asked for the password",
+    "login": "give --credential, or --user and --password-file, or only --user to be asked for the "
+    "password",
 }
 
 

@@ -141,6 +141,7 @@ def _export(arguments: argparse.Namespace) -> int:
             raise
         except OSError as error:
             where = arguments.output or "the export"
+            where = "to standard output" if where == "-" else where
             printer.note(f"cannot write {where}: {error.strerror or error}")
             return exits.CANNOT_WRITE
         except KeyboardInterrupt:
@@ -357,7 +358,8 @@ def _with_suffix(output: str, form: Format) -> str:
     named = form == "dir" or output.lower().endswith(tuple(SUFFIXES))
     if named or path.is_dir() or _is_special(path):
         return output
-    printer.note(f"{output} has no suffix; writing to {output}{_suffix(form)}")
+    what = f"the suffix {path.suffix} names no format" if path.suffix else "there is no suffix"
+    printer.note(f"{output}: {what}; writing to {output}{_suffix(form)}")
     return output + _suffix(form)
 
 

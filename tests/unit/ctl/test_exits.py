@@ -62,7 +62,7 @@ def test_fields_are_named_as_typed(parameter, typed):
     ("part", "given"),
     [
         ("collection", "give --profile or --path: the collection has nothing"),
-        ("login", "give --password-file or --credential, "),
+        ("login", "give --credential, or --user and --password-file, "),
     ],
 )
 def test_missing_parts_name_their_options(part, given):
