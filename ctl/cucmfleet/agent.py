@@ -190,9 +190,8 @@ class Agent:
         labels = {**(start.labels or {}), messages.LABEL: hub_id}
         if start.upload is not None:
             if start.upload not in self._uploads.targets:
-                names = ", ".join(self._uploads.targets)
-                known = f"known are: {names}" if names else "none is configured"
-                reason = f"there is no target {start.upload[:80]!a}; {known}"
+                known = ", ".join(self._uploads.targets) or "none"
+                reason = f"there is no target {start.upload[:80]!a}; known are: {known}"
                 raise errors.InvalidRequest.make("upload", reason)
             labels[messages.UPLOAD] = start.upload
         start = replace(start, labels=labels, start_key=hub_id, not_after=None, upload=None)

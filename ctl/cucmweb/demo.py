@@ -51,9 +51,8 @@ def _serve(stack: ExitStack, port: int) -> None:
     say("Three simulated nodes, a daemon and a job ...")
     # All nodes have the same port, as real nodes have.
     nodes = stack.enter_context(lab("--stamps", "--port", free_port(), *_FAULTS))
-    log = stack.enter_context((folder / "demo.log").open("w"))
     speaks = f'[access]\nmay_speak_for = ["{os.getuid()}"]\n'
-    stack.enter_context(daemon(folder, sockets, speaks, stderr=log))
+    stack.enter_context(daemon(folder, sockets, speaks, quiet=True))
     token = add(folder / "tokens.toml", "demo", "operate", None)
     (folder / "cucmweb.toml").write_text(f'tokens = "{folder}/tokens.toml"\n')
     daemon_socket = sockets / "cucmd.sock"
@@ -61,7 +60,7 @@ def _serve(stack: ExitStack, port: int) -> None:
         _start_jobs(daemon_socket, nodes)
     command = [sys.executable, "-m", "cucmweb", "serve", "--config", str(folder / "cucmweb.toml")]
     command += ["--socket", str(daemon_socket), "--listen", f"127.0.0.1:{port}"]
-    web = stack.enter_context(ready_process(command, sockets / "notify-web", stderr=log))
+    web = stack.enter_context(ready_process(command, sockets / "notify-web", quiet=True))
     say(f"Open http://127.0.0.1:{port}/ui/ and sign in with the token {token}")
     say(f"The password of the nodes is {nodes['password']}. Ctrl-C ends the demo.")
     with interruptible():

@@ -117,9 +117,8 @@ class Handovers:
         """Starts a handover, and returns it. Raises `HttpProblem`."""
         _check_role(caller)
         if (target := self.targets.get(asked.target)) is None:
-            names = ", ".join(self.targets)
-            known = f"known are: {names}" if names else "none is configured"
-            raise HttpProblem(404, "NoSuchTarget", f"there is no such target; {known}")
+            known = ", ".join(self.targets) or "none"
+            raise HttpProblem(404, "NoSuchTarget", f"there is no such target; known are: {known}")
         if not job.closed:
             raise HttpProblem(409, "JobBusy", "the job is not closed yet; wait for its end")
         now = datetime.now(UTC)

@@ -210,34 +210,41 @@ def lab(*options: str) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def daemon(
-    folder: Path, sockets: Path, more: str = "", **process: Any
+    folder: Path, sockets: Path, more: str = "", *, quiet: bool = False
 ) -> Iterator[subprocess.Popen[str]]:
     """Runs a daemon with its state in `folder`.
 
-    more     is added to its configuration
-    process  as for `subprocess.Popen`
+    more   is added to its configuration
+    quiet  as in `ready_process`
     """
     (folder / "cucmd.toml").write_text(CONFIG + more)
-    with ready_process(_serve_command(folder, sockets), sockets / "notify", **process) as running:
+    command = _serve_command(folder, sockets)
+    with ready_process(command, sockets / "notify", quiet=quiet) as running:
         yield running
 
 
 @contextmanager
-def ready_process(command: list[str], notify: Path, **more: Any) -> Iterator[subprocess.Popen[str]]:
+def ready_process(
+    command: list[str], notify: Path, *, quiet: bool = False
+) -> Iterator[subprocess.Popen[str]]:
     """Runs a program that tells a service manager when it is ready, and waits for that.
 
-    more  as for `subprocess.Popen`. If the program does not start, the file `stderr` is printed
+    quiet  print only what a program says that does not start
     """
     notify.unlink(missing_ok=True)  # of a process that was killed
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
+    with (
+        tempfile.TemporaryFile("w+") as log,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready,
+    ):
         ready.bind(str(notify))
         ready.settimeout(0.5)
-        process = start_process(command, env=_environment(notify), **more)
+        output = {"stdout": subprocess.DEVNULL, "stderr": log} if quiet else {}
+        process = start_process(command, env=_environment(notify), **output)
         with running_process(process):
             with interruptible():
                 if not _is_ready(ready, process):
-                    if (log := more.get("stderr")) is not None:
-                        print(Path(log.name).read_text(), end="", file=sys.stderr)
+                    log.seek(0)
+                    print(log.read(), end="", file=sys.stderr)
                     raise SystemExit("the demo: a program did not start; its message is above")
             yield process
 

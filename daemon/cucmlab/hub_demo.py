@@ -20,7 +20,6 @@ from cucmlab import demo as of_lab
 from cucmlab.demo import say
 
 _SITES = ("berlin", "munich", "paris")
-_QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 _PATIENCE = 60.0  # seconds, for each step; all steps together take about 30
 _NATS = """\
 listen: 127.0.0.1:{port}
@@ -67,10 +66,14 @@ def _started(stack: ExitStack, server: str) -> tuple[Path, dict[str, _Site]]:
     config = folder / "cucmhub.toml"
     config.write_text(_HUB.format(port=port, folder=folder, sockets=sockets))
     sites = {name: _Site(stack, config, name) for name in _SITES}
-    nats = of_lab.start_process([server, "-c", str(folder / "nats.conf")], **_QUIET)
+    nats = of_lab.start_process(
+        [server, "-c", str(folder / "nats.conf")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     stack.enter_context(of_lab.running_process(nats))
     hub = [*_program("hub"), "serve", "--config", str(config)]
-    stack.enter_context(of_lab.ready_process(hub, sockets / "notify", **_QUIET))
+    stack.enter_context(of_lab.ready_process(hub, sockets / "notify", quiet=True))
     for name, site in sites.items():
         say(f"The site {name}: two simulated nodes, a daemon and an agent ...")
         site.start()
@@ -154,9 +157,10 @@ class _Site:
 
     def start(self) -> None:
         more = _DAEMON.format(uid=os.getuid(), folder=self._folder)
-        daemon = of_lab.daemon(self._folder, self.socket.parent, more, **_QUIET)
+        daemon = of_lab.daemon(self._folder, self.socket.parent, more, quiet=True)
         agent = [*_program("agent"), "--config", str(self._folder / "cucmagent.toml")]
-        running = of_lab.ready_process(agent, self.socket.with_name("notify-agent"), **_QUIET)
+        notify = self.socket.with_name("notify-agent")
+        running = of_lab.ready_process(agent, notify, quiet=True)
         self.programs = [self._stack.enter_context(one) for one in (daemon, running)]
 
 

@@ -140,8 +140,8 @@ def _export(arguments: argparse.Namespace) -> int:
         except BrokenPipeError:  # `main` handles this for all verbs
             raise
         except OSError as error:
-            where = arguments.output or "the export"
-            where = "to standard output" if where == "-" else where
+            given = arguments.output or "the export"
+            where = "to standard output" if given == "-" else given
             printer.note(f"cannot write {where}: {error.strerror or error}")
             return exits.CANNOT_WRITE
         except KeyboardInterrupt:

@@ -196,7 +196,7 @@ class Live(View):
         found: list[tuple[str, ...]] = []
         ascii_only, may = self._ascii_only, self.may_operate
         for line in remarks(job, columns=sys.maxsize, ascii_only=ascii_only, may_operate=may):
-            if line.startswith(" "):
+            if line.startswith(" ") and found:
                 found[-1] += (line,)
             else:
                 found.append((line,))
